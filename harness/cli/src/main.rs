@@ -1,0 +1,3 @@
+//! The wireskew command.
+
+fn main() {}

@@ -1,0 +1,109 @@
+//! What checks see.
+
+use std::ops::Range;
+
+use matrix::Verdict;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One thing that a check saw in a transcript.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct Finding {
+    /// Name of the check, e.g. `payload-drained`.
+    pub check: String,
+    /// The shape of the failure, a stable word that expectations match, e.g. `no-reply`, `crash`.
+    pub shape: String,
+    /// How much it weighs.
+    pub weight: Weight,
+    /// Whose bytes are wrong.
+    pub blame: Blame,
+    /// One sentence for people.
+    pub message: String,
+    /// What the rule asks for.
+    pub expected: String,
+    /// What was there.
+    pub actual: String,
+    /// The frame that shows it, where one does.
+    pub frame: Option<FrameRef>,
+    /// The rule that was held against it.
+    pub rule: Rule,
+}
+
+/// How much a finding weighs in the verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Weight {
+    /// Worth knowing; does not change the verdict.
+    Note,
+    /// The rule holds with a restriction that the dialect allows: at best `degraded`.
+    Restriction,
+    /// A clean refusal where the request could have been carried out: at best `refused`.
+    Refusal,
+    /// The rule is broken.
+    Violation,
+}
+
+/// Whose bytes are wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Blame {
+    /// The side that connected.
+    Client,
+    /// The side that listens.
+    Server,
+    /// wireskew itself.
+    Harness,
+}
+
+/// A frame, or bytes that are none, within a transcript.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub struct FrameRef {
+    /// Index of the event that holds its first byte.
+    pub event: usize,
+    /// Connection.
+    pub conn: u32,
+    /// `c2s` or `s2c`.
+    pub dir: String,
+    /// The bytes in hexadecimal, cut after 256 bytes with `…`.
+    pub hex: String,
+    /// The dissection, one `name = value` a line.
+    pub decoded: Vec<String>,
+    /// The bytes that differ or are wrong, within the frame.
+    pub span: Option<Range<usize>>,
+}
+
+/// A rule and where it is written down.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Rule {
+    /// The rule in our words.
+    pub text: String,
+    /// A permalink, RFC section, or the release that was measured.
+    pub source: String,
+}
+
+/// All that a transcript says about its cell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Judgement {
+    /// The worst that was found.
+    pub verdict: Verdict,
+    /// Everything that was found, in the order of the transcript.
+    pub findings: Vec<Finding>,
+    /// What happened, in a few words for the grid, e.g. `-38, drained, closed`.
+    pub summary: String,
+    /// The negotiated version, or the dialect that the bytes give away.
+    pub negotiated: Option<String>,
+}
+
+impl Judgement {
+    /// The stable words of all violations and refusals, sorted and without repeats: what expectations match.
+    #[must_use]
+    pub fn shapes(&self) -> Vec<String> {
+        let mut shapes: Vec<_> =
+            self.findings.iter().filter(|f| f.weight >= Weight::Refusal).map(|f| f.shape.clone()).collect();
+        shapes.sort();
+        shapes.dedup();
+        shapes
+    }
+}

@@ -1,0 +1,75 @@
+//! A lossless reading of one frame: named fields with byte spans.
+//!
+//! Every byte of the frame belongs to exactly one field, in order; what is not understood is a field
+//! named `unknown`. A dissection never fails whole: what is wrong is a [`Problem`] beside the fields.
+
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// All fields of one frame, in wire order.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Dissection {
+    /// What the message is called, with its number where it has one.
+    pub title: String,
+    /// The fields; their spans follow each other without gap or overlap.
+    pub fields: Vec<Field>,
+    /// What is wrong with the frame.
+    pub problems: Vec<Problem>,
+}
+
+/// One field of a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Dotted name, e.g. `device.major`.
+    pub name: Cow<'static, str>,
+    /// Where it lies in the frame.
+    pub span: Range<usize>,
+    /// What it holds.
+    pub value: Value,
+    /// The symbolic name of the value, e.g. `RUNNING`.
+    pub label: Option<Cow<'static, str>>,
+    /// The named mask under which comparison passes over this field, e.g. `pointer`.
+    pub mask: Option<&'static str>,
+}
+
+/// What a field holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Value {
+    /// An unsigned integer.
+    Uint(u64),
+    /// A signed integer.
+    Int(i64),
+    /// An address or bit set, shown in hexadecimal.
+    Hex(u64),
+    /// Text without its terminator.
+    Text(String),
+    /// Bytes without a known meaning, or padding.
+    Bytes,
+}
+
+/// Something wrong with a frame that could be framed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Where.
+    pub span: Range<usize>,
+    /// What, as a lowercase fragment.
+    pub what: String,
+}
+
+impl Dissection {
+    /// The field of that name.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        self.fields.iter().find(|f| f.name == name)
+    }
+
+    /// Whether the fields cover `0..len` without gap or overlap.
+    #[must_use]
+    pub fn covers(&self, len: usize) -> bool {
+        let end = self
+            .fields
+            .iter()
+            .try_fold(0, |at, f| (f.span.start == at && f.span.end >= at).then_some(f.span.end));
+        end == Some(len)
+    }
+}
