@@ -1,1 +1,125 @@
-//! protocols
+//! One folder per protocol and one registration list. A new protocol on a known framing is one
+//! folder and one line in [`all`].
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use matrix::{Build, CaseId, Role, Source};
+use session::{Client, LaunchError, Launcher, Script};
+use transcript::Transcript;
+use verdict::{Check, Grammar, Reading};
+
+/// Every protocol that wireskew knows.
+#[must_use]
+pub fn all() -> Vec<Arc<dyn Protocol>> {
+    Vec::new()
+}
+
+/// Finds a protocol by its name or its alias.
+#[must_use]
+pub fn find(name: &str) -> Option<Arc<dyn Protocol>> {
+    all().into_iter().find(|p| p.name() == name || p.alias() == name)
+}
+
+/// A conversation on a framing, in all its dialects.
+pub trait Protocol: Send + Sync {
+    /// Its name, the first component of its cells.
+    fn name(&self) -> &'static str;
+
+    /// A short name for the command line.
+    fn alias(&self) -> &'static str;
+
+    /// What it is and where it is specified, in one line.
+    fn about(&self) -> &'static str;
+
+    /// Its dialects, oldest first; `ideal` is the last.
+    fn dialects(&self) -> Vec<&'static str>;
+
+    /// How a dialect is read.
+    fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>>;
+
+    /// Probes, client operations and scenarios; replays come from the fixtures.
+    fn cases(&self) -> Vec<Case>;
+
+    /// The checks of a case: the generic ones that apply, and the protocol's own.
+    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>>;
+
+    /// The negotiated version, or what the server's bytes give away of its dialect.
+    fn negotiated(&self, reading: &Reading) -> Option<String>;
+
+    /// The script that plays the client's side of a recorded conversation again.
+    fn replay(&self, recorded: &Transcript) -> Script;
+
+    /// The faults that can be switched on in its reference peers.
+    fn defects(&self) -> &'static [Defect];
+
+    /// A launcher for a server build.
+    ///
+    /// # Errors
+    /// The build cannot be had; the error says why and what helps.
+    fn server(&self, build: &Build, source: &Source, bench: &Bench)
+    -> Result<Arc<dyn Launcher>, LaunchError>;
+
+    /// A client build.
+    ///
+    /// # Errors
+    /// The build cannot be had; the error says why and what helps.
+    fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError>;
+}
+
+/// Where launchers find and put things during one run.
+#[derive(Debug, Clone)]
+pub struct Bench {
+    /// A directory of this run alone, removed at its end.
+    pub work_dir: PathBuf,
+    /// Fetched root file systems and packages.
+    pub cache_dir: PathBuf,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+/// Something that can be done to a pair.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// Its name.
+    pub id: CaseId,
+    /// What it does, in one sentence.
+    pub about: &'static str,
+    /// What it may do to the server.
+    pub hazard: Hazard,
+    /// How it is done.
+    pub action: Action,
+}
+
+/// What a case may do to the server that it meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hazard {
+    /// Leaves nothing behind: many cases share one server, one after the other.
+    Harmless,
+    /// Changes the server's state, blocks it or may kill it: it gets a server of its own.
+    Disturbs,
+}
+
+/// How a case is done.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// A script is played.
+    Script(Script),
+    /// A client build carries out an operation of this name.
+    Operation(&'static str),
+}
+
+/// A seeded fault of a reference peer, and what must find it.
+#[derive(Debug, Clone, Copy)]
+pub struct Defect {
+    /// Its name, e.g. `does-not-drain`.
+    pub name: &'static str,
+    /// Which reference peer has it.
+    pub side: Role,
+    /// What is wrong, in one sentence.
+    pub about: &'static str,
+    /// The case that finds it, e.g. `probe/unknown-payload-16`.
+    pub case: &'static str,
+    /// The shape that must be found there.
+    pub shape: &'static str,
+}

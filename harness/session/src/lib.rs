@@ -1,1 +1,19 @@
-//! session
+//! One conversation with a peer.
+//!
+//! A [`Connection`] carries bytes, descriptors and credentials over a socket, every wait with a
+//! deadline. A [`Recorder`] writes down what passes. A [`Script`] is a conversation as data; a
+//! [`Conversation`] plays it and judges nothing. Launchers start peers and end them for sure.
+
+mod connection;
+mod conversation;
+mod peer;
+mod recorder;
+mod script;
+
+pub use connection::{Connection, FDS_PER_MESSAGE_MAX, Listener, READ_LEN_MAX, Received, SendEnd};
+pub use conversation::{Conversation, REPLY_BYTES_MAX};
+pub use peer::{
+    Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launched, Launcher, Server,
+};
+pub use recorder::{RECORDED_BYTES_MAX, RECORDED_EVENTS_MAX, Recorder};
+pub use script::{Script, Step, mark, roles};

@@ -1,11 +1,16 @@
 //! From a transcript to a verdict: pure functions. Nothing here can reach a live peer, so a recorded
 //! and a live run are judged by the same code.
 
+mod check;
 mod finding;
 mod grammar;
+mod reading;
 mod results;
+mod summary;
 
+pub use check::{Check, Evidence, judge};
 pub use finding::{Blame, Finding, FrameRef, Judgement, Rule, Weight};
 pub use grammar::{Grammar, Meaning, ReplyDue};
 pub use matrix::Verdict;
+pub use reading::{Closed, ConnReading, FrameAt, Reading, ReplyAt, Step};
 pub use results::{BuildRecord, CellResult, Outcome, Reproduction, RunResults, Tally};

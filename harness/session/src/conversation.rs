@@ -1,0 +1,277 @@
+//! Plays scripts to a server and writes down what happens. It acts and does not judge.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use transcript::{ConnId, Credentials, Data, EventKind, FdNote};
+use verdict::Grammar;
+use wire::{Decoder, Direction};
+
+use crate::{Connection, Received, Recorder, Script, SendEnd, Server, Step};
+
+/// Most bytes that are taken while waiting for one reply; a server that sends more floods.
+pub const REPLY_BYTES_MAX: usize = 16 << 20;
+/// How long one of our own writes may take.
+const SEND_DEADLINE: Duration = Duration::from_secs(2);
+
+/// A conversation with one server, over any number of connections.
+pub struct Conversation<'a> {
+    server: &'a mut dyn Server,
+    grammar: &'a dyn Grammar,
+    recorder: &'a Recorder,
+    deadline_scale: f64,
+    open: BTreeMap<ConnId, Open>,
+}
+
+struct Open {
+    connection: Connection,
+    requests: Box<dyn Decoder>,
+    replies: Box<dyn Decoder>,
+    sent: BytesMut,
+    received: BytesMut,
+    /// The server ended the stream, or its bytes can no longer be framed.
+    ended: bool,
+}
+
+impl<'a> Conversation<'a> {
+    /// Prepares a conversation; nothing is connected yet.
+    pub fn new(
+        server: &'a mut dyn Server,
+        grammar: &'a dyn Grammar,
+        recorder: &'a Recorder,
+        deadline_scale: f64,
+    ) -> Self {
+        Self { server, grammar, recorder, deadline_scale, open: BTreeMap::new() }
+    }
+
+    /// Plays all steps in order. What the server does wrong is recorded and does not end the script.
+    ///
+    /// # Errors
+    /// Only what is the harness's own fault, e.g. no descriptors left.
+    pub async fn play(&mut self, script: &Script) -> io::Result<()> {
+        for step in &script.steps {
+            match step {
+                Step::Connect(conn) => self.connect(*conn).await?,
+                Step::Mark(conn, mark) => self.recorder.mark(*conn, mark.clone()),
+                Step::Send { conn, bytes, fds, creds } => self.send(*conn, bytes, fds, *creds).await?,
+                Step::AwaitReply { conn, deadline_ms } => {
+                    let deadline = self.scaled(*deadline_ms);
+                    self.await_reply(*conn, deadline).await?;
+                }
+                Step::AwaitQuiet { conn, quiet_ms } => {
+                    let quiet = self.scaled(*quiet_ms);
+                    self.await_quiet(*conn, quiet).await?;
+                }
+                Step::HalfClose(conn) => self.half_close(*conn),
+                Step::Close(conn) => self.close(*conn),
+                Step::Pause { ms } => tokio::time::sleep(Duration::from_millis(*ms)).await,
+                Step::Watch => self.server.watch(self.recorder),
+            }
+        }
+        Ok(())
+    }
+
+    fn scaled(&self, ms: u64) -> Duration {
+        Duration::from_millis(ms).mul_f64(self.deadline_scale)
+    }
+
+    async fn connect(&mut self, conn: ConnId) -> io::Result<()> {
+        match Connection::connect(self.server.address(), self.scaled(2_000)).await {
+            Ok(connection) => {
+                self.recorder.record(conn, Direction::ToServer, EventKind::Connect);
+                self.open.insert(
+                    conn,
+                    Open {
+                        connection,
+                        requests: self.grammar.decoder(Direction::ToServer),
+                        replies: self.grammar.decoder(Direction::ToClient),
+                        sent: BytesMut::new(),
+                        received: BytesMut::new(),
+                        ended: false,
+                    },
+                );
+                Ok(())
+            }
+            Err(error) if is_ours(&error) => Err(error),
+            Err(error) => {
+                let name = connect_failure(&error);
+                self.recorder.record(conn, Direction::ToServer, EventKind::ConnectFailed(name));
+                Ok(())
+            }
+        }
+    }
+
+    async fn send(
+        &mut self,
+        conn: ConnId,
+        bytes: &Bytes,
+        notes: &[FdNote],
+        creds: Option<Credentials>,
+    ) -> io::Result<()> {
+        let Some(open) = self.open.get_mut(&conn) else { return Ok(()) };
+        let owned = notes.iter().map(open_kind).collect::<io::Result<Vec<OwnedFd>>>()?;
+        let fds: Vec<_> = owned.iter().map(AsFd::as_fd).collect();
+        let data = Data { bytes: bytes.clone(), fds: notes.to_vec(), creds };
+        match open.connection.send(bytes, &fds, creds, SEND_DEADLINE).await {
+            Ok(()) => {
+                self.recorder.data(conn, Direction::ToServer, data);
+                open.sent.extend_from_slice(bytes);
+                // A request that is no frame has no part in how replies are read.
+                while let Ok(Some(frame)) = open.requests.decode(&mut open.sent) {
+                    open.replies.note_sent(&frame);
+                }
+                Ok(())
+            }
+            Err(SendEnd::Closed) => {
+                self.observe(conn, Direction::ToServer, "send-failed", "closed by peer");
+                Ok(())
+            }
+            Err(SendEnd::Timeout { sent }) => {
+                if sent > 0 {
+                    self.recorder.data(
+                        conn,
+                        Direction::ToServer,
+                        Data { bytes: bytes.slice(..sent), ..data },
+                    );
+                }
+                let text = format!("peer took {sent} of {} bytes", bytes.len());
+                self.observe(conn, Direction::ToServer, "send-failed", &text);
+                Ok(())
+            }
+            Err(SendEnd::Io(error)) => Err(error),
+        }
+    }
+
+    async fn await_reply(&mut self, conn: ConnId, deadline: Duration) -> io::Result<()> {
+        let until = tokio::time::Instant::now() + deadline;
+        let mut taken = 0;
+        while let Some(open) = self.open.get_mut(&conn) {
+            match open.replies.decode(&mut open.received) {
+                Ok(Some(_frame)) => return Ok(()),
+                // The bytes are in the transcript; the checks find there what is wrong with them.
+                Err(_) => {
+                    open.ended = true;
+                    return Ok(());
+                }
+                Ok(None) if open.ended => return Ok(()),
+                Ok(None) => {}
+            }
+            let left = until.saturating_duration_since(tokio::time::Instant::now());
+            match self.take(conn, left).await? {
+                Taken::Bytes(count) => taken += count,
+                Taken::End => return Ok(()),
+                Taken::Nothing => {
+                    let kind = EventKind::Timeout(millis(deadline));
+                    self.recorder.record(conn, Direction::ToClient, kind);
+                    return Ok(());
+                }
+            }
+            if taken > REPLY_BYTES_MAX {
+                self.observe(conn, Direction::ToClient, "flood", &format!("{taken} bytes without a frame"));
+                self.close(conn);
+            }
+        }
+        Ok(())
+    }
+
+    async fn await_quiet(&mut self, conn: ConnId, quiet: Duration) -> io::Result<()> {
+        let mut taken = 0;
+        while self.open.get(&conn).is_some_and(|open| !open.ended) {
+            match self.take(conn, quiet).await? {
+                Taken::Bytes(count) => taken += count,
+                Taken::End => break,
+                Taken::Nothing => {
+                    self.recorder.record(conn, Direction::ToClient, EventKind::Timeout(millis(quiet)));
+                    break;
+                }
+            }
+            if taken > REPLY_BYTES_MAX {
+                self.observe(conn, Direction::ToClient, "flood", &format!("{taken} bytes unasked"));
+                self.close(conn);
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what comes next on a connection and writes it down.
+    async fn take(&mut self, conn: ConnId, deadline: Duration) -> io::Result<Taken> {
+        let Some(open) = self.open.get_mut(&conn) else { return Ok(Taken::End) };
+        let kind = match open.connection.recv(deadline).await? {
+            Received::Data(data, _fds) => {
+                let count = data.bytes.len();
+                open.received.extend_from_slice(&data.bytes);
+                self.recorder.data(conn, Direction::ToClient, data);
+                return Ok(Taken::Bytes(count));
+            }
+            Received::Timeout => return Ok(Taken::Nothing),
+            Received::Eof => EventKind::Eof(None),
+            Received::Reset => EventKind::Reset,
+        };
+        open.ended = true;
+        self.recorder.record(conn, Direction::ToClient, kind);
+        Ok(Taken::End)
+    }
+
+    fn half_close(&mut self, conn: ConnId) {
+        let Some(open) = self.open.get(&conn) else { return };
+        if open.connection.half_close().is_ok() {
+            let kind = EventKind::Eof(Some("half-close".to_owned()));
+            self.recorder.record(conn, Direction::ToServer, kind);
+        }
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        if self.open.remove(&conn).is_some() {
+            let kind = EventKind::Eof(Some("closes".to_owned()));
+            self.recorder.record(conn, Direction::ToServer, kind);
+        }
+    }
+
+    fn observe(&self, conn: ConnId, dir: Direction, key: &str, value: &str) {
+        let kind = EventKind::Observe { key: key.to_owned(), value: value.to_owned() };
+        self.recorder.record(conn, dir, kind);
+    }
+}
+
+enum Taken {
+    Bytes(usize),
+    End,
+    Nothing,
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether a failure to connect is our own lack of resources and says nothing of the peer.
+fn is_ours(error: &io::Error) -> bool {
+    let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
+    matches!(code, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM))
+}
+
+fn connect_failure(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "ECONNREFUSED".to_owned(),
+        io::ErrorKind::NotFound => "ENOENT".to_owned(),
+        io::ErrorKind::TimedOut => "EAGAIN".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+/// Opens something of the kind that a script wants to pass.
+fn open_kind(note: &FdNote) -> io::Result<OwnedFd> {
+    let open = |path: &str, flags| rustix::fs::open(path, flags | OFlags::CLOEXEC, Mode::empty());
+    Ok(match note.0.as_str() {
+        "dir" => open("/", OFlags::RDONLY | OFlags::DIRECTORY)?,
+        "socket" => {
+            rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)?
+        }
+        "fifo" => rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?.0,
+        _ => open("/dev/null", OFlags::RDWR)?,
+    })
+}

@@ -1,0 +1,133 @@
+//! The contract between the runner and whatever starts peers.
+
+use std::fmt;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::time::Duration;
+
+use transcript::{Endpoint, ExitStatus};
+
+use crate::Recorder;
+
+/// A future behind a pointer, for contracts that must be usable as objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where a server listens.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// A unix socket in the file system.
+    Path(PathBuf),
+    /// A unix socket in the abstract namespace; the name without its leading NUL.
+    Abstract(Vec<u8>),
+}
+
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Path(path) => write!(f, "{}", path.display()),
+            Self::Abstract(name) => write!(f, "@{}", name.escape_ascii()),
+        }
+    }
+}
+
+/// Starts servers of one build. One launcher serves a whole run; what is expensive is done once.
+/// A container launcher is one more implementation; nothing here assumes a process on this host.
+pub trait Launcher: Send + Sync {
+    /// Who this is, for the provenance of transcripts.
+    fn endpoint(&self) -> Endpoint;
+
+    /// Starts one server and waits until it is ready.
+    fn start(&self, deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>>;
+}
+
+/// A running server. It ends with [`Server::stop`]; dropping it ends it too, without waiting.
+pub trait Server: Send {
+    /// Where it listens.
+    fn address(&self) -> &Address;
+
+    /// Writes into the recorder what can be seen from outside: an `Exit` event if it is gone, else
+    /// observations `alive`, `fds`, `rss_kib`, as far as they can be had.
+    fn watch(&mut self, recorder: &Recorder);
+
+    /// Ends it and everything that it started, and waits for that.
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()>;
+}
+
+/// A client build that can carry out named operations against a server.
+pub trait Client: Send + Sync {
+    /// Who this is, for the provenance of transcripts.
+    fn endpoint(&self) -> Endpoint;
+
+    /// Carries out one operation against a server and writes down what passed on the wire and which
+    /// effects it had.
+    fn run<'a>(
+        &'a self,
+        operation: &'a str,
+        server: &'a mut dyn Server,
+        recorder: &'a Recorder,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Result<ClientReport, LaunchError>>;
+}
+
+/// How an operation of a client ended, as the client itself says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientReport {
+    /// How its process ended; `None` when the deadline passed and it was killed.
+    pub exit: Option<ExitStatus>,
+    /// What it printed, cut to a bound.
+    pub stdout: Vec<u8>,
+    /// What it complained about, cut to a bound.
+    pub stderr: Vec<u8>,
+}
+
+/// A launcher of either end.
+#[derive(Clone)]
+pub enum Launched {
+    /// Starts servers.
+    Server(std::sync::Arc<dyn Launcher>),
+    /// Runs client operations.
+    Client(std::sync::Arc<dyn Client>),
+}
+
+/// Why a peer could not be had.
+#[derive(Debug, thiserror::Error)]
+#[error("{what}: {kind}")]
+pub struct LaunchError {
+    /// What was attempted, e.g. "start lxc 4.0.6".
+    pub what: String,
+    /// Why it failed.
+    pub kind: LaunchErrorKind,
+}
+
+/// The kinds of [`LaunchError`].
+#[derive(Debug, thiserror::Error)]
+pub enum LaunchErrorKind {
+    /// The build is not there; the hint says how to get it.
+    #[error("build is missing ({why}); {hint}")]
+    Missing {
+        /// Why.
+        why: String,
+        /// The command that helps.
+        hint: String,
+    },
+    /// It did not become ready in time.
+    #[error("not ready within {0} ms")]
+    NotReady(u64),
+    /// It ended before it was ready.
+    #[error("ended at once: {0}")]
+    Ended(String),
+    /// The operating system refused.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// Something else is wrong with the set-up.
+    #[error("{0}")]
+    Setup(String),
+}
+
+impl LaunchError {
+    /// Puts context before a kind.
+    pub fn new(what: impl Into<String>, kind: impl Into<LaunchErrorKind>) -> Self {
+        Self { what: what.into(), kind: kind.into() }
+    }
+}

@@ -1,0 +1,153 @@
+//! A conversation as data.
+//!
+//! Probes and replays are scripts. A script says what is sent and what is waited for, never what a
+//! right answer is; role marks between its steps tell the checks what each part is for.
+
+use bytes::Bytes;
+use transcript::{ConnId, Credentials, FdNote, Mark};
+
+/// Steps in the order in which they are played.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Script {
+    /// The steps.
+    pub steps: Vec<Step>,
+}
+
+/// One step of a script.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Opens a connection.
+    Connect(ConnId),
+    /// Says what follows on this connection is for.
+    Mark(ConnId, Mark),
+    /// Sends bytes in one write, perhaps with descriptors and credentials.
+    Send {
+        /// On which connection.
+        conn: ConnId,
+        /// What.
+        bytes: Bytes,
+        /// Descriptors to open and pass with the first byte, by kind: `null`, `pipe`, `socket`, `dir`.
+        fds: Vec<FdNote>,
+        /// Credentials to attach.
+        creds: Option<Credentials>,
+    },
+    /// Waits for one complete frame, the end of the stream, or the deadline.
+    AwaitReply {
+        /// On which connection.
+        conn: ConnId,
+        /// Milliseconds, before scaling.
+        deadline_ms: u64,
+    },
+    /// Takes whatever comes until the stream ends or nothing came for this long.
+    AwaitQuiet {
+        /// On which connection.
+        conn: ConnId,
+        /// Milliseconds, before scaling.
+        quiet_ms: u64,
+    },
+    /// Ends our sending half.
+    HalfClose(ConnId),
+    /// Closes the connection.
+    Close(ConnId),
+    /// Waits.
+    Pause {
+        /// Milliseconds, not scaled.
+        ms: u64,
+    },
+    /// Looks at the server's process: alive, descriptors, memory.
+    Watch,
+}
+
+/// The labels of role marks.
+pub mod roles {
+    /// The exchange that the probe is about.
+    pub const SUBJECT: &str = "subject";
+    /// A harmless valid request behind the subject, on the same connection.
+    pub const CANARY: &str = "canary";
+    /// The same on a new connection, after the subject.
+    pub const FRESH: &str = "fresh";
+    /// The same by another client, while the subject is going on.
+    pub const WITNESS: &str = "witness";
+    /// Preparations whose outcome is not judged but must not fail to be answered.
+    pub const SETUP: &str = "setup";
+    /// What comes unasked is collected here.
+    pub const QUIET: &str = "quiet";
+}
+
+/// A mark with arguments.
+#[must_use]
+pub fn mark(label: &str, args: &[(&str, &str)]) -> Mark {
+    Mark {
+        label: label.to_owned(),
+        args: args.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+    }
+}
+
+impl Script {
+    /// An empty script.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a step.
+    #[must_use]
+    pub fn then(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    /// Opens a connection and names its first role.
+    #[must_use]
+    pub fn open(self, conn: u32, role: &str, args: &[(&str, &str)]) -> Self {
+        self.then(Step::Connect(ConnId(conn))).role(conn, role, args)
+    }
+
+    /// Starts a new role on an open connection.
+    #[must_use]
+    pub fn role(self, conn: u32, role: &str, args: &[(&str, &str)]) -> Self {
+        self.then(Step::Mark(ConnId(conn), mark(role, args)))
+    }
+
+    /// Sends bytes in one write.
+    #[must_use]
+    pub fn send(self, conn: u32, bytes: impl Into<Bytes>) -> Self {
+        self.then(Step::Send { conn: ConnId(conn), bytes: bytes.into(), fds: Vec::new(), creds: None })
+    }
+
+    /// Waits for one reply.
+    #[must_use]
+    pub fn reply(self, conn: u32, deadline_ms: u64) -> Self {
+        self.then(Step::AwaitReply { conn: ConnId(conn), deadline_ms })
+    }
+
+    /// Collects what comes unasked.
+    #[must_use]
+    pub fn quiet(self, conn: u32, quiet_ms: u64) -> Self {
+        self.then(Step::AwaitQuiet { conn: ConnId(conn), quiet_ms })
+    }
+
+    /// Closes a connection.
+    #[must_use]
+    pub fn close(self, conn: u32) -> Self {
+        self.then(Step::Close(ConnId(conn)))
+    }
+
+    /// Ends our sending half.
+    #[must_use]
+    pub fn half_close(self, conn: u32) -> Self {
+        self.then(Step::HalfClose(ConnId(conn)))
+    }
+
+    /// Waits.
+    #[must_use]
+    pub fn pause(self, ms: u64) -> Self {
+        self.then(Step::Pause { ms })
+    }
+
+    /// Looks at the server's process.
+    #[must_use]
+    pub fn watch(self) -> Self {
+        self.then(Step::Watch)
+    }
+}

@@ -1,0 +1,44 @@
+//! The contract of checks, and how findings become a verdict.
+
+use matrix::{CaseId, Verdict};
+use transcript::Transcript;
+
+use crate::{Finding, Grammar, Judgement, Reading, Weight};
+
+/// Everything that a check may look at. There is no peer in it.
+pub struct Evidence<'a> {
+    /// What was done.
+    pub case: &'a CaseId,
+    /// What happened.
+    pub transcript: &'a Transcript,
+    /// The same, in frames.
+    pub reading: &'a Reading,
+    /// How the server's dialect is read.
+    pub grammar: &'a dyn Grammar,
+    /// For a replay: what happened when the fixture was recorded, and how that is read.
+    pub recorded: Option<(&'a Transcript, &'a Reading)>,
+}
+
+/// A pure function of the evidence. A check judges, it does not act.
+pub trait Check: Send + Sync {
+    /// Its name, e.g. `payload-drained`.
+    fn name(&self) -> &'static str;
+
+    /// What it sees.
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding>;
+}
+
+/// Runs checks and takes the worst that they find as the verdict.
+#[must_use]
+pub fn judge(evidence: &Evidence<'_>, checks: &[Box<dyn Check>], negotiated: Option<String>) -> Judgement {
+    let mut findings: Vec<Finding> = checks.iter().flat_map(|check| check.check(evidence)).collect();
+    findings.sort_by_key(|finding| finding.frame.as_ref().map_or(usize::MAX, |frame| frame.event));
+    let verdict = match findings.iter().map(|finding| finding.weight).max() {
+        Some(Weight::Violation) => Verdict::Broken,
+        Some(Weight::Refusal) => Verdict::Refused,
+        Some(Weight::Restriction) => Verdict::Degraded,
+        Some(Weight::Note) | None => Verdict::Compatible,
+    };
+    let summary = crate::summary::of(evidence, &findings);
+    Judgement { verdict, findings, summary, negotiated }
+}
