@@ -1,15 +1,19 @@
 //! Bytes to frames and back.
 //!
 //! A *framing* says how a byte stream becomes frames. This crate holds one file per framing and
-//! what they share: [`Frame`], the [`Decoder`] contract, the checked [`Cursor`] and the lossless
-//! [`Dissection`]. It does no I/O, reads no clock, starts no thread and knows no protocol above
+//! what they share: [`Frame`], the [`Decoder`] contract and the [`StreamDecoder`] that most framings
+//! build on, the checked [`Cursor`] and the lossless [`Dissection`]. It does no I/O, reads no clock, starts no thread and knows no protocol above
 //! framing: numbers and meanings of messages are given to it as data.
+
+#![deny(clippy::cast_possible_truncation, clippy::indexing_slicing, clippy::unwrap_used)]
 
 mod cursor;
 mod dissect;
 mod frame;
 pub mod lxc;
+mod stream;
 
 pub use cursor::Cursor;
 pub use dissect::{Dissection, Field, Problem, Value};
 pub use frame::{DecodeError, DecodeErrorKind, Decoder, Direction, Endian, Frame, FrameKind, PointerWidth};
+pub use stream::{Extent, Fault, Scan, Step, StreamDecoder};
