@@ -9,6 +9,8 @@ use session::{Client, LaunchError, Launcher, Script};
 use transcript::Transcript;
 use verdict::{Check, Grammar, Reading};
 
+pub mod probe;
+
 /// Every protocol that wireskew knows.
 #[must_use]
 pub fn all() -> Vec<Arc<dyn Protocol>> {

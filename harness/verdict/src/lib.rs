@@ -2,9 +2,11 @@
 //! and a live run are judged by the same code.
 
 mod check;
+pub mod checks;
 mod finding;
 mod grammar;
 mod reading;
+pub mod render;
 mod results;
 mod summary;
 

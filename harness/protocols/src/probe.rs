@@ -1,0 +1,338 @@
+//! The probes that every protocol gets, derived from a small description.
+//!
+//! Each probe has the same frame. A *setup* connection first shows how this server answers two good
+//! requests, and whether it keeps a connection after an answer: without that, a close after a refusal
+//! could be the dialect's habit or a fault. Then comes the *subject*, a *canary* behind it on the same
+//! connection, and a *fresh* connection at the end. Probes that stall or flood add a *witness*: another
+//! client that wants to be served in the meantime.
+
+use bytes::{BufMut, Bytes, BytesMut};
+use matrix::{CaseId, CaseKind};
+use session::{Script, roles};
+
+use crate::{Action, Case, Hazard};
+
+/// How long an answer may take before it counts as none, in milliseconds before scaling.
+pub const REPLY_MS: u64 = 500;
+/// How long nothing must come before a stream counts as quiet.
+pub const QUIET_MS: u64 = 15;
+/// The gap between two parts of one message; long enough for a server to see them apart.
+const SPLIT_GAP_MS: u64 = 10;
+/// The gap between single bytes of a slow sender.
+const SLOW_GAP_MS: u64 = 2;
+/// How long an idle client is idle.
+const IDLE_MS: u64 = 100;
+/// How many clients announce a payload and send none.
+const ANNOUNCERS: u32 = 64;
+
+const SETUP: u32 = 1;
+const MAIN: u32 = 2;
+const FRESH: u32 = 3;
+const WITNESS: u32 = 4;
+const MORE: u32 = 10;
+
+/// What the generic probes must know of a protocol.
+#[derive(Debug, Clone)]
+pub struct Description {
+    /// A harmless valid request.
+    pub canary: Bytes,
+    /// Another one, with another answer.
+    pub second: Bytes,
+    /// A valid request with a payload; splits are tried on it.
+    pub with_payload: Bytes,
+    /// An unknown request with that many bytes of payload.
+    pub unknown: fn(usize) -> Bytes,
+    /// The head of a valid request that announces that many bytes, which do not follow.
+    pub announcing: fn(i64) -> Bytes,
+    /// The largest payload that servers take.
+    pub payload_max: usize,
+    /// Length of the fixed head.
+    pub head_len: usize,
+    /// The largest length that can be announced.
+    pub length_max: i64,
+    /// The smallest length that can be announced.
+    pub length_min: i64,
+    /// A reply, sent where a request belongs.
+    pub reply: Bytes,
+    /// A valid request with more payload than it needs.
+    pub trailing_bytes: Bytes,
+    /// A valid request whose payload is too short.
+    pub missing_bytes: Bytes,
+    /// A valid request as a future client would send it, with more fields at its end.
+    pub unknown_fields: Bytes,
+    /// A request that carries text.
+    pub text: fn(&[u8]) -> Bytes,
+}
+
+/// All generic probes of a protocol.
+#[must_use]
+pub fn generic(d: &Description) -> Vec<Case> {
+    let mut cases = Vec::new();
+    unknown_requests(d, &mut cases);
+    lengths(d, &mut cases);
+    truncations(d, &mut cases);
+    pipelining(d, &mut cases);
+    splits(d, &mut cases);
+    contents(d, &mut cases);
+    crowds(d, &mut cases);
+    cases
+}
+
+/// A probe around one subject: setup, subject, canary behind it, fresh connection.
+#[must_use]
+pub fn around(
+    d: &Description,
+    name: &str,
+    about: &'static str,
+    hazard: Hazard,
+    expect: &str,
+    subject: impl FnOnce(Script) -> Script,
+) -> Case {
+    let script = opening(d).open(MAIN, roles::SUBJECT, &[("expect", expect)]);
+    let script = subject(script)
+        .role(MAIN, roles::CANARY, &[("expect", "answer")])
+        .send(MAIN, d.canary.clone())
+        .reply(MAIN, REPLY_MS)
+        .role(MAIN, roles::QUIET, &[])
+        .quiet(MAIN, QUIET_MS)
+        .close(MAIN);
+    case(name, about, hazard, closing(d, script))
+}
+
+/// The connection on which [`around`] puts its subject.
+pub const SUBJECT_CONN: u32 = MAIN;
+
+fn case(name: &str, about: &'static str, hazard: Hazard, script: Script) -> Case {
+    Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script) }
+}
+
+/// Shows how the server answers good requests and whether it keeps a connection afterwards.
+#[must_use]
+pub fn opening(d: &Description) -> Script {
+    Script::new()
+        .open(SETUP, roles::SETUP, &[("name", "canary")])
+        .send(SETUP, d.canary.clone())
+        .reply(SETUP, REPLY_MS)
+        .role(SETUP, roles::SETUP, &[("name", "kept")])
+        .send(SETUP, d.canary.clone())
+        .reply(SETUP, REPLY_MS)
+        .close(SETUP)
+        .open(SETUP + 100, roles::SETUP, &[("name", "second")])
+        .send(SETUP + 100, d.second.clone())
+        .reply(SETUP + 100, REPLY_MS)
+        .close(SETUP + 100)
+        .watch()
+}
+
+/// Asks on a new connection and looks at the process.
+#[must_use]
+pub fn closing(d: &Description, script: Script) -> Script {
+    script
+        .open(FRESH, roles::FRESH, &[("expect", "answer")])
+        .send(FRESH, d.canary.clone())
+        .reply(FRESH, REPLY_MS)
+        .close(FRESH)
+        .pause(QUIET_MS)
+        .watch()
+}
+
+fn ask(d: &Description, script: Script, conn: u32, role: &str) -> Script {
+    script
+        .open(conn, role, &[("expect", "answer")])
+        .send(conn, d.canary.clone())
+        .reply(conn, REPLY_MS)
+        .close(conn)
+}
+
+fn unknown_requests(d: &Description, cases: &mut Vec<Case>) {
+    const ABOUT: &str = "an unknown request is drained and answered with `not supported`";
+    let sizes = [
+        ("0".to_owned(), 0),
+        ("16".to_owned(), 16),
+        ("4096".to_owned(), 4096),
+        ("limit".to_owned(), d.payload_max),
+        ("above-limit".to_owned(), d.payload_max + 1),
+    ];
+    for (label, size) in sizes {
+        let name = format!("unknown-payload-{label}");
+        let request = (d.unknown)(size);
+        cases.push(around(d, &name, ABOUT, Hazard::Harmless, "not-supported", |s| {
+            s.send(MAIN, request).reply(MAIN, REPLY_MS)
+        }));
+    }
+    let mut both = BytesMut::from(&(d.unknown)(16)[..]);
+    both.put_slice(&d.canary);
+    let script = opening(d)
+        .open(MAIN, roles::SUBJECT, &[("expect", "not-supported,answer")])
+        .send(MAIN, both.freeze())
+        .reply(MAIN, REPLY_MS)
+        .reply(MAIN, REPLY_MS)
+        .role(MAIN, roles::QUIET, &[])
+        .quiet(MAIN, QUIET_MS)
+        .close(MAIN);
+    let about = "a valid request in the same write as an unknown one is answered after it";
+    cases.push(case("unknown-then-valid-in-one-write", about, Hazard::Harmless, closing(d, script)));
+}
+
+fn lengths(d: &Description, cases: &mut Vec<Case>) {
+    let beyond = i64::try_from(d.payload_max).unwrap_or(i64::MAX).saturating_add(1);
+    let lies: [(&str, &'static str, i64); 4] = [
+        ("length-negative", "a length of -1", -1),
+        ("length-minimum", "the smallest length that fits the field", d.length_min),
+        ("length-above-limit", "one byte more than the limit is announced and not sent", beyond),
+        ("length-maximum", "the largest length that fits the field is announced and not sent", d.length_max),
+    ];
+    for (name, about, length) in lies {
+        let request = (d.announcing)(length);
+        let script = opening(d)
+            .open(MAIN, roles::SUBJECT, &[("expect", "survive")])
+            .send(MAIN, request)
+            .reply(MAIN, REPLY_MS / 5);
+        let script = ask(d, script, WITNESS, roles::WITNESS).close(MAIN);
+        cases.push(case(name, about, Hazard::Disturbs, closing(d, script)));
+    }
+}
+
+fn truncations(d: &Description, cases: &mut Vec<Case>) {
+    let head = d.with_payload.slice(..d.head_len);
+    let payload_cut = d.with_payload.slice(..d.with_payload.len() - 1);
+    let cuts: [(&str, &'static str, Bytes); 3] = [
+        ("header-cut-1", "one byte of a head, then half-close", head.slice(..1)),
+        ("header-cut-last", "a head without its last byte, then half-close", head.slice(..d.head_len - 1)),
+        ("payload-cut", "a payload without its last byte, then half-close", payload_cut.clone()),
+    ];
+    for (name, about, bytes) in cuts {
+        let script = opening(d)
+            .open(MAIN, roles::SUBJECT, &[("expect", "survive")])
+            .send(MAIN, bytes)
+            .half_close(MAIN)
+            .reply(MAIN, REPLY_MS / 5)
+            .close(MAIN);
+        cases.push(case(name, about, Hazard::Disturbs, closing(d, script)));
+    }
+    let held: [(&str, &'static str, Bytes); 3] = [
+        ("header-held", "half a head is sent and the connection held", head.slice(..d.head_len / 2)),
+        ("stalled-payload", "a head announces a payload that does not come", head),
+        ("payload-held", "a payload without its last byte, the connection held", payload_cut),
+    ];
+    for (name, about, bytes) in held {
+        let script = opening(d)
+            .open(MAIN, roles::SUBJECT, &[("expect", "survive")])
+            .send(MAIN, bytes)
+            .pause(SPLIT_GAP_MS);
+        let script = ask(d, script, WITNESS, roles::WITNESS).close(MAIN);
+        cases.push(case(name, about, Hazard::Disturbs, closing(d, script)));
+    }
+}
+
+fn pipelining(d: &Description, cases: &mut Vec<Case>) {
+    let plans: [(&str, &'static str, &[bool]); 2] = [
+        ("two-in-one-write", "two requests in one write are both answered, in order", &[true, false]),
+        (
+            "five-in-one-write",
+            "five requests in one write are all answered, in order",
+            &[true, false, false, true, false],
+        ),
+    ];
+    for (name, about, plan) in plans {
+        let mut bytes = BytesMut::new();
+        for first in plan {
+            bytes.put_slice(if *first { &d.canary } else { &d.second });
+        }
+        let sends: Vec<_> = plan.iter().map(|first| if *first { "canary" } else { "second" }).collect();
+        let expect = vec!["answer"; plan.len()].join(",");
+        let mut script = opening(d)
+            .open(MAIN, roles::SUBJECT, &[("expect", &expect), ("sends", &sends.join(","))])
+            .send(MAIN, bytes.freeze());
+        for _ in plan {
+            script = script.reply(MAIN, REPLY_MS);
+        }
+        let script = script.role(MAIN, roles::QUIET, &[]).quiet(MAIN, QUIET_MS).close(MAIN);
+        cases.push(case(name, about, Hazard::Harmless, closing(d, script)));
+    }
+}
+
+fn splits(d: &Description, cases: &mut Vec<Case>) {
+    let mut script = opening(d);
+    for (at, conn) in (1..d.with_payload.len()).zip(MORE..) {
+        script = script
+            .open(conn, roles::SUBJECT, &[("expect", "answer"), ("split", &at.to_string())])
+            .send(conn, d.with_payload.slice(..at))
+            .pause(SPLIT_GAP_MS)
+            .send(conn, d.with_payload.slice(at..))
+            .reply(conn, REPLY_MS)
+            .close(conn);
+    }
+    let about = "a request in two parts, split at every byte, is answered";
+    cases.push(case("split-every-byte", about, Hazard::Disturbs, closing(d, script)));
+
+    let mut script = opening(d).open(MAIN, roles::SUBJECT, &[("expect", "answer"), ("split", "each")]);
+    for at in 0..d.canary.len() {
+        script = script.send(MAIN, d.canary.slice(at..=at)).pause(SLOW_GAP_MS);
+    }
+    let script = script.reply(MAIN, REPLY_MS).close(MAIN);
+    let about = "a request that comes byte by byte is answered";
+    cases.push(case("slow-sender", about, Hazard::Disturbs, closing(d, script)));
+
+    cases.push(around(d, "idle-then-request", "a client is idle first", Hazard::Harmless, "answer", |s| {
+        s.pause(IDLE_MS).send(MAIN, d.canary.clone()).reply(MAIN, REPLY_MS)
+    }));
+    let script = opening(d)
+        .open(MAIN, roles::SUBJECT, &[("expect", "answer")])
+        .send(MAIN, d.canary.clone())
+        .half_close(MAIN)
+        .reply(MAIN, REPLY_MS)
+        .close(MAIN);
+    let about = "a client that will send no more is still answered";
+    cases.push(case("half-close-after-request", about, Hazard::Harmless, closing(d, script)));
+}
+
+fn contents(d: &Description, cases: &mut Vec<Case>) {
+    let big = vec![b'a'; 1 << 20];
+    let subjects: [(&str, &'static str, &str, Bytes); 7] = [
+        ("reply-as-request", "a reply where a request belongs", "refusal", d.reply.clone()),
+        (
+            "trailing-bytes",
+            "a valid request with more payload than it needs",
+            "any",
+            d.trailing_bytes.clone(),
+        ),
+        ("missing-bytes", "a valid request whose payload is too short", "refusal", d.missing_bytes.clone()),
+        (
+            "unknown-fields",
+            "a valid request with more fields at its end, as a future client sends it",
+            "answer",
+            d.unknown_fields.clone(),
+        ),
+        ("text-not-utf8", "text that is not UTF-8", "refusal", (d.text)(b"\xff\xfe\xc0\xaf\0")),
+        ("text-with-nul", "text with a NUL inside", "refusal", (d.text)(b"lxc.\0uts.name\0")),
+        ("text-1-mib", "a mebibyte of text", "survive", (d.text)(&big)),
+    ];
+    for (name, about, expect, bytes) in subjects {
+        cases.push(around(d, name, about, Hazard::Disturbs, expect, |s| {
+            s.send(MAIN, bytes).reply(MAIN, REPLY_MS)
+        }));
+    }
+}
+
+fn crowds(d: &Description, cases: &mut Vec<Case>) {
+    let limit = i64::try_from(d.payload_max).unwrap_or(i64::MAX);
+    let mut script = opening(d);
+    for conn in MORE..MORE + ANNOUNCERS {
+        script =
+            script.open(conn, roles::SUBJECT, &[("expect", "survive")]).send(conn, (d.announcing)(limit));
+    }
+    let mut script = ask(d, script.pause(SPLIT_GAP_MS), WITNESS, roles::WITNESS).watch();
+    for conn in MORE..MORE + ANNOUNCERS {
+        script = script.close(conn);
+    }
+    let about = "64 clients announce a large payload and send none; others are served and memory stays";
+    cases.push(case("announce-and-stall-64", about, Hazard::Disturbs, closing(d, script)));
+
+    let mut script = opening(d);
+    for conn in MORE..MORE + ANNOUNCERS {
+        script = script.open(conn, roles::SUBJECT, &[("expect", "survive")]).close(conn);
+    }
+    let about = "64 clients connect and close without a word";
+    cases.push(case("connect-and-close-64", about, Hazard::Harmless, closing(d, script)));
+}

@@ -1,0 +1,197 @@
+//! The checks that every protocol gets. They look at role steps and never at a protocol's numbers.
+//!
+//! | check | shapes |
+//! |---|---|
+//! | `answered-as-due` | `no-reply`, `hang`, `wrong-success`, `wrong-refusal`, `refused-valid`, `split-refused`, `closed` |
+//! | `payload-drained` | `not-drained`, `closed-after-refusal`, `one-request-per-connection` |
+//! | `answered-once` | `answered-twice`, `out-of-order`, `lost-pipelined` |
+//! | `stays-up` | `crash`, `server-exited`, `not-usable-after`, `blocks-others` |
+//! | `gives-back` | `leak-fds`, `leak-memory` |
+//! | `readable-replies` | `unreadable-reply`, `flood` |
+
+mod answered;
+mod drained;
+mod process;
+
+use wire::Direction;
+
+use crate::{Blame, Check, Evidence, Finding, FrameAt, FrameRef, ReplyAt, Rule, Step, Weight};
+
+pub use answered::{AnsweredAsDue, AnsweredOnce, ReadableReplies};
+pub use drained::PayloadDrained;
+pub use process::{GivesBack, StaysUp};
+
+/// All generic checks of a probe.
+#[must_use]
+pub fn generic() -> Vec<Box<dyn Check>> {
+    vec![
+        Box::new(AnsweredAsDue),
+        Box::new(PayloadDrained),
+        Box::new(AnsweredOnce),
+        Box::new(StaysUp),
+        Box::new(GivesBack),
+        Box::new(ReadableReplies),
+    ]
+}
+
+/// The rules of the mission, in our words.
+pub(crate) mod rules {
+    /// Rule 1 of the design.
+    pub(crate) const ENOSYS: (&str, &str) = (
+        "an unknown request is answered with the protocol's `not supported`",
+        "DESIGN section 7, rule 1; for LXC commit ebc548a1e (2021-02-23)",
+    );
+    /// Rule 2 of the design.
+    pub(crate) const DRAIN: (&str, &str) = (
+        "whatever is refused, exactly its payload is consumed: the canary behind it is answered, in order, once",
+        "DESIGN section 7, rule 2",
+    );
+    /// Every valid request is answered.
+    pub(crate) const ANSWER: (&str, &str) =
+        ("a valid request is answered, in order, once", "DESIGN section 6");
+    /// Bad input never takes a server down.
+    pub(crate) const SURVIVE: (&str, &str) =
+        ("bad input never takes a server down, nor keeps it from others", "DESIGN section 7");
+    /// What was taken is given back.
+    pub(crate) const GIVE_BACK: (&str, &str) =
+        ("descriptors and memory of a client are given back when it is gone", "DESIGN section 6");
+}
+
+/// Builds findings with one check's name and one rule.
+pub struct Report<'a> {
+    check: &'static str,
+    evidence: &'a Evidence<'a>,
+    findings: Vec<Finding>,
+}
+
+impl<'a> Report<'a> {
+    /// Starts an empty report.
+    #[must_use]
+    pub fn new(check: &'static str, evidence: &'a Evidence<'a>) -> Self {
+        Self { check, evidence, findings: Vec::new() }
+    }
+
+    /// Adds a finding against the server.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one column of a finding; a builder would say the same in more words"
+    )]
+    pub fn push(
+        &mut self,
+        weight: Weight,
+        shape: &str,
+        rule: (&str, &str),
+        message: impl Into<String>,
+        expected: impl Into<String>,
+        actual: impl Into<String>,
+        frame: Option<FrameRef>,
+    ) {
+        self.push_blaming(Blame::Server, weight, shape, rule, message, expected, actual, frame);
+    }
+
+    /// Adds a finding and says whose bytes are wrong.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one column of a finding; a builder would say the same in more words"
+    )]
+    pub fn push_blaming(
+        &mut self,
+        blame: Blame,
+        weight: Weight,
+        shape: &str,
+        rule: (&str, &str),
+        message: impl Into<String>,
+        expected: impl Into<String>,
+        actual: impl Into<String>,
+        frame: Option<FrameRef>,
+    ) {
+        let finding = Finding {
+            check: self.check.to_owned(),
+            shape: shape.to_owned(),
+            weight,
+            blame,
+            message: message.into(),
+            expected: expected.into(),
+            actual: actual.into(),
+            frame,
+            rule: Rule { text: rule.0.to_owned(), source: rule.1.to_owned() },
+        };
+        let same = |f: &Finding| f.shape == finding.shape && f.message == finding.message;
+        if !self.findings.iter().any(same) {
+            self.findings.push(finding);
+        }
+    }
+
+    /// All findings.
+    #[must_use]
+    pub fn finish(self) -> Vec<Finding> {
+        self.findings
+    }
+
+    /// Points at a request.
+    #[must_use]
+    pub fn request(&self, conn: u32, at: &FrameAt) -> FrameRef {
+        frame_ref(self.evidence, conn, Direction::ToServer, at, None)
+    }
+
+    /// Points at a reply.
+    #[must_use]
+    pub fn reply(&self, conn: u32, reply: &ReplyAt) -> FrameRef {
+        frame_ref(self.evidence, conn, Direction::ToClient, &reply.at, reply.request.as_ref())
+    }
+
+    /// Points at the first request of a step, or at its first bytes where they are no request.
+    #[must_use]
+    pub fn subject(&self, conn: u32, step: &Step) -> Option<FrameRef> {
+        if let Some(at) = step.requests.first() {
+            return Some(self.request(conn, at));
+        }
+        let events = self.evidence.transcript.events.iter().enumerate().skip(step.event);
+        let mut data = events.filter(|(_, e)| e.conn.0 == conn && e.dir == Direction::ToServer);
+        data.find_map(|(event, e)| match &e.kind {
+            transcript::EventKind::Data(data) => Some(FrameRef {
+                event,
+                conn,
+                dir: Direction::ToServer.to_string(),
+                hex: hex(&data.bytes),
+                decoded: vec!["no complete frame".to_owned()],
+                span: None,
+            }),
+            _ => None,
+        })
+    }
+}
+
+/// Most bytes of a frame that a finding carries.
+const HEX_BYTES_MAX: usize = 256;
+
+/// Bytes in hexadecimal, cut after [`HEX_BYTES_MAX`].
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    let mut text = String::with_capacity(2 * bytes.len().min(HEX_BYTES_MAX) + 3);
+    for byte in bytes.iter().take(HEX_BYTES_MAX) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+    }
+    if bytes.len() > HEX_BYTES_MAX {
+        text.push('…');
+    }
+    text
+}
+
+/// Points at a frame, with its dissection.
+#[must_use]
+pub fn frame_ref(
+    evidence: &Evidence<'_>,
+    conn: u32,
+    dir: Direction,
+    at: &FrameAt,
+    request: Option<&wire::Frame>,
+) -> FrameRef {
+    let dissection = evidence.grammar.dissect(dir, &at.frame, request);
+    let mut decoded = vec![dissection.title.clone()];
+    decoded.extend(dissection.fields.iter().map(|f| crate::render::field(f, &at.frame.bytes)));
+    decoded.extend(dissection.problems.iter().map(|p| format!("problem: {}", p.what)));
+    FrameRef { event: at.event, conn, dir: dir.to_string(), hex: hex(&at.frame.bytes), decoded, span: None }
+}

@@ -1,0 +1,111 @@
+//! Does the server live, serve others, and give back what it took?
+
+use transcript::ExitStatus;
+use wire::Direction;
+
+use crate::checks::{Report, rules};
+use crate::{Check, Evidence, Finding, Meaning, Weight};
+
+/// How much more resident memory counts as a leak. Allocators keep some; a stalled announcement of the
+/// largest payload, 64 times over, is more.
+const RSS_GROWTH_MAX_KIB: i64 = 16 << 10;
+
+/// The server is alive at the end and served others in the meantime.
+pub struct StaysUp;
+
+impl Check for StaysUp {
+    fn name(&self) -> &'static str {
+        "stays-up"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let mut report = Report::new(self.name(), evidence);
+        let culprit = || {
+            evidence
+                .reading
+                .steps("subject")
+                .last()
+                .and_then(|(conn, step)| report_subject(evidence, conn.conn.0, step))
+        };
+        let exit = evidence.reading.exits.iter().find(|(_, dir, _)| *dir == Direction::ToClient);
+        if let Some((_, _, status)) = exit {
+            let (shape, actual) = match status {
+                ExitStatus::Signal(number) => ("crash", format!("killed by signal {number}")),
+                ExitStatus::Gone => ("crash", "the process is gone".to_owned()),
+                ExitStatus::Code(code) => ("server-exited", format!("ended with code {code}")),
+            };
+            let message = format!("the server is dead: {actual}");
+            report.push(Weight::Violation, shape, rules::SURVIVE, message, "alive", actual, culprit());
+            return report.finish();
+        }
+        for (role, shape, message) in [
+            ("witness", "blocks-others", "another client is not served while this goes on"),
+            ("fresh", "not-usable-after", "a new client is not served afterwards"),
+        ] {
+            for (_, step) in evidence.reading.steps(role) {
+                if step.answers().any(|reply| reply.meaning == Meaning::Success) {
+                    continue;
+                }
+                let actual = crate::summary::step_words(step);
+                report.push(
+                    Weight::Violation,
+                    shape,
+                    rules::SURVIVE,
+                    message,
+                    "an answer",
+                    actual,
+                    culprit(),
+                );
+            }
+        }
+        for (_, conn, error) in &evidence.reading.connect_failures {
+            let message = format!("connection {conn} could not be made");
+            report.push(
+                Weight::Violation,
+                "not-usable-after",
+                rules::SURVIVE,
+                message,
+                "connected",
+                error.clone(),
+                culprit(),
+            );
+        }
+        report.finish()
+    }
+}
+
+fn report_subject(evidence: &Evidence<'_>, conn: u32, step: &crate::Step) -> Option<crate::FrameRef> {
+    Report::new("stays-up", evidence).subject(conn, step)
+}
+
+/// Descriptors and memory are back at the end.
+pub struct GivesBack;
+
+impl Check for GivesBack {
+    fn name(&self) -> &'static str {
+        "gives-back"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let mut report = Report::new(self.name(), evidence);
+        for (key, shape, allowed, unit) in
+            [("fds", "leak-fds", 0, "descriptors"), ("rss_kib", "leak-memory", RSS_GROWTH_MAX_KIB, "KiB")]
+        {
+            let values: Vec<i64> =
+                evidence.reading.all_observed(key).filter_map(|value| value.parse().ok()).collect();
+            let (Some(first), Some(last)) = (values.first(), values.last()) else { continue };
+            if last - first > allowed {
+                report.push(
+                    Weight::Violation,
+                    shape,
+                    rules::GIVE_BACK,
+                    format!("the server holds {} {unit} more than before", last - first),
+                    format!("at most {allowed} more than {first}"),
+                    last.to_string(),
+                    None,
+                );
+            }
+        }
+        report.finish()
+    }
+}
