@@ -2,10 +2,16 @@
 //!
 //! A [`Transcript`] is everything that happened in one run of a cell: bytes, descriptors,
 //! credentials, EOF, reset, timeout, exit, marks and observations, with times. It says nothing of
-//! what the bytes mean. A fixture is a transcript with its provenance, kept as text in a `.wire` file.
+//! what the bytes mean. A fixture is a transcript with its provenance, kept as text in a `.wire`
+//! file: see [`text`].
 
+pub mod fuzz;
 mod model;
+mod rules;
+pub mod text;
 
 pub use model::{
-    ConnId, Credentials, Data, Endpoint, Event, EventKind, ExitStatus, FdNote, Mark, Provenance, Transcript,
+    BuildChange, ConnId, Credentials, Data, Endpoint, Event, EventKind, ExitStatus, FdNote, Mark, MaskedSpan,
+    Provenance, Transcript,
 };
+pub use rules::{Broken, DATA_LEN_MAX, Invalid};

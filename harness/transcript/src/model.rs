@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -144,6 +145,68 @@ pub struct Endpoint {
     /// True when the build is not a released one; the note says what was changed.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub modified: bool,
+    /// What else is known of it, e.g. `suite`, `release`, `launch`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub details: BTreeMap<String, String>,
+}
+
+/// Who is at both ends from some time on, when an end is replaced during the recording.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BuildChange {
+    /// From when, in the time of the events.
+    pub from_us: u64,
+    /// The side that connects from then on.
+    pub client: Endpoint,
+    /// The side that listens from then on.
+    pub server: Endpoint,
+}
+
+/// Bytes of one stream over which comparison passes, kept apart from the bytes themselves. The span
+/// counts from the first byte that this side sent on this connection, so that it does not depend on
+/// chunk boundaries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "MaskedSpanText", into = "MaskedSpanText")]
+pub struct MaskedSpan {
+    /// What varies there, e.g. `pid`, `pointer`.
+    pub name: String,
+    /// The connection.
+    pub conn: ConnId,
+    /// The side that sent the bytes.
+    pub dir: Direction,
+    /// Offsets within the stream; never empty.
+    pub span: Range<u64>,
+}
+
+/// A [`MaskedSpan`] as it is written in front matter.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MaskedSpanText {
+    name: String,
+    conn: ConnId,
+    dir: String,
+    start: u64,
+    end: u64,
+}
+
+impl From<MaskedSpan> for MaskedSpanText {
+    fn from(mask: MaskedSpan) -> Self {
+        let Range { start, end } = mask.span;
+        Self { name: mask.name, conn: mask.conn, dir: mask.dir.to_string(), start, end }
+    }
+}
+
+impl TryFrom<MaskedSpanText> for MaskedSpan {
+    type Error = String;
+
+    fn try_from(text: MaskedSpanText) -> Result<Self, String> {
+        let dir = match text.dir.as_str() {
+            "c2s" => Direction::ToServer,
+            "s2c" => Direction::ToClient,
+            other => return Err(format!("`dir` is `c2s` or `s2c`, not `{other}`")),
+        };
+        Ok(Self { name: text.name, conn: text.conn, dir, span: text.start..text.end })
+    }
 }
 
 /// Where a transcript comes from.
@@ -154,7 +217,8 @@ pub struct Provenance {
     pub protocol: String,
     /// What was done: a case, e.g. `client/info` or `probe/unknown-payload-16`.
     pub case: String,
-    /// Who recorded it: `wireskew <version>` or the recorder of an imported file.
+    /// Who recorded it: `wireskew <version>`, for an imported file followed by what it was imported from.
+    /// It stands on the first line of a `.wire` file, so that also a reader that is too old can name it.
     #[serde(default)]
     pub recorder: String,
     /// The day of recording, `YYYY-MM-DD`.
@@ -172,6 +236,9 @@ pub struct Provenance {
     /// Named masks under which this fixture is compared, beyond those of its protocol.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub masks: Vec<String>,
+    /// Bytes over which comparison passes, sorted by connection, direction and start, without overlap.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub masked: Vec<MaskedSpan>,
     /// The machine and its settings that matter: `kernel`, `arch`, `cgroup` …
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub environment: BTreeMap<String, String>,
@@ -179,4 +246,7 @@ pub struct Provenance {
     pub client: Endpoint,
     /// The side that listened.
     pub server: Endpoint,
+    /// Replacements of an end during the recording, in time order; `client` and `server` are those of the beginning.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub builds: Vec<BuildChange>,
 }

@@ -1,0 +1,401 @@
+//! Text to transcript.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use wire::Direction;
+
+use super::error::{Fault, Found, ParseError, ParseErrorKind};
+use super::render::printable;
+use super::words::Line;
+use super::{DUMP_WIDTH, FILE_LEN_MAX, FORMAT, LINE_LEN_MAX, front};
+use crate::rules::{Broken, DATA_LEN_MAX, Rules};
+use crate::{ConnId, Credentials, Data, Event, EventKind, ExitStatus, FdNote, Mark, Transcript};
+
+/// Reads a `.wire` text.
+///
+/// # Errors
+/// What is wrong, with line and column: see [`ParseErrorKind`].
+pub fn parse(text: &str) -> Result<Transcript, ParseError> {
+    Parser::new(text).and_then(Parser::transcript).map_err(|fault| *fault.0)
+}
+
+/// Reads a `.wire` text from bytes that need not be UTF-8.
+///
+/// # Errors
+/// As [`parse`], and [`ParseErrorKind::NotUtf8`].
+pub fn parse_bytes(bytes: &[u8]) -> Result<Transcript, ParseError> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => parse(text),
+        Err(error) => {
+            let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
+            let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
+            Err(ParseError {
+                line: before.iter().filter(|b| **b == b'\n').count() + 1,
+                column: String::from_utf8_lossy(&before[line_start..]).chars().count() + 1,
+                kind: ParseErrorKind::NotUtf8,
+            })
+        }
+    }
+}
+
+struct Parser<'a> {
+    /// What follows the present line.
+    rest: &'a str,
+    /// Number of the last line that was taken.
+    number: usize,
+    transcript: Transcript,
+    rules: Rules,
+    bytes: u64,
+}
+
+impl<'a> Parser<'a> {
+    fn new(text: &'a str) -> Result<Self, Fault> {
+        if text.len() > FILE_LEN_MAX {
+            let kind = ParseErrorKind::FileTooLarge { len: text.len() as u64, max: FILE_LEN_MAX as u64 };
+            return Err(Fault::new(1, 1, kind));
+        }
+        Ok(Self {
+            rest: text,
+            number: 0,
+            transcript: Transcript::default(),
+            rules: Rules::default(),
+            bytes: 0,
+        })
+    }
+
+    fn transcript(mut self) -> Result<Transcript, Fault> {
+        let recorder = self.first_line()?;
+        let toml = self.front_matter()?;
+        self.transcript.provenance = front::parse(&toml, 2, recorder)?;
+        loop {
+            let line = self.next_line("an event or the end line")?;
+            if line.text().is_empty() {
+                continue;
+            }
+            if line.text().starts_with("# end ") {
+                self.end_line(line)?;
+                break;
+            }
+            let event = self.event(line.clone())?;
+            let taken = self.rules.take(&event);
+            taken.map_err(|broken| Self::broken(&line, broken))?;
+            self.transcript.events.push(event);
+        }
+        let masked = self.rules.take_masks(&self.transcript.provenance.masked);
+        masked.map_err(|broken| Fault::new(2, 1, broken.into()))?;
+        Ok(self.transcript)
+    }
+
+    /// The next line; `expected` says what it should hold, if there is none.
+    fn next_line(&mut self, expected: &'static str) -> Result<Line<'a>, Fault> {
+        let Some((text, rest)) = self.rest.split_once('\n') else {
+            let column = self.rest.chars().count() + 1;
+            let expected = if self.rest.is_empty() { expected } else { "the rest of this line" };
+            let kind = ParseErrorKind::Truncated { expected, events: self.transcript.events.len() };
+            return Err(Fault::new(self.number + 1, column, kind));
+        };
+        self.rest = rest;
+        self.number += 1;
+        if text.len() > LINE_LEN_MAX {
+            let kind = ParseErrorKind::LineTooLong { len: text.len(), max: LINE_LEN_MAX };
+            return Err(Fault::new(self.number, 1, kind));
+        }
+        Ok(Line::new(text, self.number))
+    }
+
+    /// `# wireskew-wire 1 written by "wireskew 0.1.0"`. These words stand in every format, so that a
+    /// reader that is too old can say by whom the file was written.
+    fn first_line(&mut self) -> Result<String, Fault> {
+        const START: &str = "`# wireskew-wire`, with which every such file begins";
+        // A file of another kind need not have lines at all.
+        if !self.rest.is_empty() && !starts_alike(self.rest, "# wireskew-wire ") {
+            return Err(Line::new(self.rest.lines().next().unwrap_or(""), 1).expected(START));
+        }
+        let mut line = self.next_line(START)?;
+        line.need("# wireskew-wire ", START)?;
+        let found: u64 = line.number("a format number")?;
+        if found > u64::from(FORMAT) {
+            let kind =
+                ParseErrorKind::NewerFormat { found, supported: FORMAT, written_by: writer(line.clone()) };
+            return Err(Fault::new(line.number, line.column("# wireskew-wire ".len()), kind));
+        }
+        if found != u64::from(FORMAT) {
+            return Err(line.expected_at("# wireskew-wire ".len(), "format number `1`"));
+        }
+        line.need(" written by ", "` written by ` and the writer in quotes")?;
+        let recorder = line.quoted("the writer in quotes")?;
+        line.end()?;
+        Ok(recorder)
+    }
+
+    /// The comment lines up to the first empty line, without their `# `.
+    fn front_matter(&mut self) -> Result<String, Fault> {
+        let mut toml = String::new();
+        loop {
+            let mut line = self.next_line("front matter and an empty line")?;
+            if line.text().is_empty() {
+                return Ok(toml);
+            }
+            line.need("#", "`# ` and front matter, or an empty line")?;
+            if !line.rest().is_empty() {
+                line.need(" ", "a space behind `#`")?;
+            }
+            toml.push_str(line.rest());
+            toml.push('\n');
+        }
+    }
+
+    fn event(&mut self, mut line: Line<'a>) -> Result<Event, Fault> {
+        let lead_at = line.at();
+        let lead = match line.text().as_bytes().first() {
+            Some(b'#' | b'O' | b'I') => line.run(|c| matches!(c, '#' | 'O' | 'I'), "`#`, `O` or `I`")?,
+            _ => return Err(line.expected("an event (`#`, `O` or `I`) or the end line")),
+        };
+        line.need(" ", "a space")?;
+        let at_us = time(&mut line)?;
+        line.need(" ", "a space")?;
+        let dir_at = line.at();
+        let dir = if line.eat("c2s") {
+            Direction::ToServer
+        } else {
+            line.need("s2c", "`c2s` or `s2c`")?;
+            Direction::ToClient
+        };
+        line.need(" conn=", "` conn=`")?;
+        let conn = ConnId(line.number("a connection number")?);
+        line.need(" ", "a space")?;
+        let kind = match (lead, dir) {
+            ("#", _) => event_kind(&mut line)?,
+            ("O", Direction::ToServer) | ("I", Direction::ToClient) => EventKind::Data(self.data(&mut line)?),
+            ("O" | "I", _) => {
+                return Err(
+                    line.expected_at(dir_at, "the direction of this line: `O` is `c2s`, `I` is `s2c`")
+                );
+            }
+            _ => return Err(line.expected_at(lead_at, "`#`, `O` or `I`")),
+        };
+        Ok(Event { at_us, conn, dir, kind })
+    }
+
+    /// The rest of a preamble line, and the dump below it.
+    fn data(&mut self, line: &mut Line<'a>) -> Result<Data, Fault> {
+        line.need("len=", "`len=`")?;
+        let len_at = line.at();
+        let len: usize = line.number("a number of bytes")?;
+        if len == 0 {
+            return Err(Fault::new(line.number, line.column(len_at), Broken::NoBytes.into()));
+        }
+        if len > DATA_LEN_MAX {
+            return Err(Fault::new(line.number, line.column(len_at), Broken::TooManyBytes { len }.into()));
+        }
+        let mut data = Data::default();
+        if line.eat(" fds=") {
+            loop {
+                data.fds.push(FdNote(line.word("what the descriptor is")?));
+                if !line.eat(",") {
+                    break;
+                }
+            }
+        }
+        if line.eat(" creds=") {
+            let pid = line.number("a process id")?;
+            line.need(":", "`:`")?;
+            let uid = line.number("a user id")?;
+            line.need(":", "`:`")?;
+            let gid = line.number("a group id")?;
+            data.creds = Some(Credentials { pid, uid, gid });
+        }
+        line.end()?;
+        // Grows with the lines that are really there: `len` is only a claim.
+        let mut bytes = Vec::new();
+        while bytes.len() < len {
+            let mut dump = self.next_line("more bytes of this event")?;
+            dump_line(&mut dump, &mut bytes, len)?;
+        }
+        self.bytes += bytes.len() as u64;
+        data.bytes = Bytes::from(bytes);
+        Ok(data)
+    }
+
+    fn end_line(&mut self, mut line: Line<'a>) -> Result<(), Fault> {
+        line.need("# end events=", "`# end events=`")?;
+        let events = self.transcript.events.len() as u64;
+        self.counted(&mut line, "events", events)?;
+        line.need(" bytes=", "` bytes=`")?;
+        self.counted(&mut line, "bytes", self.bytes)?;
+        line.end()?;
+        if self.rest.is_empty() {
+            return Ok(());
+        }
+        let next = self.rest.lines().next().unwrap_or("");
+        Err(Fault::expected(self.number + 1, 1, "end of file behind the end line", Found::new(next)))
+    }
+
+    fn counted(&self, line: &mut Line<'a>, what: &'static str, counted: u64) -> Result<(), Fault> {
+        let column = line.column(line.at());
+        let stated: u64 = line.number("a count")?;
+        if stated == counted {
+            return Ok(());
+        }
+        Err(Fault::new(line.number, column, ParseErrorKind::Miscounted { what, stated, counted }))
+    }
+
+    fn broken(line: &Line<'_>, broken: Broken) -> Fault {
+        let part = match broken {
+            Broken::TimeGoesBack { .. } => 1,
+            Broken::BytesAfterEnd { .. } => 2,
+            Broken::NotConnected(_) | Broken::ConnectedTwice(_) => 3,
+            _ => 0,
+        };
+        let at = line
+            .text()
+            .match_indices(' ')
+            .map(|(at, _)| at + 1)
+            .nth(part - usize::from(part > 0))
+            .unwrap_or(0);
+        Fault::new(line.number, line.column(if part == 0 { 0 } else { at }), broken.into())
+    }
+}
+
+/// Whether `text` begins with `start`, as far as it goes.
+fn starts_alike(text: &str, start: &str) -> bool {
+    text.bytes().zip(start.bytes()).all(|(a, b)| a == b)
+}
+
+/// Who wrote a file of a later format, as well as its first line tells.
+fn writer(mut line: Line<'_>) -> String {
+    let rest = line.rest();
+    if line.eat(" written by ")
+        && let Ok(name) = line.quoted("the writer in quotes")
+    {
+        return name;
+    }
+    rest.trim().chars().take(80).collect()
+}
+
+/// `12.000345`: seconds and six digits of microseconds.
+fn time(line: &mut Line<'_>) -> Result<u64, Fault> {
+    const EXPECTED: &str = "a time in seconds with six decimals";
+    let start = line.at();
+    let whole = |line: &mut Line<'_>| -> Result<u64, Fault> {
+        let seconds: u64 = line.number(EXPECTED)?;
+        line.need(".", EXPECTED)?;
+        let micros = line.run(|c| c.is_ascii_digit(), EXPECTED)?;
+        let micros: u64 = match micros.parse() {
+            Ok(value) if micros.len() == 6 => value,
+            _ => return Err(line.expected(EXPECTED)),
+        };
+        seconds
+            .checked_mul(1_000_000)
+            .and_then(|us| us.checked_add(micros))
+            .ok_or_else(|| line.expected(EXPECTED))
+    };
+    whole(line).map_err(|_| line.expected_at(start, EXPECTED))
+}
+
+/// The word of an event that is no data, and what follows it.
+fn event_kind(line: &mut Line<'_>) -> Result<EventKind, Fault> {
+    const WORDS: &str = "`connect`, `connect-failed`, `eof`, `reset`, `timeout`, `exit`, `mark` or `observe`";
+    let word_at = line.at();
+    let kind = match line.run(|c| c.is_ascii_lowercase() || c == '-', WORDS)? {
+        "connect" => EventKind::Connect,
+        "connect-failed" => {
+            line.need(" ", "a space")?;
+            EventKind::ConnectFailed(line.word("the name of the error")?)
+        }
+        "eof" => EventKind::Eof(if line.eat(" ") { Some(line.word("a detail")?) } else { None }),
+        "reset" => EventKind::Reset,
+        "timeout" => {
+            line.need(" ms=", "` ms=`")?;
+            EventKind::Timeout(line.number("milliseconds")?)
+        }
+        "exit" if line.eat(" code=") => EventKind::Exit(ExitStatus::Code(line.number("an exit code")?)),
+        "exit" if line.eat(" signal=") => {
+            EventKind::Exit(ExitStatus::Signal(line.number("a signal number")?))
+        }
+        "exit" => {
+            line.need(" gone", "` code=`, ` signal=` or ` gone`")?;
+            EventKind::Exit(ExitStatus::Gone)
+        }
+        "mark" => {
+            line.need(" ", "a space")?;
+            EventKind::Mark(Mark { label: line.word("a label")?, args: args(line)? })
+        }
+        "observe" => {
+            line.need(" ", "a space")?;
+            let (key, value) = pair(line)?;
+            EventKind::Observe { key, value }
+        }
+        _ => return Err(line.expected_at(word_at, WORDS)),
+    };
+    line.end()?;
+    Ok(kind)
+}
+
+fn pair(line: &mut Line<'_>) -> Result<(String, String), Fault> {
+    let key = line.word("a key")?;
+    line.need("=", "`=`")?;
+    Ok((key, line.word("a value")?))
+}
+
+fn args(line: &mut Line<'_>) -> Result<BTreeMap<String, String>, Fault> {
+    let mut args = BTreeMap::new();
+    while line.eat(" ") {
+        let at = line.at();
+        let (key, value) = pair(line)?;
+        if args.insert(key, value).is_some() {
+            return Err(line.expected_at(at, "each key once"));
+        }
+    }
+    Ok(args)
+}
+
+/// `000010 04 05 …  |..|`, appended to the `bytes` of an event that has `len`.
+fn dump_line(line: &mut Line<'_>, bytes: &mut Vec<u8>, len: usize) -> Result<(), Fault> {
+    let offset = line.run(|c| c.is_ascii_hexdigit(), "a dump line")?;
+    if offset.len() != 6 || usize::from_str_radix(offset, 16) != Ok(bytes.len()) {
+        return Err(line.expected_at(0, "a dump line with the offset of its first byte in six digits"));
+    }
+    let count = (len - bytes.len()).min(DUMP_WIDTH);
+    let start = bytes.len();
+    for _ in 0..count {
+        line.need(" ", "a space and a byte")?;
+        bytes.push(byte(line)?);
+    }
+    for _ in count..DUMP_WIDTH {
+        line.need("   ", "spaces up to the text column")?;
+    }
+    line.need("  |", "the text column")?;
+    let text: String = bytes[start..].iter().copied().map(printable).collect();
+    let column = line.column(line.at());
+    let there =
+        line.rest().strip_suffix('|').ok_or_else(|| line.expected("the text column, ending in `|`"))?;
+    if there != text {
+        let kind =
+            ParseErrorKind::ColumnsDiffer { bytes: text, text: there.chars().take(2 * DUMP_WIDTH).collect() };
+        return Err(Fault::new(line.number, column, kind));
+    }
+    Ok(())
+}
+
+/// Two lower-case hexadecimal digits.
+fn byte(line: &mut Line<'_>) -> Result<u8, Fault> {
+    const EXPECTED: &str = "a byte as two lower-case hexadecimal digits";
+    let digit = |b: u8| match b {
+        b'0'..=b'9' => Some(b - b'0'),
+        b'a'..=b'f' => Some(b - b'a' + 10),
+        _ => None,
+    };
+    let at = line.at();
+    match *line.rest().as_bytes() {
+        [high, low, ..] => match (digit(high), digit(low)) {
+            (Some(high), Some(low)) => {
+                line.skip(2);
+                Ok(high << 4 | low)
+            }
+            _ => Err(line.expected_at(at, EXPECTED)),
+        },
+        _ => Err(line.expected_at(at, EXPECTED)),
+    }
+}
