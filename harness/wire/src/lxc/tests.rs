@@ -1,5 +1,7 @@
-//! Golden bytes, limits, order and socket names. Properties over arbitrary streams: [`properties`].
+//! Golden bytes, limits, order and socket names. One row per command is in
+//! [`golden`], properties over arbitrary streams are in [`properties`].
 
+mod golden;
 mod properties;
 
 use bytes::BytesMut;
