@@ -121,7 +121,10 @@ pub struct CellResult {
     /// Case.
     pub case: String,
     /// Verdict; none when the cell did not run.
-    #[schemars(with = "Option<String>")]
+    #[schemars(
+        with = "Option<String>",
+        extend("enum" = ["compatible", "degraded", "refused", "broken", "inconclusive", null])
+    )]
     pub verdict: Option<Verdict>,
     /// Outcome.
     pub outcome: Outcome,
