@@ -68,8 +68,7 @@ impl Connection {
     pub async fn connect(address: &Address, deadline: Duration) -> io::Result<Self> {
         let until = Instant::now() + deadline;
         let name = address.socket_name()?;
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        let fd = address.socket()?;
         loop {
             match rustix::net::connect(&fd, &name) {
                 Ok(()) => return Self::new(fd),
@@ -255,10 +254,19 @@ fn send_end(error: io::Error) -> SendEnd {
 }
 
 impl Address {
+    /// A socket that is not yet bound or connected, made where this address can be reached.
+    fn socket(&self) -> io::Result<OwnedFd> {
+        if let Self::InSlot(slot, _) = self {
+            return slot.netns().socket();
+        }
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+    }
+
     fn socket_name(&self) -> io::Result<SocketAddrUnix> {
         Ok(match self {
             Self::Path(path) => SocketAddrUnix::new(path)?,
-            Self::Abstract(name) => SocketAddrUnix::new_abstract_name(name)?,
+            Self::Abstract(name) | Self::InSlot(_, name) => SocketAddrUnix::new_abstract_name(name)?,
         })
     }
 }
@@ -277,8 +285,7 @@ impl Listener {
     /// What `bind(2)` and `listen(2)` give; a name that is too long is `InvalidInput`.
     pub fn bind(address: Address, backlog: i32) -> io::Result<Self> {
         let name = address.socket_name()?;
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let fd = rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        let fd = address.socket()?;
         rustix::net::bind(&fd, &name)?;
         rustix::net::listen(&fd, backlog)?;
         Ok(Self { listener: UnixListener::from_std(fd.into())?, address })

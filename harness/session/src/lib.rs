@@ -7,7 +7,9 @@
 mod connection;
 mod conversation;
 mod peer;
+pub mod process;
 mod recorder;
+pub mod sandbox;
 mod script;
 
 pub use connection::{Connection, FDS_PER_MESSAGE_MAX, Listener, READ_LEN_MAX, Received, SendEnd};

@@ -4,11 +4,13 @@ use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use transcript::{Endpoint, ExitStatus};
 
 use crate::Recorder;
+use crate::sandbox::Slot;
 
 /// A future behind a pointer, for contracts that must be usable as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -20,13 +22,15 @@ pub enum Address {
     Path(PathBuf),
     /// A unix socket in the abstract namespace; the name without its leading NUL.
     Abstract(Vec<u8>),
+    /// The same in the network namespace of a slot.
+    InSlot(Arc<Slot>, Vec<u8>),
 }
 
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Path(path) => write!(f, "{}", path.display()),
-            Self::Abstract(name) => write!(f, "@{}", name.escape_ascii()),
+            Self::Abstract(name) | Self::InSlot(_, name) => write!(f, "@{}", name.escape_ascii()),
         }
     }
 }
@@ -85,9 +89,9 @@ pub struct ClientReport {
 #[derive(Clone)]
 pub enum Launched {
     /// Starts servers.
-    Server(std::sync::Arc<dyn Launcher>),
+    Server(Arc<dyn Launcher>),
     /// Runs client operations.
-    Client(std::sync::Arc<dyn Client>),
+    Client(Arc<dyn Client>),
 }
 
 /// Why a peer could not be had.
