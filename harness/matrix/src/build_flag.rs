@@ -1,0 +1,231 @@
+//! `--build lxc@dev=path:target/release/lxcd,role=server`: a build of the user's own, for one run.
+//!
+//! ```text
+//! <protocol or alias>@<id>=path:<path>[,dialect=<dialect>][,version=<version>][,role=<role>][,arg=<text>]…
+//! ```
+//!
+//! `role` and `arg` may be repeated. Without `role` the build plays both ends; without `dialect` it is
+//! read by the dialect of the newest build of `builds.toml`; without `version` its version is its
+//! dialect, so expectations about that release hold for the branch as well.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use crate::builds::{Builds, Name};
+use crate::section::FromText;
+use crate::{Build, BuildId, Role, Source};
+
+/// A build given on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BuildFlag {
+    /// Name or alias of the protocol.
+    pub protocol: String,
+    /// Id of the build.
+    pub id: BuildId,
+    /// Executable or directory.
+    pub path: PathBuf,
+    /// Arguments put before those of the launcher.
+    pub args: Vec<String>,
+    /// Dialect, if it is not that of the newest build.
+    pub dialect: Option<String>,
+    /// Version, if it is not the dialect.
+    pub version: Option<String>,
+    /// Roles; empty for both.
+    pub roles: Vec<Role>,
+}
+
+/// Why a text is no `--build`.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildFlagError {
+    /// The text has another form.
+    #[error(
+        "`{text}` is no build: {reason}; expected `<protocol>@<id>=path:<path>[,dialect=...][,role=...]`"
+    )]
+    Form {
+        /// What was given.
+        text: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// The builds of the protocol have no newest one to take the dialect from.
+    #[error(
+        "`{id}` needs a dialect: add `,dialect=...`, as `{protocol}` has no build with a numeric version"
+    )]
+    NoDialect {
+        /// The build.
+        id: BuildId,
+        /// The protocol.
+        protocol: String,
+    },
+}
+
+impl FromStr for BuildFlag {
+    type Err = BuildFlagError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let error = |reason: &str| BuildFlagError::Form { text: text.to_owned(), reason: reason.to_owned() };
+        let (name, source) = text.split_once('=').ok_or_else(|| error("it has no `=`"))?;
+        let (protocol, id) = name.split_once('@').ok_or_else(|| error("it has no `@` before the `=`"))?;
+        let protocol = Name::from_text(protocol).map_err(|bad| error(&bad.message))?.0;
+        let id = BuildId::from_text(id).map_err(|bad| error(&bad.message))?;
+        let source = source
+            .strip_prefix("path:")
+            .ok_or_else(|| error("the source must be `path:...`; others belong in `builds.toml`"))?;
+        let mut flag = Self {
+            protocol,
+            id,
+            path: PathBuf::new(),
+            args: Vec::new(),
+            dialect: None,
+            version: None,
+            roles: Vec::new(),
+        };
+        let mut parts = source.split(',');
+        flag.path =
+            parts.next().filter(|path| !path.is_empty()).ok_or_else(|| error("the path is empty"))?.into();
+        for part in parts {
+            let (key, value) = part.split_once('=').ok_or_else(|| {
+                let known = "expected `dialect=`, `version=`, `role=` or `arg=` after a comma";
+                error(&format!("`{part}` has no `=`; {known}"))
+            })?;
+            flag.set(key, value).map_err(|reason| error(&reason))?;
+        }
+        Ok(flag)
+    }
+}
+
+impl BuildFlag {
+    fn set(&mut self, key: &str, value: &str) -> Result<(), String> {
+        if value.is_empty() {
+            return Err(format!("`{key}=` is empty"));
+        }
+        match key {
+            "dialect" => self.dialect = Some(value.to_owned()),
+            "version" => self.version = Some(value.to_owned()),
+            "role" => self.roles.push(Role::from_text(value).map_err(|bad| bad.message)?),
+            "arg" => self.args.push(value.to_owned()),
+            _ => {
+                let help = crate::error::did_you_mean(key, "keys", ["dialect", "version", "role", "arg"]);
+                return Err(format!("unknown key `{key}`, {}", help.unwrap_or_default()));
+            }
+        }
+        Ok(())
+    }
+
+    /// The build that the flag means, with what it leaves open taken from the builds of its protocol.
+    ///
+    /// # Errors
+    /// When it has no dialect and there is no newest build to take it from.
+    pub fn to_build(&self, builds: &Builds) -> Result<Build, BuildFlagError> {
+        let dialect = match (&self.dialect, builds.newest()) {
+            (Some(dialect), _) => dialect.clone(),
+            (None, Some(newest)) => newest.dialect.clone(),
+            (None, None) => {
+                return Err(BuildFlagError::NoDialect {
+                    id: self.id.clone(),
+                    protocol: builds.protocol.clone(),
+                });
+            }
+        };
+        let mut roles = self.roles.clone();
+        if roles.is_empty() {
+            roles = vec![Role::Client, Role::Server];
+        }
+        roles.sort_unstable();
+        roles.dedup();
+        Ok(Build {
+            id: self.id.clone(),
+            protocol: builds.protocol.clone(),
+            roles,
+            version: self.version.clone().unwrap_or_else(|| dialect.clone()),
+            dialect,
+            sources: vec![Source::Path { path: self.path.clone(), args: self.args.clone() }],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUILDS: &str = r#"
+        protocol = "lxc-command"
+        alias = "lxc"
+        build = [
+            { id = "4.0.6", recorded = true },
+            { id = "7.0.0", dialect = "7.0", recorded = true },
+            { id = "ideal", reference = true },
+        ]
+    "#;
+
+    #[track_caller]
+    fn check(text: &str, expect: &str) {
+        let builds = Builds::parse("builds.toml", BUILDS).expect("the test's own builds parse");
+        let result = text.parse::<BuildFlag>().and_then(|flag| flag.to_build(&builds));
+        let shown = match result {
+            Ok(build) => {
+                format!(
+                    "{} {} {} {:?} {:?}",
+                    build.id, build.version, build.dialect, build.roles, build.sources
+                )
+            }
+            Err(BuildFlagError::Form { reason, .. }) => reason,
+            Err(other) => other.to_string(),
+        };
+        assert_eq!(shown, expect);
+    }
+
+    #[test]
+    fn takes_what_is_left_open_from_the_newest_build() {
+        check(
+            "lxc@dev=path:./target/x",
+            r#"dev 7.0 7.0 [Client, Server] [Path { path: "./target/x", args: [] }]"#,
+        );
+        check(
+            "lxc-command@dev=path:/a=b,dialect=4.0.6,role=server",
+            r#"dev 4.0.6 4.0.6 [Server] [Path { path: "/a=b", args: [] }]"#,
+        );
+        check(
+            "lxc@dev=path:x,version=7.1,arg=-v,arg=--x=y,role=server,role=client,role=server",
+            r#"dev 7.1 7.0 [Client, Server] [Path { path: "x", args: ["-v", "--x=y"] }]"#,
+        );
+    }
+
+    #[test]
+    fn says_what_is_wrong_with_a_flag() {
+        check("lxc", "it has no `=`");
+        check("dev=path:x", "it has no `@` before the `=`");
+        check("lxc@=path:x", "`` cannot be a name");
+        check("lxc@a..b=path:x", "`a..b` cannot be a name");
+        check("lxc@probe=path:x", "`probe` is the harness's own script");
+        check("lxc@dev=debian:sid", "the source must be `path:...`; others belong in `builds.toml`");
+        check("lxc@dev=path:", "the path is empty");
+        check("lxc@dev=path:x,dialct=7", "unknown key `dialct`, did you mean `dialect`?");
+        check("lxc@dev=path:x,role=sever", "unknown role `sever`");
+        check("lxc@dev=path:x,dialect=", "`dialect=` is empty");
+        check(
+            "lxc@dev=path:x,y",
+            "`y` has no `=`; expected `dialect=`, `version=`, `role=` or `arg=` after a comma",
+        );
+    }
+
+    #[test]
+    fn needs_a_dialect_where_no_build_has_a_version() {
+        let builds = Builds::parse("b", "protocol = 'p'\nbuild = [{ id = 'ideal', reference = true }]")
+            .expect("the test's own builds parse");
+        let flag: BuildFlag = "p@dev=path:x".parse().expect("the test's own flag parses");
+        assert!(matches!(flag.to_build(&builds), Err(BuildFlagError::NoDialect { .. })));
+    }
+
+    #[test]
+    fn a_flag_for_a_known_id_puts_its_source_first() {
+        let mut builds = Builds::parse("builds.toml", BUILDS).expect("the test's own builds parse");
+        let flag: BuildFlag = "lxc@4.0.6=path:x,dialect=4.0.6".parse().expect("the test's own flag parses");
+        let build = flag.to_build(&builds).expect("the dialect is given");
+        builds.add(build);
+        let known = builds.get(&BuildId("4.0.6".to_owned())).expect("it is still there");
+        let words: Vec<_> = known.sources.iter().map(Source::word).collect();
+        assert_eq!(words, ["path", "recorded"]);
+        assert_eq!(builds.iter().count(), 3);
+    }
+}

@@ -1,0 +1,302 @@
+//! `matrices/<protocol>/builds.toml`: the peers that exist.
+//!
+//! ```toml
+//! protocol = "lxc-command"
+//! alias = "lxc"                   # short name for `--build lxc@dev=path:…`
+//!
+//! [[build]]
+//! id = "4.0.6"
+//! version = "4.0.6"               # if absent, the id
+//! dialect = "4.0.6"               # if absent, the version
+//! roles = ["client", "server"]    # if absent, both
+//! recorded = true                 # its fixtures are under `fixtures/<protocol>/`
+//! path = "/opt/lxc"               # or { path = "…", args = ["…"] }
+//! debian = { suite = "bullseye", packages = ["lxc=1:4.0.6-2+deb11u2"], extra = ["busybox-static"] }
+//! reference = { defects = [] }    # or `true`
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use toml::Spanned;
+
+use crate::error::{ConfigError, Location, did_you_mean, read_text};
+use crate::section::{BadText, FromText, Section, read_document};
+use crate::version::Version;
+use crate::{Build, BuildId, DebianSource, Role, Source};
+
+/// The builds of one protocol.
+#[derive(Debug, Clone)]
+pub struct Builds {
+    /// Name of the protocol.
+    pub protocol: String,
+    /// A short name that `--build` understands as well.
+    pub alias: Option<String>,
+    /// In the order of the file; those added by flags come last.
+    builds: Vec<Build>,
+    locations: BTreeMap<BuildId, Location>,
+}
+
+impl Builds {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its place.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::parse(&path.display().to_string(), &read_text(path)?)
+    }
+
+    /// Reads a text; `name` is what errors call it.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, each with its place.
+    pub fn parse(name: &str, text: &str) -> Result<Self, ConfigError> {
+        read_document(name, text, |root| {
+            let protocol = root.required::<Name>("protocol");
+            let alias = root.optional::<Name>("alias");
+            let protocol_name = protocol.as_ref().map_or("", |name| &name.0).to_owned();
+            let read = root.tables("build", |section| read_build(section, &protocol_name));
+            let mut spans = BTreeMap::new();
+            let mut locations = BTreeMap::new();
+            let mut builds = Vec::with_capacity(read.len());
+            for (id, build) in read {
+                if let Some(first) = spans.insert(build.id.clone(), id.span()) {
+                    let message = format!("build `{}` is defined twice", build.id);
+                    root.context().report(
+                        root.problem(id.span(), message, "again here").also(first, "first defined here"),
+                    );
+                }
+                locations.insert(build.id.clone(), root.context().source().locate(&id.span()));
+                builds.push(build);
+            }
+            Some(Self { protocol: protocol?.0, alias: alias.map(|name| name.0), builds, locations })
+        })
+    }
+
+    /// All builds.
+    pub fn iter(&self) -> impl Iterator<Item = &Build> {
+        self.builds.iter()
+    }
+
+    /// The build with this id.
+    #[must_use]
+    pub fn get(&self, id: &BuildId) -> Option<&Build> {
+        self.builds.iter().find(|build| build.id == *id)
+    }
+
+    /// Where the build is defined; `None` for one that a flag brought.
+    #[must_use]
+    pub fn location(&self, id: &BuildId) -> Option<&Location> {
+        self.locations.get(id)
+    }
+
+    /// Whether a name means this protocol: its own name or its alias.
+    #[must_use]
+    pub fn is_called(&self, name: &str) -> bool {
+        self.protocol == name || self.alias.as_deref() == Some(name)
+    }
+
+    /// The build with the highest version. Versions that are no dotted numbers (`ideal`) do not
+    /// count; of equal ones the first counts.
+    #[must_use]
+    pub fn newest(&self) -> Option<&Build> {
+        let mut newest: Option<(Version, &Build)> = None;
+        for build in &self.builds {
+            let Ok(version) = build.version.parse::<Version>() else { continue };
+            if newest.as_ref().is_none_or(|(highest, _)| version > *highest) {
+                newest = Some((version, build));
+            }
+        }
+        newest.map(|(_, build)| build)
+    }
+
+    /// Adds a build that a flag brought. If the id is known, its sources are put before the known
+    /// ones, and its version, dialect and roles count from now on.
+    pub fn add(&mut self, build: Build) {
+        match self.builds.iter_mut().find(|known| known.id == build.id) {
+            Some(known) => {
+                let mut sources = build.sources;
+                sources.append(&mut known.sources);
+                *known = Build { sources, ..build };
+            }
+            None => self.builds.push(build),
+        }
+    }
+
+    /// The hint behind an id that does not exist.
+    pub(crate) fn suggest(&self, unknown: &str) -> Option<String> {
+        did_you_mean(unknown, "builds", self.builds.iter().map(|build| build.id.0.as_str()))
+    }
+}
+
+fn read_build(section: &mut Section<'_>, protocol: &str) -> Option<(Spanned<BuildId>, Build)> {
+    let id = section.required::<Spanned<BuildId>>("id");
+    let version = section.optional::<String>("version");
+    let dialect = section.optional::<String>("dialect");
+    let roles = section.optional::<Vec<Role>>("roles");
+    let problems_before = section.context().problem_count();
+    let path = section.text_or_table(
+        "path",
+        |path| Source::Path { path: path.into(), args: Vec::new() },
+        |section| {
+            let path = section.required::<String>("path");
+            let args = section.optional("args").unwrap_or_default();
+            Some(Source::Path { path: path?.into(), args })
+        },
+    );
+    let reference =
+        section.flag_or_table("reference", Source::Reference { defects: Vec::new() }, |section| {
+            Some(Source::Reference { defects: section.optional("defects").unwrap_or_default() })
+        });
+    let debian = section.optional_table("debian", read_debian);
+    let recorded = section.optional::<bool>("recorded").unwrap_or(false).then_some(Source::Recorded);
+    let sources: Vec<_> = [path, reference, debian, recorded].into_iter().flatten().collect();
+    if sources.is_empty() && section.context().problem_count() == problems_before {
+        section.context().report(
+            section.problem(section.span(), "the build has no source", "this build").help(
+                "say where it can be had from: `recorded = true`, `reference = true`, `path = ...` or `debian = { ... }`"
+                    .to_owned(),
+            ),
+        );
+    }
+    if roles.as_ref().is_some_and(Vec::is_empty) {
+        section.context().report(section.problem(
+            section.span(),
+            "the build has no role",
+            "`roles` is empty in this build",
+        ));
+    }
+    let id = id?;
+    let version = version.unwrap_or_else(|| id.get_ref().0.clone());
+    let build = Build {
+        id: id.get_ref().clone(),
+        protocol: protocol.to_owned(),
+        roles: roles.unwrap_or_else(|| vec![Role::Client, Role::Server]),
+        dialect: dialect.unwrap_or_else(|| version.clone()),
+        version,
+        sources,
+    };
+    Some((id, build))
+}
+
+fn read_debian(section: &mut Section<'_>) -> Option<Source> {
+    let suite = section.required::<Name>("suite");
+    let packages = section.required_list::<ExactPackage>("packages");
+    let extra = section.optional::<Vec<PackageName>>("extra").unwrap_or_default();
+    let snapshot = section.optional::<SnapshotTime>("snapshot");
+    Some(Source::Debian(DebianSource {
+        suite: suite?.0,
+        packages: packages?.into_iter().map(|package| (package.name, package.version)).collect(),
+        extra: extra.into_iter().map(|package| package.0).collect(),
+        snapshot: snapshot.map(|time| time.0),
+    }))
+}
+
+/// Whether a text can be an id within a cell's path.
+fn is_plain_name(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~-".contains(&byte);
+    text.bytes().all(allowed)
+        && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())
+        && !text.contains("..")
+        && !text.ends_with('.')
+}
+
+const NAME_RULE: &str =
+    "letters, digits, `.`, `_`, `+`, `~` and `-`, without `..`, starting with a letter or digit";
+
+/// A name that can stand in a cell's path.
+#[derive(Debug)]
+pub(crate) struct Name(pub(crate) String);
+
+impl FromText for Name {
+    const WANTED: &'static str = "a name";
+
+    fn from_text(text: &str) -> Result<Self, BadText> {
+        if !is_plain_name(text) {
+            return Err(BadText::new(format!("`{text}` cannot be a name"), format!("use {NAME_RULE}")));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl FromText for BuildId {
+    const WANTED: &'static str = "the id of a build";
+
+    fn from_text(text: &str) -> Result<Self, BadText> {
+        if text == Self::PROBE {
+            let help = "choose another id; cells of scripts are called `probe..<server>`".to_owned();
+            return Err(BadText::new("`probe` is the harness's own script", help));
+        }
+        Name::from_text(text).map(|name| Self(name.0))
+    }
+}
+
+impl FromText for Role {
+    const WANTED: &'static str = "`client` or `server`";
+
+    fn from_text(text: &str) -> Result<Self, BadText> {
+        match text {
+            "client" => Ok(Self::Client),
+            "server" => Ok(Self::Server),
+            _ => Err(BadText::unknown_word(text, "role", &["client", "server"])),
+        }
+    }
+}
+
+struct PackageName(String);
+
+impl FromText for PackageName {
+    const WANTED: &'static str = "the name of a Debian package";
+
+    /// <https://www.debian.org/doc/debian-policy/ch-controlfields.html#source>: lower case letters,
+    /// digits, `+`, `-` and `.`, at least two, the first a letter or digit.
+    fn from_text(text: &str) -> Result<Self, BadText> {
+        let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
+        let starts_well = text.bytes().next().is_some_and(|byte| !b"+-.".contains(&byte));
+        if text.len() < 2 || !text.bytes().all(allowed) || !starts_well {
+            return Err(BadText::new(format!("`{text}` is no name of a Debian package"), None));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+struct ExactPackage {
+    name: String,
+    version: String,
+}
+
+impl FromText for ExactPackage {
+    const WANTED: &'static str = "`package=exact-version`";
+
+    fn from_text(text: &str) -> Result<Self, BadText> {
+        let help =
+            || "give the exact version, e.g. `lxc=1:4.0.6-2+deb11u2`; packages of any version go to `extra`";
+        let (name, version) = text
+            .split_once('=')
+            .ok_or_else(|| BadText::new(format!("`{text}` has no version"), help().to_owned()))?;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".+-~:".contains(&byte);
+        if version.is_empty() || !version.bytes().all(allowed) {
+            return Err(BadText::new(format!("`{version}` is no Debian version"), help().to_owned()));
+        }
+        Ok(Self { name: PackageName::from_text(name)?.0, version: version.to_owned() })
+    }
+}
+
+struct SnapshotTime(String);
+
+impl FromText for SnapshotTime {
+    const WANTED: &'static str = "a snapshot time, e.g. `20261120T000000Z`";
+
+    fn from_text(text: &str) -> Result<Self, BadText> {
+        let form = "ddddddddTddddddZ";
+        let fits = text.len() == form.len()
+            && text.chars().zip(form.chars()).all(|(found, wanted)| match wanted {
+                'd' => found.is_ascii_digit(),
+                _ => found == wanted,
+            });
+        if !fits {
+            return Err(BadText::new(format!("`{text}` is no snapshot time"), None));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
