@@ -11,7 +11,7 @@ use super::words::{Place, push_quoted};
 use crate::{Endpoint, Provenance};
 
 /// The TOML of a provenance, without the recorder, which stands on the first line.
-pub(super) fn render(provenance: &Provenance) -> String {
+pub(crate) fn render(provenance: &Provenance) -> String {
     let Provenance {
         protocol,
         case,

@@ -80,7 +80,9 @@ mod render;
 mod words;
 
 pub use error::{Found, ParseError, ParseErrorKind};
+pub(crate) use front::render as render_front_matter;
 pub use parse::{parse, parse_bytes};
+pub(crate) use render::event_line;
 pub use render::render;
 
 /// The format that is written, and the newest that can be read.

@@ -33,6 +33,13 @@ pub fn render(transcript: &Transcript) -> String {
     out
 }
 
+/// An event that is no data, as its line says it, without `# `.
+pub(crate) fn event_line(event: &Event) -> String {
+    let mut line = String::new();
+    push_event(&mut line, event);
+    line.strip_prefix("# ").unwrap_or(&line).trim_end().to_owned()
+}
+
 fn data_len(kind: &EventKind) -> usize {
     if let EventKind::Data(data) = kind { data.bytes.len() } else { 0 }
 }

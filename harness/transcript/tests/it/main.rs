@@ -1,5 +1,8 @@
 //! Integration tests of the transcript crate.
 
 mod errors;
+mod export;
+mod fixture;
+mod import;
 mod round_trip;
 mod samples;

@@ -1,6 +1,7 @@
 //! Transcripts that several tests use.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 
 use bytes::Bytes;
 use transcript::{
@@ -8,6 +9,11 @@ use transcript::{
     Provenance, Transcript,
 };
 use wire::Direction::{self, ToClient, ToServer};
+
+/// Says what a test left out, past the capture of output by the test runner.
+pub(crate) fn not_run(what: &str) {
+    writeln!(std::io::stderr(), "NOT RUN: {what}").expect("stderr can be written");
+}
 
 pub(crate) fn event(at_us: u64, conn: u32, dir: Direction, kind: EventKind) -> Event {
     Event { at_us, conn: ConnId(conn), dir, kind }

@@ -1,0 +1,3 @@
+//! Recordings of other tools as transcripts.
+
+pub mod raw;

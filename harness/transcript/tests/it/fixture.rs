@@ -1,0 +1,97 @@
+//! Transcripts in files.
+
+use transcript::fixture::{StoreErrorKind, list, load, store, walk};
+use transcript::{Broken, Endpoint, EventKind, Provenance, Transcript, slug};
+use wire::Direction::ToServer;
+
+use crate::samples::{data, event, everything};
+
+#[test]
+fn stores_and_loads_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("lxc-command/7..5/client-info.wire");
+    for transcript in [everything(), Transcript::default()] {
+        store(&path, &transcript).unwrap();
+        assert_eq!(load(&path).unwrap(), transcript, "what is there is replaced");
+    }
+    let names: Vec<_> =
+        std::fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names, ["client-info.wire"], "no temporary file stays");
+}
+
+#[test]
+fn does_not_store_what_could_not_be_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.wire");
+    store(&path, &everything()).unwrap();
+
+    let lost = Transcript { events: vec![event(0, 1, ToServer, data(b"x"))], ..Transcript::default() };
+    let error = store(&path, &lost).unwrap_err();
+    assert!(
+        matches!(&error.kind, StoreErrorKind::Invalid(i) if matches!(i.broken, Broken::NotConnected(_))),
+        "{error}"
+    );
+
+    let value = "x".repeat(transcript::text::LINE_LEN_MAX);
+    let long = EventKind::Observe { key: "k".into(), value };
+    let long = Transcript { events: vec![event(0, 0, ToServer, long)], ..Transcript::default() };
+    let error = store(&path, &long).unwrap_err();
+    assert!(matches!(&error.kind, StoreErrorKind::Unreadable(_)), "{error}");
+
+    assert_eq!(load(&path).unwrap(), everything(), "the old file is untouched");
+}
+
+#[test]
+fn walks_in_order_and_names_what_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    store(at("b/1..2/x.wire"), &everything()).unwrap();
+    store(at("a.b.wire"), &Transcript::default()).unwrap();
+    std::fs::write(at("b/damaged.wire"), "# wireskew-wire 1 written").unwrap();
+    std::fs::write(at("b/.hidden.wire"), "").unwrap();
+    std::fs::write(at("b/notes.txt"), "").unwrap();
+
+    let walked: Vec<_> =
+        walk(folder.path()).unwrap().map(|f| (f.id, f.transcript.err().map(|e| e.to_string()))).collect();
+    let damaged = format!(
+        "cannot read `{}`: line 1, column 26: text ends where the rest of this line should follow; it was cut off, 0 events are complete",
+        at("b/damaged.wire").display()
+    );
+    assert_eq!(
+        walked,
+        [("a.b".to_owned(), None), ("b/1..2/x".to_owned(), None), ("b/damaged".to_owned(), Some(damaged))]
+    );
+    assert_eq!(list(folder.path()).unwrap().len(), 3);
+}
+
+#[test]
+fn a_missing_folder_is_an_error_and_not_an_empty_list() {
+    let folder = tempfile::tempdir().unwrap();
+    let error = list(folder.path().join("none")).unwrap_err().to_string();
+    assert!(error.starts_with("cannot list `") && error.contains("none"), "{error}");
+    let error = load(folder.path().join("none.wire")).unwrap_err().to_string();
+    assert!(error.starts_with("cannot read `") && error.contains("none.wire"), "{error}");
+}
+
+#[test]
+fn ids_of_fixtures_are_safe_names() {
+    let end = |id: &str| Endpoint { id: id.into(), ..Endpoint::default() };
+    let provenance = |client: &str, case: &str| Provenance {
+        protocol: "lxc-command".into(),
+        case: case.into(),
+        client: end(client),
+        server: end("4.0.6"),
+        ..Provenance::default()
+    };
+    assert_eq!(provenance("7.0.0", "client/info").fixture_id(), "lxc-command/7.0.0..4.0.6/client-info");
+    assert_eq!(provenance("", "../../etc").fixture_id(), "lxc-command/unnamed..4.0.6/etc");
+    for (text, expect) in [
+        ("a b/c", "a-b-c"),
+        ("..", "unnamed"),
+        ("1..2", "1.-2"),
+        ("é", "unnamed"),
+        ("4.50.7-31+x~1", "4.50.7-31+x~1"),
+    ] {
+        assert_eq!(slug(text), expect, "{text}");
+    }
+}
