@@ -90,19 +90,20 @@ impl Page {
         let text = Text::new(Paint::Head, id);
         let text = match build(results, &cell.protocol, id) {
             Some(record) => {
+                let head =
+                    format!(": version {}, dialect {}, {}", record.version, record.dialect, record.source);
+                let mut text = text.with(Paint::Plain, &head);
+                if !record.detail.is_empty() {
+                    text = text.with(Paint::Plain, " ").with(Paint::Plain, &record.detail);
+                }
                 let digest = record.digest.as_deref().unwrap_or("none");
+                let text = text.with(Paint::Dim, ", digest ").with(Paint::Dim, digest);
                 let missing =
                     record.missing.iter().map(|why| format!(", missing: {why}")).collect::<String>();
-                text.with(
-                    Paint::Plain,
-                    &format!(
-                        " version {}, dialect {}, {} {}, digest {digest}{missing}",
-                        record.version, record.dialect, record.source, record.detail
-                    ),
-                )
+                text.with(Paint::Odd, &missing)
             }
-            None if id == matrix::BuildId::PROBE => text.with(Paint::Plain, " (a script of wireskew)"),
-            None => text.with(Paint::Plain, " (not among the builds of these results)"),
+            None if id == matrix::BuildId::PROBE => text.with(Paint::Plain, ": a script of wireskew"),
+            None => text.with(Paint::Plain, ": not among the builds of these results"),
         };
         self.field(INDENT, label, &text);
     }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use verdict::{BuildRecord, CellResult, Outcome, RunResults};
 
 use crate::mark::counts;
-use crate::text::{clip, count};
+use crate::text::{count, shorten};
 use crate::{Mark, Paint, Table, Text};
 
 /// The client that is a script of wireskew's own.
@@ -268,7 +268,7 @@ fn not_planned() -> Text {
 fn negotiated(cells: &[&CellResult]) -> Text {
     const SHOWN: usize = 2;
     let all: BTreeSet<_> = cells.iter().filter_map(|c| c.negotiated.as_deref()).collect();
-    let mut shown: Vec<_> = all.iter().take(SHOWN).map(|n| clip(n, NAME_MAX).into_owned()).collect();
+    let mut shown: Vec<_> = all.iter().take(SHOWN).map(|n| shorten(n, NAME_MAX).into_owned()).collect();
     if all.len() > SHOWN {
         shown.push(format!("+{}", all.len() - SHOWN));
     }
@@ -286,7 +286,7 @@ fn answer(cell: &CellResult) -> Text {
         return mark.text().join(bug(cell));
     }
     let text = Text::new(mark.paint(), &format!("{} ", mark.glyph()))
-        .with(Paint::Plain, &clip(&cell.summary, SUMMARY_MAX));
+        .with(Paint::Plain, &shorten(&cell.summary, SUMMARY_MAX));
     let text = match cell.outcome {
         Outcome::Pass => text,
         other => text.with(mark.paint(), &format!(" ({})", other.word())),
@@ -301,11 +301,11 @@ fn outcome(cell: &CellResult) -> Text {
     if mark.is_plain_good() || cell.summary.is_empty() || cell.verdict.is_none() {
         return text;
     }
-    text.with(Paint::Dim, ": ").with(Paint::Plain, &clip(&cell.summary, SUMMARY_MAX))
+    text.with(Paint::Dim, ": ").with(Paint::Plain, &shorten(&cell.summary, SUMMARY_MAX))
 }
 
 fn bug(cell: &CellResult) -> Text {
     cell.bug
         .as_ref()
-        .map_or_else(Text::default, |bug| Text::new(Paint::Dim, &format!(" {}", clip(bug, NAME_MAX))))
+        .map_or_else(Text::default, |bug| Text::new(Paint::Dim, &format!(" {}", shorten(bug, NAME_MAX))))
 }

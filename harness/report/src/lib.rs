@@ -13,16 +13,22 @@
 //! peer may hold anything, so it enters a rendering through [`Text`], which escapes.
 
 pub mod json;
+pub mod junit;
+pub mod markdown;
 pub mod terminal;
 
 mod failure;
 mod grid;
 mod hexdump;
 mod mark;
+mod progress;
 mod table;
 mod text;
+mod verify;
 
 pub use grid::{Known, Operations, known, missing_builds, operations, overview, probes};
 pub use mark::{Accounts, Mark};
+pub use progress::Progress;
 pub use table::Table;
 pub use text::{Paint, Span, Style, Text, escape};
+pub use verify::{Inconsistency, verify};

@@ -20,8 +20,8 @@ pub enum Level {
 }
 
 /// Failures beyond this number get one line each.
-const FAILURES_IN_FULL: usize = 20;
-const KNOWN_CELLS_SHOWN: usize = 3;
+pub(crate) const FAILURES_IN_FULL: usize = 20;
+pub(crate) const KNOWN_CELLS_SHOWN: usize = 3;
 
 /// The whole report.
 #[must_use]

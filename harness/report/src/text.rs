@@ -326,6 +326,14 @@ pub(crate) fn clip(text: &str, chars_max: usize) -> Cow<'_, str> {
     }
 }
 
+/// Cuts a text after so many characters without saying more than `…`: for tables.
+pub(crate) fn shorten(text: &str, chars_max: usize) -> Cow<'_, str> {
+    match text.char_indices().nth(chars_max) {
+        None => text.into(),
+        Some((at, _)) => format!("{}…", text.get(..at).unwrap_or_default()).into(),
+    }
+}
+
 /// `1 cell`, `2 cells`.
 pub(crate) fn count(n: usize, noun: &str) -> String {
     if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }

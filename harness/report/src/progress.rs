@@ -1,0 +1,134 @@
+//! What is seen while a run goes on: a bar on a terminal, lines elsewhere. It goes to stderr or wherever the
+//! caller says, never to where results go.
+
+use std::io::Write;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use verdict::CellResult;
+
+use crate::text::count;
+use crate::{Paint, Style, Text, failure};
+
+/// Unexpected cells are shown at once, but no more than these: the report at the end has them all.
+const SHOWN_AT_ONCE: usize = 20;
+/// Lines tell how far the run is at each of these parts.
+const LINES: usize = 10;
+
+/// The progress of one run.
+pub struct Progress {
+    style: Style,
+    planned: usize,
+    done: usize,
+    unexpected: usize,
+    to: To,
+}
+
+enum To {
+    Nobody,
+    Lines(Box<dyn Write + Send>),
+    Bar(ProgressBar),
+}
+
+impl Progress {
+    /// Shows nothing.
+    #[must_use]
+    pub fn hidden() -> Self {
+        Self::new(To::Nobody, Style::plain(80))
+    }
+
+    /// Writes lines: for logs.
+    #[must_use]
+    pub fn lines(out: impl Write + Send + 'static, style: Style) -> Self {
+        Self::new(To::Lines(Box::new(out)), style)
+    }
+
+    /// Draws a bar, e.g. on `ProgressDrawTarget::stderr()`.
+    #[must_use]
+    pub fn bar(target: ProgressDrawTarget, style: Style) -> Self {
+        let bar = ProgressBar::with_draw_target(None, target);
+        bar.set_style(bar_style(style));
+        Self::new(To::Bar(bar), style)
+    }
+
+    fn new(to: To, style: Style) -> Self {
+        Self { style, planned: 0, done: 0, unexpected: 0, to }
+    }
+
+    /// The plan is made.
+    pub fn start(&mut self, planned: usize) {
+        self.planned = planned;
+        match &self.to {
+            To::Bar(bar) => bar.set_length(u64::try_from(planned).unwrap_or(u64::MAX)),
+            _ => self.line(&Text::plain(&format!("{} planned", count(planned, "cell")))),
+        }
+    }
+
+    /// A cell ended.
+    pub fn cell_finished(&mut self, cell: &CellResult) {
+        self.done += 1;
+        if !cell.outcome.is_expected() {
+            self.unexpected += 1;
+            if self.unexpected <= SHOWN_AT_ONCE {
+                self.line(&failure::line(cell));
+            } else if self.unexpected == SHOWN_AT_ONCE + 1 {
+                self.line(&Text::new(
+                    Paint::Dim,
+                    "further unexpected cells are counted here and listed at the end",
+                ));
+            }
+        }
+        let state = self.state();
+        match &self.to {
+            To::Bar(bar) => {
+                bar.set_message(state);
+                bar.inc(1);
+            }
+            _ if self.done * LINES / self.planned.max(1) > (self.done - 1) * LINES / self.planned.max(1) => {
+                self.line(&Text::plain(&format!("{}/{} cells, {state}", self.done, self.planned)));
+            }
+            _ => {}
+        }
+    }
+
+    /// Something that the user should know at once.
+    pub fn message(&mut self, text: &str) {
+        self.line(&Text::plain(text));
+    }
+
+    /// The run ended; a bar is taken away.
+    pub fn finish(&mut self) {
+        if let To::Bar(bar) = &self.to {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn state(&self) -> String {
+        if self.unexpected == 0 {
+            "all as expected".into()
+        } else {
+            format!("{} unexpected", self.unexpected)
+        }
+    }
+
+    fn line(&mut self, text: &Text) {
+        let line = text.render(self.style);
+        match &mut self.to {
+            To::Nobody => {}
+            To::Bar(bar) => bar.println(line),
+            // Who closed the other end does not want to hear of it, and the run must go on.
+            To::Lines(out) => drop(writeln!(out, "{line}").and_then(|()| out.flush())),
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+fn bar_style(style: Style) -> ProgressStyle {
+    let template = "{elapsed:>4} [{bar:30}] {pos}/{len} cells, {msg}";
+    let bar = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+    bar.progress_chars(if style.unicode { "━╸─" } else { "=> " })
+}
