@@ -16,7 +16,7 @@ pub mod probe;
 /// Every protocol that wireskew knows.
 #[must_use]
 pub fn all() -> Vec<Arc<dyn Protocol>> {
-    Vec::new()
+    vec![Arc::new(lxc::LxcCommand)]
 }
 
 /// Finds a protocol by its name or its alias.

@@ -1,0 +1,136 @@
+//! Makes a script of the client's side of a recorded conversation.
+//!
+//! Where the recorded server answered, the script waits for one reply; where it closed, for the end;
+//! where it was silent, for nothing. Credentials of root are left to the kernel; others are claimed
+//! with the pid of whoever plays the script.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::BytesMut;
+use session::{Script, Step};
+use transcript::{ConnId, Credentials, EventKind, Transcript};
+use verdict::Grammar;
+use wire::{Decoder, Direction};
+
+use crate::probe::{QUIET_MS, REPLY_MS};
+
+/// The directions of one recorded connection, as far as they are read.
+struct Side {
+    requests: Box<dyn Decoder>,
+    replies: Box<dyn Decoder>,
+    sent: BytesMut,
+    received: BytesMut,
+}
+
+/// The script of a recorded conversation.
+#[must_use]
+pub(super) fn script(recorded: &Transcript, grammar: &dyn Grammar) -> Script {
+    let mut script = Script::new();
+    let mut open: BTreeMap<ConnId, Side> = BTreeMap::new();
+    let mut ended: BTreeSet<ConnId> = BTreeSet::new();
+    for event in &recorded.events {
+        let conn = event.conn;
+        let steps: Vec<Step> = match (&event.kind, event.dir) {
+            (EventKind::Connect, Direction::ToServer) => {
+                open.insert(conn, Side::new(grammar));
+                vec![Step::Connect(conn)]
+            }
+            (EventKind::Mark(mark), _) if conn != ConnId(0) => vec![Step::Mark(conn, mark.clone())],
+            (EventKind::Data(data), Direction::ToServer) => {
+                if let Some(side) = open.get_mut(&conn) {
+                    side.sent(&data.bytes);
+                }
+                let (bytes, fds) = (data.bytes.clone(), data.fds.clone());
+                vec![Step::Send { conn, bytes, fds, creds: data.creds.and_then(claimed) }]
+            }
+            (EventKind::Data(data), Direction::ToClient) => {
+                let frames = open.get_mut(&conn).map_or(0, |side| side.received(&data.bytes));
+                vec![Step::AwaitReply { conn, deadline_ms: REPLY_MS }; frames]
+            }
+            (EventKind::Eof(_) | EventKind::Reset, Direction::ToClient) if ended.insert(conn) => {
+                vec![Step::AwaitReply { conn, deadline_ms: REPLY_MS }]
+            }
+            (EventKind::Timeout(_), _) => vec![Step::AwaitQuiet { conn, quiet_ms: QUIET_MS }],
+            (EventKind::Eof(Some(how)), Direction::ToServer) if how == "half-close" => {
+                vec![Step::HalfClose(conn)]
+            }
+            (EventKind::Eof(_), Direction::ToServer) => vec![Step::Close(conn)],
+            (EventKind::Observe { key, .. }, Direction::ToClient) if key == "alive" => vec![Step::Watch],
+            _ => Vec::new(),
+        };
+        script.steps.extend(steps);
+    }
+    script
+}
+
+impl Side {
+    fn new(grammar: &dyn Grammar) -> Self {
+        Self {
+            requests: grammar.decoder(Direction::ToServer),
+            replies: grammar.decoder(Direction::ToClient),
+            sent: BytesMut::new(),
+            received: BytesMut::new(),
+        }
+    }
+
+    fn sent(&mut self, bytes: &[u8]) {
+        self.sent.extend_from_slice(bytes);
+        while let Ok(Some(frame)) = self.requests.decode(&mut self.sent) {
+            self.replies.note_sent(&frame);
+        }
+    }
+
+    /// How many replies these bytes complete.
+    fn received(&mut self, bytes: &[u8]) -> usize {
+        self.received.extend_from_slice(bytes);
+        let mut frames = 0;
+        while let Ok(Some(_)) = self.replies.decode(&mut self.received) {
+            frames += 1;
+        }
+        frames
+    }
+}
+
+/// Credentials that have to be claimed to be what the recorded client was.
+fn claimed(creds: Credentials) -> Option<Credentials> {
+    let pid = i32::try_from(std::process::id()).ok()?;
+    (creds.uid != 0).then_some(Credentials { pid, ..creds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dialect::Dialect;
+    use super::super::{LxcGrammar, names, request};
+    use super::*;
+    use bytes::Bytes;
+    use transcript::{Data, Event};
+
+    fn data(bytes: &[u8]) -> EventKind {
+        EventKind::Data(Data { bytes: Bytes::copy_from_slice(bytes), fds: Vec::new(), creds: None })
+    }
+
+    #[test]
+    fn waits_once_for_a_reply_that_came_in_two_chunks_and_once_for_the_end() {
+        let ask = request::text(names::GET_CONFIG_ITEM, "lxc.uts.name");
+        let reply = [&[0, 0, 0, 0, 3, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8][..], b"c1\0"].concat();
+        let events = [
+            (Direction::ToServer, EventKind::Connect),
+            (Direction::ToServer, data(&ask)),
+            (Direction::ToClient, data(&reply[..16])),
+            (Direction::ToClient, data(&reply[16..])),
+            (Direction::ToClient, EventKind::Eof(None)),
+            (Direction::ToServer, EventKind::Eof(None)),
+        ];
+        let recorded = Transcript {
+            events: events
+                .into_iter()
+                .map(|(dir, kind)| Event { at_us: 0, conn: ConnId(1), dir, kind })
+                .collect(),
+            ..Transcript::default()
+        };
+        let grammar = LxcGrammar::new(Dialect::named("5.0.2").expect("in the table"));
+        let expect =
+            Script::new().then(Step::Connect(ConnId(1))).send(1, ask).reply(1, 500).reply(1, 500).close(1);
+        assert_eq!(script(&recorded, &grammar), expect);
+    }
+}
