@@ -41,6 +41,11 @@ pub trait Launcher: Send + Sync {
     /// Who this is, for the provenance of transcripts.
     fn endpoint(&self) -> Endpoint;
 
+    /// What matters of the machine for provenance, e.g. `cgroup` = `unified`.
+    fn environment(&self) -> std::collections::BTreeMap<String, String> {
+        std::collections::BTreeMap::new()
+    }
+
     /// Starts one server and waits until it is ready.
     fn start(&self, deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>>;
 }
