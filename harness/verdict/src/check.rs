@@ -15,8 +15,19 @@ pub struct Evidence<'a> {
     pub reading: &'a Reading,
     /// How the server's dialect is read.
     pub grammar: &'a dyn Grammar,
-    /// For a replay: what happened when the fixture was recorded, and how that is read.
-    pub recorded: Option<(&'a Transcript, &'a Reading)>,
+    /// For a replay: what happened when the fixture was recorded.
+    pub recorded: Option<Recorded<'a>>,
+}
+
+/// A recorded conversation that was played again.
+#[derive(Clone, Copy)]
+pub struct Recorded<'a> {
+    /// What happened then.
+    pub transcript: &'a Transcript,
+    /// The same, in frames.
+    pub reading: &'a Reading,
+    /// How the dialect of the server of that time is read.
+    pub grammar: &'a dyn Grammar,
 }
 
 /// A pure function of the evidence. A check judges, it does not act.

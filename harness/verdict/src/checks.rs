@@ -8,10 +8,14 @@
 //! | `stays-up` | `crash`, `server-exited`, `not-usable-after`, `blocks-others` |
 //! | `gives-back` | `leak-fds`, `leak-memory` |
 //! | `readable-replies` | `unreadable-reply`, `flood` |
+//! | `effect-matches-claim` | `silent-wrong`, `loud-fail`, `client-crash`, `client-hang`, `fell-back` |
+//! | `same-meaning` | `changed-meaning`, `refused-before-accepted`, `no-reply`, `hang`, `crash`, `answered-twice` |
 
 mod answered;
 mod drained;
+mod effects;
 mod process;
+mod replay;
 
 use wire::Direction;
 
@@ -19,7 +23,19 @@ use crate::{Blame, Check, Evidence, Finding, FrameAt, FrameRef, ReplyAt, Rule, S
 
 pub use answered::{AnsweredAsDue, AnsweredOnce, ReadableReplies};
 pub use drained::PayloadDrained;
+pub use effects::EffectMatchesClaim;
 pub use process::{GivesBack, StaysUp};
+pub use replay::SameMeaning;
+
+/// The generic checks of a kind of case.
+#[must_use]
+pub fn of(kind: matrix::CaseKind) -> Vec<Box<dyn Check>> {
+    match kind {
+        matrix::CaseKind::Probe => generic(),
+        matrix::CaseKind::Client | matrix::CaseKind::Scenario => operation(),
+        matrix::CaseKind::Replay => replay(),
+    }
+}
 
 /// All generic checks of a probe.
 #[must_use]
@@ -32,6 +48,18 @@ pub fn generic() -> Vec<Box<dyn Check>> {
         Box::new(GivesBack),
         Box::new(ReadableReplies),
     ]
+}
+
+/// The checks of an operation of a client.
+#[must_use]
+pub fn operation() -> Vec<Box<dyn Check>> {
+    vec![Box::new(EffectMatchesClaim), Box::new(StaysUp), Box::new(ReadableReplies)]
+}
+
+/// The checks of a replay.
+#[must_use]
+pub fn replay() -> Vec<Box<dyn Check>> {
+    vec![Box::new(SameMeaning), Box::new(StaysUp), Box::new(ReadableReplies)]
 }
 
 /// The rules of the mission, in our words.
@@ -52,6 +80,16 @@ pub(crate) mod rules {
     /// Bad input never takes a server down.
     pub(crate) const SURVIVE: (&str, &str) =
         ("bad input never takes a server down, nor keeps it from others", "DESIGN section 7");
+    /// Old recordings keep their meaning.
+    pub(crate) const SAME_MEANING: (&str, &str) = (
+        "a recorded request keeps its meaning: loss, change of type and change of value are faults",
+        "DESIGN sections 4 and 7",
+    );
+    /// A client reaches its end, or says that it does not.
+    pub(crate) const EFFECT: (&str, &str) = (
+        "a client that is refused takes its documented fallback to the same end, or fails and says so",
+        "DESIGN section 7, rule 1",
+    );
     /// What was taken is given back.
     pub(crate) const GIVE_BACK: (&str, &str) =
         ("descriptors and memory of a client are given back when it is gone", "DESIGN section 6");
@@ -126,6 +164,12 @@ impl<'a> Report<'a> {
     #[must_use]
     pub fn finish(self) -> Vec<Finding> {
         self.findings
+    }
+
+    /// Whether a request is due a reply in any case.
+    #[must_use]
+    pub fn reply_is_due(&self, request: &wire::Frame) -> bool {
+        self.evidence.grammar.reply_due(request) == crate::ReplyDue::One
     }
 
     /// Points at a request.

@@ -72,8 +72,8 @@ impl Protocol for LxcCommand {
         probes::all().into_iter().chain(operations).collect()
     }
 
-    fn checks(&self, _case: &CaseId) -> Vec<Box<dyn Check>> {
-        verdict::checks::generic()
+    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
+        verdict::checks::of(case.kind)
     }
 
     /// There is no negotiation. What gives a server away is whether it answers what it does not know,

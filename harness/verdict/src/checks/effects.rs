@@ -1,0 +1,132 @@
+//! Did an operation of a client reach its end? Effects tell, not exit codes.
+//!
+//! ```text
+//! claim.exit        effects   finding
+//! expected.exit     right     none
+//! expected.exit     wrong     silent-wrong: success was claimed, the effect is missing
+//! 0, not expected   any       silent-wrong
+//! other code        any       loud-fail
+//! signal-N          any       client-crash
+//! none              any       client-hang
+//! ```
+//! A client that was right although its server refused something has taken its fallback: `fell-back`,
+//! which makes the cell `degraded`.
+
+use crate::checks::{Report, rules};
+use crate::{Blame, Check, Evidence, Finding, FrameRef, Meaning, Reading, Weight};
+
+const EXPECTED: &str = "expected.";
+
+/// Compares what a client says with what really is so.
+pub struct EffectMatchesClaim;
+
+impl Check for EffectMatchesClaim {
+    fn name(&self) -> &'static str {
+        "effect-matches-claim"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let mut report = Report::new(self.name(), evidence);
+        let reading = evidence.reading;
+        let Some(wanted) = reading.observed("expected.exit") else { return Vec::new() };
+        let wrong = wrong_effects(reading);
+        let unanswered = first_unanswered(&report, reading);
+        let Some(exit) = reading.observed("claim.exit") else {
+            let message = "the client was never seen to end";
+            push(&mut report, "client-hang", message, wanted, "no end", unanswered);
+            return report.finish();
+        };
+        if let Some(signal) = exit.strip_prefix("signal-") {
+            let message = format!("the client died of signal {signal}");
+            push(&mut report, "client-crash", &message, &format!("exit {wanted}"), exit, unanswered);
+        } else if exit == "none" {
+            let message = "the client was still waiting when its deadline passed";
+            push(&mut report, "client-hang", message, &format!("exit {wanted}"), "killed", unanswered);
+        } else if exit == wanted || exit == "0" {
+            for (key, expected, actual) in &wrong {
+                let message = format!("the client says exit {exit}, but `{key}` is `{actual}`");
+                push(
+                    &mut report,
+                    "silent-wrong",
+                    &message,
+                    &format!("{key} = {expected}"),
+                    actual,
+                    unanswered.clone(),
+                );
+            }
+            if wrong.is_empty() && exit != wanted {
+                let message = format!("the client says exit {exit} where {wanted} is due");
+                push(&mut report, "silent-wrong", &message, wanted, exit, unanswered);
+            } else if wrong.is_empty() && unanswered.is_some() {
+                report.push(
+                    Weight::Restriction,
+                    "fell-back",
+                    rules::ENOSYS,
+                    "the server refused a request; the client took another way to the same end",
+                    "the request is carried out",
+                    "refused or unanswered",
+                    unanswered,
+                );
+            }
+        } else {
+            let detail = reading.observed("detail.stderr").unwrap_or_default();
+            let message = format!("the operation fails with exit {exit} {detail}");
+            push(&mut report, "loud-fail", message.trim_end(), &format!("exit {wanted}"), exit, unanswered);
+        }
+        report.finish()
+    }
+}
+
+/// Every `expected.<key>` beside `exit` whose observed value is another one. An effect that was expected
+/// and never observed is wrong too: nothing may pass for want of evidence.
+fn wrong_effects(reading: &Reading) -> Vec<(String, String, String)> {
+    let mut wrong = Vec::new();
+    for (_, _, key, expected) in &reading.observations {
+        let Some(name) = key.strip_prefix(EXPECTED).filter(|name| *name != "exit") else { continue };
+        let seen = if name.starts_with("claim.") { name.to_owned() } else { format!("effect.{name}") };
+        let actual = reading.observed(&seen).unwrap_or("not seen");
+        if actual != expected {
+            wrong.push((seen, expected.clone(), actual.to_owned()));
+        }
+    }
+    wrong
+}
+
+/// The first request of the client that was not carried out.
+fn first_unanswered(report: &Report<'_>, reading: &Reading) -> Option<FrameRef> {
+    for conn in &reading.conns {
+        for step in &conn.steps {
+            let refused = step.answers().find(|reply| matches!(reply.meaning, Meaning::NotSupported));
+            if let Some(reply) = refused {
+                return Some(report.reply(conn.conn.0, reply));
+            }
+            if step.answers().next().is_none()
+                && let (Some(at), Some(_)) = (step.requests.last(), step.closed)
+                && report.reply_is_due(&at.frame)
+            {
+                return Some(report.request(conn.conn.0, at));
+            }
+        }
+    }
+    None
+}
+
+fn push(
+    report: &mut Report<'_>,
+    shape: &str,
+    message: &str,
+    expected: &str,
+    actual: &str,
+    frame: Option<FrameRef>,
+) {
+    report.push_blaming(
+        Blame::Client,
+        Weight::Violation,
+        shape,
+        rules::EFFECT,
+        message,
+        expected,
+        actual,
+        frame,
+    );
+}

@@ -1,0 +1,175 @@
+//! Does a recorded conversation keep its meaning on another server?
+//!
+//! Replies are compared connection by connection, in order, field by field. Fields under a named mask are
+//! passed over; nothing else is. What got better (an answer where there was none) is a note.
+
+use wire::Dissection;
+
+use crate::checks::{Report, rules};
+use crate::{Check, ConnReading, Evidence, Finding, Meaning, Recorded, ReplyAt, Weight, render};
+
+/// Compares a replay with its recording.
+pub struct SameMeaning;
+
+impl Check for SameMeaning {
+    fn name(&self) -> &'static str {
+        "same-meaning"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let mut report = Report::new(self.name(), evidence);
+        let Some(recorded) = evidence.recorded else { return Vec::new() };
+        for then in &recorded.reading.conns {
+            match evidence.reading.conns.iter().find(|now| now.conn == then.conn) {
+                Some(now) => compare_conn(&mut report, evidence, recorded, then, now),
+                None => report.push(
+                    Weight::Violation,
+                    "no-reply",
+                    rules::SAME_MEANING,
+                    format!("connection {} of the recording could not be made", then.conn),
+                    "a connection",
+                    "none",
+                    None,
+                ),
+            }
+        }
+        report.finish()
+    }
+}
+
+fn replies(conn: &ConnReading) -> Vec<&ReplyAt> {
+    conn.steps.iter().flat_map(|step| &step.replies).collect()
+}
+
+fn compare_conn(
+    report: &mut Report<'_>,
+    evidence: &Evidence<'_>,
+    recorded: Recorded<'_>,
+    then: &ConnReading,
+    now: &ConnReading,
+) {
+    let (before, after) = (replies(then), replies(now));
+    let number = now.conn.0;
+    for (at, old) in before.iter().enumerate() {
+        let Some(new) = after.get(at) else {
+            lost(report, now, old);
+            return;
+        };
+        compare_reply(report, evidence, recorded, number, old, new);
+    }
+    for new in after.iter().skip(before.len()) {
+        let frame = Some(report.reply(number, new));
+        let (weight, shape, message) = if new.request.is_some() || new.meaning == Meaning::Notification {
+            (Weight::Note, "answers-more", "an answer where the recorded server gave none")
+        } else {
+            (Weight::Violation, "answered-twice", "a reply that no open request is due")
+        };
+        report.push(weight, shape, rules::SAME_MEANING, message, "no reply", "a reply", frame);
+    }
+}
+
+fn lost(report: &mut Report<'_>, now: &ConnReading, old: &ReplyAt) {
+    let silent = now.steps.iter().any(|step| step.timeout.is_some() && step.closed.is_none());
+    let (shape, actual) =
+        if silent { ("hang", "nothing within the deadline") } else { ("no-reply", "closed without a reply") };
+    // Where the recorded server refused, a server that closes refuses too, only less clearly.
+    let weight = match old.meaning {
+        Meaning::Refused(_) if !silent => Weight::Refusal,
+        _ => Weight::Violation,
+    };
+    let frame =
+        now.steps.iter().find_map(|step| step.requests.last()).map(|at| report.request(now.conn.0, at));
+    let expected = format!("{:?}, as recorded", old.meaning);
+    let message = format!("a request that was answered when it was recorded is not: {actual}");
+    report.push(weight, shape, rules::SAME_MEANING, message, expected, actual, frame);
+}
+
+fn compare_reply(
+    report: &mut Report<'_>,
+    evidence: &Evidence<'_>,
+    recorded: Recorded<'_>,
+    conn: u32,
+    old: &ReplyAt,
+    new: &ReplyAt,
+) {
+    let mut frame = report.reply(conn, new);
+    if old.meaning != new.meaning {
+        let (weight, shape) = match (old.meaning, new.meaning) {
+            (Meaning::Success, Meaning::NotSupported) => (Weight::Refusal, "not-supported"),
+            (Meaning::Success, Meaning::Refused(_)) => (Weight::Refusal, "refused-before-accepted"),
+            (Meaning::NotSupported | Meaning::Refused(_), Meaning::Success) => (Weight::Note, "accepts-more"),
+            (Meaning::Refused(_), Meaning::Refused(_)) => (Weight::Note, "other-error"),
+            (Meaning::NotSupported, Meaning::Refused(_)) => (Weight::Note, "supported-now"),
+            _ => (Weight::Violation, "changed-meaning"),
+        };
+        let (expected, actual) = (format!("{:?}", old.meaning), format!("{:?}", new.meaning));
+        let message = format!("the answer means something else than when it was recorded: {actual}");
+        report.push(weight, shape, rules::SAME_MEANING, message, expected, actual, Some(frame));
+        return;
+    }
+    let dissect = |grammar: &dyn crate::Grammar, reply: &ReplyAt| {
+        grammar.dissect(wire::Direction::ToClient, &reply.at.frame, reply.request.as_ref())
+    };
+    let was = dissect(recorded.grammar, old);
+    let is = dissect(evidence.grammar, new);
+    if let Some(difference) = first_difference(&was, &old.at.frame.bytes, &is, &new.at.frame.bytes) {
+        frame.span = difference.span;
+        let message = format!("`{}` differs from the recording", difference.field);
+        report.push(
+            Weight::Violation,
+            "changed-meaning",
+            rules::SAME_MEANING,
+            message,
+            difference.expected,
+            difference.actual,
+            Some(frame),
+        );
+    }
+    if old.at.fds.len() != new.at.fds.len() {
+        let frame = Some(report.reply(conn, new));
+        report.push(
+            Weight::Violation,
+            "changed-meaning",
+            rules::SAME_MEANING,
+            "another number of descriptors than when it was recorded",
+            old.at.fds.len().to_string(),
+            new.at.fds.len().to_string(),
+            frame,
+        );
+    }
+}
+
+struct Difference {
+    field: String,
+    span: Option<std::ops::Range<usize>>,
+    expected: String,
+    actual: String,
+}
+
+/// The first field whose meaning differs; masked fields are passed over.
+fn first_difference(was: &Dissection, old: &[u8], is: &Dissection, new: &[u8]) -> Option<Difference> {
+    for (at, before) in was.fields.iter().enumerate() {
+        let expected = render::field(before, old);
+        let Some(after) = is.fields.get(at).filter(|after| after.name == before.name) else {
+            let actual = is.fields.get(at).map_or("no such field".to_owned(), |f| render::field(f, new));
+            let span = is.fields.get(at).map(|f| f.span.clone());
+            return Some(Difference { field: before.name.to_string(), span, expected, actual });
+        };
+        if before.mask.is_some() && before.mask == after.mask {
+            continue;
+        }
+        let same_bytes = old.get(before.span.clone()) == new.get(after.span.clone());
+        if before.value != after.value || (before.value == wire::Value::Bytes && !same_bytes) {
+            let actual = render::field(after, new);
+            let span = Some(after.span.clone());
+            return Some(Difference { field: before.name.to_string(), span, expected, actual });
+        }
+    }
+    let extra = is.fields.get(was.fields.len())?;
+    Some(Difference {
+        field: extra.name.to_string(),
+        span: Some(extra.span.clone()),
+        expected: "no such field".to_owned(),
+        actual: render::field(extra, new),
+    })
+}
