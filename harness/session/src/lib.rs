@@ -9,6 +9,7 @@ mod conversation;
 mod peer;
 pub mod process;
 mod recorder;
+pub mod rootfs;
 pub mod sandbox;
 mod script;
 

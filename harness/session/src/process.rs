@@ -124,6 +124,14 @@ impl Captured {
     }
 }
 
+impl From<&[u8]> for Captured {
+    fn from(bytes: &[u8]) -> Self {
+        let mut captured = Self::default();
+        captured.push(bytes);
+        captured
+    }
+}
+
 /// Reads both output streams while `ended` is awaited, then gives what is left a short time.
 pub(crate) async fn capture<T>(
     stdout: impl AsyncRead + Unpin,
