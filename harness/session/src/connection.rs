@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -139,26 +140,26 @@ impl Connection {
         fds: &[BorrowedFd<'_>],
         creds: Option<Credentials>,
     ) -> io::Result<usize> {
-        self.stream
-            .async_io(Interest::WRITABLE, || {
-                let mut space = [MaybeUninit::uninit();
-                    rustix::cmsg_space!(ScmRights(FDS_PER_MESSAGE_MAX), ScmCredentials(1))];
-                let mut control = SendAncillaryBuffer::new(&mut space);
-                if let Some(creds) = creds {
-                    let creds = UCred {
-                        pid: Pid::from_raw(creds.pid).ok_or(Errno::SRCH)?,
-                        uid: Uid::from_raw(creds.uid),
-                        gid: Gid::from_raw(creds.gid),
-                    };
-                    control.push(SendAncillaryMessage::ScmCredentials(creds));
-                }
-                if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
-                    return Err(Errno::INVAL.into());
-                }
-                let iov = [IoSlice::new(bytes)];
-                Ok(rustix::net::sendmsg(&self.stream, &iov, &mut control, SendFlags::NOSIGNAL)?)
-            })
-            .await
+        self.stream.async_io(Interest::WRITABLE, || self.sendmsg(bytes, fds, creds)).await
+    }
+
+    fn sendmsg(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], creds: Option<Credentials>) -> io::Result<usize> {
+        let mut space =
+            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_PER_MESSAGE_MAX), ScmCredentials(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        if let Some(creds) = creds {
+            let creds = UCred {
+                pid: Pid::from_raw(creds.pid).ok_or(Errno::SRCH)?,
+                uid: Uid::from_raw(creds.uid),
+                gid: Gid::from_raw(creds.gid),
+            };
+            control.push(SendAncillaryMessage::ScmCredentials(creds));
+        }
+        if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
+            return Err(Errno::INVAL.into());
+        }
+        let iov = [IoSlice::new(bytes)];
+        Ok(rustix::net::sendmsg(&self.stream, &iov, &mut control, SendFlags::NOSIGNAL)?)
     }
 
     /// Waits for bytes, the end of the stream, or the deadline.
@@ -173,6 +174,46 @@ impl Connection {
             Ok(Ok(received)) => Ok(received),
             Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Received::Reset),
             Ok(Err(error)) => Err(error),
+        }
+    }
+
+    /// Is woken when there is something to receive. May be woken for nothing.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_read_ready(cx)
+    }
+
+    /// Is woken when there is room to send. May be woken for nothing.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.stream.poll_write_ready(cx)
+    }
+
+    /// Takes at most `len_max` bytes in one `recvmsg(2)` without waiting; `None` if there are none. For
+    /// servers that have to read as another server reads.
+    ///
+    /// # Errors
+    /// What the operating system gives besides a reset.
+    pub fn try_recv(&mut self, len_max: usize) -> io::Result<Option<Received>> {
+        let Self { stream, buffer } = self;
+        let len = len_max.min(buffer.len());
+        let buffer = buffer.get_mut(..len).unwrap_or(&mut []);
+        match stream.try_io(Interest::READABLE, || recv_once(stream.as_fd(), buffer)) {
+            Ok(received) => Ok(Some(received)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Some(Received::Reset)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends what the kernel takes at once in one `sendmsg(2)`, and says how many bytes that were;
+    /// descriptors travel with the first byte.
+    ///
+    /// # Errors
+    /// [`SendEnd::Closed`] or [`SendEnd::Io`].
+    pub fn try_send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, SendEnd> {
+        match self.stream.try_io(Interest::WRITABLE, || self.sendmsg(bytes, fds, None)) {
+            Ok(count) => Ok(count),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(error) => Err(send_end(error)),
         }
     }
 
@@ -304,6 +345,13 @@ impl Listener {
     pub async fn accept(&self) -> io::Result<Connection> {
         let (stream, _peer) = self.listener.accept().await?;
         Ok(Connection::from(stream))
+    }
+}
+
+impl Listener {
+    /// As [`Listener::accept`], for loops that wait for several things.
+    pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Connection>> {
+        self.listener.poll_accept(cx).map_ok(|(stream, _peer)| Connection::from(stream))
     }
 }
 

@@ -59,6 +59,18 @@ pub trait Server: Send {
     /// observations `alive`, `fds`, `rss_kib`, as far as they can be had.
     fn watch(&mut self, recorder: &Recorder);
 
+    /// Brings it into the condition that an operation needs, by other means than the client under test.
+    /// The words for conditions belong to the protocol.
+    fn prepare<'a>(&'a mut self, _condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
+        Box::pin(async { Ok(()) })
+    }
+
+    /// Writes into the recorder what really is so after an operation: observations `effect.<name>`, as
+    /// far as this server can see them. The names belong to the protocol.
+    fn effects<'a>(&'a mut self, _recorder: &'a Recorder) -> BoxFuture<'a, ()> {
+        Box::pin(async {})
+    }
+
     /// Ends it and everything that it started, and waits for that.
     fn stop(self: Box<Self>) -> BoxFuture<'static, ()>;
 }

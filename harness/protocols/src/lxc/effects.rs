@@ -16,6 +16,10 @@
 //! detail.<effect>    s2c        beside it, for people              the text that it was read from
 //! ```
 //!
+//! Before the operation the client brings the server into the condition that it needs, with
+//! `Server::prepare(operation.before.condition())`; afterwards it has the server write what it can see,
+//! with `Server::effects`, and writes itself what only it can see ([`CGROUP`]).
+//!
 //! `none` stands for a client that was killed when its deadline passed. An `Exit` event of direction
 //! `ToServer` is recorded beside `claim.exit`. An effect that cannot be seen is not written at all.
 //!
@@ -106,6 +110,17 @@ pub enum Before {
     Running,
     /// The container was frozen by the server's own release's tool, or by the model.
     Frozen,
+}
+
+impl Before {
+    /// The word for it in `Server::prepare`.
+    #[must_use]
+    pub fn condition(self) -> &'static str {
+        match self {
+            Self::Running => "running",
+            Self::Frozen => "frozen",
+        }
+    }
 }
 
 const PLAIN: Operation = Operation {
