@@ -2,5 +2,8 @@
 
 mod builds;
 mod committed;
+mod expectations;
 mod groups;
+mod known_bugs;
 mod support;
+mod update;

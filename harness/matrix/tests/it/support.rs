@@ -1,6 +1,6 @@
 //! What the tests share.
 
-use matrix::{Builds, ConfigError};
+use matrix::{Builds, CellId, ConfigError, Observed, Verdict};
 use miette::{GraphicalReportHandler, GraphicalTheme};
 
 /// A small registry with every kind of build.
@@ -42,4 +42,32 @@ pub(crate) fn rendered<T: std::fmt::Debug>(result: Result<T, ConfigError>) -> St
         .expect("writing to a String cannot fail");
     assert!(out.is_ascii(), "the rendering has more than ASCII:\n{out}");
     format!("{}\n--\n{}", error.brief(), out)
+}
+
+/// Results from lines of `<cell> <verdict> [<shape>…]`, with `-` for a cell that did not run. The
+/// version of a build is its id without `ref-`.
+pub(crate) fn observed(lines: &str) -> Vec<Observed> {
+    lines.lines().map(str::trim).filter(|line| !line.is_empty()).map(observed_line).collect()
+}
+
+fn observed_line(line: &str) -> Observed {
+    let mut words = line.split_whitespace();
+    let cell: CellId = words.next().and_then(|cell| cell.parse().ok()).expect("the test's own cells parse");
+    let verdict = match words.next() {
+        Some("compatible") => Some(Verdict::Compatible),
+        Some("degraded") => Some(Verdict::Degraded),
+        Some("refused") => Some(Verdict::Refused),
+        Some("broken") => Some(Verdict::Broken),
+        Some("inconclusive") => Some(Verdict::Inconclusive),
+        Some("-") => None,
+        other => panic!("no verdict: {other:?}"),
+    };
+    let version = |id: &str| id.strip_prefix("ref-").unwrap_or(id).to_owned();
+    Observed {
+        client_version: version(&cell.client.0),
+        server_version: version(&cell.server.0),
+        cell,
+        verdict,
+        shapes: words.map(str::to_owned).collect(),
+    }
 }
