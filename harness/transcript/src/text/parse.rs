@@ -47,6 +47,8 @@ struct Parser<'a> {
     transcript: Transcript,
     rules: Rules,
     bytes: u64,
+    /// Where the masked spans stand in the front matter.
+    masked_line: usize,
 }
 
 impl<'a> Parser<'a> {
@@ -55,13 +57,8 @@ impl<'a> Parser<'a> {
             let kind = ParseErrorKind::FileTooLarge { len: text.len() as u64, max: FILE_LEN_MAX as u64 };
             return Err(Fault::new(1, 1, kind));
         }
-        Ok(Self {
-            rest: text,
-            number: 0,
-            transcript: Transcript::default(),
-            rules: Rules::default(),
-            bytes: 0,
-        })
+        let (transcript, rules) = (Transcript::default(), Rules::default());
+        Ok(Self { rest: text, number: 0, transcript, rules, bytes: 0, masked_line: 2 })
     }
 
     fn transcript(mut self) -> Result<Transcript, Fault> {
@@ -83,7 +80,7 @@ impl<'a> Parser<'a> {
             self.transcript.events.push(event);
         }
         let masked = self.rules.take_masks(&self.transcript.provenance.masked);
-        masked.map_err(|broken| Fault::new(2, 1, broken.into()))?;
+        masked.map_err(|broken| Fault::new(self.masked_line, 1, broken.into()))?;
         Ok(self.transcript)
     }
 
@@ -141,17 +138,20 @@ impl<'a> Parser<'a> {
             if !line.rest().is_empty() {
                 line.need(" ", "a space behind `#`")?;
             }
+            if line.rest().starts_with("masked") {
+                self.masked_line = line.number;
+            }
             toml.push_str(line.rest());
             toml.push('\n');
         }
     }
 
     fn event(&mut self, mut line: Line<'a>) -> Result<Event, Fault> {
-        let lead_at = line.at();
         let lead = match line.text().as_bytes().first() {
-            Some(b'#' | b'O' | b'I') => line.run(|c| matches!(c, '#' | 'O' | 'I'), "`#`, `O` or `I`")?,
+            Some(lead @ (b'#' | b'O' | b'I')) => *lead,
             _ => return Err(line.expected("an event (`#`, `O` or `I`) or the end line")),
         };
+        line.skip(1);
         line.need(" ", "a space")?;
         let at_us = time(&mut line)?;
         line.need(" ", "a space")?;
@@ -166,14 +166,15 @@ impl<'a> Parser<'a> {
         let conn = ConnId(line.number("a connection number")?);
         line.need(" ", "a space")?;
         let kind = match (lead, dir) {
-            ("#", _) => event_kind(&mut line)?,
-            ("O", Direction::ToServer) | ("I", Direction::ToClient) => EventKind::Data(self.data(&mut line)?),
-            ("O" | "I", _) => {
+            (b'#', _) => event_kind(&mut line)?,
+            (b'O', Direction::ToServer) | (b'I', Direction::ToClient) => {
+                EventKind::Data(self.data(&mut line)?)
+            }
+            _ => {
                 return Err(
                     line.expected_at(dir_at, "the direction of this line: `O` is `c2s`, `I` is `s2c`")
                 );
             }
-            _ => return Err(line.expected_at(lead_at, "`#`, `O` or `I`")),
         };
         Ok(Event { at_us, conn, dir, kind })
     }
@@ -241,20 +242,15 @@ impl<'a> Parser<'a> {
         Err(Fault::new(line.number, column, ParseErrorKind::Miscounted { what, stated, counted }))
     }
 
+    /// A rule that the event of this line breaks, at the word that breaks it: time, direction or connection.
     fn broken(line: &Line<'_>, broken: Broken) -> Fault {
-        let part = match broken {
+        let word = match broken {
             Broken::TimeGoesBack { .. } => 1,
             Broken::BytesAfterEnd { .. } => 2,
-            Broken::NotConnected(_) | Broken::ConnectedTwice(_) => 3,
-            _ => 0,
+            _ => 3,
         };
-        let at = line
-            .text()
-            .match_indices(' ')
-            .map(|(at, _)| at + 1)
-            .nth(part - usize::from(part > 0))
-            .unwrap_or(0);
-        Fault::new(line.number, line.column(if part == 0 { 0 } else { at }), broken.into())
+        let at = line.text().match_indices(' ').nth(word - 1).map_or(0, |(at, _)| at + 1);
+        Fault::new(line.number, line.column(at), broken.into())
     }
 }
 
@@ -367,14 +363,14 @@ fn dump_line(line: &mut Line<'_>, bytes: &mut Vec<u8>, len: usize) -> Result<(),
         line.need("   ", "spaces up to the text column")?;
     }
     line.need("  |", "the text column")?;
-    let text: String = bytes[start..].iter().copied().map(printable).collect();
-    let column = line.column(line.at());
     let there =
         line.rest().strip_suffix('|').ok_or_else(|| line.expected("the text column, ending in `|`"))?;
-    if there != text {
-        let kind =
-            ParseErrorKind::ColumnsDiffer { bytes: text, text: there.chars().take(2 * DUMP_WIDTH).collect() };
-        return Err(Fault::new(line.number, column, kind));
+    let text = bytes[start..].iter().copied().map(printable);
+    if !there.chars().eq(text.clone()) {
+        let text = text.collect();
+        let there = there.chars().take(2 * DUMP_WIDTH).collect();
+        let kind = ParseErrorKind::ColumnsDiffer { bytes: text, text: there };
+        return Err(Fault::new(line.number, line.column(line.at()), kind));
     }
     Ok(())
 }
