@@ -66,7 +66,7 @@
 //! text2pcap -D -t '%s.%f' -l 147 fixture.wire fixture.pcapng          plain payload, link type USER0
 //! ```
 //!
-//! It puts all connections into one; [`export::pcapng`](crate::export::pcapng) keeps them apart.
+//! It cuts blocks above 256 KiB into several packets and puts all connections into one; [`export::pcapng`](crate::export::pcapng) keeps them apart.
 //!
 //! # Versions
 //!

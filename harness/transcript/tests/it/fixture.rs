@@ -1,10 +1,13 @@
 //! Transcripts in files.
 
+use std::path::Path;
+
 use transcript::fixture::{StoreErrorKind, list, load, store, walk};
+use transcript::text::render;
 use transcript::{Broken, Endpoint, EventKind, Provenance, Transcript, slug};
 use wire::Direction::ToServer;
 
-use crate::samples::{data, event, everything};
+use crate::samples::{data, event, everything, not_run};
 
 #[test]
 fn stores_and_loads_the_same() {
@@ -62,6 +65,21 @@ fn walks_in_order_and_names_what_cannot_be_read() {
         [("a.b".to_owned(), None), ("b/1..2/x".to_owned(), None), ("b/damaged".to_owned(), Some(damaged))]
     );
     assert_eq!(list(folder.path()).unwrap().len(), 3);
+}
+
+/// What `wireskew` writes is canonical; so must be what was edited by hand, or each later save would hide its change
+/// among changes of layout.
+#[test]
+fn every_committed_fixture_is_canonical() {
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures");
+    if !fixtures.exists() {
+        return not_run("no `fixtures` folder in this checkout");
+    }
+    for path in list(&fixtures).unwrap() {
+        let transcript = load(&path).unwrap_or_else(|error| panic!("{error}"));
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert!(render(&transcript) == text, "`{}` is not in canonical form", path.display());
+    }
 }
 
 #[test]
