@@ -85,8 +85,8 @@ pub(crate) fn build<'a>(results: &'a RunResults, protocol: &str, id: &str) -> Op
 }
 
 /// The cells of one protocol and one kind of case.
-struct Group<'a> {
-    protocol: &'a str,
+pub(crate) struct Group<'a> {
+    pub(crate) protocol: &'a str,
     kind: &'a str,
     cells: Vec<&'a CellResult>,
 }
@@ -100,7 +100,7 @@ fn kind_rank(kind: &str) -> usize {
 }
 
 /// Protocols by name; within each the kinds in their order, unknown kinds last.
-fn groups(results: &RunResults) -> Vec<Group<'_>> {
+pub(crate) fn groups(results: &RunResults) -> Vec<Group<'_>> {
     let mut groups: BTreeMap<(&str, usize, &str), Vec<&CellResult>> = BTreeMap::new();
     for cell in &results.cells {
         let kind = kind(&cell.case);
@@ -122,11 +122,11 @@ impl<'a> Group<'a> {
         ids
     }
 
-    fn servers(&self, results: &RunResults) -> Vec<&'a str> {
+    pub(crate) fn servers(&self, results: &RunResults) -> Vec<&'a str> {
         self.side(results, |c| &c.server)
     }
 
-    fn clients(&self, results: &RunResults) -> Vec<&'a str> {
+    pub(crate) fn clients(&self, results: &RunResults) -> Vec<&'a str> {
         self.side(results, |c| &c.client)
     }
 
@@ -151,6 +151,11 @@ impl<'a> Group<'a> {
         self.cells.iter().map(|c| c.case.as_str()).collect()
     }
 
+    /// Protocol, number and kind of cases, number of cells.
+    pub(crate) fn heading(&self) -> Text {
+        self.title(self.cases().len())
+    }
+
     fn overview(&self, results: &RunResults) -> Table {
         let servers = self.servers(results);
         let at = self.by_pair();
@@ -159,31 +164,22 @@ impl<'a> Group<'a> {
                 Some(cells) => counts(cells).join(negotiated(cells)),
                 None => not_planned(),
             });
-            (self.heading(results, client), row.collect())
+            (heading(results, self.protocol, client), row.collect())
         });
         Table {
-            title: self.title(self.cases().len()),
+            title: self.heading(),
             corner: Text::new(Paint::Dim, "client \\ server"),
             rows: rows.collect(),
-            columns: servers.iter().map(|server| self.heading(results, server)).collect(),
+            columns: servers.iter().map(|server| heading(results, self.protocol, server)).collect(),
         }
     }
 
-    fn by_pair(&self) -> BTreeMap<(&'a str, &'a str), Vec<&'a CellResult>> {
+    pub(crate) fn by_pair(&self) -> BTreeMap<(&'a str, &'a str), Vec<&'a CellResult>> {
         let mut at: BTreeMap<_, Vec<_>> = BTreeMap::new();
         for cell in &self.cells {
             at.entry((cell.client.as_str(), cell.server.as_str())).or_default().push(*cell);
         }
         at
-    }
-
-    fn heading(&self, results: &RunResults, id: &str) -> Text {
-        let text = Text::new(Paint::Head, id);
-        match build(results, self.protocol, id) {
-            Some(record) if record.missing.is_some() => text.with(Paint::Odd, " missing"),
-            Some(record) => text.with(Paint::Dim, &format!(" {}", record.source)),
-            None => text,
-        }
     }
 
     fn answers(&self, results: &RunResults) -> Table {
@@ -218,7 +214,7 @@ impl<'a> Group<'a> {
             )
         };
         Table {
-            title: self.title(self.cases().len()).with(Paint::Dim, ": what each server does"),
+            title: self.heading().with(Paint::Dim, ": what each server does"),
             corner: Text::new(Paint::Dim, "probe \\ server"),
             rows: rows.into_iter().enumerate().map(|(n, row)| label(n, row)).collect(),
             columns: columns.iter().map(|(servers, _)| Text::new(Paint::Head, &servers.join(", "))).collect(),
@@ -236,7 +232,7 @@ impl<'a> Group<'a> {
                 _ => tables.push(Group { cells, ..*self }.operation(results, case)),
             }
         }
-        let title = self.title(self.cases().len()).with(Paint::Dim, ": where the pairs differ");
+        let title = self.heading().with(Paint::Dim, ": where the pairs differ");
         let alike = alike.into_iter().map(|((mark, pairs), cases)| (mark, pairs, cases)).collect();
         Operations { title, alike, tables }
     }
@@ -249,14 +245,24 @@ impl<'a> Group<'a> {
                 let cell = at.get(&(client, *server)).and_then(|cells| cells.first());
                 cell.map_or_else(not_planned, |cell| outcome(cell))
             });
-            (self.heading(results, client), row.collect())
+            (heading(results, self.protocol, client), row.collect())
         });
         Table {
             title: Text::new(Paint::Head, self.protocol).with(Paint::Dim, " · ").with(Paint::Head, case),
             corner: Text::new(Paint::Dim, "client \\ server"),
             rows: rows.collect(),
-            columns: servers.iter().map(|server| self.heading(results, server)).collect(),
+            columns: servers.iter().map(|server| heading(results, self.protocol, server)).collect(),
         }
+    }
+}
+
+/// A build's id and source, or that it is missing.
+pub(crate) fn heading(results: &RunResults, protocol: &str, id: &str) -> Text {
+    let text = Text::new(Paint::Head, id);
+    match build(results, protocol, id) {
+        Some(record) if record.missing.is_some() => text.with(Paint::Odd, " missing"),
+        Some(record) => text.with(Paint::Dim, &format!(" {}", record.source)),
+        None => text,
     }
 }
 

@@ -12,6 +12,9 @@
 //! itself: everything renders to a `String` or to a writer that the caller gives. What came from a
 //! peer may hold anything, so it enters a rendering through [`Text`], which escapes.
 
+pub mod diff;
+pub mod github;
+pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;

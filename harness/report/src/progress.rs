@@ -6,6 +6,7 @@ use std::io::Write;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use verdict::CellResult;
 
+use crate::table::push_line;
 use crate::text::count;
 use crate::{Paint, Style, Text, failure};
 
@@ -111,12 +112,13 @@ impl Progress {
     }
 
     fn line(&mut self, text: &Text) {
-        let line = text.render(self.style);
+        let mut line = String::new();
+        push_line(&mut line, &text.render(self.style));
         match &mut self.to {
             To::Nobody => {}
-            To::Bar(bar) => bar.println(line),
+            To::Bar(bar) => bar.println(line.trim_end()),
             // Who closed the other end does not want to hear of it, and the run must go on.
-            To::Lines(out) => drop(writeln!(out, "{line}").and_then(|()| out.flush())),
+            To::Lines(out) => drop(out.write_all(line.as_bytes()).and_then(|()| out.flush())),
         }
     }
 }

@@ -136,7 +136,17 @@ fn row_line<'a>(cells: impl Iterator<Item = (Option<&'a Text>, usize)>, style: S
     line
 }
 
+/// Adds a line. A CI runner would take one that begins with `::` for a command; wrapping may have put the
+/// `::` of a peer's text there.
 pub(crate) fn push_line(out: &mut String, line: &str) {
-    out.push_str(line);
+    let text = line.trim_start();
+    match text.strip_prefix("::") {
+        None => out.push_str(line),
+        Some(rest) => {
+            out.push_str(&" ".repeat(line.len() - text.len()));
+            out.push_str(":\\u{3a}");
+            out.push_str(rest);
+        }
+    }
     out.push('\n');
 }

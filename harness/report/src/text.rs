@@ -312,7 +312,8 @@ pub fn escape(text: &str) -> String {
             _ => out.extend(c.escape_debug()),
         }
     }
-    out
+    // The older form of a CI runner's commands, which is looked for anywhere in a line.
+    if out.contains("##[") { out.replace("##[", "#\\u{23}[") } else { out }
 }
 
 /// Cuts a text after so many characters and says how many are left out.
@@ -376,6 +377,8 @@ mod tests {
         check_escape("a\u{202e}b\u{2066}c\u{200b}d\u{feff}", "a\\u{202e}b\\u{2066}c\\u{200b}d\\u{feff}");
         check_escape("e\u{301}", "e\\u{301}");
         check_escape("\u{fffd}", "\u{fffd}");
+        check_escape("##[error]x", "#\\u{23}[error]x");
+        check_escape("###[error]x", "##\\u{23}[error]x");
     }
 
     #[track_caller]

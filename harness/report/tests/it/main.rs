@@ -1,5 +1,8 @@
 //! Renderings of hand-made results: every outcome, hostile text, an incomplete run.
 
+mod diff;
+mod github;
+mod html;
 mod json;
 mod junit;
 mod markdown;
