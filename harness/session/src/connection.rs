@@ -167,14 +167,15 @@ impl Connection {
     /// # Errors
     /// What the operating system gives besides a reset.
     pub async fn recv(&mut self, deadline: Duration) -> io::Result<Received> {
-        let Self { stream, buffer } = self;
-        let read = stream.async_io(Interest::READABLE, || recv_once(stream.as_fd(), buffer));
-        match tokio::time::timeout(deadline, read).await {
-            Err(_elapsed) => Ok(Received::Timeout),
-            Ok(Ok(received)) => Ok(received),
-            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Received::Reset),
-            Ok(Err(error)) => Err(error),
-        }
+        recv(&self.stream, &mut self.buffer, deadline).await
+    }
+
+    /// As [`Connection::recv`], with the caller's buffer: for those who send and receive at the same time.
+    ///
+    /// # Errors
+    /// What the operating system gives besides a reset.
+    pub async fn recv_into(&self, buffer: &mut [u8], deadline: Duration) -> io::Result<Received> {
+        recv(&self.stream, buffer, deadline).await
     }
 
     /// Is woken when there is something to receive. May be woken for nothing.
@@ -226,9 +227,25 @@ impl Connection {
     }
 }
 
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
 impl From<UnixStream> for Connection {
     fn from(stream: UnixStream) -> Self {
         Self { stream, buffer: vec![0; READ_LEN_MAX].into_boxed_slice() }
+    }
+}
+
+async fn recv(stream: &UnixStream, buffer: &mut [u8], deadline: Duration) -> io::Result<Received> {
+    let read = stream.async_io(Interest::READABLE, || recv_once(stream.as_fd(), buffer));
+    match tokio::time::timeout(deadline, read).await {
+        Err(_elapsed) => Ok(Received::Timeout),
+        Ok(Ok(received)) => Ok(received),
+        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Received::Reset),
+        Ok(Err(error)) => Err(error),
     }
 }
 

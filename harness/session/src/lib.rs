@@ -8,6 +8,7 @@ mod connection;
 mod conversation;
 mod peer;
 pub mod process;
+pub mod proxy;
 mod recorder;
 pub mod rootfs;
 pub mod sandbox;

@@ -25,6 +25,7 @@ mod check;
 mod enter;
 mod init;
 mod slot;
+mod streams;
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -33,7 +34,7 @@ pub use agent::{Filesystem, MountStep};
 pub use cgroup::Cgroup;
 pub use check::{Obstacle, needed_and_possible};
 pub use enter::{SandboxError, enter};
-pub use slot::{Ended, NetNs, Slot, SlotCommand, SlotError};
+pub use slot::{Ended, Input, NetNs, Slot, SlotCommand, SlotError};
 
 /// Says which part of the sandbox a process plays. Unset for the command that the user typed and for the run inside.
 const ROLE: &str = "WIRESKEW_SANDBOX_ROLE";

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use session::sandbox::{self, Cgroup, Filesystem, MountStep, Sandbox, Slot, SlotCommand};
+use session::sandbox::{self, Cgroup, Filesystem, Input, MountStep, Sandbox, Slot, SlotCommand};
 use session::{Address, Connection, Listener};
 use transcript::ExitStatus as Exit;
 
@@ -155,7 +155,7 @@ async fn workload() {
                   && sh -c 'echo 0 >$0/cgroup.procs; sleep 1000' $0/deep </dev/null >/dev/null 2>&1 &";
     let cgroup = slot.cgroup().path().display().to_string();
     let argv = ["sh", "-c", daemon, &cgroup].map(str::to_owned).to_vec();
-    let command = SlotCommand { root: "/".into(), argv, env: path_variable(), input: None };
+    let command = SlotCommand { root: "/".into(), argv, env: path_variable(), input: Input::Nothing };
     let output = slot.run(&command, Duration::from_secs(5)).await.expect("sh can be run");
     assert!(output.success(), "{output:?}");
     let steps = vec![MountStep::New {
@@ -267,7 +267,7 @@ async fn slots() {
     let mut seen = BTreeSet::new();
     for (slot, _) in &held {
         let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
-        let command = SlotCommand { root: "/".into(), argv, env: path_variable(), input: None };
+        let command = SlotCommand { root: "/".into(), argv, env: path_variable(), input: Input::Nothing };
         let output = slot.run(&command, Duration::from_secs(5)).await.expect("sh can be run");
         assert_eq!(output.exit, Some(Exit::Signal(11)));
         seen.insert(output.stdout.text());
@@ -279,13 +279,21 @@ async fn slots() {
         root: "/".into(),
         argv: ["cat"].map(str::to_owned).to_vec(),
         env: path_variable(),
-        input: Some(b"typed".to_vec()),
+        input: Input::Bytes(b"typed".to_vec()),
     };
     assert_eq!(
         slot.run(&command, Duration::from_secs(5)).await.expect("cat can be run").stdout.text(),
         "typed"
     );
-    let missing = SlotCommand { argv: vec!["no-such-program".to_owned()], input: None, ..command };
+    let script = "echo Ready; read answer && echo got $answer";
+    let asks = SlotCommand {
+        argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
+        input: Input::After { prompt: b"eady".to_vec(), typed: b"this\n".to_vec() },
+        ..command.clone()
+    };
+    let output = slot.run(&asks, Duration::from_secs(5)).await.expect("sh can be run");
+    assert_eq!(output.stdout.text(), "Ready\ngot this\n");
+    let missing = SlotCommand { argv: vec!["no-such-program".to_owned()], input: Input::Nothing, ..command };
     let output = slot.run(&missing, Duration::from_secs(5)).await.expect("chroot can be run");
     assert_eq!(output.exit, Some(Exit::Code(127)));
     for (slot, _) in &held {

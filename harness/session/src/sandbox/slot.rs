@@ -15,18 +15,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with, socketpair, sockopt};
 use rustix::process::{Pid, Signal};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
-use tokio::net::unix::pipe;
 use tokio::process::Command;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 use transcript::ExitStatus;
 
 use super::agent::{MountStep, Op, PACKET_LEN_MAX, Packet, Report, Request, recv, send};
+use super::streams::{Watched, new_pipe, open_input, receiver};
 use super::{Cgroup, ROLE, Sandbox, unshared};
 use crate::process::{Output, capture};
 
@@ -73,7 +75,7 @@ pub enum SlotError {
     },
 }
 
-fn context(what: &'static str) -> impl FnOnce(io::Error) -> SlotError {
+pub(super) fn context(what: &'static str) -> impl FnOnce(io::Error) -> SlotError {
     move |source| SlotError::Io { what, source }
 }
 
@@ -90,7 +92,6 @@ pub struct Slot {
     ended: watch::Receiver<Ended>,
     netns: NetNs,
     starter: Mutex<Option<tokio::process::Child>>,
-    reader: tokio::task::AbortHandle,
 }
 
 #[derive(Debug, Default)]
@@ -99,6 +100,25 @@ struct Shared {
 }
 
 impl Shared {
+    fn take(&self, report: Report, ended: &watch::Sender<Ended>) {
+        let (seq, result) = match report {
+            Report::Ready => return,
+            Report::Done { seq, pid } => (seq, Ok(pid)),
+            Report::Failed { seq, error } => (seq, Err(error)),
+            Report::Ended { pid, code, signal } => {
+                let status = code.map(ExitStatus::Code).or(signal.map(ExitStatus::Signal));
+                ended.send_modify(|ended| {
+                    ended.insert(pid, status.unwrap_or(ExitStatus::Gone));
+                });
+                return;
+            }
+        };
+        if let Some(waiting) = self.waiting().remove(&seq) {
+            // Nobody waits any more: the request's future was dropped.
+            let _ = waiting.send(result);
+        }
+    }
+
     fn waiting(&self) -> MutexGuard<'_, HashMap<u64, oneshot::Sender<Result<i32, String>>>> {
         // A map in which every change is one call is in order after any panic.
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -114,8 +134,25 @@ pub struct SlotCommand {
     pub argv: Vec<String>,
     /// All variables that it gets.
     pub env: Vec<(String, String)>,
-    /// What it reads from its standard input, which ends behind it; `None` for `/dev/null`.
-    pub input: Option<Vec<u8>>,
+    /// What it reads from its standard input, which ends behind it.
+    pub input: Input,
+}
+
+/// What a process reads from its standard input.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Input {
+    /// Nothing: `/dev/null`.
+    #[default]
+    Nothing,
+    /// These bytes, at once.
+    Bytes(Vec<u8>),
+    /// These bytes, as soon as it has printed that text; as a person at a terminal does.
+    After {
+        /// The text that is waited for on its standard output.
+        prompt: Vec<u8>,
+        /// What is typed then.
+        typed: Vec<u8>,
+    },
 }
 
 impl Slot {
@@ -157,11 +194,11 @@ impl Slot {
 
         let shared = Arc::new(Shared::default());
         let (ended_in, ended) = watch::channel(Ended::new());
-        let reader =
-            tokio::spawn(read_reports(Arc::clone(&socket), Arc::clone(&shared), ended_in)).abort_handle();
+        let reader = (Arc::clone(&socket), Arc::clone(&shared));
+        std::thread::spawn(move || read_reports(&reader.0, &reader.1, &ended_in));
         let starter = Mutex::new(Some(starter));
         let seq = AtomicU64::new(1);
-        Ok(Self { id, directory, cgroup, agent, socket, seq, shared, ended, netns, starter, reader })
+        Ok(Self { id, directory, cgroup, agent, socket, seq, shared, ended, netns, starter })
     }
 
     /// A directory for files of the slot; the same path outside and inside.
@@ -239,19 +276,11 @@ impl Slot {
     /// See [`SlotError`].
     pub async fn run(&self, command: &SlotCommand, deadline: Duration) -> Result<Output, SlotError> {
         let start = Instant::now();
-        let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(io::Error::from);
-        let (stdout, stdout_end) = pipe().map_err(context("make a pipe"))?;
-        let (stderr, stderr_end) = pipe().map_err(context("make a pipe"))?;
-        let stdin = match &command.input {
-            None => File::open("/dev/null").map_err(context("open /dev/null"))?.into(),
-            Some(input) => filled_pipe(input).map_err(context("fill a pipe"))?,
-        };
-        for fd in [&stdout, &stderr] {
-            rustix::io::ioctl_fionbio(fd, true).map_err(|e| context("set O_NONBLOCK")(e.into()))?;
-        }
+        let (stdout, stdout_end) = new_pipe()?;
+        let (stderr, stderr_end) = new_pipe()?;
+        let (stdin, typist) = open_input(&command.input)?;
         let pid = self.spawn(command, [stdin, stdout_end, stderr_end]).await?;
-        let stdout = pipe::Receiver::from_owned_fd(stdout).map_err(context("register a pipe"))?;
-        let stderr = pipe::Receiver::from_owned_fd(stderr).map_err(context("register a pipe"))?;
+        let stdout = Watched { stream: receiver(stdout)?, typist };
         let ended = async {
             let exit = self.wait(pid, deadline).await;
             if exit.is_none() {
@@ -260,7 +289,7 @@ impl Slot {
             }
             exit
         };
-        let (exit, stdout, stderr) = capture(stdout, stderr, ended).await;
+        let (exit, stdout, stderr) = capture(stdout, receiver(stderr)?, ended).await;
         Ok(Output { exit, stdout, stderr, took: start.elapsed() })
     }
 
@@ -299,7 +328,8 @@ impl Slot {
     }
 
     fn take_starter(&self) -> Option<tokio::process::Child> {
-        self.reader.abort();
+        // Ends the agent, and with it the slot, and the thread that reads from it.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
         self.starter.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -341,35 +371,24 @@ async fn next_report(socket: &UnixStream) -> io::Result<Option<Packet<Report>>> 
     socket.async_io(Interest::READABLE, || recv(socket.as_fd(), &mut buffer)).await
 }
 
-async fn read_reports(socket: Arc<UnixStream>, shared: Arc<Shared>, ended: watch::Sender<Ended>) {
-    while let Ok(Some(Packet { body: report, .. })) = next_report(&socket).await {
-        let (seq, result) = match report {
-            Report::Ready => continue,
-            Report::Done { seq, pid } => (seq, Ok(pid)),
-            Report::Failed { seq, error } => (seq, Err(error)),
-            Report::Ended { pid, code, signal } => {
-                let status = code.map(ExitStatus::Code).or(signal.map(ExitStatus::Signal));
-                ended.send_modify(|ended| {
-                    ended.insert(pid, status.unwrap_or(ExitStatus::Gone));
-                });
-                continue;
-            }
-        };
-        if let Some(waiting) = shared.waiting().remove(&seq) {
-            // Nobody waits any more: the request's future was dropped.
-            let _ = waiting.send(result);
+/// Reads reports in a thread, so that what ended is known also while no task can run: observing a
+/// peer is not async.
+fn read_reports(socket: &UnixStream, shared: &Shared, ended: &watch::Sender<Ended>) {
+    let mut buffer = vec![0; PACKET_LEN_MAX];
+    loop {
+        let mut ready = [PollFd::new(socket, PollFlags::IN)];
+        match poll(&mut ready, None) {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(_) => break,
+        }
+        match recv::<Report>(socket.as_fd(), &mut buffer) {
+            Ok(Some(packet)) => shared.take(packet.body, ended),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Ok(None) | Err(_) => break,
         }
     }
     // No answer will come: those who wait see their sender dropped.
     shared.waiting().clear();
-}
-
-/// A pipe that holds these bytes and then ends. They must fit into a pipe's buffer, 64 KiB.
-fn filled_pipe(input: &[u8]) -> io::Result<OwnedFd> {
-    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
-    rustix::io::ioctl_fionbio(&write, true)?;
-    let written = rustix::io::write(&write, input)?;
-    if written < input.len() { Err(io::ErrorKind::InvalidInput.into()) } else { Ok(read) }
 }
 
 /// A network namespace in which sockets can be made.
