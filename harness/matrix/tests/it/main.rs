@@ -5,5 +5,6 @@ mod committed;
 mod expectations;
 mod groups;
 mod known_bugs;
+mod selection;
 mod support;
 mod update;
