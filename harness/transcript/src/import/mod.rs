@@ -1,3 +1,4 @@
 //! Recordings of other tools as transcripts.
 
 pub mod raw;
+pub mod strace;

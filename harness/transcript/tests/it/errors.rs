@@ -118,8 +118,7 @@ fn says_what_is_wrong_with_the_front_matter() {
 }
 
 #[test]
-fn says_what_is_wrong_with_an_event() {
-    const WORDS: &str = "`connect`, `connect-failed`, `eof`, `reset`, `timeout`, `exit`, `mark` or `observe`";
+fn says_what_is_wrong_with_when_and_where() {
     const TIME: &str = "a time in seconds with six decimals";
     check(
         "# 0.000000",
@@ -162,6 +161,11 @@ fn says_what_is_wrong_with_an_event() {
         "conn=4294967296 connect",
         "line 13, column 21: expected a connection number, found `4294967296 connect`",
     );
+}
+
+#[test]
+fn says_what_is_wrong_with_the_words_of_an_event() {
+    const WORDS: &str = "`connect`, `connect-failed`, `eof`, `reset`, `timeout`, `exit`, `mark` or `observe`";
     check("connect", "connects", &format!("line 13, column 23: expected {WORDS}, found `connects`"));
     check("connect", "connect ", "line 13, column 30: expected end of line, found ` `");
     check("mark canary", "mark", "line 17, column 34: expected end of line, found `=echo`");
@@ -237,6 +241,10 @@ fn says_what_is_wrong_with_data() {
         "creds=1:2:3 fds=dir",
         "line 14, column 41: expected end of line, found ` fds=dir`",
     );
+}
+
+#[test]
+fn says_what_is_wrong_with_a_dump() {
     check(
         "000010 21",
         "000011 21",

@@ -206,3 +206,16 @@ fn refuses_with_line_and_reason() {
         "line 4: bytes from the server of connection 1 after its eof",
     );
 }
+
+#[test]
+fn any_damage_is_imported_or_refused() {
+    let text = std::fs::read(samples().join("probe..shim-2.1.9.data-unknown-stream.jsonl")).unwrap();
+    for at in 0..text.len() {
+        transcript::fuzz::import(&text[..at]);
+        for other in *b"\x00\"09,}e-\n" {
+            let mut damaged = text.clone();
+            damaged[at] = other;
+            transcript::fuzz::import(&damaged);
+        }
+    }
+}

@@ -6,3 +6,4 @@ mod fixture;
 mod import;
 mod round_trip;
 mod samples;
+mod strace;
