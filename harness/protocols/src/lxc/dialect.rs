@@ -142,6 +142,8 @@ pub struct ServerFacts {
     pub any_state: Reaction,
     /// ADD_STATE_CLIENT while such a number is the state: it is used as an index.
     pub state_as_index: Reaction,
+    /// SECCOMP_NOTIFY_ADD_LISTENER where the build has no seccomp: its second message is not awaited.
+    pub seccomp_not_built: Option<Reaction>,
     /// SECCOMP_NOTIFY_ADD_LISTENER with its descriptor, no proxy being configured.
     pub seccomp_add: Reaction,
     /// The same when the client ends its direction instead of sending the descriptor.
@@ -413,7 +415,8 @@ impl ServerFacts {
         console_log_short: Reaction::Accept,
         any_state: Reaction::Accept,
         state_as_index: Reaction::Crash,
-        seccomp_add: Reaction::Refuse(-ENOSYS),
+        seccomp_not_built: None,
+        seccomp_add: Reaction::Refuse(-EINVAL),
         seccomp_add_ended: Reaction::RefuseAndClose(-EMSGSIZE),
         device_item_size: Reaction::Close,
         no_limit_cgroup: Reaction::Close,

@@ -29,6 +29,7 @@ mod grammar;
 pub mod message;
 pub mod names;
 pub mod probes;
+pub mod reference;
 mod releases;
 mod replay;
 pub mod request;
@@ -98,11 +99,21 @@ impl Protocol for LxcCommand {
     }
 
     fn defects(&self) -> &'static [Defect] {
-        &[]
+        reference::DEFECTS
     }
 
-    fn server(&self, build: &Build, source: &Source, _: &Bench) -> Result<Arc<dyn Launcher>, LaunchError> {
-        Err(cannot_launch(build, source))
+    fn server(
+        &self,
+        build: &Build,
+        source: &Source,
+        bench: &Bench,
+    ) -> Result<Arc<dyn Launcher>, LaunchError> {
+        match source {
+            Source::Reference { defects } => {
+                Ok(Arc::new(reference::ReferenceServers::new(build, defects, bench)?))
+            }
+            _ => Err(cannot_launch(build, source)),
+        }
     }
 
     fn client(&self, build: &Build, source: &Source, _: &Bench) -> Result<Arc<dyn Client>, LaunchError> {

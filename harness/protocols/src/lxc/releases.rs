@@ -151,7 +151,7 @@ pub(super) const RELEASES: &[Release] = &[
                 d.server.state_list_len = Reaction::Silent;
             }),
             change("without seccomp, command 13 answers -38", "measured on 3.0.4", |d| {
-                d.server.seccomp_add = Reaction::Refuse(-ENOSYS);
+                d.server.seccomp_not_built = Some(Reaction::Refuse(-ENOSYS));
             }),
         ],
     },
@@ -193,6 +193,7 @@ pub(super) const RELEASES: &[Release] = &[
                 d.server.state_list_len = Reaction::Close;
             }),
             change("a seccomp listener without a proxy gets -22", "measured on 4.0.6", |d| {
+                d.server.seccomp_not_built = None;
                 d.server.seccomp_add = Reaction::Refuse(-EINVAL);
             }),
             change("and -90 when its second message does not come", "measured on 4.0.6", |d| {

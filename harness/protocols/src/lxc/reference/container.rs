@@ -1,0 +1,190 @@
+//! The container behind a reference server: no processes, only what the command socket shows of them.
+//!
+//! ```text
+//! state      STOPPED .. THAWED, or any number where the release takes any
+//! ttys       two leases, each held by a connection
+//! cgroup     a directory with `cgroup.freeze`, made when a descriptor of it is asked for, so that a
+//!            client that freezes by writing there is seen to do so
+//! console    what init printed and nobody read yet
+//! waiters    connections that want to be told of a state
+//! ```
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
+
+use super::super::dialect::{Keys, View};
+use super::super::effects::{CONTAINER, LXCPATH};
+use super::super::names::{MAX_STATE, RUNNING, THAWED};
+
+/// Number of a connection within its server.
+pub(super) type Peer = u64;
+
+/// How many terminals can be leased, `lxc.tty.max` of every container that wireskew starts.
+const TTYS: usize = 2;
+/// What the init of every container that wireskew starts prints.
+const CONSOLE: &[u8] = b"init up 1\r\n";
+
+/// A container as its monitor sees it.
+#[derive(Debug)]
+pub(super) struct Container {
+    /// Its state; stored as it was told.
+    pub(super) state: i32,
+    /// Namespaces and cgroup file systems.
+    pub(super) view: View,
+    /// Pid that is answered for init.
+    pub(super) init_pid: u32,
+    /// What the console printed and nobody read.
+    pub(super) console: Vec<u8>,
+    /// Who waits for which states.
+    pub(super) waiters: Vec<(Peer, Vec<bool>)>,
+    /// How many terminals were ever leased.
+    pub(super) leases_granted: usize,
+    /// How many device rules were added.
+    pub(super) device_rules: usize,
+    frozen: bool,
+    ttys: [Option<Peer>; TTYS],
+    keys: Keys,
+    cgroup: CgroupDir,
+}
+
+/// A directory that stands in for the container's cgroup; removed with the container.
+#[derive(Debug)]
+struct CgroupDir {
+    path: PathBuf,
+    made: bool,
+}
+
+impl Container {
+    /// A running container; `cgroup` is where its cgroup's stand-in may be made.
+    pub(super) fn running(view: View, keys: Keys, cgroup: PathBuf) -> Self {
+        Self {
+            state: RUNNING,
+            view,
+            init_pid: std::process::id(),
+            console: CONSOLE.to_vec(),
+            waiters: Vec::new(),
+            leases_granted: 0,
+            device_rules: 0,
+            frozen: false,
+            ttys: [None; TTYS],
+            keys,
+            cgroup: CgroupDir { path: cgroup, made: false },
+        }
+    }
+
+    /// Leases a terminal and gives its number; zero is the console, a negative number any terminal.
+    pub(super) fn lease_tty(&mut self, wanted: i32, peer: Peer) -> Option<u32> {
+        let at = match wanted {
+            0 => {
+                self.leases_granted += 1;
+                return Some(0);
+            }
+            1.. => usize::try_from(wanted - 1).ok()?,
+            _ => self.ttys.iter().position(Option::is_none)?,
+        };
+        let slot = self.ttys.get_mut(at).filter(|slot| slot.is_none())?;
+        *slot = Some(peer);
+        self.leases_granted += 1;
+        u32::try_from(at + 1).ok()
+    }
+
+    /// Forgets a connection: its terminal is free again, nobody is told through it.
+    pub(super) fn forget(&mut self, peer: Peer) {
+        for slot in &mut self.ttys {
+            if *slot == Some(peer) {
+                *slot = None;
+            }
+        }
+        self.waiters.retain(|(waiter, _)| *waiter != peer);
+    }
+
+    /// Sets the state and takes out those who wait for it.
+    pub(super) fn enter(&mut self, state: i32) -> Vec<Peer> {
+        self.state = if state == THAWED { RUNNING } else { state };
+        let wants = |wanted: &[bool]| {
+            usize::try_from(state).ok().and_then(|at| wanted.get(at)).copied().unwrap_or(false)
+        };
+        let (told, kept) = self.waiters.drain(..).partition(|(_, wanted)| wants(wanted));
+        self.waiters = kept;
+        told.into_iter().map(|(peer, _)| peer).collect()
+    }
+
+    /// Whether the stored state is one of the eight.
+    pub(super) fn state_is_known(&self) -> bool {
+        (0..MAX_STATE).contains(&self.state)
+    }
+
+    /// Value of a configuration key; `None` for one that is not known or not set.
+    pub(super) fn config(&self, key: &[u8]) -> Option<&'static str> {
+        let legacy: &[(&[u8], &str)] = &[
+            (b"lxc.utsname", CONTAINER),
+            (b"lxc.network", "empty\n"),
+            (b"lxc.network.0.type", "empty"),
+            (b"lxc.tty", "2"),
+            (b"lxc.pts", "16"),
+        ];
+        let current: &[(&[u8], &str)] = &[
+            (b"lxc.uts.name", CONTAINER),
+            (b"lxc.net", "empty\n"),
+            (b"lxc.net.0.type", "empty"),
+            (b"lxc.tty.max", "2"),
+            (b"lxc.pty.max", "16"),
+            (b"lxc.no_new_privs", "0"),
+        ];
+        let table = match self.keys {
+            Keys::Legacy => legacy,
+            Keys::Current => current,
+        };
+        table.iter().find(|(known, _)| *known == key).map(|(_, value)| *value)
+    }
+
+    /// The lxcpath as it is answered.
+    pub(super) fn lxcpath() -> &'static str {
+        LXCPATH
+    }
+
+    /// Freezes the container or lets it go on.
+    pub(super) fn set_frozen(&mut self, frozen: bool) {
+        self.frozen = frozen;
+        if self.cgroup.made {
+            // A directory that cannot be written to is read as it was; the effect then shows that.
+            let _ = fs::write(self.cgroup.path.join("cgroup.freeze"), if frozen { "1" } else { "0" });
+        }
+    }
+
+    /// Whether the container stands still, by whatever way it was told to.
+    pub(super) fn is_frozen(&self) -> bool {
+        if !self.cgroup.made {
+            return self.frozen;
+        }
+        fs::read(self.cgroup.path.join("cgroup.freeze")).is_ok_and(|text| text.first() == Some(&b'1'))
+    }
+
+    /// Opens the directory that stands in for the container's cgroup.
+    pub(super) fn open_cgroup(&mut self) -> io::Result<OwnedFd> {
+        if !self.cgroup.made {
+            fs::create_dir_all(&self.cgroup.path)?;
+            fs::write(self.cgroup.path.join("cgroup.freeze"), if self.frozen { "1" } else { "0" })?;
+            fs::write(self.cgroup.path.join("cgroup.procs"), "")?;
+            self.cgroup.made = true;
+        }
+        open_dir(&self.cgroup.path)
+    }
+}
+
+impl Drop for CgroupDir {
+    fn drop(&mut self) {
+        if self.made {
+            // The run's directory is removed at its end anyway.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+pub(super) fn open_dir(path: &Path) -> io::Result<OwnedFd> {
+    Ok(rustix::fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
+}

@@ -1,0 +1,41 @@
+//! Reference peers: servers and clients that behave as a release was measured to behave.
+//!
+//! They are driven by the facts of a [`super::Dialect`], never by a version. `ideal` does what the
+//! protocol's designers asked for, and carries the seeded defects with which the checks are checked.
+//!
+//! ```text
+//! server.rs      starts servers, looks at them from outside
+//! engine.rs      the loop: reading, answering, closing
+//! commands.rs    what each command does and answers
+//! container.rs   the container behind it
+//! defects.rs     faults that can be switched on
+//! ```
+
+mod commands;
+mod container;
+mod defects;
+mod engine;
+mod server;
+
+use matrix::Build;
+use transcript::Endpoint;
+
+pub(crate) use defects::DEFECTS;
+pub use defects::Switches;
+pub use server::ReferenceServers;
+
+/// Who a reference peer is, for the provenance of transcripts.
+fn endpoint(build: &Build, switches: &Switches) -> Endpoint {
+    Endpoint {
+        id: build.id.to_string(),
+        name: "lxc (reference)".to_owned(),
+        version: Some(build.version.clone()),
+        source: Some("reference".to_owned()),
+        command: switches.names().map(|name| format!("defect={name}")).collect(),
+        modified: switches.names().next().is_some(),
+        ..Endpoint::default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

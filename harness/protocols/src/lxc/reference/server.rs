@@ -1,0 +1,157 @@
+//! Starts reference servers and looks at them from outside.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use matrix::{Build, Role};
+use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server};
+use tokio::task::JoinHandle;
+use transcript::{ConnId, Endpoint, EventKind};
+use wire::Direction;
+
+use super::super::dialect::Dialect;
+use super::super::effects::{self, Before};
+use super::super::names;
+use super::container::Container;
+use super::defects::Switches;
+use super::engine::{Engine, Shared};
+use crate::Bench;
+
+/// Backlog of the command socket of every release.
+const BACKLOG: i32 = 100;
+/// The longest path that a unix socket in the file system is given here; the kernel takes 107 bytes.
+const PATH_LEN_MAX: usize = 100;
+
+/// Tells the sockets of one process apart.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// Starts reference servers of one dialect.
+#[derive(Debug, Clone)]
+pub struct ReferenceServers {
+    endpoint: Endpoint,
+    dialect: &'static Dialect,
+    switches: Switches,
+    work_dir: PathBuf,
+    at: Option<Address>,
+}
+
+impl ReferenceServers {
+    /// Prepares to start servers of a build with defects switched on.
+    ///
+    /// # Errors
+    /// No dialect of that version, or no defect of that name.
+    pub fn new(build: &Build, switched_on: &[String], bench: &Bench) -> Result<Self, LaunchError> {
+        let what = || format!("start reference server {}", build.id);
+        let dialect = Dialect::for_version(&build.dialect).ok_or_else(|| {
+            let why = format!("no dialect `{}`", build.dialect);
+            LaunchError::new(what(), LaunchErrorKind::Setup(why))
+        })?;
+        let switches =
+            Switches::on(switched_on.iter().map(String::as_str), Role::Server).map_err(|name| {
+                LaunchError::new(what(), LaunchErrorKind::Setup(format!("no defect `{name}` of a server")))
+            })?;
+        let endpoint = super::endpoint(build, &switches);
+        Ok(Self { endpoint, dialect, switches, work_dir: bench.work_dir.clone(), at: None })
+    }
+
+    /// The same with one fixed address, so that real clients can find it: the abstract name
+    /// `<lxcpath>/<container>/command`. Only one of its servers can run at a time.
+    #[must_use]
+    pub fn at(self, address: Address) -> Self {
+        Self { at: Some(address), ..self }
+    }
+
+    fn launch(&self) -> std::io::Result<ReferenceServer> {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let file = self.work_dir.join(format!("lxc-{number}"));
+        let address = match &self.at {
+            Some(address) => address.clone(),
+            None if file.as_os_str().len() <= PATH_LEN_MAX => Address::Path(file.clone()),
+            None => Address::Abstract(format!("wireskew/{}/lxc-{number}", std::process::id()).into_bytes()),
+        };
+        let listener = Listener::bind(address.clone(), BACKLOG)?;
+        let facts = &self.dialect.server;
+        let container = Container::running(facts.view, facts.keys, file.with_extension("cgroup"));
+        let shared = Arc::new(Shared::new(container));
+        let engine = Engine::new(self.dialect, self.switches.clone(), listener, Arc::clone(&shared));
+        Ok(ReferenceServer { address, shared, task: tokio::spawn(engine.run()) })
+    }
+}
+
+impl Launcher for ReferenceServers {
+    fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
+    fn start(&self, _deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+        Box::pin(async move {
+            match self.launch() {
+                Ok(server) => Ok(Box::new(server) as Box<dyn Server>),
+                Err(error) => Err(LaunchError::new(format!("start {}", self.endpoint.id), error)),
+            }
+        })
+    }
+}
+
+/// A running reference server: a task of this process.
+struct ReferenceServer {
+    address: Address,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+impl Server for ReferenceServer {
+    fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn watch(&mut self, recorder: &Recorder) {
+        if let Some(status) = self.shared.exit() {
+            recorder.record(ConnId(0), Direction::ToClient, EventKind::Exit(status));
+            return;
+        }
+        recorder.observe(Direction::ToClient, "alive", "yes");
+        recorder.observe(Direction::ToClient, "fds", self.shared.held().to_string());
+    }
+
+    fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
+        if condition == Before::Frozen.condition() {
+            let mut container = self.shared.container();
+            container.set_frozen(true);
+            container.enter(names::FROZEN);
+        }
+        Box::pin(async { Ok(()) })
+    }
+
+    fn effects<'a>(&'a mut self, recorder: &'a Recorder) -> BoxFuture<'a, ()> {
+        let container = self.shared.container();
+        let yes_no = |yes| if yes { "yes" } else { "no" };
+        if self.shared.exit().is_some() {
+            effects::effect(recorder, effects::STATE, "STOPPED");
+        } else {
+            let state = names::state_text(container.state.into());
+            effects::effect(recorder, effects::STATE, &state);
+            effects::effect(recorder, effects::FROZEN, yes_no(container.is_frozen()));
+            effects::effect(recorder, effects::TTY, yes_no(container.leases_granted > 0));
+            effects::effect(recorder, effects::DEVICE_RULE, yes_no(container.device_rules > 0));
+        }
+        Box::pin(async {})
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            let mut this = self;
+            this.task.abort();
+            // It was either aborted or had ended before; both is what is asked for.
+            let _ = (&mut this.task).await;
+        })
+    }
+}
+
+impl Drop for ReferenceServer {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
