@@ -1,3 +1,106 @@
-//! The wireskew command.
+//! The `wireskew` command: reads the command line, calls the layers, prints, and turns errors into exit
+//! codes. Results go to standard output, talk goes to standard error.
 
-fn main() {}
+#![expect(clippy::print_stderr, reason = "this crate alone talks to people")]
+
+mod args;
+mod builds;
+mod compare;
+mod exit;
+mod expect;
+mod run;
+mod selftest;
+mod show;
+mod single;
+mod terminal;
+
+use std::process::ExitCode;
+
+use args::{Cli, Verb};
+use clap::{CommandFactory as _, Parser as _};
+use exit::Exit;
+
+fn main() -> ExitCode {
+    // A part of the sandbox does its work here and never returns to the command line.
+    if let Some(status) = session::sandbox::hook() {
+        return status.into();
+    }
+    let cli = Cli::parse();
+    let style = terminal::style(cli.global.color);
+    install_error_style(style);
+    match dispatch(&cli) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("{:?}", error.report);
+            error.exit.into()
+        }
+    }
+}
+
+/// An error and the exit code that it means.
+pub(crate) struct Failure {
+    exit: Exit,
+    report: miette::Report,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, report: impl Into<miette::Report>) -> Self {
+        Self { exit, report: report.into() }
+    }
+
+    pub(crate) fn setup(error: impl std::error::Error + Send + Sync + 'static) -> Self {
+        Self::new(Exit::Setup, miette::Report::from_err(error))
+    }
+
+    pub(crate) fn text(exit: Exit, text: impl std::fmt::Display) -> Self {
+        Self::new(exit, miette::miette!("{text}"))
+    }
+}
+
+impl From<runner::ProjectError> for Failure {
+    fn from(error: runner::ProjectError) -> Self {
+        match error {
+            // Keeps file, line and column.
+            runner::ProjectError::Config(config) => Self::new(Exit::Setup, config),
+            other => Self::setup(other),
+        }
+    }
+}
+
+pub(crate) type Done = Result<ExitCode, Failure>;
+
+fn dispatch(cli: &Cli) -> Done {
+    let global = &cli.global;
+    match &cli.verb {
+        None => run::run(global, &args::Run::bare()),
+        Some(Verb::Run(args)) => run::run(global, args),
+        Some(Verb::List(args)) => run::list(global, args),
+        Some(Verb::Show(args)) => show::show(global, args),
+        Some(Verb::Record(args)) => run::record(global, args),
+        Some(Verb::Import(args)) => show::import(args),
+        Some(Verb::Replay(args)) => single::replay(global, args),
+        Some(Verb::Probe(args)) => single::probe(global, args),
+        Some(Verb::Repro(args)) => single::repro(global, args),
+        Some(Verb::Report(args)) => compare::report(global, args),
+        Some(Verb::Diff(args)) => compare::diff(global, args),
+        Some(Verb::Gate(args)) => compare::gate(global, args),
+        Some(Verb::Merge(args)) => compare::merge(args),
+        Some(Verb::Builds(args)) => builds::builds(global, args),
+        Some(Verb::Expect(args)) => expect::expect(global, args),
+        Some(Verb::Selftest(args)) => selftest::selftest(global, args),
+        Some(Verb::Completions { shell }) => {
+            clap_complete::generate(*shell, &mut Cli::command(), "wireskew", &mut std::io::stdout());
+            Ok(Exit::AsExpected.into())
+        }
+    }
+}
+
+fn install_error_style(style: report::Style) {
+    let hook = miette::set_hook(Box::new(move |_| {
+        let options =
+            miette::MietteHandlerOpts::new().color(style.color).unicode(style.unicode).width(style.width);
+        Box::new(options.build())
+    }));
+    // It is set once, at the start; a second hook would be a defect that changes looks only.
+    drop(hook);
+}

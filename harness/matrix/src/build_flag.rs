@@ -8,6 +8,7 @@
 //! read by the dialect of the newest build of `builds.toml`; without `version` its version is its
 //! dialect, so expectations about that release hold for the branch as well.
 
+use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
@@ -57,6 +58,22 @@ pub enum BuildFlagError {
         /// The protocol.
         protocol: String,
     },
+}
+
+impl fmt::Display for BuildFlag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}@{}=path:{}", self.protocol, self.id, self.path.display())?;
+        for (key, value) in [("dialect", &self.dialect), ("version", &self.version)] {
+            if let Some(value) = value {
+                write!(f, ",{key}={value}")?;
+            }
+        }
+        for role in &self.roles {
+            let role = if *role == Role::Client { "client" } else { "server" };
+            write!(f, ",role={role}")?;
+        }
+        self.args.iter().try_for_each(|arg| write!(f, ",arg={arg}"))
+    }
 }
 
 impl FromStr for BuildFlag {

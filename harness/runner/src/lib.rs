@@ -1,1 +1,24 @@
-//! runner
+//! From a matrix to results: plan, schedule, run, judge, hold against expectations.
+//!
+//! The runner knows no protocol by name and prints nothing. Everything that a reader may want to see
+//! goes out as an [`RunEvent`] or stands in the [`verdict::RunResults`] at the end.
+
+mod execute;
+mod fixtures;
+mod journal;
+mod merge;
+mod outcome;
+mod plan;
+mod pool;
+mod project;
+mod schedule;
+mod selftest;
+
+pub use execute::{Executed, judge_transcript};
+pub use fixtures::{Fixture, Fixtures, fixture_path};
+pub use journal::{Journal, JournalError};
+pub use merge::{MergeError, merge};
+pub use plan::{Plan, PlanCell, PlanError, Request, Work, plan};
+pub use project::{Project, ProjectError, ProtocolFiles};
+pub use schedule::{Clock, RunEvent, RunOptions, run, transcript_path};
+pub use selftest::{Proof, selftest};

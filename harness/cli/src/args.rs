@@ -1,0 +1,343 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use matrix::BuildFlag;
+
+/// Finds out which releases of a client and a server can talk to each other, before users do.
+#[derive(Debug, Parser)]
+#[command(name = "wireskew", version, max_term_width = 100, after_help = EXIT_CODES)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    /// What to do; without it, `run` with `matrices/default.toml`.
+    #[command(subcommand)]
+    pub(crate) verb: Option<Verb>,
+}
+
+const EXIT_CODES: &str = "\
+Exit codes:
+  0    everything is as expected      4    the selection left nothing to run
+  100  some results are unexpected    96   set-up or configuration is wrong
+  101  a build could not be had       2    the command line is wrong
+  106  the run is incomplete          1    a defect of wireskew itself";
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The top of the checkout that holds `matrices` and `fixtures`.
+    #[arg(long, global = true, default_value = ".", value_name = "DIR")]
+    pub(crate) root: PathBuf,
+    /// When to colour: `auto` follows the terminal and `NO_COLOR`.
+    #[arg(long, global = true, default_value = "auto", value_name = "WHEN")]
+    pub(crate) color: Color,
+    /// Say less on standard error.
+    #[arg(long, short, global = true)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Verb {
+    /// Run the cells of a matrix and hold them against what is expected.
+    Run(Run),
+    /// Show what `run` would do.
+    List(List),
+    /// Print a fixture, decoded, or export it.
+    Show(Show),
+    /// Record a real client against a real server through a proxy.
+    Record(Record),
+    /// Turn raw recordings into fixtures.
+    Import(Import),
+    /// Play a fixture's client side to a server build and compare.
+    Replay(Replay),
+    /// Play one probe to a server build.
+    Probe(Probe),
+    /// Run one cell again and show all of it.
+    Repro(Repro),
+    /// Render the results of a run again.
+    Report(Report),
+    /// Say what changed between two runs.
+    Diff(Diff),
+    /// Fail only for what a run made worse than a baseline.
+    Gate(Diff),
+    /// Put the results of all shards of a run together.
+    Merge(Merge),
+    /// List, fetch and pin builds.
+    #[command(subcommand)]
+    Builds(Builds),
+    /// Write expectations from results.
+    #[command(subcommand)]
+    Expect(Expect),
+    /// Prove that every check catches its defect and that ideal peers pass.
+    Selftest(Selftest),
+    /// Print a completion script.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Which cells, of which matrix.
+#[derive(Debug, Args, Clone, Default)]
+pub(crate) struct Select {
+    /// Cells by path, with `*` and `**`; `@FILE` reads patterns from a file, `!` excludes.
+    #[arg(value_name = "CELL")]
+    pub(crate) cells: Vec<String>,
+    /// Cells by expression, e.g. 'server(>=5) & case(probe/**)'.
+    #[arg(short = 'E', long = "filter", value_name = "EXPR")]
+    pub(crate) filters: Vec<String>,
+    /// The run file.
+    #[arg(long, value_name = "FILE", default_value = "matrices/default.toml")]
+    pub(crate) matrix: PathBuf,
+    /// A build of your own, e.g. `lxc@dev=path:./target/lxc`.
+    #[arg(long = "build", value_name = "PROTOCOL@ID=path:PATH")]
+    pub(crate) builds: Vec<BuildFlag>,
+    /// One shard of the cells, e.g. `hash:1/4`.
+    #[arg(long, value_name = "SHARD")]
+    pub(crate) partition: Option<String>,
+}
+
+#[derive(Debug, Args, Clone, Default)]
+pub(crate) struct Run {
+    #[command(flatten)]
+    pub(crate) select: Select,
+    /// Cells at a time.
+    #[arg(long, short, value_name = "N")]
+    pub(crate) jobs: Option<usize>,
+    /// Seed of everything random; printed with every failure.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// How often an unexpected cell is tried again.
+    #[arg(long, value_name = "N")]
+    pub(crate) retries: Option<usize>,
+    /// Multiply every deadline.
+    #[arg(long, value_name = "FACTOR")]
+    pub(crate) deadline_scale: Option<f64>,
+    /// Where results, journal and transcripts go.
+    #[arg(long, value_name = "DIR", default_value = "target/wireskew")]
+    pub(crate) results: PathBuf,
+    /// Go on with the interrupted run whose journal lies in the results folder.
+    #[arg(long)]
+    pub(crate) resume: bool,
+    /// Save the transcript of every live cell as a fixture.
+    #[arg(long)]
+    pub(crate) save: bool,
+    /// Show what each server answers to each probe, too.
+    #[arg(long)]
+    pub(crate) detail: bool,
+    /// Keep the transcript of every cell, also of those that are as expected.
+    #[arg(long)]
+    pub(crate) keep_all: bool,
+    /// Write only this to standard output.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "terminal")]
+    pub(crate) output: Format,
+}
+
+impl Run {
+    /// `wireskew` without arguments is `wireskew run` without arguments.
+    pub(crate) fn bare() -> Self {
+        match Cli::parse_from(["wireskew", "run"]).verb {
+            Some(Verb::Run(run)) => run,
+            _ => Self::default(),
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub(crate) enum Format {
+    #[default]
+    Terminal,
+    Json,
+    Junit,
+    Markdown,
+    Html,
+    Github,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) select: Select,
+    /// What to list.
+    #[arg(long, value_enum, default_value = "cells")]
+    pub(crate) what: Listing,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Listing {
+    Cells,
+    Cases,
+    Builds,
+    Dialects,
+    Protocols,
+    Defects,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Show {
+    /// A `.wire` file, or a raw recording (`.jsonl`).
+    pub(crate) file: PathBuf,
+    /// Also dump the bytes of each frame.
+    #[arg(long)]
+    pub(crate) hex: bool,
+    /// Write a pcapng file instead.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) pcapng: Option<PathBuf>,
+    /// Print the file in canonical form instead.
+    #[arg(long, conflicts_with = "pcapng")]
+    pub(crate) canonical: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Record {
+    /// The client's side: `PROTOCOL/CLIENT..SERVER/client/OPERATION`, with `*`.
+    #[arg(value_name = "CELL", required = true)]
+    pub(crate) cells: Vec<String>,
+    /// The run file.
+    #[arg(long, value_name = "FILE", default_value = "matrices/live.toml")]
+    pub(crate) matrix: PathBuf,
+    /// A build of your own.
+    #[arg(long = "build", value_name = "PROTOCOL@ID=path:PATH")]
+    pub(crate) builds: Vec<BuildFlag>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// Raw recordings in the format `raw-recording/1`.
+    #[arg(required = true)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Folder for the fixtures.
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Replay {
+    /// The fixture.
+    pub(crate) file: PathBuf,
+    /// The server build.
+    #[arg(long, default_value = "ideal")]
+    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) single: Single,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Probe {
+    /// Name of the probe, e.g. `unknown-payload-16`.
+    pub(crate) name: String,
+    /// The protocol.
+    #[arg(long, default_value = "lxc-command")]
+    pub(crate) protocol: String,
+    /// The server build.
+    #[arg(long, default_value = "ideal")]
+    pub(crate) server: String,
+    #[command(flatten)]
+    pub(crate) single: Single,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Repro {
+    /// The cell.
+    pub(crate) cell: String,
+    #[command(flatten)]
+    pub(crate) single: Single,
+}
+
+/// How a single cell is run.
+#[derive(Debug, Args, Clone)]
+pub(crate) struct Single {
+    /// The run file.
+    #[arg(long, value_name = "FILE", default_value = "matrices/default.toml")]
+    pub(crate) matrix: PathBuf,
+    /// A build of your own.
+    #[arg(long = "build", value_name = "PROTOCOL@ID=path:PATH")]
+    pub(crate) builds: Vec<BuildFlag>,
+    /// The seed that the failure was printed with.
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Write the transcript here.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) transcript: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Report {
+    /// `results.json` of a run.
+    pub(crate) results: PathBuf,
+    /// What to write to standard output.
+    #[arg(long, value_enum, default_value = "terminal")]
+    pub(crate) output: Format,
+    /// Show what each server answers to each probe, too.
+    #[arg(long)]
+    pub(crate) detail: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// `results.json` of the baseline.
+    pub(crate) before: PathBuf,
+    /// `results.json` to compare with it.
+    pub(crate) after: PathBuf,
+    /// The second run was a selection or a shard: cells that it lacks are not held against it.
+    #[arg(long)]
+    pub(crate) part: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Merge {
+    /// `results.json` of every shard.
+    #[arg(required = true)]
+    pub(crate) shards: Vec<PathBuf>,
+    /// Where the whole goes.
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Builds {
+    /// Say which builds there are and which are at hand.
+    List,
+    /// Make the root file system of each Debian build and check it against `builds.lock`.
+    Fetch {
+        /// Ids of builds; without any, all.
+        ids: Vec<String>,
+    },
+    /// Pin the newest versions of the suites and write `builds.lock` anew.
+    Update {
+        /// Ids of builds; without any, all.
+        ids: Vec<String>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Expect {
+    /// Write minimal rules for what a run found, keeping the rules that still hold.
+    Update {
+        /// `results.json` of a complete run.
+        #[arg(long, value_name = "FILE", default_value = "target/wireskew/results.json")]
+        results: PathBuf,
+        /// Why the new failures are expected.
+        #[arg(long)]
+        reason: Option<String>,
+        /// Where they are reported.
+        #[arg(long)]
+        bug: Option<String>,
+        /// Print the rules, write nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Selftest {
+    /// Only defects and bugs whose name contains this.
+    pub(crate) name: Option<String>,
+}

@@ -1,0 +1,396 @@
+//! `run`, `list` and `record`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use matrix::{BuildFlag, Partition, Selection, SourceKind};
+use protocols::Bench;
+use report::Style;
+use runner::{Clock, Journal, Plan, Project, Request, RunEvent, RunOptions, Work};
+use session::sandbox;
+use tokio::sync::{mpsc, watch};
+use transcript::Transcript;
+use verdict::{CellResult, Outcome, RunResults};
+
+use crate::args::{Format, Global, List, Listing, Record, Run, Select};
+use crate::exit::Exit;
+use crate::{Done, Failure, terminal};
+
+/// GitHub takes step summaries of less than a mebibyte.
+const MARKDOWN_BYTES_MAX: usize = 1_000_000;
+
+/// A project, a plan, and how it is to be run.
+pub(crate) struct Prepared {
+    pub(crate) project: Arc<Project>,
+    pub(crate) plan: Arc<Plan>,
+    pub(crate) flags: Vec<String>,
+}
+
+pub(crate) fn run(global: &Global, args: &Run) -> Done {
+    let prepared = prepare(global, &args.select)?;
+    if prepared.plan.cells.is_empty() {
+        return Err(Failure::text(
+            Exit::NothingRan,
+            "the selection leaves no cell to run; `wireskew list` shows them all",
+        ));
+    }
+    if let Some(code) = enter_sandbox(&prepared.plan)? {
+        return Ok(code);
+    }
+    let results = execute(global, args, &prepared)?;
+    write_reports(&args.results, &results)?;
+    let style = terminal::style(global.color);
+    terminal::print(&rendered(&results, args.output, args.detail, style)?);
+    Ok(exit_of(&results).into())
+}
+
+/// Reads the project and plans what is selected.
+pub(crate) fn prepare(global: &Global, select: &Select) -> Result<Prepared, Failure> {
+    let project = Project::load(&global.root, &select.builds)?;
+    let path = global.root.join(&select.matrix);
+    let run_file = project.run_file(&path)?;
+    let selection = Selection::from_arguments(&select.cells, &select.filters)
+        .map_err(|error| Failure::new(Exit::Usage, error))?;
+    if selection.asks_for_verdict() {
+        let text = "a verdict is known only after a run; `verdict(…)` cannot select what to run";
+        return Err(Failure::text(Exit::Usage, text));
+    }
+    let partition = partition(select.partition.as_deref())?;
+    let request = Request {
+        name: select.matrix.display().to_string(),
+        run: &run_file,
+        selection: &selection,
+        partition: partition.as_ref(),
+    };
+    let plan = runner::plan(&project, &request).map_err(Failure::setup)?;
+    let flags = select.builds.iter().map(BuildFlag::to_string).collect();
+    Ok(Prepared { project: Arc::new(project), plan: Arc::new(plan), flags })
+}
+
+fn partition(flag: Option<&str>) -> Result<Option<Partition>, Failure> {
+    let wrong = |error| Failure::new(Exit::Usage, miette::Report::from_err::<matrix::PartitionError>(error));
+    if let Some(text) = flag {
+        return text.parse().map(Some).map_err(wrong);
+    }
+    Partition::from_variables(|name| std::env::var(name).ok()).map_err(wrong)
+}
+
+/// Goes into the sandbox if a live peer is to be started. `Some` is the exit status of the run inside.
+pub(crate) fn enter_sandbox(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
+    let live = |source: Option<SourceKind>| matches!(source, Some(SourceKind::Debian | SourceKind::Path));
+    let needed =
+        plan.cells.iter().any(|cell| live(cell.planned.server_source) || live(cell.planned.client_source));
+    if !needed || sandbox::Sandbox::inside().is_some() {
+        return Ok(None);
+    }
+    sandbox::needed_and_possible().map_err(|obstacle| Failure::text(Exit::Setup, obstacle))?;
+    let status = sandbox::enter().map_err(Failure::setup)?;
+    Ok(Some(status.into()))
+}
+
+/// Runs a plan with a progress bar, a journal, and an ear for Ctrl-C.
+pub(crate) fn execute(global: &Global, args: &Run, prepared: &Prepared) -> Result<RunResults, Failure> {
+    let Prepared { project, plan, flags } = prepared;
+    let journal_path = args.results.join("journal.jsonl");
+    let names: Vec<String> = plan.cells.iter().map(|cell| cell.planned.id.to_string()).collect();
+    std::fs::create_dir_all(&args.results).map_err(|e| cannot_write(&args.results, e))?;
+    let seed = match (args.seed, args.resume) {
+        (Some(seed), _) => seed,
+        (None, true) => Journal::seed(&journal_path).map_err(Failure::setup)?,
+        (None, false) => fresh_seed(),
+    };
+    let (journal, done) = if args.resume {
+        let (journal, done) =
+            Journal::resume(&journal_path, &plan.name, seed, &names).map_err(Failure::setup)?;
+        (journal, done)
+    } else {
+        (Journal::create(&journal_path, &plan.name, seed, &names).map_err(Failure::setup)?, BTreeMap::new())
+    };
+    let work_dir = tempfile::Builder::new().prefix("wireskew-").tempdir().map_err(Failure::setup)?;
+    let (stop, stopped) = watch::channel(false);
+    let options = Arc::new(RunOptions {
+        seed,
+        jobs: args.jobs.or(plan.settings.jobs).unwrap_or_else(processors),
+        deadline_scale: args.deadline_scale.unwrap_or(plan.settings.deadline_scale),
+        retries: args.retries.unwrap_or(plan.settings.retries),
+        bench: Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: cache_dir(), seed },
+        flags: flags.clone(),
+        clock: clock(),
+        stop: stopped,
+    });
+    let keep = Keep { save: args.save, all: args.keep_all, root: &global.root, results: &args.results };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::setup)?;
+    let results = runtime.block_on(async {
+        tokio::spawn(listen_for_stop(stop));
+        let (events, inbox) = mpsc::unbounded_channel();
+        let (project, plan) = (project.clone(), plan.clone());
+        let run = tokio::spawn(runner::run(project, plan, options, Some(journal), done, events));
+        let trouble = follow(inbox, global.quiet, terminal::style(global.color), &keep).await;
+        run.await.map(|results| (results, trouble))
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_millis(200));
+    let (mut results, trouble) = results.map_err(|panic| Failure::text(Exit::Internal, panic))?;
+    results.complaints.extend(trouble);
+    name_transcripts(&mut results, &args.results);
+    Ok(results)
+}
+
+/// Shows progress and keeps transcripts. Gives back what could not be written.
+async fn follow(
+    mut inbox: mpsc::UnboundedReceiver<RunEvent>,
+    quiet: bool,
+    style: Style,
+    keep: &Keep<'_>,
+) -> Vec<String> {
+    let mut trouble = Vec::new();
+    let mut progress = progress(quiet, style);
+    while let Some(event) = inbox.recv().await {
+        match event {
+            RunEvent::Started { planned, resumed } => {
+                progress.start(planned - resumed);
+                if resumed > 0 {
+                    progress.message(&format!("{resumed} cells are taken from the journal"));
+                }
+            }
+            RunEvent::Finished(result, transcript) => {
+                progress.cell_finished(&result);
+                if let Some(transcript) = transcript
+                    && let Err(error) = keep.transcript(&result, &transcript)
+                {
+                    trouble.push(error);
+                }
+            }
+        }
+    }
+    progress.finish();
+    trouble
+}
+
+fn progress(quiet: bool, style: Style) -> report::Progress {
+    use std::io::IsTerminal as _;
+    if quiet {
+        report::Progress::hidden()
+    } else if std::io::stderr().is_terminal() {
+        report::Progress::bar(indicatif::ProgressDrawTarget::stderr(), style)
+    } else {
+        report::Progress::lines(std::io::stderr(), style)
+    }
+}
+
+/// Where transcripts go.
+struct Keep<'a> {
+    save: bool,
+    all: bool,
+    root: &'a Path,
+    results: &'a Path,
+}
+
+impl Keep<'_> {
+    fn transcript(&self, result: &CellResult, transcript: &Transcript) -> Result<(), String> {
+        let case = result.case.parse();
+        let (Ok(case), client, server) =
+            (case, matrix::BuildId(result.client.clone()), matrix::BuildId(result.server.clone()))
+        else {
+            return Err(format!("cell `{}` has no case that could be saved", result.cell));
+        };
+        let store = |path: PathBuf| {
+            transcript::fixture::store(&path, transcript)
+                .map_err(|error| format!("cannot save {}: {error}", path.display()))
+        };
+        let replayed = result.case.starts_with("replay/");
+        if self.save && !replayed {
+            store(self.root.join(runner::fixture_path(&result.protocol, &client, &server, &case)))?;
+        }
+        if self.all || !result.outcome.is_expected() {
+            store(self.results.join(runner::transcript_path(&result.cell)))?;
+        }
+        Ok(())
+    }
+}
+
+fn name_transcripts(results: &mut RunResults, folder: &Path) {
+    for cell in &mut results.cells {
+        let path = runner::transcript_path(&cell.cell);
+        if folder.join(&path).is_file() {
+            cell.transcript = Some(path.display().to_string());
+        }
+    }
+}
+
+/// The first Ctrl-C ends the run in order; the second one ends the process.
+async fn listen_for_stop(stop: watch::Sender<bool>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return;
+    };
+    for _ in 0..2 {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+        if stop.send_replace(true) {
+            #[expect(clippy::exit, reason = "the user asked twice; destructors may be what hangs")]
+            std::process::exit(i32::from(Exit::Incomplete as u8));
+        }
+    }
+}
+
+/// Writes `results.json`, `junit.xml` and `report.md`.
+pub(crate) fn write_reports(folder: &Path, results: &RunResults) -> Result<(), Failure> {
+    for (name, format) in
+        [("results.json", Format::Json), ("junit.xml", Format::Junit), ("report.md", Format::Markdown)]
+    {
+        let path = folder.join(name);
+        let text = rendered(results, format, true, Style::plain(120))?;
+        std::fs::write(&path, text).map_err(|error| cannot_write(&path, error))?;
+    }
+    Ok(())
+}
+
+/// Results as text.
+pub(crate) fn rendered(
+    results: &RunResults,
+    format: Format,
+    detail: bool,
+    style: Style,
+) -> Result<String, Failure> {
+    let level = if detail { report::terminal::Level::Detailed } else { report::terminal::Level::Overview };
+    match format {
+        Format::Terminal => Ok(report::terminal::render(results, level, style)),
+        Format::Json => report::json::render(results).map_err(|e| Failure::text(Exit::Internal, e)),
+        Format::Junit => report::junit::render(results).map_err(|e| Failure::text(Exit::Internal, e)),
+        Format::Html => Ok(report::html::render(results)),
+        Format::Github => Ok(report::github::render(results)),
+        Format::Markdown => Ok(report::markdown::render(results, MARKDOWN_BYTES_MAX)),
+    }
+}
+
+/// The exit code that results mean.
+pub(crate) fn exit_of(results: &RunResults) -> Exit {
+    let ran = results.cells.iter().any(|cell| cell.verdict.is_some());
+    let missing = |cell: &CellResult| cell.outcome == Outcome::MissingBuild;
+    let unexpected = |cell: &CellResult| !cell.outcome.is_expected() && !missing(cell);
+    if !results.complete {
+        Exit::Incomplete
+    } else if results.cells.iter().any(unexpected) || !results.complaints.is_empty() {
+        Exit::Unexpected
+    } else if results.cells.iter().any(missing) {
+        Exit::MissingBuild
+    } else if !ran {
+        Exit::NothingRan
+    } else {
+        Exit::AsExpected
+    }
+}
+
+pub(crate) fn list(global: &Global, args: &List) -> Done {
+    let mut out = String::new();
+    match args.what {
+        Listing::Protocols | Listing::Dialects | Listing::Cases | Listing::Defects => {
+            for protocol in protocols::all() {
+                list_protocol(&mut out, &*protocol, args.what);
+            }
+        }
+        Listing::Builds => {
+            let prepared = prepare(global, &args.select)?;
+            for files in prepared.project.protocols.values() {
+                for build in files.builds.iter() {
+                    let sources: Vec<_> = build.sources.iter().map(matrix::Source::word).collect();
+                    out.push_str(&format!(
+                        "{}@{}\tversion {}\tdialect {}\t{}\n",
+                        build.protocol,
+                        build.id,
+                        build.version,
+                        build.dialect,
+                        sources.join(", ")
+                    ));
+                }
+            }
+        }
+        Listing::Cells => {
+            let prepared = prepare(global, &args.select)?;
+            for cell in &prepared.plan.cells {
+                let how = match &cell.work {
+                    Work::Judge(fixture) => format!("judge {}", fixture.path.display()),
+                    Work::Play(_) => "play".to_owned(),
+                    Work::Operate(name) => format!("operate {name}"),
+                    Work::Replay(fixture) => format!("replay {}", fixture.path.display()),
+                    Work::Explain(why) => format!("not run: {why}"),
+                };
+                out.push_str(&format!("{}\t{how}\n", cell.planned.id));
+            }
+            if prepared.plan.cells.is_empty() {
+                return Err(Failure::text(Exit::NothingRan, "the selection leaves no cell"));
+            }
+        }
+    }
+    terminal::print(&out);
+    Ok(Exit::AsExpected.into())
+}
+
+fn list_protocol(out: &mut String, protocol: &dyn protocols::Protocol, what: Listing) {
+    match what {
+        Listing::Protocols => out.push_str(&format!("{}\t{}\n", protocol.name(), protocol.about())),
+        Listing::Dialects => {
+            for dialect in protocol.dialects() {
+                out.push_str(&format!("{}\t{dialect}\n", protocol.name()));
+            }
+        }
+        Listing::Defects => {
+            for defect in protocol.defects() {
+                out.push_str(&format!("{}\t{}\t{}\n", protocol.name(), defect.name, defect.about));
+            }
+        }
+        _ => {
+            for case in protocol.cases() {
+                out.push_str(&format!("{}/{}\t{}\n", protocol.name(), case.id, case.about));
+            }
+        }
+    }
+}
+
+/// Records: the same as a run of these cells with `--save`.
+pub(crate) fn record(global: &Global, args: &Record) -> Done {
+    let select = Select {
+        cells: args.cells.clone(),
+        matrix: args.matrix.clone(),
+        builds: args.builds.clone(),
+        ..Select::default()
+    };
+    let run_args =
+        Run { select, save: true, results: PathBuf::from("target/wireskew/record"), ..Run::default() };
+    run(global, &run_args)
+}
+
+/// A seed that differs from run to run. It is printed with every failure.
+fn fresh_seed() -> u64 {
+    use std::hash::{BuildHasher as _, Hasher as _};
+    std::collections::hash_map::RandomState::new().build_hasher().finish()
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// Where fetched builds are kept.
+pub(crate) fn cache_dir() -> PathBuf {
+    session::rootfs::Cache::default_directory()
+}
+
+pub(crate) fn clock() -> Clock {
+    let now = jiff::Zoned::now();
+    let uname = rustix::system::uname();
+    let environment = BTreeMap::from([
+        ("kernel".to_owned(), uname.release().to_string_lossy().into_owned()),
+        ("arch".to_owned(), uname.machine().to_string_lossy().into_owned()),
+    ]);
+    Clock { today: now.date(), now: now.timestamp().to_string(), environment }
+}
+
+fn cannot_write(path: &Path, error: std::io::Error) -> Failure {
+    Failure::text(Exit::Setup, format!("cannot write `{}`: {error}", path.display()))
+}

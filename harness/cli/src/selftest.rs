@@ -1,0 +1,42 @@
+//! `selftest`: proves that every check can fail, and need not.
+
+use protocols::Bench;
+use runner::Project;
+
+use crate::args::{Global, Selftest};
+use crate::exit::Exit;
+use crate::{Done, Failure, run, terminal};
+
+/// Everything random in a selftest comes from here: it proves the same each time.
+const SEED: u64 = 1;
+
+pub(crate) fn selftest(global: &Global, args: &Selftest) -> Done {
+    let project = Project::load(&global.root, &[])?;
+    let work_dir = tempfile::Builder::new().prefix("wireskew-").tempdir().map_err(Failure::setup)?;
+    let bench = Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: run::cache_dir(), seed: SEED };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::setup)?;
+    let name = args.name.as_deref().unwrap_or_default();
+    let proofs = runtime.block_on(runner::selftest(&project, &bench, name));
+    let mut out = String::new();
+    for proof in &proofs {
+        match &proof.refuted {
+            None => out.push_str(&format!("proven   {}\n", report::escape(&proof.claim))),
+            Some(seen) => out.push_str(&format!(
+                "REFUTED  {}\n         instead: {}\n",
+                report::escape(&proof.claim),
+                report::escape(seen)
+            )),
+        }
+    }
+    let refuted = proofs.iter().filter(|proof| proof.refuted.is_some()).count();
+    out.push_str(&format!("{} proven, {refuted} refuted\n", proofs.len() - refuted));
+    terminal::print(&out);
+    Ok(if proofs.is_empty() {
+        Exit::NothingRan
+    } else if refuted > 0 {
+        Exit::Unexpected
+    } else {
+        Exit::AsExpected
+    }
+    .into())
+}

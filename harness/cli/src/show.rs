@@ -1,0 +1,143 @@
+//! `show` and `import`: fixtures for people and for other tools.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use transcript::{Event, EventKind, Transcript};
+use verdict::{Grammar, Reading};
+
+use crate::args::{Global, Import, Show};
+use crate::exit::Exit;
+use crate::{Done, Failure, terminal};
+
+pub(crate) fn show(_global: &Global, args: &Show) -> Done {
+    let transcript = load(&args.file)?;
+    if let Some(path) = &args.pcapng {
+        let bytes = transcript::export::pcapng(&transcript);
+        std::fs::write(path, bytes)
+            .map_err(|e| Failure::text(Exit::Setup, format!("cannot write `{}`: {e}", path.display())))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let text =
+        if args.canonical { transcript::text::render(&transcript) } else { render(&transcript, args.hex) };
+    terminal::print(&text);
+    Ok(Exit::AsExpected.into())
+}
+
+/// Reads a fixture, or a raw recording by its ending.
+pub(crate) fn load(path: &Path) -> Result<Transcript, Failure> {
+    if path.extension().is_some_and(|extension| extension == "jsonl") {
+        let text = std::fs::read_to_string(path)
+            .map_err(|e| Failure::text(Exit::Setup, format!("cannot read `{}`: {e}", path.display())))?;
+        return transcript::import::raw::import(&text)
+            .map_err(|e| Failure::text(Exit::Setup, format!("`{}`: {e}", path.display())));
+    }
+    transcript::fixture::load(path).map_err(Failure::setup)
+}
+
+/// A transcript with every frame decoded.
+pub(crate) fn render(transcript: &Transcript, hex: bool) -> String {
+    let header = &transcript.provenance;
+    let mut out = format!("{} {}\n", header.protocol, header.case);
+    for (side, end) in [("client", &header.client), ("server", &header.server)] {
+        let words = [
+            Some(&end.id),
+            end.version.as_ref(),
+            end.package.as_ref(),
+            end.source.as_ref(),
+            end.digest.as_ref(),
+        ];
+        let words: Vec<_> = words.into_iter().flatten().map(|word| report::escape(word)).collect();
+        out.push_str(&format!("{side}: {}\n", words.join(" · ")));
+    }
+    let grammar = grammar(transcript);
+    let reading = grammar.as_ref().map(|grammar| Reading::of(transcript, &**grammar));
+    for (index, event) in transcript.events.iter().enumerate() {
+        out.push_str(&format!("{:>12.6}  {}\n", event.at_us as f64 / 1e6, event_line(event)));
+        if let (Some(reading), Some(grammar)) = (&reading, &grammar) {
+            frames(&mut out, reading, &**grammar, index, hex);
+        }
+    }
+    out
+}
+
+fn grammar(transcript: &Transcript) -> Option<std::sync::Arc<dyn Grammar>> {
+    let protocol = protocols::find(&transcript.provenance.protocol)?;
+    let version = transcript.provenance.server.version.clone().unwrap_or_default();
+    protocol.grammar(&version).or_else(|| protocol.grammar("ideal"))
+}
+
+fn event_line(event: &Event) -> String {
+    let arrow = match event.dir {
+        wire::Direction::ToServer => "→",
+        wire::Direction::ToClient => "←",
+    };
+    let what = match &event.kind {
+        EventKind::Connect => "connect".to_owned(),
+        EventKind::ConnectFailed(error) => format!("cannot connect: {}", report::escape(error)),
+        EventKind::Data(data) => {
+            let mut text = format!("{} bytes", data.bytes.len());
+            if !data.fds.is_empty() {
+                let kinds: Vec<_> = data.fds.iter().map(|fd| report::escape(&fd.0)).collect();
+                text.push_str(&format!(", descriptors {}", kinds.join(" ")));
+            }
+            if let Some(creds) = data.creds {
+                text.push_str(&format!(
+                    ", credentials pid {} uid {} gid {}",
+                    creds.pid, creds.uid, creds.gid
+                ));
+            }
+            text
+        }
+        EventKind::Eof(detail) => format!("end {}", report::escape(detail.as_deref().unwrap_or_default())),
+        EventKind::Reset => "reset".to_owned(),
+        EventKind::Timeout(ms) => format!("nothing for {ms} ms"),
+        EventKind::Exit(status) => format!("process ended: {status:?}"),
+        EventKind::Mark(mark) => {
+            let args: Vec<_> = mark.args.iter().map(|(k, v)| format!("{k}={v}")).collect();
+            format!("── {} {}", report::escape(&mark.label), report::escape(&args.join(" ")))
+        }
+        EventKind::Observe { key, value } => {
+            format!("seen: {} = {}", report::escape(key), report::escape(value))
+        }
+    };
+    format!("[{}] {arrow} {}", event.conn, what.trim_end())
+}
+
+fn frames(out: &mut String, reading: &Reading, grammar: &dyn Grammar, index: usize, hex: bool) {
+    for step in reading.conns.iter().flat_map(|conn| &conn.steps) {
+        let requests = step.requests.iter().map(|at| (wire::Direction::ToServer, at, None));
+        let replies = step.replies.iter().map(|r| (wire::Direction::ToClient, &r.at, r.request.as_ref()));
+        for (dir, at, request) in requests.chain(replies).filter(|(_, at, _)| at.event == index) {
+            let dissection = grammar.dissect(dir, &at.frame, request);
+            out.push_str(&format!("              {}\n", report::escape(&dissection.title)));
+            for field in &dissection.fields {
+                let line = report::escape(&verdict::render::field(field, &at.frame.bytes));
+                out.push_str(&format!("                {line}\n"));
+            }
+            for problem in &dissection.problems {
+                out.push_str(&format!("                problem: {}\n", report::escape(&problem.what)));
+            }
+            if hex {
+                for line in at.frame.bytes.chunks(16) {
+                    let bytes: Vec<_> = line.iter().map(|byte| format!("{byte:02x}")).collect();
+                    out.push_str(&format!("                | {}\n", bytes.join(" ")));
+                }
+            }
+        }
+        if let Some((_, error)) = step.undecodable.filter(|(event, _)| *event == index) {
+            out.push_str(&format!("              not a frame: {error}\n"));
+        }
+    }
+}
+
+pub(crate) fn import(args: &Import) -> Done {
+    for file in &args.files {
+        let transcript = load(file)?;
+        let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
+        let path = args.out.join(format!("{stem}.wire"));
+        transcript::fixture::store(&path, &transcript).map_err(Failure::setup)?;
+        terminal::print(&format!("{}\n", path.display()));
+    }
+    Ok(Exit::AsExpected.into())
+}

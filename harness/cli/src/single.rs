@@ -1,0 +1,93 @@
+//! `repro`, `replay` and `probe`: one cell, shown whole.
+
+use std::path::PathBuf;
+
+use matrix::{BuildId, CaseId, CaseKind, CellId};
+use verdict::RunResults;
+
+use crate::args::{Global, Probe, Replay, Repro, Run, Select, Single};
+use crate::exit::Exit;
+use crate::{Done, Failure, run, show, terminal};
+
+pub(crate) fn repro(global: &Global, args: &Repro) -> Done {
+    let cell: CellId = args.cell.parse().map_err(|error| Failure::text(Exit::Usage, error))?;
+    single(global, &cell, &args.single)
+}
+
+pub(crate) fn probe(global: &Global, args: &Probe) -> Done {
+    let cell = CellId {
+        protocol: args.protocol.clone(),
+        client: BuildId(BuildId::PROBE.to_owned()),
+        server: BuildId(args.server.clone()),
+        case: CaseId::new(CaseKind::Probe, &args.name),
+    };
+    single(global, &cell, &args.single)
+}
+
+pub(crate) fn replay(global: &Global, args: &Replay) -> Done {
+    let transcript = show::load(&args.file)?;
+    let header = &transcript.provenance;
+    let case = header.case.parse().map_err(|error| Failure::text(Exit::Setup, error))?;
+    let fixture = runner::Fixture {
+        path: args.file.clone(),
+        case,
+        client: BuildId(header.client.id.clone()),
+        server: BuildId(header.server.id.clone()),
+        transcript: transcript.clone().into(),
+    };
+    let cell = CellId {
+        protocol: header.protocol.clone(),
+        client: fixture.client.clone(),
+        server: BuildId(args.server.clone()),
+        case: fixture.replay_case(),
+    };
+    single(global, &cell, &args.single)
+}
+
+/// Runs one cell and prints everything about it: verdict, findings, the transcript decoded.
+fn single(global: &Global, cell: &CellId, single: &Single) -> Done {
+    let select = Select {
+        cells: vec![cell.to_string()],
+        matrix: single.matrix.clone(),
+        builds: single.builds.clone(),
+        ..Select::default()
+    };
+    let prepared = run::prepare(global, &select)?;
+    let [planned] = &prepared.plan.cells[..] else {
+        let help = format!(
+            "`{}` has no cell `{cell}`; `wireskew list --matrix {}` shows them",
+            single.matrix.display(),
+            single.matrix.display()
+        );
+        return Err(Failure::text(Exit::NothingRan, help));
+    };
+    if let Some(code) = run::enter_sandbox(&prepared.plan)? {
+        return Ok(code);
+    }
+    let results_dir = PathBuf::from("target/wireskew/single");
+    let args =
+        Run { select, seed: single.seed, results: results_dir.clone(), keep_all: true, ..Run::default() };
+    let results = run::execute(global, &args, &prepared)?;
+    let transcript = results_dir.join(runner::transcript_path(&planned.planned.id.to_string()));
+    print(global, &results, &transcript)?;
+    if let Some(path) = &single.transcript
+        && transcript.is_file()
+    {
+        std::fs::copy(&transcript, path)
+            .map_err(|e| Failure::text(Exit::Setup, format!("cannot write `{}`: {e}", path.display())))?;
+    }
+    // Rules about other cells have nothing to say about a single one.
+    Ok(run::exit_of(&RunResults { complaints: Vec::new(), ..results }).into())
+}
+
+fn print(global: &Global, results: &RunResults, transcript: &std::path::Path) -> Result<(), Failure> {
+    let style = terminal::style(global.color);
+    for cell in &results.cells {
+        terminal::print(&report::terminal::render_cell(results, cell, style));
+    }
+    if transcript.is_file() {
+        terminal::print("\nTranscript\n");
+        terminal::print(&show::render(&show::load(transcript)?, true));
+    }
+    Ok(())
+}

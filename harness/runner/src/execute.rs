@@ -1,0 +1,180 @@
+//! Runs one cell and judges it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use matrix::CaseId;
+use protocols::{Hazard, Protocol};
+use session::{Client, Conversation, LaunchError, LaunchErrorKind, Recorder, Script};
+use transcript::{Endpoint, Provenance, Transcript};
+use verdict::{Evidence, Grammar, Judgement, Reading, Recorded, judge};
+
+use crate::pool::Pool;
+use crate::{Fixture, PlanCell, Work};
+
+/// How long a server may take to become ready, before scaling.
+const START_DEADLINE: Duration = Duration::from_secs(10);
+/// How long an operation of a client may take, before scaling.
+const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a whole cell may take, before scaling. Every step has its own deadline; this is for a defect
+/// of ours.
+const CELL_DEADLINE: Duration = Duration::from_secs(60);
+
+/// What came of one try of a cell.
+#[derive(Debug)]
+pub enum Executed {
+    /// It ran.
+    Ran(Box<Judgement>, Arc<Transcript>),
+    /// A build could not be had.
+    Missing(String),
+    /// It was not run, for a reason that the plan gives.
+    Explained(String),
+    /// The harness failed.
+    Failed(String),
+}
+
+/// The peers of a cell and what the run is.
+pub(crate) struct Context<'a> {
+    pub(crate) protocol: &'a dyn Protocol,
+    /// Of the server that is met.
+    pub(crate) grammar: Arc<dyn Grammar>,
+    /// Of the server from which a replayed fixture was recorded.
+    pub(crate) recorded_grammar: Arc<dyn Grammar>,
+    pub(crate) pool: Option<&'a Pool>,
+    pub(crate) client: Option<&'a dyn Client>,
+    pub(crate) deadline_scale: f64,
+    pub(crate) provenance: &'a Provenance,
+}
+
+impl Context<'_> {
+    /// Does the work of a cell. Never panics on what peers do; never waits longer than its deadlines.
+    pub(crate) async fn execute(&self, cell: &PlanCell) -> Executed {
+        let limit = CELL_DEADLINE.mul_f64(self.deadline_scale.max(1.0));
+        match tokio::time::timeout(limit, self.work(cell)).await {
+            Ok(Ok(executed)) => executed,
+            Ok(Err(error)) => match error.kind {
+                LaunchErrorKind::Missing { .. } => Executed::Missing(error.to_string()),
+                _ => Executed::Failed(error.to_string()),
+            },
+            Err(_elapsed) => Executed::Failed(format!("the cell was not done after {} s", limit.as_secs())),
+        }
+    }
+
+    async fn work(&self, cell: &PlanCell) -> Result<Executed, LaunchError> {
+        let case = &cell.planned.id.case;
+        match &cell.work {
+            Work::Judge(fixture) => {
+                let transcript = Arc::clone(&fixture.transcript);
+                let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, None);
+                Ok(Executed::Ran(Box::new(judgement), transcript))
+            }
+            Work::Play(script) => self.play(cell, script, None).await,
+            Work::Replay(fixture) => {
+                let script = self.protocol.replay(&fixture.transcript);
+                self.play(cell, &script, Some(fixture)).await
+            }
+            Work::Operate(operation) => self.operate(cell, operation).await,
+            Work::Explain(why) => Ok(Executed::Explained(why.clone())),
+        }
+    }
+
+    async fn play(
+        &self,
+        cell: &PlanCell,
+        script: &Script,
+        fixture: Option<&Fixture>,
+    ) -> Result<Executed, LaunchError> {
+        let pool = self.pool.ok_or_else(|| no_peer(cell, "server"))?;
+        let mut server = pool.take(cell.hazard, START_DEADLINE.mul_f64(self.deadline_scale.max(1.0))).await?;
+        let recorder = Recorder::new();
+        let played = Conversation::new(&mut *server, &*self.grammar, &recorder, self.deadline_scale)
+            .play(script)
+            .await;
+        let transcript = self.transcript(cell, &recorder, pool.launcher().endpoint(), probe_endpoint());
+        let case = &cell.planned.id.case;
+        let recorded = fixture.map(|fixture| (&*fixture.transcript, &*self.recorded_grammar));
+        let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, recorded);
+        let clean = judgement.shapes().is_empty();
+        pool.give_back(server, cell.hazard == Hazard::Harmless && clean && played.is_ok()).await;
+        match played {
+            Ok(()) => Ok(Executed::Ran(Box::new(judgement), Arc::new(transcript))),
+            Err(error) => Ok(Executed::Failed(format!("the conversation could not go on: {error}"))),
+        }
+    }
+
+    async fn operate(&self, cell: &PlanCell, operation: &str) -> Result<Executed, LaunchError> {
+        let pool = self.pool.ok_or_else(|| no_peer(cell, "server"))?;
+        let client = self.client.ok_or_else(|| no_peer(cell, "client"))?;
+        let scale = self.deadline_scale.max(1.0);
+        let mut server = pool.take(cell.hazard, START_DEADLINE.mul_f64(scale)).await?;
+        let recorder = Recorder::new();
+        let deadline = OPERATION_DEADLINE.mul_f64(scale);
+        let done = client.run(operation, &mut *server, &recorder, deadline).await;
+        let transcript = self.transcript(cell, &recorder, pool.launcher().endpoint(), client.endpoint());
+        pool.give_back(server, false).await;
+        done?;
+        let case = &cell.planned.id.case;
+        let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, None);
+        Ok(Executed::Ran(Box::new(judgement), Arc::new(transcript)))
+    }
+
+    fn transcript(
+        &self,
+        cell: &PlanCell,
+        recorder: &Recorder,
+        server: Endpoint,
+        client: Endpoint,
+    ) -> Transcript {
+        let id = &cell.planned.id;
+        let provenance = Provenance {
+            protocol: id.protocol.clone(),
+            case: id.case.to_string(),
+            client: Endpoint { id: id.client.0.clone(), ..client },
+            server: Endpoint { id: id.server.0.clone(), ..server },
+            ..self.provenance.clone()
+        };
+        Transcript { provenance, events: recorder.take() }
+    }
+}
+
+fn no_peer(cell: &PlanCell, side: &str) -> LaunchError {
+    LaunchError::new(
+        format!("run `{}`", cell.planned.id),
+        LaunchErrorKind::Setup(format!("no {side} of this source can be started")),
+    )
+}
+
+fn probe_endpoint() -> Endpoint {
+    Endpoint {
+        id: matrix::BuildId::PROBE.to_owned(),
+        name: "wireskew".to_owned(),
+        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        ..Endpoint::default()
+    }
+}
+
+/// Judges a transcript, recorded or fresh: the same function for both.
+#[must_use]
+pub fn judge_transcript(
+    protocol: &dyn Protocol,
+    grammar: &dyn Grammar,
+    case: &CaseId,
+    transcript: &Transcript,
+    recorded: Option<(&Transcript, &dyn Grammar)>,
+) -> Judgement {
+    let reading = Reading::of(transcript, grammar);
+    let before =
+        recorded.map(|(transcript, grammar)| (transcript, grammar, Reading::of(transcript, grammar)));
+    let evidence = Evidence {
+        case,
+        transcript,
+        reading: &reading,
+        grammar,
+        recorded: before.as_ref().map(|(transcript, grammar, reading)| Recorded {
+            transcript,
+            grammar: *grammar,
+            reading,
+        }),
+    };
+    judge(&evidence, &protocol.checks(case), protocol.negotiated(&reading))
+}

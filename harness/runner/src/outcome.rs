@@ -1,0 +1,107 @@
+//! Verdict x expectation.
+
+use matrix::{Expectation, Fit, Verdict};
+use verdict::{CellResult, Judgement, Outcome, Reproduction};
+
+use crate::{Executed, PlanCell, ProtocolFiles};
+
+/// What the runner knows of a run beside its cells.
+pub(crate) struct RunFacts<'a> {
+    pub(crate) matrix: &'a str,
+    pub(crate) seed: u64,
+    pub(crate) flags: &'a [String],
+}
+
+/// Turns what happened into a result.
+pub(crate) fn result(
+    files: &ProtocolFiles,
+    facts: &RunFacts<'_>,
+    cell: &PlanCell,
+    executed: &Executed,
+    duration_ms: u64,
+) -> CellResult {
+    let id = &cell.planned.id;
+    let mut result = CellResult {
+        cell: id.to_string(),
+        protocol: id.protocol.clone(),
+        client: id.client.0.clone(),
+        server: id.server.0.clone(),
+        case: id.case.to_string(),
+        verdict: None,
+        outcome: Outcome::HarnessError,
+        summary: String::new(),
+        shapes: Vec::new(),
+        negotiated: None,
+        findings: Vec::new(),
+        reason: None,
+        bug: None,
+        duration_ms,
+        retries: Vec::new(),
+        transcript: None,
+        reproduction: None,
+    };
+    match executed {
+        Executed::Ran(judgement, _) => judged(files, cell, judgement, &mut result),
+        Executed::Missing(why) => {
+            result.outcome = Outcome::MissingBuild;
+            result.summary = "build is missing".to_owned();
+            result.reason = Some(why.clone());
+        }
+        Executed::Explained(why) => {
+            result.outcome = Outcome::Skipped;
+            result.summary = "not run".to_owned();
+            result.reason = Some(why.clone());
+        }
+        Executed::Failed(why) => {
+            result.verdict = Some(Verdict::Inconclusive);
+            result.summary = "the harness failed".to_owned();
+            result.reason = Some(why.clone());
+        }
+    }
+    if !result.outcome.is_expected() {
+        result.reproduction = Some(reproduction(facts, &result.cell));
+    }
+    result
+}
+
+fn judged(files: &ProtocolFiles, cell: &PlanCell, judgement: &Judgement, result: &mut CellResult) {
+    result.verdict = Some(judgement.verdict);
+    result.summary = judgement.summary.clone();
+    result.shapes = judgement.shapes();
+    result.negotiated = judgement.negotiated.clone();
+    result.findings = judgement.findings.clone();
+    let id = &cell.planned.id;
+    let expectation = files.expectations.lookup(id, &files.version(&id.client), &files.version(&id.server));
+    result.outcome = outcome(judgement, expectation);
+    if let Some(expectation) = expectation {
+        result.reason = Some(match result.outcome {
+            Outcome::Xfail | Outcome::Pass => expectation.reason.clone(),
+            _ => format!("expected {}: {}", expectation.claim(), expectation.reason),
+        });
+        result.bug = Some(expectation.bug.clone());
+    }
+}
+
+/// Without an expectation everything but `broken` is as expected. With one, verdict and shapes must be
+/// exactly those: a failure of another shape is another failure.
+fn outcome(judgement: &Judgement, expectation: Option<&Expectation>) -> Outcome {
+    let good = judgement.verdict < Verdict::Broken;
+    let Some(expectation) = expectation else {
+        return if good { Outcome::Pass } else { Outcome::Fail };
+    };
+    match expectation.fit(judgement.verdict, &judgement.shapes()) {
+        Fit::AsExpected if good => Outcome::Pass,
+        Fit::AsExpected => Outcome::Xfail,
+        Fit::Better => Outcome::Xpass,
+        Fit::Otherwise => Outcome::Fail,
+    }
+}
+
+fn reproduction(facts: &RunFacts<'_>, cell: &str) -> Reproduction {
+    let mut command =
+        format!("cargo run --release -- repro '{cell}' --matrix {} --seed {}", facts.matrix, facts.seed);
+    for flag in facts.flags {
+        command.push_str(&format!(" --build '{flag}'"));
+    }
+    Reproduction { command, seed: facts.seed }
+}

@@ -1,0 +1,157 @@
+//! A project on disk: matrices, builds, expectations and fixtures of every protocol.
+//!
+//! ```text
+//! <root>/matrices/<protocol>/{builds,matrix,expectations,known-bugs}.toml
+//! <root>/matrices/{default,live}.toml
+//! <root>/fixtures/<protocol>/…
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use matrix::{
+    BuildFlag, BuildFlagError, BuildId, Builds, ConfigError, Expectations, KnownBugs, Matrix, RunFile,
+};
+use protocols::Protocol;
+
+use crate::Fixtures;
+
+/// Everything that is known before a run is planned.
+pub struct Project {
+    /// The top of the checkout.
+    pub root: PathBuf,
+    /// By name of the protocol.
+    pub protocols: BTreeMap<String, ProtocolFiles>,
+}
+
+/// The files of one protocol.
+pub struct ProtocolFiles {
+    /// The code for it.
+    pub protocol: Arc<dyn Protocol>,
+    /// Its builds.
+    pub builds: Builds,
+    /// Its groups of cells.
+    pub matrix: Matrix,
+    /// The bugs of real releases that must be found again.
+    pub known_bugs: KnownBugs,
+    /// What is expected of its cells.
+    pub expectations: Expectations,
+    /// Its fixtures.
+    pub fixtures: Fixtures,
+}
+
+/// Why a project cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ProjectError {
+    /// A file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// There is no project here.
+    #[error("`{0}` holds no `matrices` folder; run wireskew at the top of a checkout or give `--root`")]
+    NotAProject(PathBuf),
+    /// A folder has the name of no protocol.
+    #[error("`{path}` is the folder of no protocol; known are {known}")]
+    UnknownProtocol {
+        /// The folder.
+        path: PathBuf,
+        /// The names that could be meant.
+        known: String,
+    },
+    /// `--build` names no protocol of the project.
+    #[error("`--build` names the protocol `{0}`, which this project does not have")]
+    UnknownBuildProtocol(String),
+    /// `--build` leaves something open that nothing else says.
+    #[error(transparent)]
+    Build(#[from] BuildFlagError),
+    /// A folder cannot be read.
+    #[error("cannot read `{path}`")]
+    Io {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+}
+
+impl Project {
+    /// Reads the project at `root`; builds given by flag take their rows.
+    ///
+    /// # Errors
+    /// A file that is wrong, with its place.
+    pub fn load(root: &Path, flags: &[BuildFlag]) -> Result<Self, ProjectError> {
+        let folder = root.join("matrices");
+        if !folder.is_dir() {
+            return Err(ProjectError::NotAProject(root.to_path_buf()));
+        }
+        let mut protocols = BTreeMap::new();
+        for entry in read_dir(&folder)? {
+            if entry.is_dir() {
+                let files = ProtocolFiles::load(root, &entry, flags)?;
+                protocols.insert(files.protocol.name().to_owned(), files);
+            }
+        }
+        let project = Self { root: root.to_path_buf(), protocols };
+        for flag in flags {
+            let known = |f: &ProtocolFiles| f.builds.is_called(&flag.protocol);
+            if !project.protocols.values().any(known) {
+                return Err(ProjectError::UnknownBuildProtocol(flag.protocol.clone()));
+            }
+        }
+        Ok(project)
+    }
+
+    /// Reads a run file, e.g. `matrices/default.toml`.
+    ///
+    /// # Errors
+    /// A file that is wrong, with its place.
+    pub fn run_file(&self, path: &Path) -> Result<RunFile, ProjectError> {
+        let matrices: BTreeMap<_, _> =
+            self.protocols.iter().map(|(name, files)| (name.clone(), files.matrix.clone())).collect();
+        Ok(RunFile::load(path, &matrices)?)
+    }
+}
+
+impl ProtocolFiles {
+    /// The version of a build; its id where it is no build, as for `probe`.
+    #[must_use]
+    pub fn version(&self, id: &BuildId) -> String {
+        self.builds.get(id).map_or_else(|| id.0.clone(), |build| build.version.clone())
+    }
+
+    fn load(root: &Path, folder: &Path, flags: &[BuildFlag]) -> Result<Self, ProjectError> {
+        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let protocol = protocols::all().into_iter().find(|p| p.name() == name).ok_or_else(|| {
+            let known: Vec<_> = protocols::all().iter().map(|p| format!("`{}`", p.name())).collect();
+            ProjectError::UnknownProtocol { path: folder.to_path_buf(), known: known.join(", ") }
+        })?;
+        let mut builds = Builds::load(&folder.join("builds.toml"))?;
+        for flag in flags {
+            if builds.is_called(&flag.protocol) {
+                let build = flag.to_build(&builds)?;
+                builds.add(build);
+            }
+        }
+        let known_bugs = KnownBugs::load(&folder.join("known-bugs.toml"), &name)?;
+        let expectations = folder.join("expectations.toml");
+        Ok(Self {
+            expectations: Expectations::load(&expectations, &name, Some(&known_bugs))?,
+            known_bugs,
+            matrix: Matrix::load(&folder.join("matrix.toml"), &builds)?,
+            fixtures: Fixtures::load(root, &name),
+            protocol,
+            builds,
+        })
+    }
+}
+
+fn read_dir(folder: &Path) -> Result<Vec<PathBuf>, ProjectError> {
+    let io = |source| ProjectError::Io { path: folder.to_path_buf(), source };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        paths.push(entry.map_err(io)?.path());
+    }
+    paths.sort();
+    Ok(paths)
+}
