@@ -99,25 +99,60 @@ fn kind_rank(kind: &str) -> usize {
     ["client", "replay", "probe", "scenario"].iter().position(|k| *k == kind).unwrap_or(usize::MAX)
 }
 
-/// Protocols by name; within each the kinds in their order, unknown kinds last.
+/// Protocols by name; within each the kinds in their order, unknown kinds last; within each kind the blocks of
+/// builds that meet each other, so that a table has no corner in which nothing was planned.
 pub(crate) fn groups(results: &RunResults) -> Vec<Group<'_>> {
-    let mut groups: BTreeMap<(&str, usize, &str), Vec<&CellResult>> = BTreeMap::new();
+    let mut kinds: BTreeMap<(&str, usize, &str), Vec<&CellResult>> = BTreeMap::new();
     for cell in &results.cells {
         let kind = kind(&cell.case);
-        groups.entry((&cell.protocol, kind_rank(kind), kind)).or_default().push(cell);
+        kinds.entry((&cell.protocol, kind_rank(kind), kind)).or_default().push(cell);
     }
-    groups.into_iter().map(|((protocol, _, kind), cells)| Group { protocol, kind, cells }).collect()
+    let mut groups = Vec::new();
+    for ((protocol, _, kind), cells) in kinds {
+        let whole = Group { protocol, kind, cells };
+        let mut blocks = whole.blocks();
+        let position = |id: &str| position(results, protocol, id);
+        blocks.sort_by_key(|block| {
+            block.cells.iter().map(|c| (position(&c.server), position(&c.client))).min()
+        });
+        groups.extend(blocks);
+    }
+    groups
+}
+
+/// Where the results list a build; behind all others if they do not.
+fn position(results: &RunResults, protocol: &str, id: &str) -> usize {
+    results.builds.iter().position(|b| b.protocol == protocol && b.id == id).unwrap_or(usize::MAX)
 }
 
 impl<'a> Group<'a> {
+    /// The cells apart by builds that meet: no client of one block meets a server of another.
+    fn blocks(self) -> Vec<Self> {
+        let pairs: BTreeSet<_> = self.cells.iter().map(|c| (c.client.as_str(), c.server.as_str())).collect();
+        let mut blocks: Vec<(BTreeSet<&str>, BTreeSet<&str>)> = Vec::new();
+        for (client, server) in pairs {
+            let (mut clients, mut servers) = (BTreeSet::from([client]), BTreeSet::from([server]));
+            blocks.retain_mut(|block| {
+                let meets = block.0.contains(client) || block.1.contains(server);
+                if meets {
+                    clients.append(&mut block.0);
+                    servers.append(&mut block.1);
+                }
+                !meets
+            });
+            blocks.push((clients, servers));
+        }
+        let Self { protocol, kind, cells } = self;
+        let inside = |clients: &BTreeSet<&str>| {
+            cells.iter().copied().filter(|c| clients.contains(c.client.as_str())).collect()
+        };
+        blocks.iter().map(|(clients, _)| Self { protocol, kind, cells: inside(clients) }).collect()
+    }
+
     /// Ids of the builds on one side, in the order in which the results list builds, others behind.
     fn side(&self, results: &RunResults, id: impl Fn(&'a CellResult) -> &'a str) -> Vec<&'a str> {
-        let position = |id: &str| {
-            let found = results.builds.iter().position(|b| b.protocol == self.protocol && b.id == id);
-            found.unwrap_or(usize::MAX)
-        };
         let mut ids: Vec<_> = self.cells.iter().map(|c| id(c)).collect();
-        ids.sort_by_key(|id| (position(id), *id));
+        ids.sort_by_key(|id| (position(results, self.protocol, id), *id));
         ids.dedup();
         ids
     }

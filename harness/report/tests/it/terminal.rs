@@ -160,3 +160,29 @@ fn what_did_not_run_is_never_green() {
         assert_eq!(green, Vec::<&str>::new(), "{outcome:?}");
     }
 }
+
+/// The shape of the default matrix: reference peers among themselves, recorded builds among themselves, recorded
+/// clients played again to reference servers, probes against all.
+#[test]
+fn builds_that_never_meet_do_not_share_a_table() {
+    let mut cells = Vec::new();
+    let (real, reference) = (["4.0.6", "7.0.0"], ["ideal", "ref-4.0.6"]);
+    for side in [real, reference] {
+        for client in side {
+            cells.extend(side.iter().map(|server| sample::pass(client, server, "client/info")));
+            cells.push(sample::pass("probe", client, "probe/unknown"));
+        }
+    }
+    cells.extend(real.iter().map(|client| sample::pass(client, "ideal", "replay/info")));
+    let mut results = sample::results(cells);
+    results.builds.extend(reference.iter().map(|id| sample::build(id, "reference")));
+    results.complaints.clear();
+    let text = render(&results, Level::Overview, style(120));
+    let places = text.lines().filter(|line| !line.contains("not planned"));
+    assert_eq!(
+        places.filter(|line| line.contains("  ·")).count(),
+        0,
+        "a place where nothing was planned:\n{text}"
+    );
+    insta::assert_snapshot!("blocks", text);
+}
