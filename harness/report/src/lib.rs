@@ -1,16 +1,21 @@
-//! From the results of a run to something that people or other tools read: the terminal's grid,
-//! `results.json` with its schema, JUnit, Markdown.
+//! From the results of a run to something that people or other tools read.
 //!
 //! ```text
-//! RunResults ──┬─ terminal ── grid (clients x servers), failures, known bugs, summary
-//!              ├─ json ────── results.json  <── read()
-//!              ├─ junit       markdown
-//! CellResult ──┴─ progress ── a bar on a terminal, lines elsewhere
+//!                ┌─ terminal   grid (clients x servers), failures, known bugs, accounts
+//!                ├─ markdown   the same for a release or the summary of a CI step
+//!                ├─ html       the same as one file with drawers
+//! RunResults ────┼─ junit      a suite per pair, a test per case
+//!                ├─ github     annotations
+//!                ├─ sarif      crashes and complaints
+//!                ├─ json       results.json and its schema  <── read()
+//!                └─ verify     do the results contradict themselves?
+//! 2 x RunResults ── diff       what got worse: the gate of a branch
+//! CellResult ────── Progress   a bar on a terminal, lines elsewhere
 //! ```
 //!
 //! Nothing here runs a cell, judges one or decides what was expected of it; nothing here prints by
 //! itself: everything renders to a `String` or to a writer that the caller gives. What came from a
-//! peer may hold anything, so it enters a rendering through [`Text`], which escapes.
+//! peer may hold anything, so it enters a rendering through [`Text`] or [`escape`].
 
 pub mod diff;
 pub mod github;
@@ -18,6 +23,7 @@ pub mod html;
 pub mod json;
 pub mod junit;
 pub mod markdown;
+pub mod sarif;
 pub mod terminal;
 
 mod failure;

@@ -8,5 +8,6 @@ mod junit;
 mod markdown;
 mod progress;
 mod sample;
+mod sarif;
 mod terminal;
 mod verify;
