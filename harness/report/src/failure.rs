@@ -93,7 +93,7 @@ impl Page {
                 let head =
                     format!(": version {}, dialect {}, {}", record.version, record.dialect, record.source);
                 let mut text = text.with(Paint::Plain, &head);
-                if !record.detail.is_empty() {
+                if !record.detail.is_empty() && record.detail != record.source {
                     text = text.with(Paint::Plain, " ").with(Paint::Plain, &record.detail);
                 }
                 let digest = record.digest.as_deref().unwrap_or("none");

@@ -4,7 +4,7 @@
 use std::io::Write;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use verdict::CellResult;
+use verdict::{CellResult, Outcome};
 
 use crate::table::push_line;
 use crate::text::count;
@@ -21,6 +21,7 @@ pub struct Progress {
     planned: usize,
     done: usize,
     unexpected: usize,
+    shown: usize,
     to: To,
 }
 
@@ -52,7 +53,7 @@ impl Progress {
     }
 
     fn new(to: To, style: Style) -> Self {
-        Self { style, planned: 0, done: 0, unexpected: 0, to }
+        Self { style, planned: 0, done: 0, unexpected: 0, shown: 0, to }
     }
 
     /// The plan is made.
@@ -69,14 +70,7 @@ impl Progress {
         self.done += 1;
         if !cell.outcome.is_expected() {
             self.unexpected += 1;
-            if self.unexpected <= SHOWN_AT_ONCE {
-                self.line(&failure::line(cell));
-            } else if self.unexpected == SHOWN_AT_ONCE + 1 {
-                self.line(&Text::new(
-                    Paint::Dim,
-                    "further unexpected cells are counted here and listed at the end",
-                ));
-            }
+            self.show(cell);
         }
         let state = self.state();
         match &self.to {
@@ -88,6 +82,22 @@ impl Progress {
                 self.line(&Text::plain(&format!("{}/{} cells, {state}", self.done, self.planned)));
             }
             _ => {}
+        }
+    }
+
+    fn show(&mut self, cell: &CellResult) {
+        // The same absence many times over is one fact: the report at the end tells it.
+        if cell.outcome == Outcome::MissingBuild {
+            return;
+        }
+        self.shown += 1;
+        if self.shown <= SHOWN_AT_ONCE {
+            self.line(&failure::line(cell));
+        } else if self.shown == SHOWN_AT_ONCE + 1 {
+            self.line(&Text::new(
+                Paint::Dim,
+                "further unexpected cells are counted here and listed at the end",
+            ));
         }
     }
 

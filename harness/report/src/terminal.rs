@@ -21,6 +21,8 @@ pub enum Level {
 
 /// Failures beyond this number get one line each.
 pub(crate) const FAILURES_IN_FULL: usize = 20;
+/// Reasons for leaving cells out beyond this number are counted only.
+const REASONS_SHOWN: usize = 20;
 pub(crate) const KNOWN_CELLS_SHOWN: usize = 3;
 
 /// The whole report.
@@ -31,6 +33,7 @@ pub fn render(results: &RunResults, level: Level, style: Style) -> String {
     page.grids(results, level);
     page.known(results);
     page.failures(results);
+    page.skipped(results);
     page.missing(results);
     page.complaints(results);
     page.summary(results);
@@ -156,6 +159,35 @@ impl Page {
         for cell in rest {
             self.line(&Text::plain("  ").join(failure::line(cell)));
             push_line(&mut self.out, &format!("    {}", failure::reproduction(cell).render(self.style)));
+        }
+    }
+
+    /// Why cells were left out, gathered by reason: what did not run must be explained where it can be seen.
+    fn skipped(&mut self, results: &RunResults) {
+        let mut reasons: BTreeMap<&str, Vec<&CellResult>> = BTreeMap::new();
+        for cell in results.cells.iter().filter(|c| c.outcome == Outcome::Skipped) {
+            reasons.entry(cell.reason.as_deref().unwrap_or("no reason is given")).or_default().push(cell);
+        }
+        if reasons.is_empty() {
+            return;
+        }
+        self.heading("Left out:");
+        let mut reasons: Vec<_> = reasons.into_iter().collect();
+        reasons.sort_by_key(|(_, cells)| std::cmp::Reverse(cells.len()));
+        let (shown, rest) = reasons.split_at(reasons.len().min(REASONS_SHOWN));
+        for (reason, cells) in shown {
+            let first = cells.first().map_or("", |cell| cell.cell.as_str());
+            let text = Text::new(Paint::Unknown, &format!("{}: ", count(cells.len(), "cell")));
+            self.item(&text.with(Paint::Plain, reason).with(Paint::Dim, &format!(" (first: {first})")));
+        }
+        if !rest.is_empty() {
+            let cells: usize = rest.iter().map(|(_, cells)| cells.len()).sum();
+            let text = format!(
+                "{} for {}, see the JSON results",
+                count(cells, "more cell"),
+                count(rest.len(), "other reason")
+            );
+            self.item(&Text::new(Paint::Dim, &text));
         }
     }
 

@@ -63,6 +63,20 @@ fn a_flood_of_failures_is_counted_not_listed() {
 }
 
 #[test]
+fn missing_builds_are_counted_not_listed() {
+    let log = Log::default();
+    let mut progress = Progress::lines(log.clone(), Style::plain(80));
+    progress.start(2);
+    progress.cell_finished(&sample::cell("probe", "6.0.4", "probe/x", None, Outcome::MissingBuild));
+    progress.cell_finished(&fail(0));
+    let text = log.text();
+    assert!(
+        !text.contains("missing build") && text.contains("✗ broken") && text.contains("2 unexpected"),
+        "{text}"
+    );
+}
+
+#[test]
 fn more_cells_than_planned_do_no_harm() {
     let mut progress = Progress::lines(Log::default(), Style::plain(80));
     progress.cell_finished(&fail(0));
