@@ -403,7 +403,7 @@ fn check_bug(section: &Section<'_>, bug: &Spanned<BugRef>, known: &KnownBugs) {
 }
 
 /// A verdict that can be expected.
-struct Expected(Verdict);
+pub(crate) struct Expected(pub(crate) Verdict);
 
 impl FromText for Expected {
     const WANTED: &'static str = "`broken`, `refused` or `degraded`";

@@ -9,6 +9,7 @@
 //! affected = "<=4.0.6"                 # versions of the side that has it
 //! fixed = "4.0.7"                      # optional: a version or a commit, in words
 //! source = "https://…"                 # where it is written down
+//! verdict = "broken"                   # or `refused`, `degraded`; if absent, `broken`
 //! shapes = ["no-reply"]                # what every cell below must find, unless it says otherwise
 //! cells = ["lxc-command/probe..4.0.6/probe/unknown-payload-16"]
 //! needs = "a build of 1.0.11 given by path"   # instead of cells: why no build at hand can show it
@@ -28,7 +29,7 @@ use toml::Spanned;
 
 use crate::builds::Name;
 use crate::error::{ConfigError, Location, read_text};
-use crate::expectations::Observed;
+use crate::expectations::{Expected, Observed};
 use crate::groups::read_protocol;
 use crate::section::{BadText, FromText, Section, read_document};
 use crate::version::VersionRange;
@@ -60,15 +61,18 @@ pub struct KnownBug {
 pub struct KnownBugCell {
     /// The cell.
     pub cell: CellId,
-    /// Shapes that the cell must show, sorted; it may show others as well.
+    /// The verdict that the bug leads to.
+    pub verdict: Verdict,
+    /// Shapes that the cell must show, sorted; it may show others as well. Empty only where the verdict
+    /// is not `broken`.
     pub shapes: Vec<String>,
 }
 
 impl KnownBugCell {
-    /// Whether a result shows the bug: broken, with all of its shapes.
+    /// Whether a result shows the bug: its verdict, with all of its shapes.
     #[must_use]
     pub fn is_found(&self, verdict: Verdict, shapes: &[String]) -> bool {
-        verdict == Verdict::Broken && self.shapes.iter().all(|shape| shapes.contains(shape))
+        verdict == self.verdict && self.shapes.iter().all(|shape| shapes.contains(shape))
     }
 }
 
@@ -159,16 +163,21 @@ fn read_bug(section: &mut Section<'_>, protocol: &str) -> Option<(std::ops::Rang
     let fixed = section.optional("fixed");
     let source = section.required("source");
     let needs = section.optional("needs");
-    let shared_shapes = section.optional::<Vec<Name>>("shapes").map(sorted);
+    let shared = Sign {
+        verdict: section.optional::<Expected>("verdict").map_or(Verdict::Broken, |verdict| verdict.0),
+        shapes: section.optional::<Vec<Name>>("shapes").map(sorted).unwrap_or_default(),
+    };
     let problems_before = section.context().problem_count();
     let mut cells = Vec::new();
     for cell in section.optional::<Vec<Spanned<CellId>>>("cells").unwrap_or_default() {
-        cells.extend(bug_cell(section, cell, shared_shapes.clone(), protocol));
+        cells.extend(bug_cell(section, cell, shared.clone(), protocol));
     }
     cells.extend(section.tables("cell", |section| {
         let cell = section.required::<Spanned<CellId>>("cell");
-        let shapes = section.optional::<Vec<Name>>("shapes").map(sorted).or_else(|| shared_shapes.clone());
-        bug_cell(section, cell?, shapes, protocol)
+        let verdict = section.optional::<Expected>("verdict").map_or(shared.verdict, |verdict| verdict.0);
+        let shapes = section.optional::<Vec<Name>>("shapes").map(sorted);
+        let sign = Sign { verdict, shapes: shapes.unwrap_or_else(|| shared.shapes.clone()) };
+        bug_cell(section, cell?, sign, protocol)
     }));
     if cells.is_empty() && needs.is_none() && section.context().problem_count() == problems_before {
         let problem = section.problem(section.span(), "no cell finds this bug", "in this table");
@@ -190,10 +199,17 @@ fn read_bug(section: &mut Section<'_>, protocol: &str) -> Option<(std::ops::Rang
     Some((span, bug))
 }
 
+/// By what a bug is known.
+#[derive(Clone)]
+struct Sign {
+    verdict: Verdict,
+    shapes: Vec<String>,
+}
+
 fn bug_cell(
     section: &Section<'_>,
     cell: Spanned<CellId>,
-    shapes: Option<Vec<String>>,
+    sign: Sign,
     protocol: &str,
 ) -> Option<KnownBugCell> {
     if cell.get_ref().protocol != protocol {
@@ -201,13 +217,13 @@ fn bug_cell(
         section.context().report(section.problem(cell.span(), message, "another protocol"));
         return None;
     }
-    let Some(shapes) = shapes.filter(|shapes| !shapes.is_empty()) else {
+    if sign.verdict == Verdict::Broken && sign.shapes.is_empty() {
         let problem = section.problem(cell.span(), "the cell has no shapes to find", "this cell");
         let help = "add `shapes` to the bug, or to its `[[bug.cell]]`".to_owned();
         section.context().report(problem.help(help));
         return None;
-    };
-    Some(KnownBugCell { cell: cell.into_inner(), shapes })
+    }
+    Some(KnownBugCell { cell: cell.into_inner(), verdict: sign.verdict, shapes: sign.shapes })
 }
 
 fn sorted(shapes: Vec<Name>) -> Vec<String> {

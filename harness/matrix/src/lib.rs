@@ -3,6 +3,7 @@
 
 mod build_flag;
 mod builds;
+mod builds_lock;
 mod cell;
 mod cell_set;
 mod cover;
@@ -12,6 +13,8 @@ mod expectations;
 mod filter;
 mod groups;
 mod known_bugs;
+mod lock_text;
+mod messages_lock;
 mod model;
 mod partition;
 mod pattern;
@@ -22,13 +25,19 @@ mod version;
 
 pub use build_flag::{BuildFlag, BuildFlagError};
 pub use builds::Builds;
+pub use builds_lock::{BuildsLock, LockDrift, LockDriftKind, LockedBuild, LockedPackage};
 pub use cell::{BuildId, CaseId, CaseKind, CellId, ParseCellError};
 pub use cell_set::CellSet;
 pub use error::{ConfigError, Location, Problem};
+pub use expect_update::Note;
 pub use expectations::{Complaint, ComplaintKind, Expectation, Expectations, Fit, Observed};
 pub use filter::{CellInfo, Filter};
 pub use groups::{CellGroup, Matrix, Pair, PlanConflict, PlannedCell, Side, SourceKind, merge_cells};
 pub use known_bugs::{KnownBug, KnownBugCell, KnownBugs, Search};
+pub use messages_lock::{
+    DeclaredChange, LockTable, LockViolation, LockViolationKind, LockedDialect, LockedField, LockedMessage,
+    Rename, check_lock,
+};
 pub use model::{Build, DebianSource, Role, Source, Verdict};
 pub use partition::{Deal, Partition, PartitionError};
 pub use pattern::{CasePattern, CellPattern, Glob, ParsePatternError};

@@ -346,6 +346,20 @@ impl<'a> Section<'a> {
         items
     }
 
+    /// Every entry of a table whose keys are names: `(name, its span, value)`.
+    pub(crate) fn entries<T: FromValue>(&mut self, key: &'static str) -> Vec<(Spanned<String>, T)> {
+        let Some(value) = self.get(key) else { return Vec::new() };
+        let Some(table) = value.get_ref().as_table() else {
+            self.context.wrong_type(value, "a table");
+            return Vec::new();
+        };
+        let read = table.iter().filter_map(|(name, value)| {
+            let read = T::from_value(value, self.context)?;
+            Some((Spanned::new(name.span(), name.get_ref().to_string()), read))
+        });
+        read.collect()
+    }
+
     fn nested<T>(
         &self,
         table: &'a DeTable<'a>,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use matrix::{Builds, Matrix, RunFile};
+use matrix::{Builds, Expectations, KnownBugs, Matrix, RunFile};
 
 fn matrices() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../matrices")
@@ -40,4 +40,27 @@ fn the_default_run_needs_no_real_build() {
             }
         }
     }
+}
+
+#[test]
+fn every_known_bug_is_of_builds_that_exist_and_the_expectations_name_known_bugs() {
+    let (builds, matrix) = protocol("lxc-command");
+    let folder = matrices().join("lxc-command");
+    let bugs = KnownBugs::load(&folder.join("known-bugs.toml"), "lxc-command")
+        .unwrap_or_else(|error| panic!("{}", error.brief()));
+    let ids: Vec<_> = bugs.iter().map(|bug| bug.id.clone()).collect();
+    let expect: Vec<_> = (1..=23).map(|number| format!("LXC-{number:02}")).collect();
+    assert_eq!(ids, expect);
+    for cell in bugs.iter().flat_map(|bug| &bug.cells).map(|found| &found.cell) {
+        let planned = matrix.groups().any(|group| {
+            group.wants(&cell.case)
+                && group.pairs(&builds).iter().any(|pair| {
+                    (&pair.client.build, &pair.server.build) == (&cell.client, &cell.server)
+                        && pair.can_run(cell.case.kind)
+                })
+        });
+        assert!(planned, "no group has `{cell}`");
+    }
+    Expectations::load(&folder.join("expectations.toml"), "lxc-command", Some(&bugs))
+        .unwrap_or_else(|error| panic!("{}", error.brief()));
 }

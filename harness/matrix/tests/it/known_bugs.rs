@@ -20,6 +20,11 @@ cells = ["lxc-command/probe..4.0.6/probe/unknown"]
 cell = "lxc-command/5.0.2..4.0.6/client/attach"
 shapes = ["wrong-effect", "silent"]
 
+[[bug.cell]]
+cell = "lxc-command/probe..7.0.0/probe/unknown-fields"
+verdict = "refused"
+shapes = []
+
 [[bug]]
 id = "LXC-11"
 title = "old"
@@ -32,21 +37,26 @@ needs = "a build of 1.0.11 given by path"
 fn a_bug_is_found_when_its_cell_is_broken_in_its_shape() {
     let bugs = KnownBugs::parse("known-bugs.toml", BUGS, "lxc-command").expect("the text is right");
     #[track_caller]
-    fn check(bugs: &KnownBugs, lines: &str, expect: [Search; 2]) {
+    fn check(bugs: &KnownBugs, lines: &str, expect: [Search; 3]) {
         let found: Vec<_> = bugs.look_for(&observed(lines)).into_iter().map(|(.., search)| search).collect();
         assert_eq!(found, expect);
     }
     let (unknown, attach) =
         ("lxc-command/probe..4.0.6/probe/unknown", "lxc-command/5.0.2..4.0.6/client/attach");
+    let fields = "lxc-command/probe..7.0.0/probe/unknown-fields";
     use Search::{Found, NotFound, NotRun};
     check(
         &bugs,
-        &format!("{unknown} broken no-reply\n{attach} broken silent other wrong-effect"),
-        [Found, Found],
+        &format!("{unknown} broken no-reply\n{attach} broken silent other wrong-effect\n{fields} refused"),
+        [Found, Found, Found],
     );
-    check(&bugs, &format!("{unknown} broken crash\n{attach} broken silent"), [NotFound, NotFound]);
-    check(&bugs, &format!("{unknown} refused no-reply\n{attach} inconclusive"), [NotFound, NotRun]);
-    check(&bugs, &format!("{unknown} -"), [NotRun, NotRun]);
+    check(
+        &bugs,
+        &format!("{unknown} broken crash\n{attach} broken silent\n{fields} broken x"),
+        [NotFound; 3],
+    );
+    check(&bugs, &format!("{unknown} refused no-reply\n{attach} inconclusive"), [NotFound, NotRun, NotRun]);
+    check(&bugs, &format!("{unknown} -"), [NotRun; 3]);
     assert_eq!(
         bugs.get("LXC-11").and_then(|bug| bug.needs.as_deref()),
         Some("a build of 1.0.11 given by path")

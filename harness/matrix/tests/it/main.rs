@@ -1,10 +1,12 @@
 //! Tests of the public face: reading, refusing and looking up.
 
 mod builds;
+mod builds_lock;
 mod committed;
 mod expectations;
 mod groups;
 mod known_bugs;
+mod messages_lock;
 mod selection;
 mod support;
 mod update;
