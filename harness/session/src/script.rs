@@ -64,6 +64,8 @@ pub mod roles {
     pub const SUBJECT: &str = "subject";
     /// A harmless valid request behind the subject, on the same connection.
     pub const CANARY: &str = "canary";
+    /// A moment in which the server may close after its answer to the subject, before the canary.
+    pub const SETTLE: &str = "settle";
     /// The same on a new connection, after the subject.
     pub const FRESH: &str = "fresh";
     /// The same by another client, while the subject is going on.

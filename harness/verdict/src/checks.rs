@@ -22,6 +22,7 @@ use wire::Direction;
 use crate::{Blame, Check, Evidence, Finding, FrameAt, FrameRef, ReplyAt, Rule, Step, Weight};
 
 pub use answered::{AnsweredAsDue, AnsweredOnce, ReadableReplies};
+pub(crate) use drained::Drain;
 pub use drained::PayloadDrained;
 pub use effects::EffectMatchesClaim;
 pub use process::{GivesBack, StaysUp};

@@ -1,45 +1,64 @@
 //! What happened, in a few words for a cell of the grid.
 
-use crate::{Evidence, Finding, Meaning, Step};
+use crate::checks::Drain;
+use crate::{Evidence, Finding, Meaning, Step, Weight};
 
-/// Summarises the subject and what came after it, e.g. `refused -38; canary answered`.
+/// Most words of a summary; a subject on 64 connections has no more to say than on one.
+const WORDS_MAX: usize = 6;
+
+/// Summarises the subject, what became of its payload, and what is wrong, e.g. `not supported, drained, closes`.
 #[must_use]
 pub(crate) fn of(evidence: &Evidence<'_>, findings: &[Finding]) -> String {
     let mut words: Vec<String> = Vec::new();
-    let mut push = |word: String| {
-        if !words.contains(&word) {
-            words.push(word);
+    for conn in &evidence.reading.conns {
+        for step in conn.steps.iter().filter(|step| step.mark.label == "subject") {
+            words.extend(step_words(step));
         }
-    };
-    for (_, step) in evidence.reading.steps("subject") {
-        push(step_words(step));
+        let drained = match Drain::of(conn) {
+            Some(Drain::Answered) => &["drained", "kept"][..],
+            Some(Drain::Closed) => &["drained", "closes"],
+            Some(Drain::ClosedUnread) => &["not drained", "closes"],
+            _ => &[],
+        };
+        words.extend(drained.iter().map(|word| (*word).to_owned()));
     }
-    for (_, step) in evidence.reading.steps("canary") {
-        push(format!("canary {}", step_words(step)));
+    if let Some(exit) = evidence.reading.observed("claim.exit") {
+        words.push(format!("exit {exit}"));
     }
-    for finding in findings.iter().filter(|finding| finding.weight == crate::Weight::Violation) {
-        push(finding.shape.clone());
+    let wrong = |weight| findings.iter().filter(move |f| f.weight == weight).map(|f| f.shape.clone());
+    words.extend(wrong(Weight::Violation));
+    if evidence.recorded.is_some() || evidence.reading.observed("claim.exit").is_some() {
+        words.extend(wrong(Weight::Refusal).chain(wrong(Weight::Restriction)));
     }
-    if words.is_empty() {
-        return "as recorded".to_owned();
+    let mut seen = Vec::new();
+    words.retain(|word| {
+        let new = !seen.contains(word);
+        seen.push(word.clone());
+        new
+    });
+    words.truncate(WORDS_MAX);
+    match (words.is_empty(), evidence.recorded) {
+        (true, Some(_)) => "same meaning".to_owned(),
+        (true, None) => "survived".to_owned(),
+        (false, _) => words.join(", "),
     }
-    words.truncate(6);
-    words.join(", ")
 }
 
 /// What one step came to.
-pub(crate) fn step_words(step: &Step) -> String {
+pub(crate) fn step_words(step: &Step) -> Option<String> {
     let answered = match step.answers().last().map(|reply| reply.meaning) {
         Some(Meaning::Success) => Some("answered".to_owned()),
         Some(Meaning::NotSupported) => Some("not supported".to_owned()),
         Some(Meaning::Refused(code)) => Some(format!("refused {code}")),
         Some(Meaning::Notification) | None => None,
     };
-    match (answered, step.closed, step.timeout) {
-        (Some(words), Some(_), _) => format!("{words}, closed"),
-        (Some(words), None, _) => words,
-        (None, Some(_), _) => "closed without reply".to_owned(),
-        (None, None, Some(_)) => "silent".to_owned(),
-        (None, None, None) => "no reply asked".to_owned(),
-    }
+    answered.or_else(|| {
+        if step.closed.is_some() || step.send_failed.is_some() {
+            Some("closed without reply".to_owned())
+        } else if step.timeout.is_some() {
+            Some("silent".to_owned())
+        } else {
+            None
+        }
+    })
 }

@@ -3,7 +3,7 @@
 use crate::checks::{Report, rules};
 use crate::{Check, ConnReading, Evidence, Finding, Meaning, Reading, Step, Weight};
 
-/// Looks at what the canary behind a subject got.
+/// Looks at what the canary behind a subject got, and at how the server closed.
 pub struct PayloadDrained;
 
 impl Check for PayloadDrained {
@@ -15,106 +15,100 @@ impl Check for PayloadDrained {
         let mut report = Report::new(self.name(), evidence);
         let keeps = keeps_after_answer(evidence.reading);
         for conn in &evidence.reading.conns {
-            let Some(canary) = conn.steps.iter().find(|step| step.mark.label == "canary") else { continue };
-            let subject = conn.steps.iter().find(|step| step.mark.label == "subject");
-            check_canary(&mut report, conn, subject, canary, keeps);
+            let Some((drain, canary)) = Drain::of(conn).zip(role(conn, "canary")) else { continue };
+            let Some((weight, shape, message, actual)) = drain.fault(keeps) else { continue };
+            let frame = canary
+                .answers()
+                .next()
+                .map(|reply| report.reply(conn.conn.0, reply))
+                .or_else(|| report.subject(conn.conn.0, canary));
+            report.push(weight, shape, rules::DRAIN, message, "the canary is answered", actual, frame);
         }
         report.finish()
     }
 }
 
-/// Whether the server was seen to keep a connection after a good answer.
-fn keeps_after_answer(reading: &Reading) -> bool {
-    reading
-        .steps("setup")
-        .any(|(_, step)| step.arg("name") == Some("kept") && step.answers().next().is_some())
+/// What became of a subject's payload, as far as the stream shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Drain {
+    /// The canary behind it got its answer.
+    Answered,
+    /// The subject was answered and the connection closed with nothing left unread.
+    Closed,
+    /// The subject was answered and the connection closed with bytes left unread: the kernel resets it.
+    ClosedUnread,
+    /// The canary got another answer, or bytes that are none: the stream is out of step.
+    OutOfStep,
+    /// The canary was never answered: its bytes were taken for payload, or lost.
+    Swallowed,
+    /// The subject itself was not answered; nothing can be said of its payload.
+    Unknown,
 }
 
-fn check_canary(
-    report: &mut Report<'_>,
-    conn: &ConnReading,
-    subject: Option<&Step>,
-    canary: &Step,
-    keeps: bool,
-) {
-    let answered = subject.is_some_and(|step| step.answers().next().is_some());
-    let frame = report.subject(conn.conn.0, canary);
-    match canary.answers().next() {
-        Some(reply) if reply.meaning == Meaning::Success => {}
-        Some(reply) => {
-            let actual = format!("{:?}", reply.meaning);
-            let frame = Some(report.reply(conn.conn.0, reply));
-            let message = "the canary gets another answer than it gets by itself: the stream is out of step";
-            report.push(
-                Weight::Violation,
-                "not-drained",
-                rules::DRAIN,
-                message,
-                "the canary's answer",
-                actual,
-                frame,
-            );
-        }
-        None if subject.is_some_and(|step| step.closed.is_some()) && !answered => {
-            // The subject was closed without a reply; `answered-as-due` weighs that.
-        }
-        None if canary.undecodable.is_some() => {
-            let message = "what comes back for the canary is no answer: the stream is out of step";
-            report.push(
-                Weight::Violation,
-                "not-drained",
-                rules::DRAIN,
-                message,
-                "the canary's answer",
-                "bytes that are no frame",
-                frame,
-            );
-        }
-        None if closed(subject, canary) && keeps && answered => {
-            let message = "the server keeps a connection after a good answer, but closes it after this one";
-            report.push(
+impl Drain {
+    /// Reads it off a connection that has a subject and a canary.
+    pub(crate) fn of(conn: &ConnReading) -> Option<Self> {
+        let (subject, canary) = (role(conn, "subject")?, role(conn, "canary")?);
+        let settled = role(conn, "settle").and_then(|step| step.closed);
+        Some(match canary.answers().next().map(|reply| reply.meaning) {
+            Some(Meaning::Success) => Self::Answered,
+            Some(_) => Self::OutOfStep,
+            None if canary.undecodable.is_some() => Self::OutOfStep,
+            None if subject.answers().next().is_none() => Self::Unknown,
+            None => match subject.closed.or(settled) {
+                Some(closed) if closed.reset => Self::ClosedUnread,
+                Some(_) => Self::Closed,
+                // It closed only when the canary came: whether a reset is about the canary or about the
+                // subject's payload cannot be told apart.
+                None if canary.closed.is_some() || canary.send_failed.is_some() => Self::Closed,
+                None => Self::Swallowed,
+            },
+        })
+    }
+
+    fn fault(self, keeps: bool) -> Option<(Weight, &'static str, &'static str, &'static str)> {
+        Some(match self {
+            Self::Answered | Self::Unknown => return None,
+            Self::Closed if keeps => (
                 Weight::Violation,
                 "closed-after-refusal",
-                rules::DRAIN,
-                message,
-                "the connection stays usable",
+                "the server keeps a connection after a good answer, but closes it after this one",
                 "closed",
-                frame,
-            );
-        }
-        None if closed(subject, canary) => {
-            let message = "the server closes each connection after one answer; a client must connect again";
-            report.push(
+            ),
+            Self::Closed => (
                 Weight::Restriction,
                 "one-request-per-connection",
-                rules::DRAIN,
-                message,
-                "the connection stays usable",
+                "the server closes each connection after one answer; a client must connect again",
                 "closed",
-                frame,
-            );
-        }
-        None if canary.timeout.is_some() && subject.is_some_and(|step| step.timeout.is_some()) => {
-            // Nothing at all came on this connection; `answered-as-due` weighs that.
-        }
-        None => {
-            let message =
-                "the canary behind the subject is never answered: its bytes were taken for payload, or lost";
-            report.push(
+            ),
+            Self::ClosedUnread => (
                 Weight::Violation,
                 "not-drained",
-                rules::DRAIN,
-                message,
-                "the canary's answer",
+                "the server closes with bytes of the request left unread",
+                "reset",
+            ),
+            Self::OutOfStep => (
+                Weight::Violation,
+                "not-drained",
+                "the canary gets another answer than it gets by itself: the stream is out of step",
+                "another answer",
+            ),
+            Self::Swallowed => (
+                Weight::Violation,
+                "not-drained",
+                "the canary behind the subject is never answered: its bytes were taken for payload, or lost",
                 "nothing within the deadline",
-                frame,
-            );
-        }
+            ),
+        })
     }
 }
 
-fn closed(subject: Option<&Step>, canary: &Step) -> bool {
-    canary.closed.is_some()
-        || canary.send_failed.is_some()
-        || subject.is_some_and(|step| step.closed.is_some())
+fn role<'a>(conn: &'a ConnReading, label: &str) -> Option<&'a Step> {
+    conn.steps.iter().find(|step| step.mark.label == label)
+}
+
+/// Whether the server was seen to keep a connection after a good answer.
+fn keeps_after_answer(reading: &Reading) -> bool {
+    let kept = |step: &Step| step.arg("name") == Some("kept") && step.answers().next().is_some();
+    reading.steps("setup").any(|(_, step)| kept(step))
 }

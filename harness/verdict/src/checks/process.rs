@@ -46,7 +46,7 @@ impl Check for StaysUp {
                 if step.answers().any(|reply| reply.meaning == Meaning::Success) {
                     continue;
                 }
-                let actual = crate::summary::step_words(step);
+                let actual = crate::summary::step_words(step).unwrap_or_else(|| "nothing".to_owned());
                 report.push(
                     Weight::Violation,
                     shape,
