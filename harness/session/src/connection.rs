@@ -3,6 +3,7 @@
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ const BACKLOG_RETRY: Duration = Duration::from_millis(2);
 pub struct Connection {
     stream: UnixStream,
     buffer: Box<[u8]>,
+    /// Whether the credentials of what comes are told.
+    credentials: AtomicBool,
 }
 
 /// What one wait for bytes gave.
@@ -70,6 +73,9 @@ impl Connection {
         let until = Instant::now() + deadline;
         let name = address.socket_name()?;
         let fd = address.socket()?;
+        // Has the kernel attach our credentials to all that we send. A server that asks for them does so after
+        // accept(2), and what was sent in between comes without: such a request is refused, once in a few hundred.
+        sockopt::set_socket_passcred(&fd, true)?;
         loop {
             match rustix::net::connect(&fd, &name) {
                 Ok(()) => return Self::new(fd),
@@ -105,6 +111,7 @@ impl Connection {
     /// # Errors
     /// What `setsockopt(2)` gives.
     pub fn want_credentials(&self) -> io::Result<()> {
+        self.credentials.store(true, Ordering::Relaxed);
         Ok(sockopt::set_socket_passcred(&self.stream, true)?)
     }
 
@@ -167,7 +174,8 @@ impl Connection {
     /// # Errors
     /// What the operating system gives besides a reset.
     pub async fn recv(&mut self, deadline: Duration) -> io::Result<Received> {
-        recv(&self.stream, &mut self.buffer, deadline).await
+        let Self { stream, buffer, credentials } = self;
+        recv(stream, buffer, deadline).await.map(|got| told(got, credentials))
     }
 
     /// As [`Connection::recv`], with the caller's buffer: for those who send and receive at the same time.
@@ -175,7 +183,7 @@ impl Connection {
     /// # Errors
     /// What the operating system gives besides a reset.
     pub async fn recv_into(&self, buffer: &mut [u8], deadline: Duration) -> io::Result<Received> {
-        recv(&self.stream, buffer, deadline).await
+        recv(&self.stream, buffer, deadline).await.map(|got| told(got, &self.credentials))
     }
 
     /// Is woken when there is something to receive. May be woken for nothing.
@@ -194,11 +202,11 @@ impl Connection {
     /// # Errors
     /// What the operating system gives besides a reset.
     pub fn try_recv(&mut self, len_max: usize) -> io::Result<Option<Received>> {
-        let Self { stream, buffer } = self;
+        let Self { stream, buffer, credentials } = self;
         let len = len_max.min(buffer.len());
         let buffer = buffer.get_mut(..len).unwrap_or(&mut []);
         match stream.try_io(Interest::READABLE, || recv_once(stream.as_fd(), buffer)) {
-            Ok(received) => Ok(Some(received)),
+            Ok(received) => Ok(Some(told(received, credentials))),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
             Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Some(Received::Reset)),
             Err(error) => Err(error),
@@ -235,8 +243,19 @@ impl AsFd for Connection {
 
 impl From<UnixStream> for Connection {
     fn from(stream: UnixStream) -> Self {
-        Self { stream, buffer: vec![0; READ_LEN_MAX].into_boxed_slice() }
+        let buffer = vec![0; READ_LEN_MAX].into_boxed_slice();
+        Self { stream, buffer, credentials: AtomicBool::new(false) }
     }
+}
+
+/// Leaves out credentials that nobody asked for.
+fn told(mut received: Received, credentials: &AtomicBool) -> Received {
+    if let Received::Data(data, _) = &mut received
+        && !credentials.load(Ordering::Relaxed)
+    {
+        data.creds = None;
+    }
+    received
 }
 
 async fn recv(stream: &UnixStream, buffer: &mut [u8], deadline: Duration) -> io::Result<Received> {

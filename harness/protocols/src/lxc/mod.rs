@@ -26,6 +26,7 @@ use crate::{Action, Bench, Case, Defect, Protocol};
 pub mod dialect;
 pub mod effects;
 mod grammar;
+pub mod launch;
 pub mod message;
 pub mod names;
 pub mod probes;

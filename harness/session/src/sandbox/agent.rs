@@ -16,7 +16,9 @@ use rustix::fs::{Mode, symlink};
 use rustix::mount::{MountFlags, mount, mount_bind, mount_bind_recursive, mount_remount};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer};
 use rustix::net::{SendAncillaryMessage, SendFlags, recvmsg, sendmsg};
-use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, wait};
+use rustix::process::{
+    Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, wait,
+};
 use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
 use tokio::net::UnixStream;
@@ -219,6 +221,10 @@ pub(super) fn run() -> u8 {
 }
 
 async fn serve() -> io::Result<()> {
+    // Crashes are expected here. One byte is the limit at which the kernel neither writes a core nor
+    // starts a program that collects it: `fs/coredump.c` names it.
+    let no_cores = Rlimit { current: Some(1), maximum: Some(1) };
+    rustix::process::setrlimit(Resource::Core, no_cores)?;
     let mut children = signal(SignalKind::child())?;
     // The stream type serves any connected socket: only its readiness is used, packets go through
     // `sendmsg` and `recvmsg`. A copy, so that standard input can be closed in children as usual.

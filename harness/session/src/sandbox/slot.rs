@@ -146,7 +146,8 @@ pub enum Input {
     Nothing,
     /// These bytes, at once.
     Bytes(Vec<u8>),
-    /// These bytes, as soon as it has printed that text; as a person at a terminal does.
+    /// These bytes, as soon as it has printed that text, and again until it ends; as a person at a
+    /// terminal does.
     After {
         /// The text that is waited for on its standard output.
         prompt: Vec<u8>,
@@ -280,7 +281,7 @@ impl Slot {
         let (stderr, stderr_end) = new_pipe()?;
         let (stdin, typist) = open_input(&command.input)?;
         let pid = self.spawn(command, [stdin, stdout_end, stderr_end]).await?;
-        let stdout = Watched { stream: receiver(stdout)?, typist };
+        let stdout = Watched { stream: receiver(stdout)?, typist, typing: None };
         let ended = async {
             let exit = self.wait(pid, deadline).await;
             if exit.is_none() {

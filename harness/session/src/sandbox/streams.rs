@@ -5,11 +5,16 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::unix::pipe;
+use tokio::task::AbortHandle;
 
 use super::slot::{Input, SlotError, context};
+
+/// Time between two attempts at typing.
+const TYPING_INTERVAL: Duration = Duration::from_millis(50);
 
 pub(super) fn new_pipe() -> Result<(OwnedFd, OwnedFd), SlotError> {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| context("make a pipe")(e.into()))
@@ -53,17 +58,20 @@ pub(super) struct Typist {
 }
 
 impl Typist {
-    /// Whether it is done.
+    /// Types until nobody reads any more: what comes before the terminal is set up is thrown away.
+    async fn type_on(self) {
+        while type_all(&self.keyboard, &self.typed).is_ok() {
+            tokio::time::sleep(TYPING_INTERVAL).await;
+        }
+    }
+
+    /// Whether the text has been printed by now.
     fn sees(&mut self, printed: &[u8]) -> bool {
         self.seen.extend_from_slice(printed);
         let found = self.seen.windows(self.prompt.len().max(1)).any(|window| window == self.prompt);
         // Only what may be the beginning of the text has to be remembered.
         let excess = self.seen.len().saturating_sub(self.prompt.len());
         self.seen.drain(..excess);
-        if found {
-            // Who does not read what is typed has ended, which is seen elsewhere.
-            let _ = type_all(&self.keyboard, &self.typed);
-        }
         found
     }
 }
@@ -72,6 +80,15 @@ impl Typist {
 pub(super) struct Watched {
     pub(super) stream: pipe::Receiver,
     pub(super) typist: Option<Typist>,
+    pub(super) typing: Option<AbortHandle>,
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        if let Some(typing) = &self.typing {
+            typing.abort();
+        }
+    }
 }
 
 impl AsyncRead for Watched {
@@ -84,8 +101,10 @@ impl AsyncRead for Watched {
         let before = buffer.filled().len();
         let polled = Pin::new(&mut this.stream).poll_read(cx, buffer);
         let new = buffer.filled().get(before..).unwrap_or(&[]);
-        if this.typist.as_mut().is_some_and(|typist| typist.sees(new)) {
-            this.typist = None;
+        if this.typist.as_mut().is_some_and(|typist| typist.sees(new))
+            && let Some(typist) = this.typist.take()
+        {
+            this.typing = Some(tokio::spawn(typist.type_on()).abort_handle());
         }
         polled
     }

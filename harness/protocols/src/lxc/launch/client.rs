@@ -1,0 +1,203 @@
+//! The tools of a real build.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session::process::Output;
+use session::proxy::Proxy;
+use session::sandbox::{Input, Slot};
+use session::{Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
+use transcript::{ConnId, Endpoint};
+
+use super::monitor::{open_slot, yes_or_no};
+use super::{PROXY_LXCPATH, Real, setup};
+use crate::lxc::effects::{self, CONTAINER, Operation};
+
+/// What `lxc-console` prints when it has a terminal, and what makes it end.
+const CONSOLE_PROMPT: &[u8] = b"to exit the console";
+const CONSOLE_QUIT: &[u8] = b"\x01q";
+
+/// The tools of one build.
+#[derive(Debug)]
+pub(super) struct LxcTools {
+    real: Arc<Real>,
+}
+
+/// Where a client runs.
+struct Place {
+    slot: Arc<Slot>,
+    /// Whether the slot was made for this client only, because its server runs elsewhere.
+    own: bool,
+}
+
+impl LxcTools {
+    pub(super) fn new(real: Arc<Real>) -> Self {
+        Self { real }
+    }
+
+    async fn carry_out(
+        &self,
+        operation: &Operation,
+        server: &mut dyn Server,
+        recorder: &Recorder,
+        deadline: Duration,
+    ) -> Result<ClientReport, LaunchError> {
+        operation.announce(recorder);
+        server.prepare(operation.before.condition()).await?;
+        let error = |kind| self.real.error("run a tool of", kind);
+        let place = self.place(server.address()).await.map_err(error)?;
+        let result = self.run_in(&place, operation, server.address(), recorder, deadline).await;
+        if place.own {
+            place.slot.close().await;
+        }
+        let (output, descriptors) = result.map_err(error)?;
+        effects::claim_exit(recorder, output.exit);
+        write_claims(operation, &output, recorder);
+        if !place.own {
+            write_own_effects(operation, &output, descriptors, recorder);
+        }
+        server.effects(recorder).await;
+        let (stdout, stderr) = (output.stdout.bytes(), output.stderr.bytes());
+        Ok(ClientReport { exit: output.exit, stdout, stderr })
+    }
+
+    /// The slot of a real server, or one of its own.
+    async fn place(&self, server: &Address) -> Result<Place, LaunchErrorKind> {
+        match server {
+            Address::InSlot(slot, _) => Ok(Place { slot: Arc::clone(slot), own: false }),
+            Address::Path(_) | Address::Abstract(_) => {
+                Ok(Place { slot: open_slot(&self.real).await?, own: true })
+            }
+        }
+    }
+
+    /// Runs the tool behind a proxy; what it printed, and how many descriptors the server passed to it.
+    async fn run_in(
+        &self,
+        place: &Place,
+        operation: &Operation,
+        server: &Address,
+        recorder: &Recorder,
+        deadline: Duration,
+    ) -> Result<(Output, usize), LaunchErrorKind> {
+        let root = self.real.mount(&place.slot).await.map_err(setup)?;
+        let name = format!("{PROXY_LXCPATH}/{CONTAINER}/command").into_bytes();
+        let listen = Address::InSlot(Arc::clone(&place.slot), name);
+        let proxy = Proxy::start(listen, server.clone(), recorder.clone(), ConnId(1))?;
+        let mut line = operation.command_line(PROXY_LXCPATH, CONTAINER);
+        if let Some(first) = line.first().cloned() {
+            line.splice(0..1, std::iter::once(first).chain(self.real.args.iter().cloned()));
+        }
+        let mut command = self.real.command(root, line);
+        if operation.on_terminal {
+            command.argv = on_terminal(&command.argv);
+            command.input = Input::After { prompt: CONSOLE_PROMPT.to_vec(), typed: CONSOLE_QUIT.to_vec() };
+        }
+        let output = place.slot.run(&command, deadline).await.map_err(setup)?;
+        let descriptors = proxy.descriptors_to_clients();
+        proxy.stop().await;
+        Ok((output, descriptors))
+    }
+}
+
+/// The same command on a pseudo terminal of its own. No argument of an operation holds a quote.
+fn on_terminal(argv: &[String]) -> Vec<String> {
+    let quoted: Vec<_> = argv.iter().map(|arg| format!("'{arg}'")).collect();
+    ["script", "-qec", &quoted.join(" "), "/dev/null"].map(str::to_owned).to_vec()
+}
+
+impl Client for LxcTools {
+    fn endpoint(&self) -> Endpoint {
+        self.real.endpoint.clone()
+    }
+
+    fn run<'a>(
+        &'a self,
+        operation: &'a str,
+        server: &'a mut dyn Server,
+        recorder: &'a Recorder,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Result<ClientReport, LaunchError>> {
+        Box::pin(async move {
+            let found = effects::operation(operation).ok_or_else(|| {
+                let kind = io::Error::new(io::ErrorKind::NotFound, format!("no operation `{operation}`"));
+                self.real.error("run a tool of", LaunchErrorKind::Io(kind))
+            })?;
+            self.carry_out(found, server, recorder, deadline).await
+        })
+    }
+}
+
+/// What the tool says in words.
+fn write_claims(operation: &Operation, output: &Output, recorder: &Recorder) {
+    let text = output.stdout.text();
+    for (claim, _) in operation.claims {
+        let said = match *claim {
+            effects::STATE => {
+                text.lines().find_map(|line| line.strip_prefix("State:")).map(|s| s.trim().to_owned())
+            }
+            effects::NAMES => Some(text.split_whitespace().collect::<Vec<_>>().join(",")),
+            _ => None,
+        };
+        if let Some(said) = said {
+            effects::claim(recorder, claim, &said);
+        }
+    }
+}
+
+/// What only the client's side can see.
+fn write_own_effects(operation: &Operation, output: &Output, descriptors: usize, recorder: &Recorder) {
+    for (effect, _) in operation.effects {
+        match *effect {
+            effects::CGROUP => {
+                let text = output.stdout.text();
+                if let Some(path) = unified_path(&text) {
+                    effects::effect(
+                        recorder,
+                        effects::CGROUP,
+                        if is_inside(path) { "inside" } else { "outside" },
+                    );
+                    effects::detail(recorder, effects::CGROUP, &format!("0::{path}"));
+                }
+            }
+            effects::TTY => effects::effect(recorder, effects::TTY, yes_or_no(descriptors > 0)),
+            _ => {}
+        }
+    }
+}
+
+/// The path in the unified hierarchy, from the text of `/proc/self/cgroup`.
+fn unified_path(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.strip_prefix("0::"))
+}
+
+/// The process saw its path from the container's cgroup namespace: what lies outside of the container
+/// begins with `..`.
+fn is_inside(path: &str) -> bool {
+    !path.split('/').any(|part| part == "..")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_the_cgroup_of_an_attached_process() {
+        let check = |text: &str, inside: Option<bool>| {
+            assert_eq!(unified_path(text).map(is_inside), inside, "{text}")
+        };
+        check("9:name=systemd:/\n0::/.lxc\n", Some(true));
+        check("0::/\n", Some(true));
+        check("0::/..\n", Some(false));
+        check("0::/../../x\n", Some(false));
+        check("9:name=systemd:/\n", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_terminal_gets_one_quoted_line() {
+        let argv = ["lxc-console", "-P", "/p", "-t", "1"].map(str::to_owned);
+        assert_eq!(on_terminal(&argv).get(2).map(String::as_str), Some("'lxc-console' '-P' '/p' '-t' '1'"));
+    }
+}

@@ -1,0 +1,211 @@
+//! The four real LXC releases, each client against each monitor. Chosen by `WIRESKEW_LIVE=1`; needs root
+//! and the fetched builds. Arguments select pairs by a part of their name, e.g. `7.0.0..4.0.6`.
+//!
+//! No libtest here: the program runs itself again inside the sandbox, as `wireskew` does.
+
+#![allow(clippy::print_stdout, reason = "a test program tells its results to people")]
+
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use matrix::{Build, BuildId, DebianSource, Role, Source};
+use protocols::Bench;
+use protocols::lxc::effects::{self, operations};
+use protocols::lxc::launch;
+use session::rootfs::Cache;
+use session::sandbox::{self, Sandbox};
+use session::{Client, LaunchErrorKind, Launcher, Recorder};
+use transcript::{EventKind, ExitStatus};
+
+/// The suites and packages that are in `matrices/lxc-command/builds.toml`.
+const RELEASES: [(&str, &str, &str); 4] = [
+    ("4.0.6", "bullseye", "1:4.0.6-2+deb11u2"),
+    ("5.0.2", "bookworm", "1:5.0.2-1+deb12u4"),
+    ("6.0.4", "trixie", "1:6.0.4-4+deb13u4"),
+    ("7.0.0", "forky", "1:7.0.0-2+b1"),
+];
+const START_DEADLINE: Duration = Duration::from_secs(10);
+const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
+
+fn main() -> ExitCode {
+    if let Some(status) = sandbox::hook() {
+        return ExitCode::from(status);
+    }
+    if std::env::var_os("WIRESKEW_LIVE").is_none_or(|value| value != "1") {
+        println!("NOT RUN: real LXC releases. They need root and fetched builds:");
+        println!("  wireskew builds fetch && WIRESKEW_LIVE=1 cargo test -p protocols --test live");
+        return ExitCode::SUCCESS;
+    }
+    if sandbox::needed_and_possible().expect("WIRESKEW_LIVE=1 asks for a machine where a sandbox is possible")
+    {
+        return ExitCode::from(sandbox::enter().expect("a sandbox is possible"));
+    }
+    assert!(Sandbox::inside().is_some());
+    let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
+    runtime.block_on(run());
+    ExitCode::SUCCESS
+}
+
+struct Release {
+    id: &'static str,
+    launcher: Arc<dyn Launcher>,
+    client: Arc<dyn Client>,
+}
+
+fn releases() -> Vec<Release> {
+    let bench = Bench { work_dir: "/nowhere".into(), cache_dir: Cache::default_directory(), seed: 0 };
+    RELEASES
+        .iter()
+        .map(|(id, suite, version)| {
+            let build = Build {
+                id: BuildId((*id).to_owned()),
+                protocol: "lxc-command".to_owned(),
+                roles: vec![Role::Client, Role::Server],
+                version: (*id).to_owned(),
+                dialect: (*id).to_owned(),
+                sources: Vec::new(),
+            };
+            let source = Source::Debian(DebianSource {
+                suite: (*suite).to_owned(),
+                packages: vec![("lxc".to_owned(), (*version).to_owned())],
+                extra: vec!["busybox-static".to_owned()],
+                snapshot: None,
+            });
+            let launcher = launch::server(&build, &source, &bench).unwrap_or_else(|error| panic!("{error}"));
+            let client = launch::client(&build, &source, &bench).unwrap_or_else(|error| panic!("{error}"));
+            Release { id, launcher, client }
+        })
+        .collect()
+}
+
+async fn run() {
+    let releases = releases();
+    let wanted: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).collect();
+    let mut failures = Vec::new();
+    for server in &releases {
+        for client in &releases {
+            let pair = format!("{}..{}", client.id, server.id);
+            if wanted.is_empty() || wanted.iter().any(|part| pair.contains(part)) {
+                let start = Instant::now();
+                for operation in operations() {
+                    run_operation(client, server, operation.name, &mut failures).await;
+                }
+                println!("ok: {pair} ({} ms)", start.elapsed().as_millis());
+            }
+        }
+        a_killed_monitor_is_seen(server).await;
+        many_start_at_once_under_the_same_names(server).await;
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+/// What must differ from what the operation is for; the rest must be as announced. Bugs LXC-08, LXC-09 and LXC-10 of the four
+/// releases, in the pure cgroup2 view.
+fn known(client: &str, server: &str, operation: &str) -> &'static [(&'static str, &'static str)] {
+    let (old_client, old_server) = (client == "4.0.6", server == "4.0.6");
+    match operation {
+        "freeze" if old_server && !old_client => &[("exit", "1"), ("state", "RUNNING"), ("frozen", "no")],
+        "unfreeze" if old_server && !old_client => &[("exit", "1"), ("state", "FROZEN"), ("frozen", "yes")],
+        "cgroup" if old_server != old_client => &[("exit", "1"), ("device-rule", "no")],
+        "attach" if old_server && !old_client => &[("cgroup", "outside")],
+        _ => &[],
+    }
+}
+
+async fn run_operation(client: &Release, server: &Release, name: &str, failures: &mut Vec<String>) {
+    let recorder = Recorder::new();
+    let cell = format!("{}..{}/{name}", client.id, server.id);
+    let mut running =
+        server.launcher.start(START_DEADLINE).await.unwrap_or_else(|error| panic!("{cell}: {error}"));
+    let report = client.client.run(name, &mut *running, &recorder, OPERATION_DEADLINE).await;
+    let report = report.unwrap_or_else(|error| panic!("{cell}: {error}"));
+    running.stop().await;
+    let events = recorder.take();
+    let seen = |key: String| {
+        events.iter().find_map(|event| match &event.kind {
+            EventKind::Observe { key: found, value } if *found == key => Some(value.clone()),
+            _ => None,
+        })
+    };
+    let operation = effects::operation(name).expect("the name is from the table");
+    let known = known(client.id, server.id, name);
+    let expect = |word: &str, right: &str| {
+        known.iter().find(|(w, _)| *w == word).map_or(right, |(_, is)| is).to_owned()
+    };
+    let claims = operation.claims.iter().map(|(word, value)| (format!("claim.{word}"), (*value).to_owned()));
+    let effects =
+        operation.effects.iter().map(|(word, value)| (format!("effect.{word}"), expect(word, value)));
+    let exit = ("claim.exit".to_owned(), expect("exit", &operation.exit.to_string()));
+    let wanted: Vec<_> = [exit].into_iter().chain(claims).chain(effects).collect();
+    let found: Vec<_> =
+        wanted.iter().filter_map(|(key, _)| Some((key.clone(), seen(key.clone())?))).collect();
+    if found != wanted {
+        let said = [report.stdout, report.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+        failures.push(format!("{cell}: wanted {wanted:?}, found {found:?}; said {said:?}"));
+    }
+    assert!(
+        events.iter().any(|event| matches!(event.kind, EventKind::Data(_))),
+        "{cell}: nothing was recorded"
+    );
+}
+
+/// LXC-01: one request of 16 bytes ends the monitor by SIGSEGV.
+async fn a_killed_monitor_is_seen(release: &Release) {
+    let mut server = release.launcher.start(START_DEADLINE).await.unwrap_or_else(|error| panic!("{error}"));
+    let recorder = Recorder::new();
+    server.watch(&recorder);
+    let observed: Vec<_> = recorder.take().into_iter().map(|event| event.kind).collect();
+    for wanted in ["alive", "fds", "rss_kib"] {
+        let found =
+            observed.iter().any(|kind| matches!(kind, EventKind::Observe { key, .. } if key == wanted));
+        assert!(found, "{}: no `{wanted}` in {observed:?}", release.id);
+    }
+    let connection = session::Connection::connect(server.address(), Duration::from_secs(1)).await;
+    let mut connection = connection.expect("the monitor listens");
+    let request = [7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    connection.send(&request, &[], None, Duration::from_secs(1)).await.expect("the monitor takes it");
+    let _ = connection.recv(Duration::from_secs(2)).await;
+    server.watch(&recorder);
+    let seen: Vec<_> = recorder.take().into_iter().map(|event| event.kind).collect();
+    assert_eq!(seen, [EventKind::Exit(ExitStatus::Signal(11))], "{}", release.id);
+    server.stop().await;
+}
+
+/// Many at the same time, each with the same names; and how long a start takes.
+async fn many_start_at_once_under_the_same_names(release: &Release) {
+    let start = Instant::now();
+    let starts: Vec<_> = (0..8)
+        .map(|_| {
+            let launcher = Arc::clone(&release.launcher);
+            tokio::spawn(async move { launcher.start(START_DEADLINE).await })
+        })
+        .collect();
+    let mut servers = Vec::new();
+    for started in starts {
+        let started = started.await.expect("starting does not panic");
+        servers.push(started.unwrap_or_else(|error| panic!("{}: {error}", release.id)));
+    }
+    let up = start.elapsed();
+    for server in servers {
+        server.stop().await;
+    }
+    println!(
+        "ok: {} starts 8 at a time: {} ms, stops: {} ms",
+        release.id,
+        up.as_millis(),
+        (start.elapsed() - up).as_millis()
+    );
+    let alone = Instant::now();
+    let server = release.launcher.start(START_DEADLINE).await.unwrap_or_else(|error| panic!("{error}"));
+    let up = alone.elapsed();
+    server.stop().await;
+    println!(
+        "ok: {} starts alone: {} ms, stops: {} ms",
+        release.id,
+        up.as_millis(),
+        (alone.elapsed() - up).as_millis()
+    );
+    let at_once = release.launcher.start(Duration::from_millis(1)).await.err().map(|error| error.kind);
+    assert!(matches!(at_once, Some(LaunchErrorKind::NotReady(1))), "{at_once:?}");
+}
