@@ -10,6 +10,7 @@
 //! message.rs     requests and replies, field by field
 //! grammar.rs     how a dialect is read               replay.rs     a recording as a script
 //! request.rs     how requests are written            probes.rs     what is asked of every server
+//! launch/        how real builds are started
 //! effects.rs     the operations of clients, and the words for what they did
 //! reference/     servers and clients that behave as a release was measured to behave
 //! ```
@@ -113,12 +114,16 @@ impl Protocol for LxcCommand {
             Source::Reference { defects } => {
                 Ok(Arc::new(reference::ReferenceServers::new(build, defects, bench)?))
             }
-            _ => Err(cannot_launch(build, source)),
+            Source::Debian(_) | Source::Path { .. } => launch::server(build, source, bench),
+            Source::Recorded => Err(cannot_launch(build, source)),
         }
     }
 
-    fn client(&self, build: &Build, source: &Source, _: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
-        Err(cannot_launch(build, source))
+    fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
+        match source {
+            Source::Debian(_) | Source::Path { .. } => launch::client(build, source, bench),
+            Source::Reference { .. } | Source::Recorded => Err(cannot_launch(build, source)),
+        }
     }
 }
 
