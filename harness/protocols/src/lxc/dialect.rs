@@ -124,6 +124,8 @@ pub struct ServerFacts {
     pub cgroup_hybrid: &'static str,
     /// The same in the unified view; `None` where it is a missing controller.
     pub cgroup_unified: Option<&'static str>,
+    /// Whether `name=systemd` is one of the controllers in the hybrid view.
+    pub systemd_controller: bool,
     /// GET_CONFIG_ITEM without a payload.
     pub config_without_key: Reaction,
     /// GET_CONFIG_ITEM with a text that has no NUL at its end, or several.
@@ -406,6 +408,7 @@ impl ServerFacts {
         cgroup_text: Reaction::Accept,
         cgroup_hybrid: "/lxc/{}",
         cgroup_unified: None,
+        systemd_controller: false,
         config_without_key: Reaction::Crash,
         config_text: Reaction::Accept,
         keys: Keys::Legacy,

@@ -99,7 +99,8 @@ pub struct Operation {
     /// Whether the tool sends a signal to the pid that the server answered. A reference server has no
     /// init of its own to answer, so only real servers meet this operation.
     pub signals_init: bool,
-    /// Whether the tool has to run on a terminal of its own, and is ended by closing it.
+    /// Whether the tool has to run on a terminal of its own. What does not end by itself is ended by
+    /// closing the terminal.
     pub on_terminal: bool,
 }
 
@@ -193,6 +194,14 @@ const OPERATIONS: &[Operation] = &[
         about: "runs a process in the container and its cgroup",
         command: &["lxc-attach", "-P", "{path}", "-n", "{name}", "--", "cat", "/proc/self/cgroup"],
         effects: &[(STATE, "RUNNING"), (CGROUP, "inside")],
+        ..PLAIN
+    },
+    Operation {
+        name: "attach-terminal",
+        about: "runs a process on a terminal of the container",
+        command: &["lxc-attach", "-P", "{path}", "-n", "{name}", "--", "cat", "/proc/self/cgroup"],
+        effects: &[(STATE, "RUNNING"), (CGROUP, "inside")],
+        on_terminal: true,
         ..PLAIN
     },
     Operation {

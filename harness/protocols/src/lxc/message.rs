@@ -23,7 +23,7 @@
 //! | `pid` | the answer to GET_INIT_PID |
 //! | `fd-number` | numbers, and how many there are, in cgroup structures |
 //! | `cgroup-suffix` | `-7` behind a cgroup's name, and the length that counts it |
-//! | `console-text` | what the console printed |
+//! | `console-text` | what the console printed, and its length |
 //! | `heap` | answers that are made from the server's uninitialised memory |
 
 use std::borrow::Cow;
@@ -357,6 +357,8 @@ impl<'a> Reader<'a> {
             self.mask(HEAP);
         } else if path && head.len > 0 {
             self.mask(CGROUP_SUFFIX);
+        } else if command == Some(names::CONSOLE_LOG) && head.len > 0 {
+            self.mask(CONSOLE_TEXT);
         }
         self.answer(command, head, heap);
         if head.len > 0 {

@@ -10,7 +10,7 @@
 //! message.rs     requests and replies, field by field
 //! grammar.rs     how a dialect is read               replay.rs     a recording as a script
 //! request.rs     how requests are written            probes.rs     what is asked of every server
-//! launch/        how real builds are started
+//! checks.rs      what an answer must hold            launch/        how real builds are started
 //! effects.rs     the operations of clients, and the words for what they did
 //! reference/     servers and clients that behave as a release was measured to behave
 //! ```
@@ -24,6 +24,7 @@ use verdict::{Check, Grammar, Meaning, Reading};
 
 use crate::{Action, Bench, Case, Defect, Protocol};
 
+mod checks;
 pub mod dialect;
 pub mod effects;
 mod grammar;
@@ -76,7 +77,11 @@ impl Protocol for LxcCommand {
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
-        verdict::checks::of(case.kind)
+        let mut checks = verdict::checks::of(case.kind);
+        if case.kind == CaseKind::Probe {
+            checks.push(Box::new(checks::AnswerHolds));
+        }
+        checks
     }
 
     /// There is no negotiation. What gives a server away is whether it answers what it does not know,
@@ -121,8 +126,9 @@ impl Protocol for LxcCommand {
 
     fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
         match source {
+            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceClient::new(build, defects)?)),
             Source::Debian(_) | Source::Path { .. } => launch::client(build, source, bench),
-            Source::Reference { .. } | Source::Recorded => Err(cannot_launch(build, source)),
+            Source::Recorded => Err(cannot_launch(build, source)),
         }
     }
 }

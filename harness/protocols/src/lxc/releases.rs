@@ -83,6 +83,9 @@ pub(super) const RELEASES: &[Release] = &[
                 "measured on 2.0.11, hybrid; the exact release is not known",
                 |d| d.server.cgroup_hybrid = "//lxc/{}",
             ),
+            change("`name=systemd` has a cgroup", "measured on 2.0.11; not on 1.0.11", |d| {
+                d.server.systemd_controller = true;
+            }),
             change("one more namespace flag", "measured on 2.0.11; not in 1.0.11", |d| {
                 d.server.clone_flags = 0x6e02_0000;
             }),

@@ -155,10 +155,11 @@ fn is_one_text(payload: &[u8]) -> bool {
 }
 
 /// Which controllers the container has: with cgroup2 alone, those that need no controller file.
-fn has_controller(view: View, name: &[u8]) -> bool {
+fn has_controller(view: View, facts: &ServerFacts, name: &[u8]) -> bool {
     const HYBRID: &[&[u8]] =
         &[b"memory", b"cpuset", b"cpu", b"cpuacct", b"blkio", b"pids", b"net_cls", b"perf_event", b"hugetlb"];
-    matches!(name, b"freezer" | b"devices") || (view == View::Hybrid && HYBRID.contains(&name))
+    let hybrid = HYBRID.contains(&name) || (facts.systemd_controller && name == b"name=systemd");
+    matches!(name, b"freezer" | b"devices") || (view == View::Hybrid && hybrid)
 }
 
 fn cgroup(container: &Container, facts: &ServerFacts, request: &Request<'_>) -> Answer {
@@ -173,7 +174,7 @@ fn cgroup(container: &Container, facts: &ServerFacts, request: &Request<'_>) -> 
         View::Hybrid => Some(facts.cgroup_hybrid),
         View::Unified => facts.cgroup_unified,
     };
-    match form.filter(|_| has_controller(container.view, name)) {
+    match form.filter(|_| has_controller(container.view, facts, name)) {
         Some(form) => text(facts, &form.replace("{}", super::super::effects::CONTAINER)),
         None => Answer::React(facts.no_controller),
     }
@@ -308,7 +309,7 @@ fn cgroup_fd(container: &mut Container, facts: &ServerFacts, request: &Request<'
     if controller.is_empty() {
         return Answer::React(Reaction::Refuse(-EINVAL));
     }
-    if !has_controller(container.view, controller) {
+    if !has_controller(container.view, facts, controller) {
         return Answer::React(Reaction::Refuse(-ENOENT));
     }
     let fd = match container.open_cgroup() {

@@ -16,9 +16,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
-use super::super::dialect::{Keys, View};
+use super::super::dialect::{Keys, ServerFacts, View};
 use super::super::effects::{CONTAINER, LXCPATH};
 use super::super::names::{MAX_STATE, RUNNING, THAWED};
+use super::machine::Machine;
 
 /// Number of a connection within its server.
 pub(super) type Peer = u64;
@@ -60,10 +61,13 @@ struct CgroupDir {
 
 impl Container {
     /// A running container; `cgroup` is where its cgroup's stand-in may be made.
-    pub(super) fn running(view: View, keys: Keys, cgroup: PathBuf) -> Self {
-        Self {
+    pub(super) fn running(facts: &ServerFacts, cgroup: PathBuf) -> io::Result<Self> {
+        if facts.view == View::Hybrid {
+            Machine::make_hybrid(&cgroup)?;
+        }
+        Ok(Self {
             state: RUNNING,
-            view,
+            view: facts.view,
             init_pid: std::process::id(),
             console: CONSOLE.to_vec(),
             waiters: Vec::new(),
@@ -71,9 +75,9 @@ impl Container {
             device_rules: 0,
             frozen: false,
             ttys: [None; TTYS],
-            keys,
-            cgroup: CgroupDir { path: cgroup, made: false },
-        }
+            keys: facts.keys,
+            cgroup: CgroupDir { path: cgroup, made: facts.view == View::Hybrid },
+        })
     }
 
     /// Leases a terminal and gives its number; zero is the console, a negative number any terminal.
@@ -151,8 +155,9 @@ impl Container {
     pub(super) fn set_frozen(&mut self, frozen: bool) {
         self.frozen = frozen;
         if self.cgroup.made {
+            let (file, text) = self.freezer(frozen);
             // A directory that cannot be written to is read as it was; the effect then shows that.
-            let _ = fs::write(self.cgroup.path.join("cgroup.freeze"), if frozen { "1" } else { "0" });
+            let _ = fs::write(self.cgroup.path.join(file), text);
         }
     }
 
@@ -161,7 +166,23 @@ impl Container {
         if !self.cgroup.made {
             return self.frozen;
         }
-        fs::read(self.cgroup.path.join("cgroup.freeze")).is_ok_and(|text| text.first() == Some(&b'1'))
+        let (file, frozen) = self.freezer(true);
+        fs::read(self.cgroup.path.join(file)).is_ok_and(|text| text.starts_with(frozen.as_bytes()))
+    }
+
+    /// The file that freezes, and what it says.
+    fn freezer(&self, frozen: bool) -> (&'static str, &'static str) {
+        match (self.view, frozen) {
+            (View::Hybrid, true) => ("freezer.state", "FROZEN"),
+            (View::Hybrid, false) => ("freezer.state", "THAWED"),
+            (View::Unified, true) => ("cgroup.freeze", "1"),
+            (View::Unified, false) => ("cgroup.freeze", "0"),
+        }
+    }
+
+    /// Whether a device rule reached the container, by command or by file.
+    pub(super) fn has_device_rule(&self) -> bool {
+        self.device_rules > 0 || (self.cgroup.made && self.cgroup.path.join("devices.allow").exists())
     }
 
     /// Opens the directory that stands in for the container's cgroup.
@@ -169,7 +190,6 @@ impl Container {
         if !self.cgroup.made {
             fs::create_dir_all(&self.cgroup.path)?;
             fs::write(self.cgroup.path.join("cgroup.freeze"), if self.frozen { "1" } else { "0" })?;
-            fs::write(self.cgroup.path.join("cgroup.procs"), "")?;
             self.cgroup.made = true;
         }
         open_dir(&self.cgroup.path)

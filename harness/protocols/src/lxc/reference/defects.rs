@@ -47,6 +47,10 @@ defects! {
         "Whatever was read behind the first request is thrown away.";
     LEAKS_DESCRIPTOR, "leaks-descriptor", Server, "ideal", "probe/connect-and-close-64", "leak-fds",
         "A descriptor stays open for each connection that is gone.";
+    IGNORES_ENOSYS, "ignores-enosys", Client, "4.0.6", "client/attach", "loud-fail",
+        "The client has no fallback: what is not supported or closed ends the operation.";
+    TAKES_REFUSAL_FOR_SUCCESS, "takes-refusal-for-success", Client, "4.0.6", "client/attach", "silent-wrong",
+        "The client goes on after a refusal as if it had been carried out.";
     HOSTILE_LENGTH, "hostile-dlen-minus-1", Server, "5.0.2", "client/info", "client-crash",
         "Every answer announces -1 bytes.";
     HOSTILE_FDS, "hostile-extra-fds", Server, "4.0.6", "client/info", "client-crash",

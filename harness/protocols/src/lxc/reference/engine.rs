@@ -35,8 +35,8 @@ use super::defects::{self, Switches};
 const SIGSEGV: i32 = 11;
 /// How long to wait when no descriptor is left for a new client.
 const ACCEPT_RETRY: Duration = Duration::from_millis(1);
-/// How much a flooding server sends at a time.
-const FLOOD_LEN: usize = 64 << 10;
+/// Length of the payload of each answer of a flooding server.
+const FLOOD_LEN: i32 = 8192;
 
 /// What can be seen of a server from outside of its loop.
 #[derive(Debug)]
@@ -523,7 +523,10 @@ impl Client {
                 if !self.floods {
                     return Ok(());
                 }
-                self.outgoing.push_back((Bytes::from(vec![0; FLOOD_LEN]), Vec::new()));
+                let head = ResponseHead { ret: 0, len: FLOOD_LEN, data: 0 };
+                let payload = vec![0; usize::try_from(FLOOD_LEN).unwrap_or(0)];
+                let answer = head.encode_with(super::super::request::LAYOUT, &payload);
+                self.outgoing.push_back((answer.into(), Vec::new()));
                 continue;
             };
             let borrowed: Vec<_> = fds.iter().map(AsFd::as_fd).collect();

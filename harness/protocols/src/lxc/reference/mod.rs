@@ -8,18 +8,25 @@
 //! engine.rs      the loop: reading, answering, closing
 //! commands.rs    what each command does and answers
 //! container.rs   the container behind it
+//! client.rs      the tools of a release        operations.rs   what they send and make of it
+//! asking.rs      one request, read as they read  machine.rs    the cgroups that both sides see
 //! defects.rs     faults that can be switched on
 //! ```
 
+mod asking;
+mod client;
 mod commands;
 mod container;
 mod defects;
 mod engine;
+mod machine;
+mod operations;
 mod server;
 
 use matrix::Build;
 use transcript::Endpoint;
 
+pub use client::ReferenceClient;
 pub(crate) use defects::DEFECTS;
 pub use defects::Switches;
 pub use server::ReferenceServers;

@@ -17,6 +17,7 @@ use super::super::names;
 use super::container::Container;
 use super::defects::Switches;
 use super::engine::{Engine, Shared};
+use super::machine::Machine;
 use crate::Bench;
 
 /// Backlog of the command socket of every release.
@@ -73,7 +74,7 @@ impl ReferenceServers {
         };
         let listener = Listener::bind(address.clone(), BACKLOG)?;
         let facts = &self.dialect.server;
-        let container = Container::running(facts.view, facts.keys, file.with_extension("cgroup"));
+        let container = Container::running(facts, Machine::directory(&file))?;
         let shared = Arc::new(Shared::new(container));
         let engine = Engine::new(self.dialect, self.switches.clone(), listener, Arc::clone(&shared));
         Ok(ReferenceServer { address, shared, task: tokio::spawn(engine.run()) })
@@ -135,7 +136,7 @@ impl Server for ReferenceServer {
             effects::effect(recorder, effects::STATE, &state);
             effects::effect(recorder, effects::FROZEN, yes_no(container.is_frozen()));
             effects::effect(recorder, effects::TTY, yes_no(container.leases_granted > 0));
-            effects::effect(recorder, effects::DEVICE_RULE, yes_no(container.device_rules > 0));
+            effects::effect(recorder, effects::DEVICE_RULE, yes_no(container.has_device_rule()));
         }
         Box::pin(async {})
     }

@@ -547,3 +547,5 @@ fn starts_in_well_under_a_millisecond() {
         assert!(begin.elapsed() < Duration::from_millis(100), "{:?}", begin.elapsed());
     });
 }
+
+mod clients;

@@ -1,0 +1,106 @@
+//! What the generic checks cannot say: what an answer must hold.
+//!
+//! A subject's mark asks for it by its arguments:
+//!
+//! | arguments | shape | the rule |
+//! |---|---|---|
+//! | `field`, `value` | `changed-meaning` | the field of a good answer has that value |
+//! | `address=none` | `address-leak` | no answer carries an address of the server |
+//! | `success=wrong` | `wrong-success` | the request is not carried out |
+//! | `notifications=1` | `lost-notification`, `notified-twice` | so many state messages come |
+
+use verdict::checks::Report;
+use verdict::{Check, Evidence, Finding, Meaning, ReplyAt, Weight};
+use wire::{Direction, Dissection, Value};
+
+use super::message::POINTER;
+
+/// Looks into the answers of subjects.
+pub(super) struct AnswerHolds;
+
+const NUMBERS: (&str, &str) =
+    ("a number keeps its meaning", "lxc/lxc@v7.0.0:src/lxc/commands.c, comment of 80bcb0535 (2013-09-03)");
+const ADDRESS: (&str, &str) =
+    ("no address of the server travels", "`data` is for small integers: lxc/lxc@v7.0.0:src/lxc/commands.h");
+const STATES: (&str, &str) =
+    ("what is no valid argument is refused", "lxc/lxc@v7.0.0:src/lxc/state.h, `lxc_state_t`");
+const ONE_MESSAGE: (&str, &str) = (
+    "a state client is told the first state that it wants, once",
+    "lxc/lxc@v7.0.0:src/lxc/start.c, lxc_serve_state_clients",
+);
+
+impl Check for AnswerHolds {
+    fn name(&self) -> &'static str {
+        "answer-holds"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let mut report = Report::new(self.name(), evidence);
+        for (conn, step) in evidence.reading.steps("subject") {
+            let conn = conn.conn.0;
+            for reply in step.answers() {
+                let dissection =
+                    evidence.grammar.dissect(Direction::ToClient, &reply.at.frame, reply.request.as_ref());
+                if let (Some(field), Some(value)) = (step.arg("field"), step.arg("value")) {
+                    hold_value(&mut report, conn, reply, &dissection, field, value);
+                }
+                if step.arg("address") == Some("none") {
+                    hold_no_address(&mut report, conn, reply, &dissection);
+                }
+                if step.arg("success") == Some("wrong") && reply.meaning == Meaning::Success {
+                    let frame = Some(report.reply(conn, reply));
+                    let message = "a request that must be refused is carried out";
+                    let (due, was) = ("an error reply, or a clean close", "success");
+                    report.push(Weight::Violation, "wrong-success", STATES, message, due, was, frame);
+                }
+            }
+            if let Some(due) = step.arg("notifications").and_then(|due| due.parse::<usize>().ok()) {
+                let told = step.replies.iter().filter(|reply| reply.meaning == Meaning::Notification).count();
+                if told != due && step.answers().next().is_some() {
+                    let shape = if told < due { "lost-notification" } else { "notified-twice" };
+                    let (due, was) = (format!("{due} state messages"), told.to_string());
+                    let message = "a state client is told another number of states than is due";
+                    let frame = report.subject(conn, step);
+                    report.push(Weight::Violation, shape, ONE_MESSAGE, message, due, was, frame);
+                }
+            }
+        }
+        report.finish()
+    }
+}
+
+fn hold_value(
+    report: &mut Report<'_>,
+    conn: u32,
+    reply: &ReplyAt,
+    dissection: &Dissection,
+    field: &str,
+    value: &str,
+) {
+    if reply.meaning != Meaning::Success {
+        return;
+    }
+    let found = match dissection.field(field).map(|field| &field.value) {
+        Some(Value::Text(text)) => text.clone(),
+        Some(other) => format!("{other:?}"),
+        None => "no such field".to_owned(),
+    };
+    if found != value {
+        let frame = Some(report.reply(conn, reply));
+        let message = format!("`{field}` holds something else than this number has always answered");
+        report.push(Weight::Violation, "changed-meaning", NUMBERS, message, value, found, frame);
+    }
+}
+
+fn hold_no_address(report: &mut Report<'_>, conn: u32, reply: &ReplyAt, dissection: &Dissection) {
+    let leaked = dissection
+        .fields
+        .iter()
+        .find(|field| field.mask == Some(POINTER) && !matches!(field.value, Value::Hex(0)));
+    if let Some(field) = leaked {
+        let frame = Some(report.reply(conn, reply));
+        let message = "the answer carries an address of the server's memory";
+        let was = format!("`{}` is not zero", field.name);
+        report.push(Weight::Violation, "address-leak", ADDRESS, message, "zero", was, frame);
+    }
+}
