@@ -1,15 +1,225 @@
-//! `builds list`, `builds fetch` and `builds update`.
+//! `builds list`, `builds fetch` and `builds update`: Debian builds in the cache, pinned and locked.
 
-use matrix::{Build, Source};
-use runner::Project;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use matrix::{Build, BuildId, BuildsLock, DebianSource, LockedBuild, LockedPackage, Source};
+use runner::{Project, ProtocolFiles};
+use session::rootfs::{self, Cache, Fetched, Manifest, Package, RootfsErrorKind};
+use tokio::task::JoinSet;
 
 use crate::args::{Builds, Global};
 use crate::exit::Exit;
-use crate::{Done, Failure, run, terminal};
+use crate::{Done, Failure, terminal};
+
+/// How long making one root file system may take. Twenty seconds are usual.
+const FETCH_DEADLINE: Duration = Duration::from_secs(15 * 60);
+
+/// A Debian build of the project.
+struct Debian {
+    protocol: String,
+    id: BuildId,
+    source: DebianSource,
+}
 
 pub(crate) fn builds(global: &Global, args: &Builds) -> Done {
-    let _ = (global, args);
-    let _: Option<(&Build, &Source, &Project)> = None;
-    let _ = (run::cache_dir(), terminal::print);
-    Err(Failure::text(Exit::Internal, "unfinished"))
+    let project = Project::load(&global.root, &[])?;
+    let cache = Cache::at(Cache::default_directory());
+    match args {
+        Builds::List => list(&project, &cache),
+        Builds::Fetch { ids } => {
+            let runtime = tokio::runtime::Runtime::new().map_err(Failure::setup)?;
+            runtime.block_on(fetch(global, &project, &cache, ids))
+        }
+        Builds::Update { ids } => {
+            let runtime = tokio::runtime::Runtime::new().map_err(Failure::setup)?;
+            runtime.block_on(update(global, &project, &cache, ids))
+        }
+    }
+}
+
+fn list(project: &Project, cache: &Cache) -> Done {
+    let mut out = String::new();
+    for files in project.protocols.values() {
+        for build in files.builds.iter() {
+            let sources: Vec<String> =
+                build.sources.iter().map(|s| source_words(files, build, s, cache)).collect();
+            out.push_str(&format!("{}@{}\t{}\n", build.protocol, build.id, sources.join("; ")));
+        }
+    }
+    terminal::print(&out);
+    Ok(Exit::AsExpected.into())
+}
+
+fn source_words(files: &ProtocolFiles, build: &Build, source: &Source, cache: &Cache) -> String {
+    match source {
+        Source::Debian(debian) => {
+            let pins: Vec<_> =
+                debian.packages.iter().map(|(name, version)| format!("{name} {version}")).collect();
+            let state = match cache.find(debian) {
+                Ok(Some(_)) => "fetched".to_owned(),
+                Ok(None) => "not fetched; `wireskew builds fetch` gets it".to_owned(),
+                Err(error) => error.to_string(),
+            };
+            format!("debian {}: {} ({state})", debian.suite, pins.join(", "))
+        }
+        Source::Recorded => {
+            let of = |f: &&runner::Fixture| f.client == build.id || f.server == build.id;
+            format!("recorded: {} fixtures", files.fixtures.all.iter().filter(of).count())
+        }
+        Source::Path { path, .. } => format!("path {}", path.display()),
+        Source::Reference { .. } => "reference".to_owned(),
+    }
+}
+
+/// The Debian builds that are asked for.
+fn wanted(project: &Project, ids: &[String]) -> Result<Vec<Debian>, Failure> {
+    let mut all = Vec::new();
+    for files in project.protocols.values() {
+        for build in files.builds.iter() {
+            for source in &build.sources {
+                if let Source::Debian(source) = source {
+                    let protocol = build.protocol.clone();
+                    all.push(Debian { protocol, id: build.id.clone(), source: source.clone() });
+                }
+            }
+        }
+    }
+    if let Some(unknown) = ids.iter().find(|id| all.iter().all(|build| build.id.0 != **id)) {
+        let known: Vec<_> = all.iter().map(|build| build.id.0.as_str()).collect();
+        let text = format!("no Debian build is called `{unknown}`; there are {}", known.join(", "));
+        return Err(Failure::text(Exit::Usage, text));
+    }
+    all.retain(|build| ids.is_empty() || ids.contains(&build.id.0));
+    Ok(all)
+}
+
+async fn fetch(global: &Global, project: &Project, cache: &Cache, ids: &[String]) -> Done {
+    let mut tasks = JoinSet::new();
+    for build in wanted(project, ids)? {
+        let lock = read_lock(&global.root, &build.protocol)?;
+        let locked = lock.builds.get(&build.id).map(locked_packages);
+        let cache = cache.clone();
+        tasks.spawn(async move {
+            let fetched = cache.fetch(&build.source, locked.as_deref(), FETCH_DEADLINE).await;
+            (build, locked.is_some(), fetched)
+        });
+    }
+    let mut worst = Exit::AsExpected;
+    while let Some(joined) = tasks.join_next().await {
+        let (build, is_locked, fetched) = joined.map_err(|panic| Failure::text(Exit::Internal, panic))?;
+        let name = format!("{}@{}", build.protocol, build.id);
+        match fetched {
+            Ok(fetched) => {
+                terminal::print(&fetched_words(&name, &fetched, is_locked));
+                if !fetched.drift.is_empty() && worst == Exit::AsExpected {
+                    worst = Exit::Unexpected;
+                }
+            }
+            Err(error) => {
+                eprintln!("{name}: {error}");
+                worst = match error.kind {
+                    RootfsErrorKind::VersionGone { .. } => Exit::MissingBuild,
+                    _ => Exit::Setup,
+                };
+            }
+        }
+    }
+    Ok(worst.into())
+}
+
+fn fetched_words(name: &str, fetched: &Fetched, is_locked: bool) -> String {
+    let manifest = &fetched.rootfs.manifest;
+    let how = if fetched.cached { "in the cache" } else { "fetched" };
+    let against = match (is_locked, fetched.drift.len()) {
+        (false, _) => "not in builds.lock; `wireskew builds update` writes it".to_owned(),
+        (true, 0) => "as locked".to_owned(),
+        (true, count) => format!("{count} packages are not as locked"),
+    };
+    let mut out = format!("{name}: {how}, {} packages, {against}\n", manifest.packages.len());
+    for note in &manifest.notes {
+        out.push_str(&format!("  note: {note}\n"));
+    }
+    for drift in &fetched.drift {
+        out.push_str(&format!("  {drift}\n"));
+    }
+    out
+}
+
+/// Pins the newest version of every suite, fetches it, and writes the lock.
+async fn update(global: &Global, project: &Project, cache: &Cache, ids: &[String]) -> Done {
+    for mut build in wanted(project, ids)? {
+        let name = format!("{}@{}", build.protocol, build.id);
+        repin(global, &mut build).await?;
+        let fetched = cache.fetch(&build.source, None, FETCH_DEADLINE).await.map_err(Failure::setup)?;
+        let path = lock_path(&global.root, &build.protocol);
+        let before = read_lock(&global.root, &build.protocol)?;
+        let mut after = before.clone();
+        after.builds.insert(build.id.clone(), locked(&fetched.rootfs.manifest));
+        let drift = before.drift(&after);
+        write(&path, &after.render())?;
+        terminal::print(&format!("{name}: {} changes in builds.lock\n", drift.len()));
+    }
+    Ok(Exit::AsExpected.into())
+}
+
+async fn repin(global: &Global, build: &mut Debian) -> Result<(), Failure> {
+    let path = global.root.join("matrices").join(&build.protocol).join("builds.toml");
+    let suite = build.source.clone();
+    for (package, version) in &mut build.source.packages {
+        let newest = rootfs::newest(&suite, package).await.map_err(Failure::setup)?;
+        let Some(newest) = newest else {
+            let text = format!("{} has no package `{package}`", suite.suite);
+            return Err(Failure::text(Exit::MissingBuild, text));
+        };
+        if newest != *version {
+            terminal::print(&format!("{}@{}: {package} {version} → {newest}\n", build.protocol, build.id));
+            let text = std::fs::read_to_string(&path)
+                .map_err(|e| Failure::text(Exit::Setup, format!("cannot read `{}`: {e}", path.display())))?;
+            let text = matrix::repin(&text, &build.id, package, &newest).map_err(Failure::setup)?;
+            write(&path, &text)?;
+            *version = newest;
+        }
+    }
+    Ok(())
+}
+
+fn lock_path(root: &Path, protocol: &str) -> PathBuf {
+    root.join("matrices").join(protocol).join("builds.lock")
+}
+
+/// The lock of a protocol; one that was never written is empty.
+fn read_lock(root: &Path, protocol: &str) -> Result<BuildsLock, Failure> {
+    let path = lock_path(root, protocol);
+    if !path.exists() {
+        return Ok(BuildsLock::empty(protocol));
+    }
+    BuildsLock::load(&path, protocol).map_err(|error| Failure::new(Exit::Setup, error))
+}
+
+fn locked(manifest: &Manifest) -> LockedBuild {
+    let package = |p: &Package| {
+        let key = (p.name.clone(), p.architecture.clone());
+        (key, LockedPackage { version: p.version.clone(), sha256: p.sha256.clone() })
+    };
+    LockedBuild {
+        suite: manifest.suite.clone(),
+        root: manifest.digest(),
+        packages: manifest.packages.iter().map(package).collect(),
+    }
+}
+
+fn locked_packages(build: &LockedBuild) -> Vec<Package> {
+    let package = |((name, architecture), locked): (&(String, String), &LockedPackage)| Package {
+        name: name.clone(),
+        architecture: architecture.clone(),
+        version: locked.version.clone(),
+        sha256: locked.sha256.clone(),
+    };
+    build.packages.iter().map(package).collect()
+}
+
+fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    std::fs::write(path, text)
+        .map_err(|e| Failure::text(Exit::Setup, format!("cannot write `{}`: {e}", path.display())))
 }

@@ -18,6 +18,7 @@ mod messages_lock;
 mod model;
 mod partition;
 mod pattern;
+mod repin;
 mod run_file;
 mod section;
 mod selection;
@@ -41,6 +42,7 @@ pub use messages_lock::{
 pub use model::{Build, DebianSource, Role, Source, Verdict};
 pub use partition::{Deal, Partition, PartitionError};
 pub use pattern::{CasePattern, CellPattern, Glob, ParsePatternError};
+pub use repin::{RepinError, repin};
 pub use run_file::{ProtocolRun, RunFile, Settings};
 pub use selection::Selection;
 pub use version::{ParseVersionError, Version, VersionRange};

@@ -37,8 +37,8 @@ pub struct Plan {
     pub cells: Vec<PlanCell>,
     /// The shard, as text.
     pub partition: Option<String>,
-    /// Whether a selection or a partition leaves cells out.
-    pub partial: bool,
+    /// Whether the user selected cells. A shard is no selection: all shards together are the whole.
+    pub narrowed: bool,
     /// What is wrong with fixtures and makes the run red.
     pub complaints: Vec<String>,
 }
@@ -87,7 +87,6 @@ pub enum PlanError {
 pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError> {
     let mut cells = Vec::new();
     let mut complaints = Vec::new();
-    let mut all = 0;
     for run in &request.run.runs {
         let files = project
             .protocols
@@ -98,7 +97,6 @@ pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError>
         let planned = merge_cells(groups.iter().flat_map(|group| group_cells(files, group, &cases)))?;
         complaints.extend(files.fixtures.complaints.iter().cloned());
         complaints.extend(unread_fixtures(files, &groups, &planned));
-        all += planned.len();
         let wanted = |planned: &PlannedCell| {
             request.selection.matches(&CellInfo {
                 id: &planned.id,
@@ -119,7 +117,7 @@ pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError>
     Ok(Plan {
         name: request.name.clone(),
         settings: request.run.settings,
-        partial: cells.len() < all,
+        narrowed: !request.selection.is_all(),
         cells,
         partition: request.partition.map(ToString::to_string),
         complaints,

@@ -388,7 +388,7 @@ fn expectation_complaints(project: &Project, plan: &Plan, cells: &[CellResult], 
             })
             .collect();
         let found = files.expectations.contradictions(&universe);
-        let account = files.expectations.account(&universe, plan.partial, today);
+        let account = files.expectations.account(&universe, plan.narrowed, today);
         complaints.extend(found.iter().chain(&account).map(ToString::to_string));
     }
     complaints
