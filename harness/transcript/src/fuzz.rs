@@ -40,3 +40,13 @@ fn round_trip(transcript: &Transcript) {
     assert_eq!(again, *transcript, "what was rendered reads back as the same");
     assert_eq!(text::render(&again), canonical, "the canonical text is a fixed point");
 }
+
+#[cfg(test)]
+mod tests {
+    include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/replay.rs"));
+
+    #[test]
+    fn regressions_of_fixture_parse_stay_fixed() {
+        replay("fixture_parse", super::parse);
+    }
+}

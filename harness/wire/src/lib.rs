@@ -10,6 +10,8 @@
 mod cursor;
 mod dissect;
 mod frame;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod lxc;
 mod stream;
 

@@ -1,0 +1,183 @@
+//! A conversation made of whole messages, whose lengths are mostly right and sometimes a chosen lie.
+
+use arbitrary::{Arbitrary, Result, Unstructured};
+use bytes::BytesMut;
+
+use super::{LAYOUTS, RULES};
+use crate::lxc::{
+    Command, DESCRIPTOR_BYTE, Layout, REQUEST, RESPONSE, RequestDecoder, RequestHead, ResponseDecoder,
+    ResponseHead, STATE_MESSAGE, StateMessage,
+};
+use crate::{Decoder, Frame, FrameKind};
+
+/// The most exchanges of a conversation; fewer than a decoder remembers.
+const EXCHANGES_MAX: usize = 64;
+
+/// Any conversation of whole messages: up to the first lie, what was sent is what is decoded. Behind
+/// it the properties hold that [`super::lxc_decode`] asserts of any bytes.
+///
+/// # Panics
+/// One of these does not hold.
+pub fn lxc_structured(data: &[u8]) {
+    let mut choices = Unstructured::new(data);
+    // Where the choices run out, the conversation ends.
+    let Ok((layout, pieces)) = beginning(&mut choices) else { return };
+    let mut conversation = Conversation::default();
+    for _ in 0..EXCHANGES_MAX {
+        if choices.is_empty() || conversation.exchange(layout, &mut choices).is_err() {
+            break;
+        }
+    }
+    let Conversation { sent, answered, .. } = conversation;
+    let mut server = ResponseDecoder::new(layout, RULES);
+    sent.check(&mut RequestDecoder::new(layout, RULES), &mut |frame| server.note_sent(frame));
+    answered.check(&mut server, &mut |_| {});
+    super::decode_both(
+        &super::Input { layout, pieces, requests: &sent.bytes, replies: &answered.bytes },
+        &mut RequestDecoder::new(layout, RULES),
+    );
+}
+
+fn beginning(choices: &mut Unstructured<'_>) -> Result<(Layout, [usize; 2])> {
+    let layout = *choices.choose(&LAYOUTS)?;
+    Ok((layout, <[u8; 2]>::arbitrary(choices)?.map(usize::from)))
+}
+
+/// One direction of a conversation as it was told.
+#[derive(Default)]
+struct Told {
+    bytes: Vec<u8>,
+    /// The frames that must come out, up to the first lie: kind and length.
+    expect: Vec<(FrameKind, usize)>,
+    /// What follows can not be foretold.
+    lied: bool,
+}
+
+impl Told {
+    fn tell(&mut self, kind: FrameKind, message: &[u8]) {
+        self.bytes.extend_from_slice(message);
+        if !self.lied {
+            self.expect.push((kind, message.len()));
+        }
+    }
+
+    #[track_caller]
+    fn check(&self, decoder: &mut dyn Decoder, note: &mut dyn FnMut(&Frame)) {
+        let mut buffer = BytesMut::from(&self.bytes[..]);
+        let mut rest = &self.bytes[..];
+        for (kind, len) in &self.expect {
+            let frame = decoder.decode(&mut buffer).expect("in step").expect("complete");
+            let (told, behind) = rest.split_at(*len);
+            assert_eq!((frame.kind, &frame.bytes[..]), (*kind, told), "what was sent is what is decoded");
+            note(&frame);
+            rest = behind;
+        }
+        if !self.lied {
+            assert_eq!(decoder.decode(&mut buffer), Ok(None), "nothing else was sent");
+        }
+    }
+}
+
+/// A conversation while it is made up.
+#[derive(Default)]
+struct Conversation {
+    sent: Told,
+    answered: Told,
+    /// A request that succeeded in silence stands before the next reply.
+    silence: bool,
+    /// A state message was announced and not yet sent.
+    message_due: bool,
+}
+
+/// The commands with a framing of their own, and some without.
+const COMMANDS: [u32; 8] = [2, 3, 7, 10, 11, 13, 200, u32::MAX];
+
+/// Payload lengths at which something changes.
+const LENS: [usize; 5] = [0, 1, 16, 4096, 8192];
+
+/// Lengths that are wrong for nearly every payload.
+const LIES: [i32; 8] = [-1, 0, 1, 8191, 8192, 8193, i32::MAX, i32::MIN];
+
+impl Conversation {
+    /// A request and what the server says to it.
+    fn exchange(&mut self, layout: Layout, choices: &mut Unstructured<'_>) -> Result<()> {
+        let command = Command(*choices.choose(&COMMANDS)?);
+        let payload = payload(choices)?;
+        let honest = RequestHead::of(command, data(layout, choices)?, &payload);
+        let mut head = honest.expect("a short payload");
+        head.len = length(choices, head.len)?;
+        // What is asked behind a lie is not known to the server either.
+        self.sent.lied |= head.len != honest.map_or(0, |honest| honest.len);
+        self.answered.lied |= self.sent.lied;
+        self.sent.tell(REQUEST, &head.encode_with(layout, &payload));
+        if RULES.two_part.contains(&command) {
+            self.sent.tell(DESCRIPTOR_BYTE, &[u8::arbitrary(choices)?]);
+        }
+        if RULES.silent_on_success.contains(&command) && bool::arbitrary(choices)? {
+            self.silence = true;
+            return Ok(());
+        }
+        if self.message_due && bool::arbitrary(choices)? {
+            self.message(layout, choices)?;
+        }
+        self.reply(layout, command, choices)?;
+        if self.message_due && bool::arbitrary(choices)? {
+            self.message(layout, choices)?;
+        }
+        Ok(())
+    }
+
+    fn reply(&mut self, layout: Layout, command: Command, choices: &mut Unstructured<'_>) -> Result<()> {
+        let notifies = RULES.notifies.iter().find(|notifies| notifies.command == command);
+        let ret = match notifies {
+            Some(notifies) if !self.message_due && bool::arbitrary(choices)? => {
+                self.message_due = true;
+                notifies.waiting
+            }
+            Some(_) => 2,
+            // A reply to such a command means that it failed.
+            None if RULES.silent_on_success.contains(&command) => -1,
+            // After a silent success the next bad reply could be a late answer to it.
+            None if self.silence => 0,
+            None => *choices.choose(&[0, -1, -38, i32::MIN, i32::MAX])?,
+        };
+        if ret >= 0 {
+            self.silence = false;
+        }
+        let payload = payload(choices)?;
+        let honest = ResponseHead::of(ret, data(layout, choices)?, &payload);
+        let mut head = honest.expect("a short payload");
+        head.len = length(choices, head.len)?;
+        self.answered.lied |= head.len != honest.map_or(0, |honest| honest.len);
+        self.answered.tell(RESPONSE, &head.encode_with(layout, &payload));
+        Ok(())
+    }
+
+    /// A state message; the name is long enough to be told from a reply.
+    fn message(&mut self, layout: Layout, choices: &mut Unstructured<'_>) -> Result<()> {
+        self.message_due = false;
+        let name = [b'a' + choices.int_in_range(0..=25)?; 255];
+        let len = choices.int_in_range(2..=255)?;
+        let name = name.get(..len).unwrap_or(&name);
+        let message = StateMessage::new(choices.int_in_range(0..=2)?, name, i32::arbitrary(choices)?);
+        self.answered.tell(STATE_MESSAGE, &message.expect("a short name").encode(layout.endian));
+        Ok(())
+    }
+}
+
+fn payload(choices: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    if choices.ratio(1, 8)? { Ok(vec![0x61; *choices.choose(&LENS)?]) } else { Vec::arbitrary(choices) }
+}
+
+/// The field as wide as a pointer.
+fn data(layout: Layout, choices: &mut Unstructured<'_>) -> Result<u64> {
+    match layout.width {
+        crate::PointerWidth::Four => u32::arbitrary(choices).map(u64::from),
+        crate::PointerWidth::Eight => u64::arbitrary(choices),
+    }
+}
+
+/// The honest length, or now and then a lie.
+fn length(choices: &mut Unstructured<'_>, honest: i32) -> Result<i32> {
+    if choices.ratio(1, 16)? { choices.choose(&LIES).copied() } else { Ok(honest) }
+}
