@@ -55,6 +55,9 @@ pub trait Protocol: Send + Sync {
     /// The script that plays the client's side of a recorded conversation again.
     fn replay(&self, recorded: &Transcript) -> Script;
 
+    /// The numbers, layouts and limits that its dialects have promised.
+    fn lock_table(&self) -> matrix::LockTable;
+
     /// The faults that can be switched on in its reference peers.
     fn defects(&self) -> &'static [Defect];
 

@@ -29,6 +29,7 @@ pub mod dialect;
 pub mod effects;
 mod grammar;
 pub mod launch;
+mod lock;
 pub mod message;
 pub mod names;
 pub mod probes;
@@ -39,6 +40,7 @@ pub mod request;
 
 pub use dialect::Dialect;
 pub use grammar::LxcGrammar;
+pub use lock::lock_table;
 
 /// The protocol in all its dialects.
 #[derive(Debug, Clone, Copy, Default)]
@@ -103,6 +105,10 @@ impl Protocol for LxcCommand {
         let version = recorded.provenance.server.version.as_deref().unwrap_or(dialect::IDEAL);
         let dialect = Dialect::for_version(version).or_else(|| Dialect::named(dialect::IDEAL));
         dialect.map(|dialect| replay::script(recorded, &LxcGrammar::new(dialect))).unwrap_or_default()
+    }
+
+    fn lock_table(&self) -> matrix::LockTable {
+        lock_table()
     }
 
     fn defects(&self) -> &'static [Defect] {
