@@ -121,14 +121,13 @@ impl<'a> Input<'a> {
 fn decode_both(input: &Input<'_>, client: &mut dyn Decoder) {
     let layout = input.layout;
     let mut server = ResponseDecoder::new(layout, RULES);
-    let mut server_at_once = server.clone();
     let mut at_once = RequestDecoder::new(layout, RULES);
     let mut oracle = |stream: &[u8]| at_once.next_extent(stream).map(|found| found.map(|extent| extent.len));
     feed(client, &mut oracle, input.requests, input.pieces, &mut |frame| {
         check_request(layout, frame);
         server.note_sent(frame);
-        server_at_once.note_sent(frame);
     });
+    let mut server_at_once = server.clone();
     let mut oracle =
         |stream: &[u8]| server_at_once.next_extent(stream).map(|found| found.map(|extent| extent.len));
     feed(&mut server, &mut oracle, input.replies, input.pieces, &mut |frame| check_reply(layout, frame));
