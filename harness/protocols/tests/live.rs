@@ -50,11 +50,14 @@ fn main() -> ExitCode {
 struct Release {
     id: &'static str,
     launcher: Arc<dyn Launcher>,
+    /// The reference server that behaves as this release was measured to.
+    reference: Arc<dyn Launcher>,
     client: Arc<dyn Client>,
 }
 
 fn releases() -> Vec<Release> {
-    let bench = Bench { work_dir: "/nowhere".into(), cache_dir: Cache::default_directory(), seed: 0 };
+    let state = Sandbox::inside().expect("main checked it").state().to_owned();
+    let bench = Bench { work_dir: state, cache_dir: Cache::default_directory(), seed: 0 };
     RELEASES
         .iter()
         .map(|(id, suite, version)| {
@@ -74,7 +77,11 @@ fn releases() -> Vec<Release> {
             });
             let launcher = launch::server(&build, &source, &bench).unwrap_or_else(|error| panic!("{error}"));
             let client = launch::client(&build, &source, &bench).unwrap_or_else(|error| panic!("{error}"));
-            Release { id, launcher, client }
+            let source = Source::Reference { defects: Vec::new() };
+            let protocol = protocols::find("lxc-command").expect("it is registered");
+            let reference = protocol.server(&build, &source, &bench);
+            let reference = reference.unwrap_or_else(|error| panic!("{error}"));
+            Release { id, launcher, reference, client }
         })
         .collect()
 }
@@ -89,7 +96,12 @@ async fn run() {
             if wanted.is_empty() || wanted.iter().any(|part| pair.contains(part)) {
                 let start = Instant::now();
                 for operation in operations() {
-                    run_operation(client, server, operation.name, &mut failures).await;
+                    let real = ("", &server.launcher);
+                    run_operation(client, server.id, real, operation.name, &mut failures).await;
+                    if !operation.signals_init {
+                        let reference = ("ref-", &server.reference);
+                        run_operation(client, server.id, reference, operation.name, &mut failures).await;
+                    }
                 }
                 println!("ok: {pair} ({} ms)", start.elapsed().as_millis());
             }
@@ -113,11 +125,16 @@ fn known(client: &str, server: &str, operation: &str) -> &'static [(&'static str
     }
 }
 
-async fn run_operation(client: &Release, server: &Release, name: &str, failures: &mut Vec<String>) {
+async fn run_operation(
+    client: &Release,
+    server: &str,
+    (kind, launcher): (&str, &Arc<dyn Launcher>),
+    name: &str,
+    failures: &mut Vec<String>,
+) {
     let recorder = Recorder::new();
-    let cell = format!("{}..{}/{name}", client.id, server.id);
-    let mut running =
-        server.launcher.start(START_DEADLINE).await.unwrap_or_else(|error| panic!("{cell}: {error}"));
+    let cell = format!("{}..{kind}{server}/{name}", client.id);
+    let mut running = launcher.start(START_DEADLINE).await.unwrap_or_else(|error| panic!("{cell}: {error}"));
     let report = client.client.run(name, &mut *running, &recorder, OPERATION_DEADLINE).await;
     let report = report.unwrap_or_else(|error| panic!("{cell}: {error}"));
     running.stop().await;
@@ -129,7 +146,7 @@ async fn run_operation(client: &Release, server: &Release, name: &str, failures:
         })
     };
     let operation = effects::operation(name).expect("the name is from the table");
-    let known = known(client.id, server.id, name);
+    let known = known(client.id, server, name);
     let expect = |word: &str, right: &str| {
         known.iter().find(|(w, _)| *w == word).map_or(right, |(_, is)| is).to_owned()
     };

@@ -17,7 +17,7 @@ mod script;
 pub use connection::{Connection, FDS_PER_MESSAGE_MAX, Listener, READ_LEN_MAX, Received, SendEnd};
 pub use conversation::{Conversation, REPLY_BYTES_MAX};
 pub use peer::{
-    Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launched, Launcher, Server,
+    Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launched, Launcher, Server, Stage,
 };
 pub use recorder::{RECORDED_BYTES_MAX, RECORDED_EVENTS_MAX, Recorder};
 pub use script::{Script, Step, mark, roles};

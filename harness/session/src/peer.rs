@@ -50,6 +50,18 @@ pub trait Launcher: Send + Sync {
     fn start(&self, deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>>;
 }
 
+/// Something real that a reference server can answer with: a process and a cgroup that stand for what it serves, so
+/// that the tools of a real client find what they look for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stage {
+    /// The pid of the process as the client sees it.
+    pub pid_for_client: i32,
+    /// The pid of the same process as we see it.
+    pub pid: i32,
+    /// The directory of its cgroup as we see it.
+    pub cgroup: PathBuf,
+}
+
 /// A running server. It ends with [`Server::stop`]; dropping it ends it too, without waiting.
 pub trait Server: Send {
     /// Where it listens.
@@ -58,6 +70,9 @@ pub trait Server: Send {
     /// Writes into the recorder what can be seen from outside: an `Exit` event if it is gone, else
     /// observations `alive`, `fds`, `rss_kib`, as far as they can be had.
     fn watch(&mut self, recorder: &Recorder);
+
+    /// Lets it answer with something real from now on; a real server has its own.
+    fn set_stage(&mut self, _stage: &Stage) {}
 
     /// Brings it into the condition that an operation needs, by other means than the client under test.
     /// The words for conditions belong to the protocol.

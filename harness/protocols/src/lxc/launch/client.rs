@@ -10,7 +10,7 @@ use session::sandbox::{Input, Slot};
 use session::{Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
 use transcript::{ConnId, Endpoint};
 
-use super::monitor::{open_slot, yes_or_no};
+use super::monitor::{Monitor, MonitorLauncher, yes_or_no};
 use super::{PROXY_LXCPATH, Real, setup};
 use crate::lxc::effects::{self, CONTAINER, Operation};
 
@@ -27,8 +27,8 @@ pub(super) struct LxcTools {
 /// Where a client runs.
 struct Place {
     slot: Arc<Slot>,
-    /// Whether the slot was made for this client only, because its server runs elsewhere.
-    own: bool,
+    /// The container that a reference server answers with.
+    stage: Option<Box<Monitor>>,
 }
 
 impl LxcTools {
@@ -44,46 +44,49 @@ impl LxcTools {
         deadline: Duration,
     ) -> Result<ClientReport, LaunchError> {
         operation.announce(recorder);
-        server.prepare(operation.before.condition()).await?;
         let error = |kind| self.real.error("run a tool of", kind);
-        let place = self.place(server.address()).await.map_err(error)?;
-        let result = self.run_in(&place, operation, server.address(), recorder, deadline).await;
-        if place.own {
-            place.slot.close().await;
-        }
+        let place = self.place(server, deadline).await?;
+        server.prepare(operation.before.condition()).await?;
+        let result = self.run_in(&place.slot, operation, server.address(), recorder, deadline).await;
         let (output, descriptors) = result.map_err(error)?;
         effects::claim_exit(recorder, output.exit);
         write_claims(operation, &output, recorder);
-        if !place.own {
-            write_own_effects(operation, &output, descriptors, recorder);
-        }
+        write_own_effects(operation, &output, descriptors, place.stage.is_some(), recorder);
         server.effects(recorder).await;
+        if let Some(stage) = place.stage {
+            stage.stop().await;
+        }
         let (stdout, stderr) = (output.stdout.bytes(), output.stderr.bytes());
         Ok(ClientReport { exit: output.exit, stdout, stderr })
     }
 
-    /// The slot of a real server, or one of its own.
-    async fn place(&self, server: &Address) -> Result<Place, LaunchErrorKind> {
-        match server {
-            Address::InSlot(slot, _) => Ok(Place { slot: Arc::clone(slot), own: false }),
-            Address::Path(_) | Address::Abstract(_) => {
-                Ok(Place { slot: open_slot(&self.real).await?, own: true })
-            }
+    /// The slot of a real server; for a reference server, that of a container of our own release, which the
+    /// server gets for its stage.
+    async fn place(&self, server: &mut dyn Server, deadline: Duration) -> Result<Place, LaunchError> {
+        if let Address::InSlot(slot, _) = server.address() {
+            return Ok(Place { slot: Arc::clone(slot), stage: None });
         }
+        let monitor = MonitorLauncher::new(Arc::clone(&self.real)).launch(deadline).await?;
+        let stage = monitor.stage().ok_or_else(|| {
+            let why = "the container that stands in for a reference server's is gone".to_owned();
+            self.real.error("run a tool of", LaunchErrorKind::Ended(why))
+        })?;
+        server.set_stage(&stage);
+        Ok(Place { slot: monitor.slot(), stage: Some(Box::new(monitor)) })
     }
 
     /// Runs the tool behind a proxy; what it printed, and how many descriptors the server passed to it.
     async fn run_in(
         &self,
-        place: &Place,
+        slot: &Arc<Slot>,
         operation: &Operation,
         server: &Address,
         recorder: &Recorder,
         deadline: Duration,
     ) -> Result<(Output, usize), LaunchErrorKind> {
-        let root = self.real.mount(&place.slot).await.map_err(setup)?;
+        let root = self.real.mount(slot).await.map_err(setup)?;
         let name = format!("{PROXY_LXCPATH}/{CONTAINER}/command").into_bytes();
-        let listen = Address::InSlot(Arc::clone(&place.slot), name);
+        let listen = Address::InSlot(Arc::clone(slot), name);
         let proxy = Proxy::start(listen, server.clone(), recorder.clone(), ConnId(1))?;
         let mut line = operation.command_line(PROXY_LXCPATH, CONTAINER);
         if let Some(first) = line.first().cloned() {
@@ -94,7 +97,7 @@ impl LxcTools {
             command.argv = on_terminal(&command.argv);
             command.input = Input::After { prompt: CONSOLE_PROMPT.to_vec(), typed: CONSOLE_QUIT.to_vec() };
         }
-        let output = place.slot.run(&command, deadline).await.map_err(setup)?;
+        let output = slot.run(&command, deadline).await.map_err(setup)?;
         let descriptors = proxy.descriptors_to_clients();
         proxy.stop().await;
         Ok((output, descriptors))
@@ -147,7 +150,13 @@ fn write_claims(operation: &Operation, output: &Output, recorder: &Recorder) {
 }
 
 /// What only the client's side can see.
-fn write_own_effects(operation: &Operation, output: &Output, descriptors: usize, recorder: &Recorder) {
+fn write_own_effects(
+    operation: &Operation,
+    output: &Output,
+    descriptors: usize,
+    staged: bool,
+    recorder: &Recorder,
+) {
     for (effect, _) in operation.effects {
         match *effect {
             effects::CGROUP => {
@@ -161,7 +170,8 @@ fn write_own_effects(operation: &Operation, output: &Output, descriptors: usize,
                     effects::detail(recorder, effects::CGROUP, &format!("0::{path}"));
                 }
             }
-            effects::TTY => effects::effect(recorder, effects::TTY, yes_or_no(descriptors > 0)),
+            // A reference server counts its leases itself.
+            effects::TTY if !staged => effects::effect(recorder, effects::TTY, yes_or_no(descriptors > 0)),
             _ => {}
         }
     }

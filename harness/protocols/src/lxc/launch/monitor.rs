@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 use session::process::Output;
 use session::sandbox::{Cgroup, Sandbox, Slot, SlotCommand, SlotError};
 use session::{
-    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Received, Recorder, Server,
+    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Received, Recorder, Server, Stage,
 };
 use transcript::{ConnId, Endpoint, EventKind, ExitStatus};
 use wire::Direction;
@@ -49,10 +49,10 @@ impl MonitorLauncher {
         Self { real }
     }
 
-    async fn launch(&self, deadline: Duration) -> Result<Box<dyn Server>, LaunchError> {
+    pub(super) async fn launch(&self, deadline: Duration) -> Result<Monitor, LaunchError> {
         let slot = open_slot(&self.real).await.map_err(|kind| self.real.error("prepare", kind))?;
         match tokio::time::timeout(deadline, self.bring_up(&slot)).await {
-            Ok(Ok(monitor)) => Ok(Box::new(monitor)),
+            Ok(Ok(monitor)) => Ok(monitor),
             Ok(Err(kind)) => {
                 slot.close().await;
                 Err(self.real.error("start", kind))
@@ -92,7 +92,14 @@ impl MonitorLauncher {
         }
         let monitor =
             parent(slot, init).ok_or_else(|| LaunchErrorKind::Ended("init has no parent".to_owned()))?;
-        Ok(Monitor { real: Arc::clone(&self.real), slot: Arc::clone(slot), root, address, pid: monitor })
+        Ok(Monitor {
+            real: Arc::clone(&self.real),
+            slot: Arc::clone(slot),
+            root,
+            address,
+            pid: monitor,
+            init: i32::try_from(init).unwrap_or_default(),
+        })
     }
 }
 
@@ -111,12 +118,12 @@ impl Launcher for MonitorLauncher {
     }
 
     fn start(&self, deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
-        Box::pin(self.launch(deadline))
+        Box::pin(async move { Ok(Box::new(self.launch(deadline).await?) as Box<dyn Server>) })
     }
 }
 
 /// A slot with the files of a container in it.
-pub(super) async fn open_slot(real: &Real) -> Result<Arc<Slot>, LaunchErrorKind> {
+async fn open_slot(real: &Real) -> Result<Arc<Slot>, LaunchErrorKind> {
     let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
     let rootfs = container::rootfs(&sandbox, &real.root, &real.cache).await?;
     let slot = Arc::new(Slot::open(&sandbox).await.map_err(setup)?);
@@ -134,16 +141,31 @@ fn why_not_started(slot: &Slot, output: &Output) -> String {
 
 /// A running monitor with its container.
 #[derive(Debug)]
-struct Monitor {
+pub(super) struct Monitor {
     real: Arc<Real>,
     slot: Arc<Slot>,
     root: PathBuf,
     address: Address,
     /// In the slot's pid namespace.
     pid: i32,
+    /// Likewise.
+    init: i32,
 }
 
 impl Monitor {
+    pub(super) fn slot(&self) -> Arc<Slot> {
+        Arc::clone(&self.slot)
+    }
+
+    /// The container, for a reference server to answer with.
+    pub(super) fn stage(&self) -> Option<Stage> {
+        let payload = self.payload()?;
+        // All of the container's processes are in one pid namespace, whose first process is init.
+        let pids = payload.processes().ok()?;
+        let pid = pids.into_iter().find(|pid| is_first_in_namespace(*pid))?;
+        Some(Stage { pid_for_client: self.init, pid, cgroup: payload.path().to_owned() })
+    }
+
     /// How the monitor ended, if it did. One that is on its way out is waited for, so that a crash is not
     /// taken for life because its sockets closed before its parent was told.
     fn ended(&self) -> Option<ExitStatus> {
@@ -298,6 +320,13 @@ fn stat_is_dying(stat: &str) -> Option<bool> {
     let state = fields.next()?;
     let flags: u64 = fields.nth(5)?.parse().ok()?;
     Some(matches!(state, "Z" | "X") || flags & DYING_FLAGS != 0)
+}
+
+/// Whether a process is pid 1 in its innermost pid namespace.
+fn is_first_in_namespace(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    pids.and_then(|pids| pids.split_whitespace().last()) == Some("1")
 }
 
 /// Whether init is ready to be asked to stop: it catches SIGPWR.

@@ -4,7 +4,6 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use wire::lxc::{Command, RequestHead};
 
 use super::super::dialect::{Dialect, Reaction, ServerFacts, View};
@@ -92,9 +91,7 @@ pub(super) fn answer(container: &mut Container, dialect: &Dialect, request: &Req
         names::ADD_BPF_DEVICE_CGROUP => device_item(container, dialect, request),
         names::FREEZE | names::UNFREEZE => freeze(container, request.head.cmd),
         names::GET_CGROUP2_FD => cgroup2_fd(container),
-        names::GET_INIT_PIDFD => {
-            Reply::descriptor(pidfd_open(getpid(), PidfdFlags::empty()).map_err(Into::into))
-        }
+        names::GET_INIT_PIDFD => Reply::descriptor(container.open_init()),
         names::GET_LIMIT_CGROUP => match facts.no_limit_cgroup {
             Reaction::Accept => cgroup(container, facts, request),
             reaction => Answer::React(reaction),
@@ -136,7 +133,8 @@ fn tty(container: &mut Container, facts: &ServerFacts, request: &Request<'_>, nu
     let Some(number) = container.lease_tty(number, request.peer) else {
         return Answer::React(facts.tty_busy);
     };
-    match rustix::fs::open("/dev/null", OFlags::RDWR | OFlags::CLOEXEC, Mode::empty()) {
+    // The leading side of a new pseudo terminal.
+    match rustix::fs::open("/dev/ptmx", OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC, Mode::empty()) {
         Ok(fd) => {
             Answer::Reply(Reply { data: number.into(), fds: vec![fd], keeps: true, ..Reply::default() })
         }

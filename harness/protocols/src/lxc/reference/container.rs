@@ -15,6 +15,8 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
+use session::Stage;
 
 use super::super::dialect::{Keys, ServerFacts, View};
 use super::super::effects::{CONTAINER, LXCPATH};
@@ -38,6 +40,8 @@ pub(super) struct Container {
     pub(super) view: View,
     /// Pid that is answered for init.
     pub(super) init_pid: u32,
+    /// The same process as we see it.
+    own_init_pid: Pid,
     /// What the console printed and nobody read.
     pub(super) console: Vec<u8>,
     /// Who waits for which states.
@@ -57,6 +61,8 @@ pub(super) struct Container {
 struct CgroupDir {
     path: PathBuf,
     made: bool,
+    /// It is a cgroup, and not ours to remove.
+    real: bool,
 }
 
 impl Container {
@@ -69,6 +75,7 @@ impl Container {
             state: RUNNING,
             view: facts.view,
             init_pid: std::process::id(),
+            own_init_pid: getpid(),
             console: CONSOLE.to_vec(),
             waiters: Vec::new(),
             leases_granted: 0,
@@ -76,8 +83,24 @@ impl Container {
             frozen: false,
             ttys: [None; TTYS],
             keys: facts.keys,
-            cgroup: CgroupDir { path: cgroup, made: facts.view == View::Hybrid },
+            cgroup: CgroupDir { path: cgroup, made: facts.view == View::Hybrid, real: false },
         })
+    }
+
+    /// Answers with a real init and its cgroup from now on. A dialect with version 1 controllers keeps its
+    /// stand-in: there is no such cgroup on a machine with cgroup2 alone.
+    pub(super) fn set_stage(&mut self, stage: &Stage) {
+        if let (Ok(pid), Some(own)) = (u32::try_from(stage.pid_for_client), Pid::from_raw(stage.pid)) {
+            (self.init_pid, self.own_init_pid) = (pid, own);
+        }
+        if self.view == View::Unified {
+            self.cgroup = CgroupDir { path: stage.cgroup.clone(), made: true, real: true };
+        }
+    }
+
+    /// Opens a descriptor of init.
+    pub(super) fn open_init(&self) -> io::Result<OwnedFd> {
+        Ok(pidfd_open(self.own_init_pid, PidfdFlags::empty())?)
     }
 
     /// Leases a terminal and gives its number; zero is the console, a negative number any terminal.
@@ -198,7 +221,7 @@ impl Container {
 
 impl Drop for CgroupDir {
     fn drop(&mut self) {
-        if self.made {
+        if self.made && !self.real {
             // The run's directory is removed at its end anyway.
             let _ = fs::remove_dir_all(&self.path);
         }

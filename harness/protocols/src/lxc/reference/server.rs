@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use matrix::{Build, Role};
-use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server};
+use session::{
+    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, Stage,
+};
 use tokio::task::JoinHandle;
 use transcript::{ConnId, Endpoint, EventKind};
 use wire::Direction;
@@ -115,6 +117,10 @@ impl Server for ReferenceServer {
         }
         recorder.observe(Direction::ToClient, "alive", "yes");
         recorder.observe(Direction::ToClient, "fds", self.shared.held().to_string());
+    }
+
+    fn set_stage(&mut self, stage: &Stage) {
+        self.shared.container().set_stage(stage);
     }
 
     fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
