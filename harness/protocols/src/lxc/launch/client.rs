@@ -179,7 +179,8 @@ fn write_own_effects(
 
 /// The path in the unified hierarchy, from the text of `/proc/self/cgroup`.
 fn unified_path(text: &str) -> Option<&str> {
-    text.lines().find_map(|line| line.strip_prefix("0::"))
+    // On a terminal lines end in a carriage return too.
+    text.lines().find_map(|line| line.trim_end_matches('\r').strip_prefix("0::"))
 }
 
 /// The process saw its path from the container's cgroup namespace: what lies outside of the container
@@ -200,6 +201,7 @@ mod tests {
         check("9:name=systemd:/\n0::/.lxc\n", Some(true));
         check("0::/\n", Some(true));
         check("0::/..\n", Some(false));
+        check("0::/..\r\n", Some(false));
         check("0::/../../x\n", Some(false));
         check("9:name=systemd:/\n", None);
         check("", None);
