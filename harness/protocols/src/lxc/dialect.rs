@@ -116,14 +116,16 @@ pub struct ServerFacts {
     pub winch: Reaction,
     /// GET_TTY_FD with all terminals leased.
     pub tty_busy: Reaction,
-    /// GET_CGROUP of a controller that is not there, or without a payload.
+    /// GET_CGROUP of a controller that is not there, or without a payload in the hybrid view.
     pub no_controller: Reaction,
     /// GET_CGROUP with a text that does not end in its only NUL.
     pub cgroup_text: Reaction,
     /// The answer to GET_CGROUP in the hybrid view; `{}` is the container.
     pub cgroup_hybrid: &'static str,
-    /// The same in the unified view; `None` where it is a missing controller.
-    pub cgroup_unified: Option<&'static str>,
+    /// The same in the unified view; a request without a controller gets it too.
+    pub cgroup_unified: &'static str,
+    /// Whether controllers without a file of their own are known by name in the unified view.
+    pub cgroup_unified_names: bool,
     /// Whether `name=systemd` is one of the controllers in the hybrid view.
     pub systemd_controller: bool,
     /// GET_CONFIG_ITEM without a payload.
@@ -407,7 +409,8 @@ impl ServerFacts {
         no_controller: Reaction::Close,
         cgroup_text: Reaction::Accept,
         cgroup_hybrid: "/lxc/{}",
-        cgroup_unified: None,
+        cgroup_unified: "//lxc.payload.{}",
+        cgroup_unified_names: false,
         systemd_controller: false,
         config_without_key: Reaction::Crash,
         config_text: Reaction::Accept,

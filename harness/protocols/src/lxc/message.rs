@@ -325,13 +325,14 @@ impl<'a> Reader<'a> {
         self.padding(4)
     }
 
+    /// The structure, whose controller may be cut: it is as long as the sender knows it.
     fn cgroup_fd(&mut self) -> Option<()> {
         self.i32("layout", names::cgroup_layout)?;
         self.u32("utilities")?;
         self.i32("type", names::cgroup_type)?;
         self.i32("fd", |_| None)?;
         self.mask(FD_NUMBER);
-        self.text_in("controller", 64)
+        self.text_in("controller", self.cursor.remaining().min(64))
     }
 
     fn response(&mut self, request: Option<&Frame>) {
@@ -361,7 +362,11 @@ impl<'a> Reader<'a> {
             self.mask(CONSOLE_TEXT);
         }
         self.answer(command, head, heap);
-        if head.len > 0 {
+        if heap {
+            let (span, bytes) = self.cursor.rest();
+            self.text("text", span, bytes);
+            self.mask(HEAP);
+        } else if head.len > 0 {
             let _ = self.response_payload(command);
         }
     }
@@ -369,6 +374,11 @@ impl<'a> Reader<'a> {
     /// The `data` field of a reply.
     fn answer(&mut self, command: Option<Command>, head: ResponseHead, heap: bool) {
         let empty_log = command == Some(names::CONSOLE_LOG) && head.ret == -names::ENODATA;
+        if heap {
+            self.pointer("data");
+            self.mask(HEAP);
+            return;
+        }
         if head.len > 0 || empty_log || command == Some(names::GET_CGROUP_CTX) {
             self.pointer("data");
             return;
@@ -383,8 +393,6 @@ impl<'a> Reader<'a> {
         }
         if command == Some(names::GET_INIT_PID) {
             self.mask(PID);
-        } else if heap {
-            self.mask(HEAP);
         }
     }
 

@@ -188,10 +188,15 @@ pub(super) const RELEASES: &[Release] = &[
             change("GET_CGROUP answers `//lxc.payload.NAME`", "measured on 4.0.6, hybrid", |d| {
                 d.server.cgroup_hybrid = "//lxc.payload.{}";
             }),
-            change("no controller is named with cgroup2 alone", "measured on 4.0.6, pure cgroup2", |d| {
-                d.server.view = View::Unified;
-                d.server.cgroup_unified = None;
-            }),
+            change(
+                "with cgroup2 alone GET_CGROUP answers only without a name",
+                "measured on 4.0.6, pure cgroup2",
+                |d| {
+                    d.server.view = View::Unified;
+                    d.server.cgroup_unified = "//lxc.payload.{}";
+                    d.server.cgroup_unified_names = false;
+                },
+            ),
             change("a state list of another length is closed", "measured on 4.0.6", |d| {
                 d.server.state_list_len = Reaction::Close;
             }),
@@ -274,9 +279,14 @@ pub(super) const RELEASES: &[Release] = &[
             change("GET_CGROUP answers `/lxc.payload.NAME`", "measured on 5.0.2, hybrid", |d| {
                 d.server.cgroup_hybrid = "/lxc.payload.{}";
             }),
-            change("and `lxc.payload.NAME` with cgroup2 alone", "measured on 7.0.0, pure cgroup2", |d| {
-                d.server.cgroup_unified = Some("lxc.payload.{}");
-            }),
+            change(
+                "and `lxc.payload.NAME` with cgroup2 alone, also for the freezer",
+                "measured on 5.0.2, 6.0.4 and 7.0.0, pure cgroup2",
+                |d| {
+                    d.server.cgroup_unified = "lxc.payload.{}";
+                    d.server.cgroup_unified_names = true;
+                },
+            ),
             change("a short console log request finds no data", "measured on 5.0.2", |d| {
                 d.server.console_log_short = NO_SECOND;
             }),

@@ -64,7 +64,7 @@ impl Said {
     }
 
     /// Whether the server gave away that it does not know the request.
-    fn is_refusal(&self) -> bool {
+    pub(super) fn is_refusal(&self) -> bool {
         self.how == How::Closed || self.ret == -ENOSYS
     }
 }

@@ -161,21 +161,20 @@ fn has_controller(view: View, facts: &ServerFacts, name: &[u8]) -> bool {
 }
 
 fn cgroup(container: &Container, facts: &ServerFacts, request: &Request<'_>) -> Answer {
-    if request.payload.is_empty() {
-        return Answer::React(facts.no_controller);
-    }
-    if facts.cgroup_text != Reaction::Accept && !is_one_text(request.payload) {
+    let unnamed = request.payload.is_empty();
+    if !unnamed && facts.cgroup_text != Reaction::Accept && !is_one_text(request.payload) {
         return Answer::React(facts.cgroup_text);
     }
     let name = up_to_nul(request.payload);
     let form = match container.view {
-        View::Hybrid => Some(facts.cgroup_hybrid),
-        View::Unified => facts.cgroup_unified,
+        View::Hybrid if !unnamed && has_controller(View::Hybrid, facts, name) => facts.cgroup_hybrid,
+        View::Unified if unnamed => facts.cgroup_unified,
+        View::Unified if facts.cgroup_unified_names && has_controller(View::Unified, facts, name) => {
+            facts.cgroup_unified
+        }
+        View::Hybrid | View::Unified => return Answer::React(facts.no_controller),
     };
-    match form.filter(|_| has_controller(container.view, facts, name)) {
-        Some(form) => text(facts, &form.replace("{}", super::super::effects::CONTAINER)),
-        None => Answer::React(facts.no_controller),
-    }
+    text(facts, &form.replace("{}", super::super::effects::CONTAINER))
 }
 
 fn config(container: &Container, facts: &ServerFacts, request: &Request<'_>) -> Answer {
@@ -322,6 +321,7 @@ fn cgroup_fd(container: &mut Container, facts: &ServerFacts, request: &Request<'
     payload.extend_from_slice(&kind.to_le_bytes());
     payload.extend_from_slice(&fd_number(&fd).to_le_bytes());
     payload.extend_from_slice(controller);
-    payload.resize(names::CGROUP_FD_LEN, 0);
+    // The answer is as long as the question, up to the length that is known; measured on 5.0.2 and later.
+    payload.resize(request.payload.len().min(names::CGROUP_FD_LEN), 0);
     Answer::Reply(Reply { data: leaked(facts), payload, fds: vec![fd], ..Reply::default() })
 }

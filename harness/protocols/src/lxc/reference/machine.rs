@@ -1,9 +1,12 @@
-//! What a reference server and a reference client both see of the machine beside the socket: the cgroup
-//! file systems. Where the server's dialect has version 1 controllers, a directory beside the socket stands
-//! in for the container's cgroup there; clients of version 1 do not get a descriptor, they write to a path.
+//! What a reference server and a reference client both see of the machine: the cgroup file systems. Where
+//! the server's dialect has version 1 controllers, a directory stands in for the container's cgroup there;
+//! clients of version 1 do not get a descriptor, they write to a path. The name of the server's socket is
+//! the path of that directory without its extension.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use session::Address;
@@ -27,7 +30,8 @@ impl Machine {
     pub(super) fn beside(address: &Address) -> Self {
         let directory = match address {
             Address::Path(socket) => Some(Self::directory(socket)),
-            _ => None,
+            Address::Abstract(name) => Some(Self::directory(Path::new(OsStr::from_bytes(name)))),
+            Address::InSlot(..) => None,
         };
         Self { directory: directory.filter(|directory| directory.join(FREEZER).exists()) }
     }

@@ -4,13 +4,13 @@
 //!
 //! ```text
 //! lxc-info -s    4 3 3 3
-//! lxc-info       4 3 3 3 4 4, four times 3 and a chain 25 20 19 6 (4.0.6: 19 6), 7 7
+//! lxc-info       4 3 3 3 4 4, four times 3 and 25, without 25: 25 20 19 6 (4.0.6: 19 6), 7 7
 //! lxc-ls         3 3 7
 //! lxc-wait       4 10
 //! lxc-freeze     4.0.6: 4 3 12 15 12      5.0.2: 4 3 20 12 12, without 20: 4 3 20 12 19 6 12
 //! lxc-attach     4.0.6: 4 4 7 7 7 7 5 17  5.0.2: 4 18 5 7 7 7 7 23
 //! lxc-console    4 3 0
-//! lxc-cgroup     4.0.6: 4 3 3 14          5.0.2: 4 3 3 25 14
+//! lxc-cgroup     4.0.6: 4 3 3 14          5.0.2: 4 3 3 25 14, without 25: 4 3 3 25 20 14
 //! lxc-stop -k    4 3 2
 //! ```
 
@@ -112,17 +112,22 @@ impl Asker<'_> {
     }
 
     /// Asks for the cgroup of a controller, newest way first.
-    async fn controller(&mut self, name: &str) -> Result<bool, Ended> {
-        if self.facts.freeze != Freeze::ByCommand {
-            let structure = request::cgroup_fd(name, names::CGROUP_FD_LEN);
-            if is_descriptor(&self.ask_with(names::GET_LIMIT_CGROUP_FD, &structure).await?) {
-                return Ok(true);
-            }
-            if is_descriptor(&self.ask(names::GET_LIMIT_CGROUP2_FD, 0).await?) {
-                return Ok(true);
-            }
+    async fn controller(&mut self, name: &str) -> Result<(), Ended> {
+        if self.facts.freeze == Freeze::ByCommand || self.controller_descriptor(name).await? {
+            self.controller_path(name).await?;
         }
-        self.controller_path(name).await.map(|path| path.is_some())
+        Ok(())
+    }
+
+    /// Asks for a descriptor of a controller's cgroup, and says whether another way is to be tried: only
+    /// where the request is not known; a controller that is not there is not there.
+    async fn controller_descriptor(&mut self, name: &str) -> Result<bool, Ended> {
+        let structure = request::cgroup_fd(name, names::CGROUP_FD_LEN);
+        let said = self.ask_with(names::GET_LIMIT_CGROUP_FD, &structure).await?;
+        if is_descriptor(&said) || !said.is_refusal() {
+            return Ok(false);
+        }
+        Ok(!is_descriptor(&self.ask(names::GET_LIMIT_CGROUP2_FD, 0).await?))
     }
 
     /// Asks for the path of a controller's cgroup. Releases go from 19 to 6 only when 19 is closed, not
@@ -330,7 +335,7 @@ impl Asker<'_> {
             Freeze::AnyWay => &[40, 24, 20],
         };
         if self.facts.freeze != Freeze::ByCommand {
-            self.controller("devices").await?;
+            self.controller_descriptor("devices").await?;
         }
         for len in lengths {
             let said = self.ask_with(names::ADD_BPF_DEVICE_CGROUP, &request::device_item(*len)).await?;

@@ -24,8 +24,8 @@ use crate::Bench;
 
 /// Backlog of the command socket of every release.
 const BACKLOG: i32 = 100;
-/// The longest path that a unix socket in the file system is given here; the kernel takes 107 bytes.
-const PATH_LEN_MAX: usize = 100;
+/// The longest name that a socket is given here; the kernel takes 107 bytes.
+const NAME_LEN_MAX: usize = 100;
 
 /// Tells the sockets of one process apart.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -68,12 +68,13 @@ impl ReferenceServers {
 
     fn launch(&self) -> std::io::Result<ReferenceServer> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let file = self.work_dir.join(format!("lxc-{number}"));
-        let address = match &self.at {
-            Some(address) => address.clone(),
-            None if file.as_os_str().len() <= PATH_LEN_MAX => Address::Path(file.clone()),
-            None => Address::Abstract(format!("wireskew/{}/lxc-{number}", std::process::id()).into_bytes()),
-        };
+        let mut file = self.work_dir.join(format!("lxc-{number}"));
+        if file.as_os_str().len() > NAME_LEN_MAX {
+            file = std::env::temp_dir().join(format!("wireskew-{}-{number}", std::process::id()));
+        }
+        // Abstract as the real socket is: nothing of it stays when the server dies.
+        let name = || file.as_os_str().as_encoded_bytes().to_vec();
+        let address = self.at.clone().unwrap_or_else(|| Address::Abstract(name()));
         let listener = Listener::bind(address.clone(), BACKLOG)?;
         let facts = &self.dialect.server;
         let container = Container::running(facts, Machine::directory(&file))?;

@@ -182,7 +182,7 @@ fn refuses_unknown_commands_as_the_release_does() {
 fn refuses_lengths_that_lie() {
     generic("03000000 01200000 0*8", "E", "E", "K a6ffffff 0*12");
     generic("03000000 ffffff7f 0*8", "E", "E", "K a6ffffff 0*12");
-    generic("06000000 ffffffff 0*8", "E", "E", &format!("K {EINVAL}"));
+    check(&[(&["1.0.11", "2.0.11", "3.0.4"], "E"), (IDEAL, &format!("K {EINVAL}"))], "06000000 ffffffff 0*8");
 }
 
 #[test]
@@ -252,7 +252,8 @@ fn answers_each_command_as_measured() {
     command("06000000 07000000 0*8 66726565 7a6572", "C eaffffff 0*12", "C eaffffff 0*12");
     command("06000000 04000000 0*8 6e6f6e65", "C eaffffff 0*12", "C eaffffff 0*12");
     command("06000000 05000000 0*8 6e6f6e65 00", "E", "E");
-    command("06000000 0*12", "E", "E");
+    let double = "2f2f6c78 632e7061 796c6f61 642e6331 00";
+    command("06000000 0*12", &format!("K 0*4 11000000 {P} {double}"), &format!("C 0*4 0f000000 {P} {path}"));
     command("07000000 02000000 0*8 7800", "K ffffffff 0*12", "C ffffffff 0*12");
     let net = "07000000 08000000 0*8 6c78632e 6e657400";
     let value = format!("0*4 07000000 {P} 656d7074 790a00");
@@ -308,7 +309,7 @@ fn answers_cgroup_structures_with_their_descriptors() {
             ("17000000 60000000 0*8 0*96", 16 + 96, "02000000 03000000 01000000"),
             ("17000000 ffffffff 0*8", 16 + 96, "02000000 03000000 01000000"),
             ("18000000 50000000 0*8 0*16 64657669 63657300 0*56", 16 + 80, "02000000 03000000 70726763"),
-            ("18000000 18000000 0*8 0*16 64657669 63657300", 16 + 80, "02000000 03000000 70726763"),
+            ("18000000 18000000 0*8 0*16 64657669 63657300", 16 + 24, "02000000 03000000 70726763"),
         ] {
             let mut connection = connect(&*server).await;
             send(&connection, request).await;
