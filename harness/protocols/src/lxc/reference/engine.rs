@@ -44,11 +44,17 @@ pub(super) struct Shared {
     container: Mutex<Container>,
     exit: Mutex<Option<ExitStatus>>,
     held: AtomicUsize,
+    buffered_max: AtomicUsize,
 }
 
 impl Shared {
     pub(super) fn new(container: Container) -> Self {
-        Self { container: Mutex::new(container), exit: Mutex::new(None), held: AtomicUsize::new(1) }
+        Self {
+            container: Mutex::new(container),
+            exit: Mutex::new(None),
+            held: AtomicUsize::new(1),
+            buffered_max: AtomicUsize::new(0),
+        }
     }
 
     pub(super) fn container(&self) -> MutexGuard<'_, Container> {
@@ -62,6 +68,11 @@ impl Shared {
 
     fn end(&self, status: ExitStatus) {
         *self.exit.lock().unwrap_or_else(PoisonError::into_inner) = Some(status);
+    }
+
+    /// The most bytes of one client that were ever kept because they were no complete message.
+    pub(super) fn buffered_max(&self) -> usize {
+        self.buffered_max.load(Ordering::Relaxed)
     }
 
     /// How many descriptors the server holds: its socket, its clients, what it leaked.
@@ -286,7 +297,10 @@ impl Engine {
             Ok(None) => GO_ON,
             Ok(Some(Received::Data(data, fds))) => {
                 client.take(&data, &fds);
-                self.understand(peer).await
+                let flow = self.understand(peer).await;
+                let kept = self.peers.get(&peer).map_or(0, |client| client.incoming.len());
+                self.shared.buffered_max.fetch_max(kept, Ordering::Relaxed);
+                flow
             }
             Ok(Some(Received::Eof)) if client.descriptor_due => {
                 client.descriptor_due = false;

@@ -118,6 +118,7 @@ impl Server for ReferenceServer {
         }
         recorder.observe(Direction::ToClient, "alive", "yes");
         recorder.observe(Direction::ToClient, "fds", self.shared.held().to_string());
+        recorder.observe(Direction::ToClient, "buffered_max", self.shared.buffered_max().to_string());
     }
 
     fn set_stage(&mut self, stage: &Stage) {
