@@ -385,10 +385,15 @@ pub(crate) fn clock() -> Clock {
     let now = jiff::Zoned::now();
     let uname = rustix::system::uname();
     let environment = BTreeMap::from([
-        ("kernel".to_owned(), uname.release().to_string_lossy().into_owned()),
+        ("kernel".to_owned(), kernel_version(&uname.release().to_string_lossy())),
         ("arch".to_owned(), uname.machine().to_string_lossy().into_owned()),
     ]);
     Clock { today: now.date(), now: now.timestamp().to_string(), environment }
+}
+
+/// The version without what a distribution or a provider put behind it: that names a machine.
+fn kernel_version(release: &str) -> String {
+    release.split(['-', '+', '_']).next().unwrap_or_default().to_owned()
 }
 
 fn cannot_write(path: &Path, error: std::io::Error) -> Failure {

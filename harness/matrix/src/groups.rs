@@ -142,13 +142,13 @@ pub struct Pair {
 
 impl Pair {
     /// Whether cases of a kind make sense here: probes are what the script does, and clients do
-    /// what the script cannot. A scenario may use either.
+    /// what the script cannot. A scenario may use either, and a replay whoever was recorded.
     #[must_use]
     pub fn can_run(&self, kind: CaseKind) -> bool {
         match kind {
             CaseKind::Probe => self.client.build.is_probe(),
-            CaseKind::Client | CaseKind::Replay => !self.client.build.is_probe(),
-            CaseKind::Scenario => true,
+            CaseKind::Client => !self.client.build.is_probe(),
+            CaseKind::Scenario | CaseKind::Replay => true,
         }
     }
 }

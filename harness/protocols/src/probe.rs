@@ -15,7 +15,7 @@ use crate::{Action, Case, Hazard};
 /// How long an answer may take before it counts as none, in milliseconds before scaling.
 pub const REPLY_MS: u64 = 500;
 /// How long a server that closes after its answer gets to do so. A close with unread bytes shows as a reset.
-const SETTLE_MS: u64 = 5;
+pub const SETTLE_MS: u64 = 5;
 /// How long nothing must come before a stream counts as quiet.
 pub const QUIET_MS: u64 = 15;
 /// The gap between two parts of one message; long enough for a server to see them apart.

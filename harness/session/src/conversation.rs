@@ -54,6 +54,9 @@ impl<'a> Conversation<'a> {
     /// # Errors
     /// Only what is the harness's own fault, e.g. no descriptors left.
     pub async fn play(&mut self, script: &Script) -> io::Result<()> {
+        if let Some(condition) = &script.condition {
+            self.server.prepare(condition).await.map_err(io::Error::other)?;
+        }
         for step in &script.steps {
             match step {
                 Step::Connect(conn) => self.connect(*conn).await?,

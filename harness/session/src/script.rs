@@ -9,6 +9,8 @@ use transcript::{ConnId, Credentials, FdNote, Mark};
 /// Steps in the order in which they are played.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Script {
+    /// The condition that the server must be in before; the words belong to the protocol.
+    pub condition: Option<String>,
     /// The steps.
     pub steps: Vec<Step>,
 }

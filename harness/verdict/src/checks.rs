@@ -9,6 +9,7 @@
 //! | `gives-back` | `leak-fds`, `leak-memory` |
 //! | `readable-replies` | `unreadable-reply`, `flood` |
 //! | `effect-matches-claim` | `silent-wrong`, `loud-fail`, `client-crash`, `client-hang`, `fell-back` |
+//! | `same-fate` | those of `stays-up` and `readable-replies`, where the recording has them not |
 //! | `same-meaning` | `changed-meaning`, `refused-before-accepted`, `no-reply`, `hang`, `crash`, `answered-twice` |
 
 mod answered;
@@ -26,7 +27,7 @@ pub(crate) use drained::Drain;
 pub use drained::PayloadDrained;
 pub use effects::EffectMatchesClaim;
 pub use process::{GivesBack, StaysUp};
-pub use replay::SameMeaning;
+pub use replay::{SameFate, SameMeaning};
 
 /// The generic checks of a kind of case.
 #[must_use]
@@ -60,7 +61,7 @@ pub fn operation() -> Vec<Box<dyn Check>> {
 /// The checks of a replay.
 #[must_use]
 pub fn replay() -> Vec<Box<dyn Check>> {
-    vec![Box::new(SameMeaning), Box::new(StaysUp), Box::new(ReadableReplies)]
+    vec![Box::new(SameMeaning), Box::new(SameFate)]
 }
 
 /// The rules of the mission, in our words.

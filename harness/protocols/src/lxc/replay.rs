@@ -1,7 +1,8 @@
 //! Makes a script of the client's side of a recorded conversation.
 //!
-//! Where the recorded server answered, the script waits for one reply; where it closed, for the end;
-//! where it was silent, for nothing. Credentials of root are left to the kernel; others are claimed
+//! Where the recorded server answered, the script waits for one reply; where it closed instead, for
+//! either; where it closed after its answer, only for a moment: how long a connection lives is a habit
+//! of the release and no part of what an answer means. Where it was silent, the script waits for nothing. Credentials of root are left to the kernel; others are claimed
 //! with the pid of whoever plays the script.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,8 @@ use transcript::{ConnId, Credentials, EventKind, Transcript};
 use verdict::Grammar;
 use wire::{Decoder, Direction};
 
-use crate::probe::{QUIET_MS, REPLY_MS};
+use super::effects;
+use crate::probe::{QUIET_MS, REPLY_MS, SETTLE_MS};
 
 /// The directions of one recorded connection, as far as they are read.
 struct Side {
@@ -20,12 +22,14 @@ struct Side {
     replies: Box<dyn Decoder>,
     sent: BytesMut,
     received: BytesMut,
+    /// Whether everything that was sent has been answered.
+    answered: bool,
 }
 
 /// The script of a recorded conversation.
 #[must_use]
 pub(super) fn script(recorded: &Transcript, grammar: &dyn Grammar) -> Script {
-    let mut script = Script::new();
+    let mut script = Script { condition: condition(recorded), ..Script::new() };
     let mut open: BTreeMap<ConnId, Side> = BTreeMap::new();
     let mut ended: BTreeSet<ConnId> = BTreeSet::new();
     for event in &recorded.events {
@@ -48,7 +52,11 @@ pub(super) fn script(recorded: &Transcript, grammar: &dyn Grammar) -> Script {
                 vec![Step::AwaitReply { conn, deadline_ms: REPLY_MS }; frames]
             }
             (EventKind::Eof(_) | EventKind::Reset, Direction::ToClient) if ended.insert(conn) => {
-                vec![Step::AwaitReply { conn, deadline_ms: REPLY_MS }]
+                if open.get(&conn).is_some_and(|side| side.answered) {
+                    vec![Step::AwaitQuiet { conn, quiet_ms: SETTLE_MS }]
+                } else {
+                    vec![Step::AwaitReply { conn, deadline_ms: REPLY_MS }]
+                }
             }
             (EventKind::Timeout(_), _) => vec![Step::AwaitQuiet { conn, quiet_ms: QUIET_MS }],
             (EventKind::Eof(Some(how)), Direction::ToServer) if how == "half-close" => {
@@ -70,10 +78,12 @@ impl Side {
             replies: grammar.decoder(Direction::ToClient),
             sent: BytesMut::new(),
             received: BytesMut::new(),
+            answered: false,
         }
     }
 
     fn sent(&mut self, bytes: &[u8]) {
+        self.answered = false;
         self.sent.extend_from_slice(bytes);
         while let Ok(Some(frame)) = self.requests.decode(&mut self.sent) {
             self.replies.note_sent(&frame);
@@ -87,8 +97,16 @@ impl Side {
         while let Ok(Some(_)) = self.replies.decode(&mut self.received) {
             frames += 1;
         }
+        self.answered |= frames > 0;
         frames
     }
+}
+
+/// The condition that the recorded operation needed.
+fn condition(recorded: &Transcript) -> Option<String> {
+    let name = recorded.provenance.case.strip_prefix("client/")?;
+    let operation = effects::operations().iter().find(|operation| operation.name == name)?;
+    Some(operation.before.condition().to_owned())
 }
 
 /// Credentials that have to be claimed to be what the recorded client was.
@@ -110,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn waits_once_for_a_reply_that_came_in_two_chunks_and_once_for_the_end() {
+    fn waits_once_for_a_reply_that_came_in_two_chunks_and_a_moment_for_the_end() {
         let ask = request::text(names::GET_CONFIG_ITEM, "lxc.uts.name");
         let reply = [&[0, 0, 0, 0, 3, 0, 0, 0, 1, 2, 3, 4, 5, 6, 7, 8][..], b"c1\0"].concat();
         let events = [
@@ -129,8 +147,12 @@ mod tests {
             ..Transcript::default()
         };
         let grammar = LxcGrammar::new(Dialect::named("5.0.2").expect("in the table"));
-        let expect =
-            Script::new().then(Step::Connect(ConnId(1))).send(1, ask).reply(1, 500).reply(1, 500).close(1);
+        let expect = Script::new()
+            .then(Step::Connect(ConnId(1)))
+            .send(1, ask)
+            .reply(1, 500)
+            .quiet(1, SETTLE_MS)
+            .close(1);
         assert_eq!(script(&recorded, &grammar), expect);
     }
 }

@@ -5,7 +5,7 @@
 
 use wire::Dissection;
 
-use crate::checks::{Report, rules};
+use crate::checks::{ReadableReplies, Report, StaysUp, rules};
 use crate::{Check, ConnReading, Evidence, Finding, Meaning, Recorded, ReplyAt, Weight, render};
 
 /// Compares a replay with its recording.
@@ -34,6 +34,37 @@ impl Check for SameMeaning {
             }
         }
         report.finish()
+    }
+}
+
+/// The server of a replay fares no worse than the recorded one. What the recorded server did wrong too
+/// is told by the cell that judges the recording.
+pub struct SameFate;
+
+impl Check for SameFate {
+    fn name(&self) -> &'static str {
+        "same-fate"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let Some(recorded) = evidence.recorded else { return Vec::new() };
+        let then = Evidence {
+            case: evidence.case,
+            transcript: recorded.transcript,
+            reading: recorded.reading,
+            grammar: recorded.grammar,
+            recorded: None,
+        };
+        let faults = |evidence: &Evidence<'_>| -> Vec<Finding> {
+            StaysUp.check(evidence).into_iter().chain(ReadableReplies.check(evidence)).collect()
+        };
+        let before = faults(&then);
+        // A server that is dead serves nobody afterwards: one fault, however it shows.
+        let dead = |shape: &str| matches!(shape, "crash" | "server-exited" | "not-usable-after");
+        let known = |finding: &Finding| {
+            before.iter().any(|b| b.shape == finding.shape || (dead(&b.shape) && dead(&finding.shape)))
+        };
+        faults(evidence).into_iter().filter(|finding| !known(finding)).collect()
     }
 }
 
