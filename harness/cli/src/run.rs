@@ -108,7 +108,7 @@ pub(crate) fn execute(global: &Global, args: &Run, prepared: &Prepared) -> Resul
     } else {
         (Journal::create(&journal_path, &plan.name, seed, &names).map_err(Failure::setup)?, BTreeMap::new())
     };
-    let work_dir = tempfile::Builder::new().prefix("wireskew-").tempdir().map_err(Failure::setup)?;
+    let work_dir = session::sandbox::WorkDir::make().map_err(Failure::setup)?;
     let (stop, stopped) = watch::channel(false);
     let options = Arc::new(RunOptions {
         seed,

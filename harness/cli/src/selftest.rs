@@ -12,7 +12,7 @@ const SEED: u64 = 1;
 
 pub(crate) fn selftest(global: &Global, args: &Selftest) -> Done {
     let project = Project::load(&global.root, &[])?;
-    let work_dir = tempfile::Builder::new().prefix("wireskew-").tempdir().map_err(Failure::setup)?;
+    let work_dir = session::sandbox::WorkDir::make().map_err(Failure::setup)?;
     let bench = Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: run::cache_dir(), seed: SEED };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::setup)?;
     let name = args.name.as_deref().unwrap_or_default();

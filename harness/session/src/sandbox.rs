@@ -26,8 +26,8 @@ mod enter;
 mod init;
 mod slot;
 mod streams;
+mod work;
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 pub use agent::{Filesystem, MountStep};
@@ -35,6 +35,7 @@ pub use cgroup::Cgroup;
 pub use check::{Obstacle, needed_and_possible};
 pub use enter::{SandboxError, enter};
 pub use slot::{Ended, Input, NetNs, Slot, SlotCommand, SlotError};
+pub use work::WorkDir;
 
 /// Says which part of the sandbox a process plays. Unset for the command that the user typed and for the run inside.
 const ROLE: &str = "WIRESKEW_SANDBOX_ROLE";
@@ -51,6 +52,7 @@ const INSIDE: &str = "inside";
 pub fn hook() -> Option<u8> {
     match std::env::var(ROLE).ok()?.as_str() {
         "cleaner" => Some(enter::clean()),
+        "sweeper" => Some(work::clean()),
         "init" => Some(init::run()),
         "agent" => Some(agent::run()),
         _ => None,
@@ -111,8 +113,4 @@ fn unshared(cgroup: &Cgroup, before: &[&str]) -> std::io::Result<(&'static str, 
     args.push("--".into());
     args.push(std::env::current_exe()?.into());
     Ok(("sh", args))
-}
-
-fn is_sandbox_name(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|name| name.starts_with("wireskew-"))
 }

@@ -9,15 +9,13 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use tokio::io::AsyncWriteExt;
 use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{
-    CGROUP, Cgroup, INSIDE, Obstacle, ROLE, STATE, init, is_sandbox_name, needed_and_possible, unshared,
-};
+use super::{CGROUP, Cgroup, INSIDE, Obstacle, ROLE, STATE, init, needed_and_possible, unshared};
 use crate::process::exit_status;
 
 /// How long a run may take to end after a signal before it is killed.
@@ -26,6 +24,8 @@ const SIGNAL_GRACE: Duration = Duration::from_millis(900);
 const REMOVAL_DEADLINE: Duration = Duration::from_secs(5);
 /// How long the cleaner may take in all.
 const CLEANER_DEADLINE: Duration = Duration::from_secs(10);
+/// Beginning of the names of state directories and of cgroups.
+const PREFIX: &str = "wireskew-run-";
 /// Names the file in the state directory that says where the cgroup is.
 const CGROUP_FILE: &str = "cgroup";
 
@@ -85,9 +85,8 @@ impl Place {
         let own = Cgroup::own().ok_or_else(|| {
             SandboxError::Obstacle(Obstacle::new("no cgroup2 file system is mounted", "mount -t cgroup2 …"))
         })?;
-        let state = tempfile::Builder::new().prefix("wireskew-").tempdir_in(base);
-        let state = state.map_err(context(format!("make a directory in `{}`", base.display())))?.keep();
-        let lock = lock_shared(&state).map_err(context(format!("lock `{}`", state.display())))?;
+        let made = locked_directory(base, PREFIX);
+        let (state, lock) = made.map_err(context(format!("make a directory in `{}`", base.display())))?;
         let name = state.file_name().unwrap_or_default().to_string_lossy().into_owned();
         // Said before it is made: what is written down is swept, whenever we are killed.
         let path = own.path().join(&name);
@@ -107,7 +106,7 @@ impl Place {
     }
 }
 
-fn lock_shared(state: &Path) -> io::Result<File> {
+pub(super) fn lock_shared(state: &Path) -> io::Result<File> {
     let directory = File::open(state)?;
     flock(&directory, FlockOperation::LockShared)?;
     Ok(directory)
@@ -128,21 +127,40 @@ fn remove(state: &Path, cgroup: Option<&Cgroup>) {
     let _ = fs::remove_dir(state);
 }
 
+/// Makes a directory and holds a shared lock on it. A sweep of another run may come in between and remove it: then
+/// another one is made.
+pub(super) fn locked_directory(base: &Path, prefix: &str) -> io::Result<(PathBuf, File)> {
+    loop {
+        let path = tempfile::Builder::new().prefix(prefix).tempdir_in(base)?.keep();
+        if let Ok(lock) = lock_shared(&path)
+            && fs::metadata(&path).is_ok_and(|now| lock.metadata().is_ok_and(|held| held.ino() == now.ino()))
+        {
+            return Ok((path, lock));
+        }
+    }
+}
+
+/// Directories of that name that are ours, opened. Others may put what they like into a directory for all.
+pub(super) fn own_directories(base: &Path, prefix: &str) -> Vec<(PathBuf, File)> {
+    let user = rustix::process::geteuid().as_raw();
+    let entries = fs::read_dir(base).into_iter().flatten().flatten();
+    let named = entries.filter(|entry| entry.file_name().to_string_lossy().starts_with(prefix));
+    let opened = named.filter_map(|entry| {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let directory = File::from(rustix::fs::open(entry.path(), flags, Mode::empty()).ok()?);
+        (directory.metadata().ok()?.uid() == user).then(|| (entry.path(), directory))
+    });
+    opened.collect()
+}
+
 /// Removes what dead runs have left: those whose lock nobody holds.
 fn sweep(base: &Path) {
-    let Ok(entries) = fs::read_dir(base) else { return };
-    for entry in entries.flatten().filter(|entry| is_sandbox_name(&entry.file_name())) {
-        let state = entry.path();
-        let Ok(directory) = File::open(&state) else { continue };
-        let ours = directory.metadata().is_ok_and(|m| m.uid() == rustix::process::geteuid().as_raw());
-        if !ours
-            || !state.join(INSIDE).is_dir()
-            || flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err()
-        {
+    for (state, directory) in own_directories(base, PREFIX) {
+        if flock(&directory, FlockOperation::NonBlockingLockExclusive).is_err() {
             continue;
         }
         let cgroup = fs::read_to_string(state.join(CGROUP_FILE)).ok().map(PathBuf::from);
-        // The name is checked: a file in a directory that anyone can write to is no order to kill.
+        // What is killed and removed is called as the directory is, whatever the file says.
         let cgroup = cgroup.filter(|path| path.file_name() == state.file_name()).map(Cgroup::at);
         tracing::info!(state = %state.display(), "removing what a dead run left");
         remove(&state, cgroup.as_ref());
