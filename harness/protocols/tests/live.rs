@@ -120,7 +120,7 @@ fn known(client: &str, server: &str, operation: &str) -> &'static [(&'static str
         "freeze" if old_server && !old_client => &[("exit", "1"), ("state", "RUNNING"), ("frozen", "no")],
         "unfreeze" if old_server && !old_client => &[("exit", "1"), ("state", "FROZEN"), ("frozen", "yes")],
         "cgroup" if old_server != old_client => &[("exit", "1"), ("device-rule", "no")],
-        "attach" if old_server && !old_client => &[("cgroup", "outside")],
+        "attach" | "attach-terminal" if old_server && !old_client => &[("cgroup", "outside")],
         _ => &[],
     }
 }

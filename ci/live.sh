@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Runs the live matrix: the real releases, installed from Debian, each client against each server. Installs
+# what it needs on a bare Debian machine, fetches the builds into the cache and runs them in a sandbox.
+#
+#   ci/live.sh [ARGUMENTS OF `wireskew run`]
+#
+#   WIRESKEW_CACHE     where root file systems are kept (default ~/.cache/wireskew), some 600 MB
+#   WIRESKEW_RESULTS   where results go (default target/wireskew-live)
+#
+# The exit code is that of `wireskew run`, or of `wireskew builds fetch` if a build could not be had.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+say() { printf '%s\n' "$*" >&2; }
+
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+  command -v sudo >/dev/null || { say "this needs root, for namespaces and mmdebstrap: become root, or install sudo"; exit 96; }
+  as_root=(sudo --preserve-env=WIRESKEW_CACHE,http_proxy,https_proxy)
+fi
+
+# Program and the Debian package that brings it.
+missing=()
+for pair in mmdebstrap:mmdebstrap unshare:util-linux setpriv:util-linux cc:gcc curl:curl; do
+  command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
+done
+for package in debian-archive-keyring ca-certificates; do
+  dpkg-query --show --showformat='${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+  say "installing ${missing[*]}"
+  "${as_root[@]}" apt-get update -q >&2
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >&2
+fi
+if ! command -v cargo >/dev/null && [ ! -x "$HOME/.cargo/bin/cargo" ]; then
+  say "installing Rust"
+  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal >&2
+fi
+PATH="$PATH:$HOME/.cargo/bin"
+
+say "building wireskew"
+cargo build --release --locked --quiet -p cli
+wireskew="${CARGO_TARGET_DIR:-target}/release/wireskew"
+results=${WIRESKEW_RESULTS:-target/wireskew-live}
+export WIRESKEW_CACHE="${WIRESKEW_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/wireskew}"
+
+# 100: packages beside those under test are not as locked. The report names the digest of what ran.
+say "fetching the builds into $WIRESKEW_CACHE"
+status=0
+"${as_root[@]}" "$wireskew" builds fetch >&2 || status=$?
+if [ "$status" -ne 0 ] && [ "$status" -ne 100 ]; then
+  exit "$status"
+fi
+
+say "running the live matrix"
+exec "${as_root[@]}" "$wireskew" run --matrix matrices/live.toml --results "$results" "$@"
