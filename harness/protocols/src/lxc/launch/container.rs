@@ -86,7 +86,9 @@ fn make_rootfs(directory: &Path, busybox: &Path) -> io::Result<()> {
 pub(super) fn prepare(slot: &Slot, rootfs: &Path) -> io::Result<Vec<MountStep>> {
     let work = work(slot);
     fs::create_dir_all(slot.directory().join("r"))?;
-    fs::create_dir_all(work.join("rootfs"))?;
+    for name in ["rootfs", "mnt"] {
+        fs::create_dir_all(work.join(name))?;
+    }
     for lxcpath in [LXCPATH, PROXY_LXCPATH] {
         let name = Path::new(lxcpath).file_name().unwrap_or_default();
         let directory = work.join(name).join(CONTAINER);
@@ -101,6 +103,8 @@ fn config() -> String {
     let mut lines = vec![
         format!("lxc.uts.name = {CONTAINER}"),
         "lxc.rootfs.path = dir:/wireskew/rootfs".to_owned(),
+        // The default is a directory below the prefix of the build, which a build that was not installed lacks.
+        "lxc.rootfs.mount = /wireskew/mnt".to_owned(),
         "lxc.net.0.type = empty".to_owned(),
         "lxc.pty.max = 16".to_owned(),
         "lxc.tty.max = 2".to_owned(),
