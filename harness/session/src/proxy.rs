@@ -211,3 +211,84 @@ fn is_closed(connection: &Connection) -> bool {
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     matches!(poll(&mut looked, Some(&now)), Ok(1..)) && looked[0].revents().contains(PollFlags::HUP)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(2);
+
+    /// Plays one conversation through a proxy; what it recorded, times left out.
+    fn check<F: Future<Output = ()>>(play: impl FnOnce(Connection, Connection) -> F, expect: &[&str]) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let seen = runtime.expect("a runtime can be made").block_on(async {
+            let dir = tempfile::tempdir().expect("a temporary directory can be made");
+            let [front, back] = ["front", "back"].map(|name| Address::Path(dir.path().join(name)));
+            let listener = Listener::bind(back.clone(), 1).expect("the directory is ours");
+            let recorder = Recorder::new();
+            let proxy = Proxy::start(front.clone(), back, recorder.clone(), ConnId(1));
+            let proxy = proxy.expect("the directory is ours");
+            let client = Connection::connect(&front, SOON).await.expect("the proxy listens");
+            let server = listener.accept().await.expect("the proxy connects");
+            play(client, server).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            proxy.stop().await;
+            recorder.take()
+        });
+        let text = |kind: &EventKind| match kind {
+            EventKind::Data(data) => format!("{} fds={}", data.bytes.escape_ascii(), data.fds.len()),
+            EventKind::Eof(detail) => format!("eof {}", detail.as_deref().unwrap_or_default()),
+            other => format!("{other:?}").to_lowercase(),
+        };
+        let seen: Vec<_> = seen.iter().map(|event| format!("{} {}", event.dir, text(&event.kind))).collect();
+        assert_eq!(seen, expect);
+    }
+
+    async fn bytes(connection: &mut Connection) -> (String, usize) {
+        match connection.recv(SOON).await.expect("the socket is whole") {
+            Received::Data(data, fds) => (data.bytes.escape_ascii().to_string(), fds.len()),
+            other => (format!("{other:?}"), 0),
+        }
+    }
+
+    #[test]
+    fn passes_writes_and_descriptors_on() {
+        let play = async |mut client: Connection, mut server: Connection| {
+            client.send(b"ask", &[], None, SOON).await.expect("it is taken");
+            assert_eq!(bytes(&mut server).await, ("ask".to_owned(), 0));
+            let file = std::fs::File::open("/dev/null").expect("it is there");
+            server.send(b"one", &[file.as_fd()], None, SOON).await.expect("it is taken");
+            assert_eq!(bytes(&mut client).await, ("one".to_owned(), 1));
+            server.send(b"two", &[], None, SOON).await.expect("it is taken");
+            assert_eq!(bytes(&mut client).await, ("two".to_owned(), 0));
+            drop(client);
+            assert_eq!(bytes(&mut server).await.0, "Eof");
+        };
+        check(play, &["c2s connect", "c2s ask fds=0", "s2c one fds=1", "s2c two fds=0", "c2s eof closes"]);
+    }
+
+    #[test]
+    fn a_half_closed_connection_stays_usable_the_other_way() {
+        let play = async |mut client: Connection, mut server: Connection| {
+            client.half_close().expect("it is open");
+            assert_eq!(bytes(&mut server).await.0, "Eof");
+            server.send(b"late", &[], None, SOON).await.expect("it is taken");
+            assert_eq!(bytes(&mut client).await.0, "late");
+            drop(server);
+            assert_eq!(bytes(&mut client).await.0, "Eof");
+        };
+        check(play, &["c2s connect", "c2s eof half-close", "s2c late fds=0", "s2c eof closes"]);
+    }
+
+    #[test]
+    fn a_server_that_closes_is_seen_to_close() {
+        let play = async |mut client: Connection, server: Connection| {
+            drop(server);
+            assert_eq!(bytes(&mut client).await.0, "Eof");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            let sent = client.send(b"x", &[], None, SOON).await;
+            assert!(matches!(sent, Err(SendEnd::Closed)), "{sent:?}");
+        };
+        check(play, &["c2s connect", "s2c eof closes"]);
+    }
+}
