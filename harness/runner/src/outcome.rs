@@ -1,7 +1,7 @@
 //! Verdict x expectation.
 
 use matrix::{Expectation, Fit, Verdict};
-use verdict::{CellResult, Judgement, Outcome, Reproduction};
+use verdict::{Blame, CellResult, Judgement, Outcome, Reproduction};
 
 use crate::{Executed, PlanCell, ProtocolFiles};
 
@@ -70,6 +70,12 @@ fn judged(files: &ProtocolFiles, cell: &PlanCell, judgement: &Judgement, result:
     result.shapes = judgement.shapes();
     result.negotiated = judgement.negotiated.clone();
     result.findings = judgement.findings.clone();
+    if judgement.verdict == Verdict::Inconclusive {
+        // No expectation can be about what nobody saw.
+        let lacks = judgement.findings.iter().find(|finding| finding.blame == Blame::Harness);
+        result.reason = lacks.map(|finding| finding.message.clone());
+        return;
+    }
     let id = &cell.planned.id;
     let expectation = files.expectations.lookup(id, &files.version(&id.client), &files.version(&id.server));
     result.outcome = outcome(judgement, expectation);

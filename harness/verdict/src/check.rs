@@ -3,7 +3,8 @@
 use matrix::{CaseId, Verdict};
 use transcript::Transcript;
 
-use crate::{Finding, Grammar, Judgement, Reading, Weight};
+use crate::checks::EvidenceComplete;
+use crate::{Blame, Finding, Grammar, Judgement, Reading, Weight};
 
 /// Everything that a check may look at. There is no peer in it.
 pub struct Evidence<'a> {
@@ -39,12 +40,19 @@ pub trait Check: Send + Sync {
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding>;
 }
 
-/// Runs checks and takes the worst that they find as the verdict.
+/// Runs checks and takes the worst that they find as the verdict. Where they find nothing broken, the
+/// transcript must hold enough to say so; else the harness failed.
 #[must_use]
 pub fn judge(evidence: &Evidence<'_>, checks: &[Box<dyn Check>], negotiated: Option<String>) -> Judgement {
     let mut findings: Vec<Finding> = checks.iter().flat_map(|check| check.check(evidence)).collect();
+    let broken = |finding: &Finding| finding.weight == Weight::Violation;
+    if !findings.iter().any(broken) {
+        findings.extend(EvidenceComplete.check(evidence));
+    }
+    let incomplete = |finding: &Finding| broken(finding) && finding.blame == Blame::Harness;
     findings.sort_by_key(|finding| finding.frame.as_ref().map_or(usize::MAX, |frame| frame.event));
     let verdict = match findings.iter().map(|finding| finding.weight).max() {
+        Some(Weight::Violation) if findings.iter().any(incomplete) => Verdict::Inconclusive,
         Some(Weight::Violation) => Verdict::Broken,
         Some(Weight::Refusal) => Verdict::Refused,
         Some(Weight::Restriction) => Verdict::Degraded,

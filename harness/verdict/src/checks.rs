@@ -1,20 +1,11 @@
 //! The checks that every protocol gets. They look at role steps and never at a protocol's numbers.
 //!
-//! | check | shapes |
-//! |---|---|
-//! | `answered-as-due` | `no-reply`, `hang`, `wrong-success`, `wrong-refusal`, `refused-valid`, `split-refused`, `closed` |
-//! | `payload-drained` | `not-drained`, `closed-after-refusal`, `one-request-per-connection` |
-//! | `answered-once` | `answered-twice`, `out-of-order`, `lost-pipelined` |
-//! | `stays-up` | `crash`, `server-exited`, `not-usable-after`, `blocks-others` |
-//! | `gives-back` | `leak-fds`, `leak-memory` |
-//! | `readable-replies` | `unreadable-reply`, `flood` |
-//! | `effect-matches-claim` | `silent-wrong`, `loud-fail`, `client-crash`, `client-hang`, `fell-back` |
-//! | `same-fate` | those of `stays-up` and `readable-replies`, where the recording has them not |
-//! | `same-meaning` | `changed-meaning`, `refused-before-accepted`, `no-reply`, `hang`, `crash`, `answered-twice` |
+//! What each can find stands in [`SHAPES`]. The words are what expectations match: they never change.
 
 mod answered;
 mod drained;
 mod effects;
+mod evidence;
 mod process;
 mod replay;
 
@@ -26,10 +17,53 @@ pub use answered::{AnsweredAsDue, AnsweredOnce, ReadableReplies};
 pub(crate) use drained::Drain;
 pub use drained::PayloadDrained;
 pub use effects::EffectMatchesClaim;
+pub use evidence::EvidenceComplete;
 pub use process::{GivesBack, StaysUp};
 pub use replay::{SameFate, SameMeaning};
 
-/// The generic checks of a kind of case.
+/// Every check and the shapes that it can find; a test holds it against what they do find.
+pub const SHAPES: &[(&str, &[&str])] = &[
+    (
+        "answered-as-due",
+        &[
+            "no-reply",
+            "hang",
+            "wrong-success",
+            "wrong-refusal",
+            "not-supported",
+            "refused-valid",
+            "split-refused",
+            "lost-pipelined",
+            "closed",
+        ],
+    ),
+    ("payload-drained", &["not-drained", "closed-after-refusal", "one-request-per-connection"]),
+    ("answered-once", &["answered-twice", "out-of-order"]),
+    ("stays-up", &["crash", "server-exited", "not-usable-after", "blocks-others"]),
+    ("gives-back", &["leak-fds", "leak-memory"]),
+    ("readable-replies", &["unreadable-reply", "flood"]),
+    ("effect-matches-claim", &["silent-wrong", "loud-fail", "client-crash", "client-hang", "fell-back"]),
+    (
+        "same-meaning",
+        &[
+            "changed-meaning",
+            "refused-before-accepted",
+            "not-supported",
+            "no-reply",
+            "hang",
+            "answered-twice",
+            "answers-more",
+            "accepts-more",
+            "supported-now",
+            "other-error",
+        ],
+    ),
+    // What `stays-up` and `readable-replies` find keeps their names where the recording has it not.
+    ("evidence-complete", &["incomplete"]),
+];
+
+/// The generic checks of a kind of case. [`EvidenceComplete`] is not among them: [`crate::judge`] asks it
+/// in every case.
 #[must_use]
 pub fn of(kind: matrix::CaseKind) -> Vec<Box<dyn Check>> {
     match kind {

@@ -275,6 +275,8 @@ impl Track {
                 && s.received == 0
                 && s.closed.is_none()
                 && s.timeout.is_none()
+                && s.send_failed.is_none()
+                && s.flood.is_none()
         };
         if self.steps.len() > 1 && self.steps.first().is_some_and(unused) {
             self.steps.remove(0);

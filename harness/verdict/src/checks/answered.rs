@@ -1,7 +1,9 @@
 //! Is every request answered as it is due: once, in order, with the right kind of answer?
 
+use wire::Direction;
+
 use crate::checks::{Report, rules};
-use crate::{Check, ConnReading, Evidence, Finding, Meaning, Reading, ReplyAt, Step, Weight};
+use crate::{Check, ConnReading, Evidence, Finding, Meaning, ReplyAt, Step, Weight};
 
 /// Holds each subject step against what its mark expects.
 pub struct AnsweredAsDue;
@@ -22,14 +24,15 @@ enum Expect {
 }
 
 impl Expect {
-    fn parse(word: &str) -> Self {
-        match word {
+    fn parse(word: &str) -> Option<Self> {
+        Some(match word {
             "answer" => Self::Answer,
             "not-supported" => Self::NotSupported,
             "refusal" => Self::Refusal,
             "any" => Self::Any,
-            _ => Self::Survive,
-        }
+            "survive" => Self::Survive,
+            _ => return None,
+        })
     }
 
     fn words(self) -> &'static str {
@@ -59,8 +62,8 @@ impl Check for AnsweredAsDue {
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
         for (conn, step) in evidence.reading.steps("subject") {
-            let expects: Vec<_> =
-                step.arg("expect").unwrap_or("survive").split(',').map(Expect::parse).collect();
+            // A word that is none is no expectation; `evidence-complete` tells of it.
+            let expects: Vec<_> = words(step).filter_map(Expect::parse).collect();
             let answers: Vec<_> = step.answers().collect();
             for (at, expect) in expects.iter().enumerate() {
                 match answers.get(at) {
@@ -75,6 +78,17 @@ impl Check for AnsweredAsDue {
         }
         report.finish()
     }
+}
+
+fn words(step: &Step) -> impl Iterator<Item = &str> {
+    step.arg("expect").unwrap_or_default().split(',')
+}
+
+/// The first word of a subject's expectation that is none, and how many ends it must come to.
+pub(super) fn expectations(step: &Step) -> (Option<&str>, usize) {
+    let unknown = words(step).find(|word| Expect::parse(word).is_none());
+    let due = words(step).filter(|word| !matches!(Expect::parse(word), None | Some(Expect::Survive)));
+    (unknown, due.count())
 }
 
 fn judge_answer(report: &mut Report<'_>, conn: &ConnReading, reply: &ReplyAt, expect: Expect) {
@@ -139,11 +153,14 @@ impl Check for AnsweredOnce {
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
         for conn in &evidence.reading.conns {
+            // Bytes that are no request may be answered, once for each step that sent some; what comes
+            // beyond that is a second answer.
+            let mut unframed = 0_usize;
             for step in &conn.steps {
+                unframed += usize::from(step.sent > 0 && step.requests.is_empty());
                 for reply in step.answers().filter(|reply| reply.request.is_none()) {
-                    // Bytes that are no request may be answered; that is not a second answer.
-                    let garbage = conn.steps.iter().any(|s| s.sent > 0 && s.requests.is_empty());
-                    if garbage {
+                    if unframed > 0 {
+                        unframed -= 1;
                         continue;
                     }
                     let frame = Some(report.reply(conn.conn.0, reply));
@@ -157,35 +174,48 @@ impl Check for AnsweredOnce {
                         frame,
                     );
                 }
-                in_order(&mut report, evidence.reading, conn, step);
+                in_order(&mut report, evidence, conn, step);
             }
         }
         report.finish()
     }
 }
 
-/// Compares each answer of a pipelined step with the answer that the same request got by itself.
-fn in_order(report: &mut Report<'_>, reading: &Reading, conn: &ConnReading, step: &Step) {
+/// Compares each answer of a pipelined step with the answer that the same request got by itself, field by
+/// field and under the same masks as a replay.
+fn in_order(report: &mut Report<'_>, evidence: &Evidence<'_>, conn: &ConnReading, step: &Step) {
     let Some(sends) = step.arg("sends") else { return };
     for (name, reply) in sends.split(',').zip(step.answers()) {
-        let alone = reading
+        let alone = evidence
+            .reading
             .steps("setup")
             .filter(|(_, s)| s.arg("name") == Some(name))
             .find_map(|(_, s)| s.answers().next());
         let Some(alone) = alone else { continue };
-        if alone.at.frame.bytes != reply.at.frame.bytes {
-            let frame = Some(report.reply(conn.conn.0, reply));
-            report.push(
-                Weight::Violation,
-                "out-of-order",
-                rules::ANSWER,
-                format!("the answer at the place of `{name}` is not the one that it gets by itself"),
-                crate::checks::hex(&alone.at.frame.bytes),
-                crate::checks::hex(&reply.at.frame.bytes),
-                frame,
-            );
-        }
+        let Some((expected, actual)) = other_answer(evidence, alone, reply) else { continue };
+        let frame = Some(report.reply(conn.conn.0, reply));
+        let message = format!("the answer at the place of `{name}` is not the one that it gets by itself");
+        report.push(Weight::Violation, "out-of-order", rules::ANSWER, message, expected, actual, frame);
     }
+}
+
+/// How an answer differs from the one that its request gets by itself. Both are read as answers to that
+/// request: whose answer the reply really is, is what is to be found out.
+fn other_answer(evidence: &Evidence<'_>, alone: &ReplyAt, reply: &ReplyAt) -> Option<(String, String)> {
+    let request = alone.request.as_ref();
+    let grammar = evidence.grammar;
+    let (was, is) = (alone.meaning, grammar.meaning(request, &reply.at.frame));
+    if was != is {
+        return Some((format!("{was:?}"), format!("{is:?}")));
+    }
+    let dissect = |reply: &ReplyAt| grammar.dissect(Direction::ToClient, &reply.at.frame, request);
+    super::replay::first_difference(
+        &dissect(alone),
+        &alone.at.frame.bytes,
+        &dissect(reply),
+        &reply.at.frame.bytes,
+    )
+    .map(|difference| (difference.expected, difference.actual))
 }
 
 /// Everything that the server sends can be framed, and there is an end to it.

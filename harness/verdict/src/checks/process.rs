@@ -94,12 +94,13 @@ impl Check for GivesBack {
             let values: Vec<i64> =
                 evidence.reading.all_observed(key).filter_map(|value| value.parse().ok()).collect();
             let (Some(first), Some(last)) = (values.first(), values.last()) else { continue };
-            if last - first > allowed {
+            let more = last.saturating_sub(*first);
+            if more > allowed {
                 report.push(
                     Weight::Violation,
                     shape,
                     rules::GIVE_BACK,
-                    format!("the server holds {} {unit} more than before", last - first),
+                    format!("the server holds {more} {unit} more than before"),
                     format!("at most {allowed} more than {first}"),
                     last.to_string(),
                     None,

@@ -170,15 +170,20 @@ fn compare_reply(
     }
 }
 
-struct Difference {
+pub(super) struct Difference {
     field: String,
     span: Option<std::ops::Range<usize>>,
-    expected: String,
-    actual: String,
+    pub(super) expected: String,
+    pub(super) actual: String,
 }
 
 /// The first field whose meaning differs; masked fields are passed over.
-fn first_difference(was: &Dissection, old: &[u8], is: &Dissection, new: &[u8]) -> Option<Difference> {
+pub(super) fn first_difference(
+    was: &Dissection,
+    old: &[u8],
+    is: &Dissection,
+    new: &[u8],
+) -> Option<Difference> {
     for (at, before) in was.fields.iter().enumerate() {
         let expected = render::field(before, old);
         let Some(after) = is.fields.get(at).filter(|after| after.name == before.name) else {

@@ -1,0 +1,165 @@
+//! Does a transcript hold what a verdict needs? What never happened proves nothing.
+//!
+//! A check that looks for faults finds none in an empty transcript. So [`crate::judge`] asks here before it
+//! says that nothing is wrong; what is missing is blamed on the harness and makes the cell `inconclusive`.
+//! Where a fault was found all the same, the evidence was enough for that.
+//!
+//! | case | must be there |
+//! |---|---|
+//! | probe | answered setups; subjects that came to an end; a canary that was sent; a fresh client, and behind it a look at the server |
+//! | client | what was expected of the operation, and bytes of the client |
+//! | replay | the recording, all bytes of its client, and a look at the server where it has one |
+
+use matrix::CaseKind;
+use wire::Direction;
+
+use crate::checks::{Report, answered};
+use crate::{Blame, Check, ConnReading, Evidence, Finding, Reading, Step, Weight};
+
+/// Says what a transcript lacks.
+pub struct EvidenceComplete;
+
+const RULE: (&str, &str) =
+    ("nothing passes for want of evidence: a truncated run is never green", "DESIGN section 4, accounting");
+
+impl Check for EvidenceComplete {
+    fn name(&self) -> &'static str {
+        "evidence-complete"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let mut missing = match evidence.case.kind {
+            CaseKind::Probe => of_probe(evidence.reading),
+            CaseKind::Client => of_client(evidence.reading),
+            CaseKind::Replay => of_replay(evidence),
+            CaseKind::Scenario => Vec::new(),
+        };
+        if let Some(limit) = evidence.reading.observed("overflow") {
+            missing.push(format!("the transcript was cut after {limit}"));
+        }
+        let mut report = Report::new(self.name(), evidence);
+        for what in missing {
+            let (due, was) = ("a complete transcript", "not in the transcript");
+            report.push_blaming(Blame::Harness, Weight::Violation, "incomplete", RULE, what, due, was, None);
+        }
+        report.finish()
+    }
+}
+
+fn of_probe(reading: &Reading) -> Vec<String> {
+    let mut missing = Vec::new();
+    if reading.steps("subject").next().is_none() {
+        missing.push("nothing was done that the probe is about".to_owned());
+    }
+    for (_, step) in reading.steps("subject") {
+        let (unknown, expects) = answered::expectations(step);
+        missing.extend(unknown.map(|word| format!("no check knows the expectation `{word}`")));
+        if step.answers().count() < expects && !has_ended(step) {
+            missing.push("a subject came to no end: no answer, no close, no deadline".to_owned());
+        }
+    }
+    for (_, step) in reading.steps("setup") {
+        let name = step.arg("name").unwrap_or_default();
+        // Whether a second request on one connection is answered is what `kept` finds out.
+        if name != "kept" && step.answers().next().is_none() {
+            missing.push(format!("the setup request `{name}` got no answer to compare with"));
+        }
+    }
+    for conn in &reading.conns {
+        let of = |label: &str| conn.steps.iter().find(|step| step.mark.label == label);
+        let Some(canary) = of("canary") else { continue };
+        if canary.sent == 0 && !conn.steps.iter().any(is_over) {
+            missing.push("the canary was never sent".to_owned());
+        }
+        if !reading.steps("setup").any(|(_, step)| step.arg("name") == Some("kept") && has_spoken(step)) {
+            missing.push("whether the server keeps a connection was not found out".to_owned());
+        }
+    }
+    let subject_last = reading.steps("subject").map(|(_, step)| step.event).max().unwrap_or(0);
+    match reading.steps("fresh").map(|(_, step)| step.event).max() {
+        Some(fresh) if fresh > subject_last => missing.extend(looked_at(reading, fresh)),
+        _ => missing.push("no client asked afterwards".to_owned()),
+    }
+    missing
+}
+
+/// What is missing of the looks at the server: alive behind that event, and each count both before the
+/// subject and at the end, as a number.
+fn looked_at(reading: &Reading, after: usize) -> Vec<String> {
+    let mut missing = Vec::new();
+    let server = || reading.observations.iter().filter(|(_, dir, _, _)| *dir == Direction::ToClient);
+    if !server().any(|(event, _, key, value)| *event > after && key == "alive" && value == "yes") {
+        missing.push("nobody looked whether the server is alive at the end".to_owned());
+    }
+    for count in ["fds", "rss_kib"] {
+        let looks: Vec<_> = server().filter(|(_, _, key, _)| key == count).collect();
+        let number = |value: &str| value.parse::<i64>().is_ok();
+        let (Some(first), Some(last)) = (looks.first(), looks.last()) else { continue };
+        let subject = reading.steps("subject").map(|(_, step)| step.event).min().unwrap_or(0);
+        if first.0 >= subject || last.0 <= after {
+            missing.push(format!("`{count}` was not seen both before and after"));
+        }
+        if !number(&first.3) || !number(&last.3) {
+            missing.push(format!("`{count}` is no number"));
+        }
+    }
+    missing
+}
+
+fn of_client(reading: &Reading) -> Vec<String> {
+    let mut missing = Vec::new();
+    if reading.observed("expected.exit").is_none() {
+        missing.push("nothing says what the operation was to come to".to_owned());
+    }
+    let spoke = reading.conns.iter().any(|conn| sent(conn) > 0);
+    if !spoke && reading.connect_failures.is_empty() {
+        missing.push("the client never spoke to the server".to_owned());
+    }
+    missing
+}
+
+fn of_replay(evidence: &Evidence<'_>) -> Vec<String> {
+    let Some(recorded) = evidence.recorded else {
+        return vec!["there is no recording to compare with".to_owned()];
+    };
+    let mut missing = Vec::new();
+    if recorded.reading.conns.iter().all(|conn| sent(conn) == 0) {
+        missing.push("the recorded client never spoke to its server".to_owned());
+    }
+    for then in &recorded.reading.conns {
+        let now = evidence.reading.conns.iter().find(|now| now.conn == then.conn);
+        // A connection that could not be made is judged by other checks.
+        let Some(now) = now else { continue };
+        let refused = evidence.reading.connect_failures.iter().any(|(_, conn, _)| *conn == now.conn);
+        if sent(now) < sent(then) && !refused && !now.steps.iter().any(is_over) {
+            missing.push(format!(
+                "connection {}: {} of the {} recorded bytes were sent",
+                now.conn,
+                sent(now),
+                sent(then)
+            ));
+        }
+    }
+    let looks = |reading: &Reading| reading.all_observed("alive").count();
+    if looks(evidence.reading) < looks(recorded.reading) {
+        missing.push("nobody looked whether the server is alive where the recording did".to_owned());
+    }
+    missing
+}
+
+fn sent(conn: &ConnReading) -> usize {
+    conn.steps.iter().map(|step| step.sent).sum()
+}
+
+/// Nothing more can be sent or will come.
+fn is_over(step: &Step) -> bool {
+    step.closed.is_some() || step.send_failed.is_some() || step.undecodable.is_some() || step.flood.is_some()
+}
+
+fn has_ended(step: &Step) -> bool {
+    is_over(step) || step.timeout.is_some()
+}
+
+fn has_spoken(step: &Step) -> bool {
+    step.answers().next().is_some() || has_ended(step)
+}

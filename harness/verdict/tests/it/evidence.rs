@@ -1,0 +1,168 @@
+//! Nothing passes for want of evidence: what never happened, or was cut off, is `inconclusive`.
+
+use matrix::{CaseKind, Verdict};
+use transcript::ExitStatus;
+
+use crate::toy::{
+    CANARY, CANARY_OK, NOT_SUPPORTED, SECOND, SECOND_OK, Tale, UNKNOWN, closing, found, judged, opening,
+    subject,
+};
+use crate::{client, probe, replay};
+use CaseKind::{Client, Probe, Replay};
+
+/// What is missing, in which kind of case, from which transcript, of which recording.
+type Row = (&'static str, CaseKind, Tale, Option<Tale>);
+
+pub(crate) fn rows() -> Vec<Row> {
+    let asked = || subject("answer").sends(5, CANARY).answers(5, CANARY_OK);
+    let fresh = || asked().asks(9, "fresh", &[]);
+    let canary = |setup: Tale| {
+        let tale = setup.open(5, "subject", &[("expect", "not-supported")]).sends(5, UNKNOWN);
+        tale.answers(5, NOT_SUPPORTED).role(5, "canary", &[])
+    };
+    let no_kept = Tale::default().asks(1, "setup", &[("name", "canary")]).watch("10", "1000");
+    let unanswered_setup = Tale::default().open(1, "setup", &[("name", "second")]).sends(1, SECOND).silent(1);
+    let cut_kept = Tale::default().role(1, "setup", &[("name", "kept")]).sends(1, CANARY).watch("10", "1000");
+    let replayed = || Tale::default().open(1, "", &[]).sends(1, CANARY).sends(1, SECOND);
+    let unsent = subject("survive").sends(5, UNKNOWN).silent(5).role(5, "canary", &[]);
+    let mut rows = vec![
+        ("nothing at all", Probe, Tale::default(), None),
+        ("only the opening", Probe, opening(), None),
+        ("no subject", Probe, closing(opening()), None),
+        ("a subject without end", Probe, closing(subject("answer").sends(5, CANARY)), None),
+        (
+            "half of two subjects",
+            Probe,
+            closing(subject("answer,any").sends(5, CANARY).answers(5, CANARY_OK)),
+            None,
+        ),
+        (
+            "an expectation that nobody knows",
+            Probe,
+            closing(subject("anwser").sends(5, CANARY).answers(5, NOT_SUPPORTED)),
+            None,
+        ),
+        ("a subject without expectation", Probe, closing(opening().asks(5, "subject", &[])), None),
+        ("no fresh client", Probe, asked().watch("10", "1000"), None),
+        (
+            "a fresh client before the subject",
+            Probe,
+            opening().asks(9, "fresh", &[]).asks(5, "subject", &[("expect", "answer")]).watch("10", "1000"),
+            None,
+        ),
+        ("nobody looked at the end", Probe, fresh(), None),
+        ("dead, and nobody saw how", Probe, fresh().sees("alive", "no"), None),
+        ("descriptors were only counted before", Probe, fresh().sees("alive", "yes"), None),
+        ("descriptors are no number", Probe, fresh().watch("many", "1000"), None),
+        (
+            "a setup without answer",
+            Probe,
+            closing(unanswered_setup.watch("10", "1000").asks(5, "subject", &[("expect", "answer")])),
+            None,
+        ),
+        ("a canary that was never sent", Probe, closing(unsent), None),
+        (
+            "habits that were never found out",
+            Probe,
+            closing(canary(no_kept).sends(5, CANARY).answers(5, CANARY_OK)),
+            None,
+        ),
+        (
+            "habits that were cut off",
+            Probe,
+            closing(canary(cut_kept).sends(5, CANARY).answers(5, CANARY_OK)),
+            None,
+        ),
+        ("a transcript that grew too long", Probe, closing(asked()).sees("overflow", "200000 events"), None),
+        ("nothing at all", Client, Tale::default(), None),
+        (
+            "no word of what is due",
+            Client,
+            Tale::default().open(1, "", &[]).sends(1, CANARY).answers(1, CANARY_OK).sees("claim.exit", "0"),
+            None,
+        ),
+        (
+            "a client that never spoke",
+            Client,
+            Tale::default().sees("expected.exit", "0").sees("claim.exit", "0"),
+            None,
+        ),
+        ("no recording", Replay, replayed().answers(1, CANARY_OK), None),
+        ("an empty recording", Replay, Tale::default(), Some(Tale::default())),
+        (
+            "a client that stops half-way",
+            Replay,
+            Tale::default().open(1, "", &[]).sends(1, CANARY).silent(1),
+            Some(replayed().silent(1)),
+        ),
+        ("a look that was not taken", Replay, replayed(), Some(replayed().sees("alive", "yes"))),
+    ];
+    rows.push((
+        "pipelined answers with nothing to compare",
+        Probe,
+        {
+            let args = [("expect", "answer,answer"), ("sends", "canary,second")];
+            let setup = Tale::default().open(1, "setup", &[("name", "canary")]).sends(1, CANARY).ends(1);
+            let tale =
+                setup.watch("10", "1000").open(5, "subject", &args).sends(5, &[CANARY, SECOND].concat());
+            closing(tale.answers(5, SECOND_OK).answers(5, CANARY_OK))
+        },
+        None,
+    ));
+    rows
+}
+
+#[test]
+fn what_is_missing_makes_a_cell_inconclusive() {
+    for (what, kind, tale, then) in rows() {
+        let judgement = judged(kind, tale, then);
+        let expect = (Verdict::Inconclusive, vec!["evidence-complete: incomplete".to_owned()]);
+        assert_eq!((judgement.verdict, found(&judgement)), expect, "{kind:?}: {what}");
+        assert!(judgement.findings.iter().all(|f| f.blame == verdict::Blame::Harness), "{what}");
+    }
+}
+
+/// The property behind all rows: whatever ends early is not green.
+#[test]
+fn no_prefix_of_a_probe_is_compatible() {
+    for (what, tale, ..) in probe::good() {
+        for len in 0..tale.events.len() {
+            // A count of memory behind the last look at descriptors is a look more, not a part of the proof.
+            let cut = Tale { events: tale.events[..len].to_vec() };
+            let verdict = judged(Probe, cut, None).verdict;
+            assert!(verdict >= Verdict::Broken, "{what}: {verdict} after {len} events");
+        }
+    }
+}
+
+#[test]
+fn no_prefix_of_a_client_run_is_compatible() {
+    for (what, tale, ..) in client::good() {
+        for len in 0..tale.events.len() {
+            let cut = Tale { events: tale.events[..len].to_vec() };
+            let verdict = judged(Client, cut, None).verdict;
+            assert!(verdict >= Verdict::Broken, "{what}: {verdict} after {len} events");
+        }
+    }
+}
+
+/// Up to the last byte that the recording has; what the server did at its end is its own affair.
+#[test]
+fn no_replay_that_lacks_bytes_is_compatible() {
+    for (what, then, now, ..) in replay::good() {
+        let is_data = |event: &transcript::Event| matches!(event.kind, transcript::EventKind::Data(_));
+        let last = now.events.iter().rposition(is_data).unwrap_or(0);
+        for len in 0..=last {
+            let cut = Tale { events: now.events[..len].to_vec() };
+            let verdict = judged(Replay, cut, Some(then.clone())).verdict;
+            assert!(verdict >= Verdict::Broken, "{what}: {verdict} after {len} events");
+        }
+    }
+}
+
+#[test]
+fn a_fault_needs_no_more_evidence() {
+    let crashed = subject("survive").sends(5, CANARY).resets(5).exits(ExitStatus::Signal(11));
+    let judgement = judged(Probe, crashed, None);
+    assert_eq!((judgement.verdict, found(&judgement)), (Verdict::Broken, vec!["stays-up: crash".to_owned()]));
+}
