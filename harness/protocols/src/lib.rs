@@ -126,9 +126,9 @@ pub struct Defect {
     pub side: Role,
     /// What is wrong, in one sentence.
     pub about: &'static str,
-    /// Dialect of the server in the case that finds it: `ideal`, but for a client's defect one that refuses
-    /// something.
-    pub server: &'static str,
+    /// Dialect of the peer on the other side, where the case that finds it has one: `ideal`, a server that
+    /// refuses something, or a client that takes the bait.
+    pub peer: &'static str,
     /// The case that finds it, e.g. `probe/unknown-payload-16`.
     pub case: &'static str,
     /// The shape that must be found there.

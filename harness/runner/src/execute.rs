@@ -1,5 +1,6 @@
 //! Runs one cell and judges it.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::{Fixture, PlanCell, Work};
 /// How long a server may take to become ready, before scaling.
 const START_DEADLINE: Duration = Duration::from_secs(10);
 /// How long an operation of a client may take, before scaling.
-const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
+const OPERATION_DEADLINE: Duration = Duration::from_secs(3);
 /// How long a whole cell may take, before scaling. Every step has its own deadline; this is for a defect
 /// of ours.
 const CELL_DEADLINE: Duration = Duration::from_secs(60);
@@ -98,6 +99,10 @@ impl Context<'_> {
         pool.give_back(server, cell.hazard == Hazard::Harmless && clean && played.is_ok()).await;
         match played {
             Ok(()) => Ok(Executed::Ran(Box::new(judgement), Arc::new(transcript))),
+            // Only root may claim the credentials of somebody else.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                Ok(Executed::Explained(format!("needs root: {error}")))
+            }
             Err(error) => Ok(Executed::Failed(format!("the conversation could not go on: {error}"))),
         }
     }
@@ -110,7 +115,8 @@ impl Context<'_> {
         let recorder = Recorder::new();
         let deadline = OPERATION_DEADLINE.mul_f64(scale);
         let done = client.run(operation, &mut *server, &recorder, deadline).await;
-        let transcript = self.transcript(cell, &recorder, pool.launcher().endpoint(), client.endpoint());
+        let endpoint = Endpoint { command: client.command(operation), ..client.endpoint() };
+        let transcript = self.transcript(cell, &recorder, pool.launcher().endpoint(), endpoint);
         pool.give_back(server, false).await;
         done?;
         let case = &cell.planned.id.case;

@@ -146,18 +146,23 @@ fn group_cells(files: &ProtocolFiles, group: &CellGroup, cases: &[Case]) -> Vec<
 
 /// The replays that make sense for a pair. A client's conversation is played to every server. A probe
 /// sends the same bytes to every server anyway, so its replay is only held against servers of the release
-/// that it was recorded from: there it proves that the reference peer answers as the real one did.
+/// that it was recorded from: there it proves that the reference peer answers as the real one did. What a
+/// reference server answered is no recording of a server, and nobody is held to it.
 fn replays(files: &ProtocolFiles, pair: &Pair) -> Vec<CaseId> {
     let server = files.builds.get(&pair.server.build);
     let same_release = |fixture: &Fixture| {
         let recorded = files.builds.get(&fixture.server);
         matches!((recorded, server), (Some(a), Some(b)) if a.dialect == b.dialect)
     };
+    let ours = |fixture: &Fixture| {
+        files.builds.get(&fixture.server).is_some_and(|build| build.source(SourceKind::Reference).is_some())
+    };
     files
         .fixtures
         .all
         .iter()
         .filter(|fixture| fixture.client == pair.client.build && fixture.case.kind != CaseKind::Replay)
+        .filter(|fixture| !ours(fixture))
         .filter(|fixture| fixture.case.kind == CaseKind::Client || same_release(fixture))
         .map(Fixture::replay_case)
         .collect()

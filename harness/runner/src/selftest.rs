@@ -140,9 +140,9 @@ async fn run_between(
     let source = |side: Role| Source::Reference {
         defects: defect.filter(|d| d.side == side).map(|d| d.name.to_owned()).into_iter().collect(),
     };
-    let server_dialect = defect.map_or(IDEAL, |defect| defect.server);
-    let server = build(protocol, server_dialect);
-    let client = build(protocol, IDEAL);
+    let dialect = |side: Role| defect.filter(|d| d.side != side).map_or(IDEAL, |d| d.peer);
+    let server = build(protocol, dialect(Role::Server));
+    let client = build(protocol, dialect(Role::Client));
     let launcher =
         protocol.server(&server, &source(Role::Server), bench).map_err(|error| error.to_string())?;
     let pool = Pool::new(launcher);
@@ -152,7 +152,7 @@ async fn run_between(
         }
         Action::Script(_) => None,
     };
-    let grammar = protocol.grammar(server_dialect).ok_or("the dialect is not known")?;
+    let grammar = protocol.grammar(&server.dialect).ok_or("the dialect is not known")?;
     let provenance = Provenance::default();
     let context = Context {
         protocol,

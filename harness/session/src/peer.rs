@@ -95,6 +95,11 @@ pub trait Client: Send + Sync {
     /// Who this is, for the provenance of transcripts.
     fn endpoint(&self) -> Endpoint;
 
+    /// The command line of an operation, for the provenance of transcripts; empty where there is none.
+    fn command(&self, _operation: &str) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Carries out one operation against a server and writes down what passed on the wire and which
     /// effects it had.
     fn run<'a>(

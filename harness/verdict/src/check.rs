@@ -20,6 +20,17 @@ pub struct Evidence<'a> {
     pub recorded: Option<Recorded<'a>>,
 }
 
+impl Evidence<'_> {
+    /// Whether the server is one of our own with a fault switched on: then it is the client that is judged.
+    #[must_use]
+    pub fn server_is_faulty(&self) -> bool {
+        self.transcript.provenance.server.details.contains_key(FAULTS)
+    }
+}
+
+/// The detail of an endpoint that names the faults which are switched on in a reference peer.
+pub const FAULTS: &str = "faults";
+
 /// A recorded conversation that was played again.
 #[derive(Clone, Copy)]
 pub struct Recorded<'a> {

@@ -10,7 +10,7 @@ pub mod render;
 mod results;
 mod summary;
 
-pub use check::{Check, Evidence, Recorded, judge};
+pub use check::{Check, Evidence, FAULTS, Recorded, judge};
 pub use finding::{Blame, Finding, FrameRef, Judgement, Rule, Weight};
 pub use grammar::{Grammar, Meaning, ReplyDue};
 pub use matrix::Verdict;

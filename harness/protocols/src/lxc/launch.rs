@@ -158,7 +158,7 @@ fn environment() -> BTreeMap<String, String> {
     let uname = rustix::system::uname();
     let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
     let cgroup = "unified".to_owned();
-    [("kernel", text(uname.release())), ("arch", text(uname.machine())), ("cgroup", cgroup)]
+    [("arch", text(uname.machine())), ("cgroup", cgroup)]
         .map(|(key, value)| (key.to_owned(), value))
         .into()
 }

@@ -8,7 +8,7 @@ use session::process::Output;
 use session::proxy::Proxy;
 use session::sandbox::{Input, Slot};
 use session::{Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
-use transcript::{ConnId, Endpoint};
+use transcript::{ExitStatus, ConnId, Endpoint};
 
 use super::monitor::{Monitor, MonitorLauncher, yes_or_no};
 use super::{PROXY_LXCPATH, Real, setup};
@@ -49,7 +49,8 @@ impl LxcTools {
         server.prepare(operation.before.condition()).await?;
         let result = self.run_in(&place.slot, operation, server.address(), recorder, deadline).await;
         let (output, descriptors) = result.map_err(error)?;
-        effects::claim_exit(recorder, output.exit);
+        let exit = if operation.on_terminal { output.exit.map(behind_a_shell) } else { output.exit };
+        effects::claim_exit(recorder, exit);
         write_claims(operation, &output, recorder);
         write_own_effects(operation, &output, descriptors, place.stage.is_some(), recorder);
         server.effects(recorder).await;
@@ -57,7 +58,7 @@ impl LxcTools {
             stage.stop().await;
         }
         let (stdout, stderr) = (output.stdout.bytes(), output.stderr.bytes());
-        Ok(ClientReport { exit: output.exit, stdout, stderr })
+        Ok(ClientReport { exit, stdout, stderr })
     }
 
     /// The slot of a real server; for a reference server, that of a container of our own release, which the
@@ -104,6 +105,14 @@ impl LxcTools {
     }
 }
 
+/// `script` passes on what its shell says, and a shell says 128 + N for a command that signal N ended.
+fn behind_a_shell(exit: ExitStatus) -> ExitStatus {
+    match exit {
+        ExitStatus::Code(code @ 129..=192) => ExitStatus::Signal(code - 128),
+        other => other,
+    }
+}
+
 /// The same command on a pseudo terminal of its own. No argument of an operation holds a quote.
 fn on_terminal(argv: &[String]) -> Vec<String> {
     let quoted: Vec<_> = argv.iter().map(|arg| format!("'{arg}'")).collect();
@@ -113,6 +122,11 @@ fn on_terminal(argv: &[String]) -> Vec<String> {
 impl Client for LxcTools {
     fn endpoint(&self) -> Endpoint {
         self.real.endpoint.clone()
+    }
+
+    fn command(&self, operation: &str) -> Vec<String> {
+        let operation = effects::operations().iter().find(|known| known.name == operation);
+        operation.map(|known| known.command_line(PROXY_LXCPATH, CONTAINER)).unwrap_or_default()
     }
 
     fn run<'a>(

@@ -7,7 +7,7 @@ use matrix::Role;
 use crate::Defect;
 
 macro_rules! defects {
-    ($($constant:ident, $name:literal, $side:ident, $server:literal, $case:literal, $shape:literal, $about:literal;)*) => {
+    ($($constant:ident, $name:literal, $side:ident, $peer:literal, $case:literal, $shape:literal, $about:literal;)*) => {
         $(
             #[doc = $about]
             pub(super) const $constant: &str = $name;
@@ -18,7 +18,7 @@ macro_rules! defects {
                 name: $name,
                 side: Role::$side,
                 about: $about,
-                server: $server,
+                peer: $peer,
                 case: $case,
                 shape: $shape,
             },

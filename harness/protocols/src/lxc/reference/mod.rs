@@ -33,13 +33,15 @@ pub use server::ReferenceServers;
 
 /// Who a reference peer is, for the provenance of transcripts.
 fn endpoint(build: &Build, switches: &Switches) -> Endpoint {
+    let faults: Vec<_> = switches.names().collect();
+    let faults = (!faults.is_empty()).then(|| (verdict::FAULTS.to_owned(), faults.join(" ")));
     Endpoint {
         id: build.id.to_string(),
         name: "lxc (reference)".to_owned(),
         version: Some(build.version.clone()),
         source: Some("reference".to_owned()),
-        command: switches.names().map(|name| format!("defect={name}")).collect(),
-        modified: switches.names().next().is_some(),
+        modified: faults.is_some(),
+        details: faults.into_iter().collect(),
         ..Endpoint::default()
     }
 }

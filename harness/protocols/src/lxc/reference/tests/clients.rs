@@ -148,21 +148,21 @@ fn every_defect_shows_in_its_case_and_not_without_it() {
         let case = case.unwrap_or_else(|| panic!("{}: no case `{}`", defect.name, defect.case));
         let found = |on: &[&str]| match &case.action {
             Action::Operation(name) => {
-                let client = if defect.side == Role::Client { "ideal" } else { defect.server };
+                let client = if defect.side == Role::Client { "ideal" } else { defect.peer };
                 let (of_client, of_server) =
                     if defect.side == Role::Client { (on, &[][..]) } else { (&[][..], on) };
-                shapes((client, of_client), (defect.server, of_server), name)
+                shapes((client, of_client), (defect.peer, of_server), name)
             }
             Action::Script(script) => runtime().block_on(async {
-                let mut server = start(defect.server, on).await;
+                let mut server = start(defect.peer, on).await;
                 let recorder = Recorder::new();
-                let grammar = LxcGrammar::new(Dialect::for_version(defect.server).expect("in the table"));
+                let grammar = LxcGrammar::new(Dialect::for_version(defect.peer).expect("in the table"));
                 let mut conversation = Conversation::new(&mut *server, &grammar, &recorder, 0.3);
                 tokio::time::timeout(DEADLINE, conversation.play(script))
                     .await
                     .expect("in time")
                     .expect("played");
-                evidence(&case.id, recorder.take(), defect.server)
+                evidence(&case.id, recorder.take(), defect.peer)
             }),
         };
         let with = found(&[defect.name]);
