@@ -158,7 +158,5 @@ fn environment() -> BTreeMap<String, String> {
     let uname = rustix::system::uname();
     let text = |text: &std::ffi::CStr| text.to_string_lossy().into_owned();
     let cgroup = "unified".to_owned();
-    [("arch", text(uname.machine())), ("cgroup", cgroup)]
-        .map(|(key, value)| (key.to_owned(), value))
-        .into()
+    [("arch", text(uname.machine())), ("cgroup", cgroup)].map(|(key, value)| (key.to_owned(), value)).into()
 }

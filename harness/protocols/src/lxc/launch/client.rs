@@ -8,7 +8,7 @@ use session::process::Output;
 use session::proxy::Proxy;
 use session::sandbox::{Input, Slot};
 use session::{Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
-use transcript::{ExitStatus, ConnId, Endpoint};
+use transcript::{ConnId, Endpoint, ExitStatus};
 
 use super::monitor::{Monitor, MonitorLauncher, yes_or_no};
 use super::{PROXY_LXCPATH, Real, setup};
