@@ -75,6 +75,8 @@ pub(crate) enum Verb {
     /// Write expectations from results.
     #[command(subcommand)]
     Expect(Expect),
+    /// Check or write the lock of message numbers and layouts.
+    Lock(Lock),
     /// Prove that every check catches its defect and that ideal peers pass.
     Selftest(Selftest),
     /// Print a completion script.
@@ -334,6 +336,13 @@ pub(crate) enum Expect {
         #[arg(long)]
         dry_run: bool,
     },
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Lock {
+    /// Write the lock files instead of checking them.
+    #[arg(long)]
+    pub(crate) write: bool,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ mod builds;
 mod compare;
 mod exit;
 mod expect;
+mod lock;
 mod run;
 mod selftest;
 mod show;
@@ -87,6 +88,7 @@ fn dispatch(cli: &Cli) -> Done {
         Some(Verb::Merge(args)) => compare::merge(args),
         Some(Verb::Builds(args)) => builds::builds(global, args),
         Some(Verb::Expect(args)) => expect::expect(global, args),
+        Some(Verb::Lock(args)) => lock::lock(global, args),
         Some(Verb::Selftest(args)) => selftest::selftest(global, args),
         Some(Verb::Completions { shell }) => {
             clap_complete::generate(*shell, &mut Cli::command(), "wireskew", &mut std::io::stdout());

@@ -59,17 +59,17 @@ defects! {
         "Every answer is 16 bytes of ones.";
     HOSTILE_CUT, "hostile-cut-header", Server, "5.0.2", "client/info-state", "silent-wrong",
         "Every answer ends after 8 bytes.";
-    HOSTILE_ENOSYS, "hostile-enosys-all", Server, "5.0.2", "client/info-state", "loud-fail",
+    HOSTILE_ENOSYS, "hostile-enosys-all", Server, "ideal", "probe/idle-then-request", "not-supported",
         "Every command is not supported.";
-    HOSTILE_EOF, "hostile-eof-all", Server, "5.0.2", "client/wait", "loud-fail",
+    HOSTILE_EOF, "hostile-eof-all", Server, "ideal", "probe/idle-then-request", "no-reply",
         "Every command is closed without an answer.";
     HOSTILE_SILENT, "hostile-silent", Server, "5.0.2", "client/info-state", "client-hang",
         "Nothing is ever answered and nothing closed.";
     HOSTILE_FLOOD, "hostile-flood", Server, "5.0.2", "probe/name-and-path", "flood",
         "Answers are sent without end.";
-    HOSTILE_LONG, "hostile-dlen-8193", Server, "5.0.2", "client/wait", "loud-fail",
+    HOSTILE_LONG, "hostile-dlen-8193", Server, "ideal", "probe/idle-then-request", "unreadable-reply",
         "Every answer announces one byte more than the limit.";
-    HOSTILE_SHORT, "hostile-short-payload", Server, "5.0.2", "client/wait", "loud-fail",
+    HOSTILE_SHORT, "hostile-short-payload", Server, "ideal", "probe/idle-then-request", "unreadable-reply",
         "Every answer announces 64 bytes and sends 3.";
 }
 
