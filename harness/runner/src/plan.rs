@@ -204,12 +204,9 @@ fn replay_hazard(fixture: Option<&Fixture>, cases: &[Case]) -> Hazard {
     case.map_or(Hazard::Disturbs, |case| case.hazard)
 }
 
-/// Fixtures of the recorded builds of these groups that no cell of theirs reads.
+/// Fixtures that no cell of a run that judges recordings reads.
 fn unread_fixtures(files: &ProtocolFiles, groups: &[&CellGroup], planned: &[PlannedCell]) -> Vec<String> {
-    let uses_recorded = groups.iter().any(|group| {
-        group.client_sources.contains(&SourceKind::Recorded)
-            || group.server_sources.contains(&SourceKind::Recorded)
-    });
+    let uses_recorded = groups.iter().any(|group| group.server_sources.contains(&SourceKind::Recorded));
     if !uses_recorded {
         return Vec::new();
     }
