@@ -91,7 +91,10 @@ fn dispatch(cli: &Cli) -> Done {
         Some(Verb::Lock(args)) => lock::lock(global, args),
         Some(Verb::Selftest(args)) => selftest::selftest(global, args),
         Some(Verb::Completions { shell }) => {
-            clap_complete::generate(*shell, &mut Cli::command(), "wireskew", &mut std::io::stdout());
+            // `generate` panics when its writer fails, as standard output does behind `| head`.
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "wireskew", &mut script);
+            terminal::print(&String::from_utf8_lossy(&script));
             Ok(Exit::AsExpected.into())
         }
     }

@@ -1,0 +1,129 @@
+//! Fixtures: judged, shown, replayed; and damaged ones, which make a run red and do not end it.
+
+use crate::support::{FIXTURE, Project, outcomes};
+
+const RECORDED: [&str; 3] = ["run", "--matrix", "matrices/recorded.toml"];
+
+#[test]
+fn a_recording_is_judged_and_replayed() {
+    let project = Project::with_fixture();
+    let ran = project.wireskew(&RECORDED);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    let pair = "lxc-command/probe..old";
+    let expect = [
+        (format!("{pair}/probe/unknown-payload-16"), "xfail".to_owned()),
+        (format!("{pair}/replay/probe.unknown-payload-16@old"), "pass".to_owned()),
+    ];
+    assert_eq!(outcomes(&project.results()), expect);
+}
+
+#[test]
+fn a_fixture_that_is_not_there_is_explained() {
+    let project = Project::new();
+    let ran = project.wireskew(&RECORDED);
+    assert_eq!(ran.code, Some(4), "nothing ran: {}", ran.stderr);
+    let results = project.results();
+    assert_eq!(results["cells"][0]["outcome"], "skipped");
+    let reason = results["cells"][0]["reason"].as_str().unwrap_or_default();
+    assert!(reason.starts_with("not recorded"), "{reason}");
+}
+
+/// The run goes on with the other cells, is red, and says which file.
+#[track_caller]
+fn check_damaged(damage: impl FnOnce(&str) -> String, says: &str) {
+    let project = Project::with_fixture();
+    let name = "fixtures/lxc-command/probe..old/damaged.wire";
+    project.write(name, &damage(&project.read(FIXTURE)));
+    let ran = project.wireskew(&RECORDED);
+    assert_eq!(ran.code, Some(100), "{}{}", ran.stdout, ran.stderr);
+    let results = project.results();
+    assert_eq!(outcomes(&results).len(), 2, "the others ran");
+    let complaints = results["complaints"].to_string();
+    assert!(complaints.contains(name) && complaints.contains(says), "{complaints}");
+    let shown = project.wireskew(&["show", name]);
+    if says != "records the same" {
+        assert_eq!(shown.code, Some(96));
+        assert!(shown.stderr.contains("damaged.wire"), "{}", shown.stderr);
+    }
+}
+
+#[test]
+fn damaged_fixtures_make_a_run_red() {
+    check_damaged(|text| text[..text.len() / 2].to_owned(), "");
+    check_damaged(|text| text.split("# end").next().unwrap_or_default().to_owned(), "end");
+    check_damaged(|text| text.replacen("wireskew-wire 1", "wireskew-wire 2", 1), "written by");
+    check_damaged(|text| text.replacen("\nO ", "\nX ", 1), "");
+    check_damaged(|_| String::new(), "");
+    check_damaged(str::to_owned, "records the same");
+}
+
+#[test]
+fn a_fixture_of_a_stranger_makes_a_run_red() {
+    let project = Project::with_fixture();
+    let text = project.read(FIXTURE);
+    project.write(FIXTURE, &text.replace("id = \"old\"", "id = \"elsewhere\""));
+    let ran = project.wireskew(&RECORDED);
+    assert_eq!(ran.code, Some(100), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("is read by no cell"), "{}", ran.stdout);
+}
+
+/// What is cut at the end of an event, end line and all, is well-formed. It is not green.
+#[test]
+fn a_fixture_without_its_end_proves_nothing() {
+    let project = Project::with_fixture();
+    let good = project.read(FIXTURE);
+    let head = good.split("\n\n").next().expect("front matter ends with an empty line");
+    project.write(FIXTURE, &format!("{head}\n\n# end events=0 bytes=0\n"));
+    let ran = project.wireskew(&RECORDED);
+    assert_eq!(ran.code, Some(100), "{}{}", ran.stdout, ran.stderr);
+    let pair = "lxc-command/probe..old";
+    let expect = [
+        (format!("{pair}/probe/unknown-payload-16"), "harness-error".to_owned()),
+        (format!("{pair}/replay/probe.unknown-payload-16@old"), "harness-error".to_owned()),
+    ];
+    assert_eq!(outcomes(&project.results()), expect);
+}
+
+#[test]
+fn replay_plays_a_fixture_to_a_server() {
+    let project = Project::with_fixture();
+    let matrix = ["--matrix", "matrices/recorded.toml"];
+    let ran = project.wireskew(&[&["replay", FIXTURE, "--server", "old"], &matrix[..]].concat());
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    let ran = project.wireskew(&[&["replay", FIXTURE, "--server", "none"], &matrix[..]].concat());
+    assert_eq!(ran.code, Some(4), "{}{}", ran.stdout, ran.stderr);
+}
+
+/// Times, pids and the descriptors that happen to be open differ from run to run.
+fn redacted(text: &str) -> String {
+    let mut out = String::new();
+    for line in text.lines() {
+        let line = match line.get(..12).filter(|time| time.trim().parse::<f64>().is_ok()) {
+            Some(_) => format!("    0.000000{}", &line[12..]),
+            None => line.to_owned(),
+        };
+        let pid = line.trim().strip_prefix("data = ").and_then(|data| data.parse::<u32>().ok());
+        let counted = line.find("seen: fds = ");
+        match (pid.filter(|pid| *pid > 9), counted) {
+            (Some(_), _) => out.push_str("                data = [pid]"),
+            (None, Some(at)) => out.push_str(&format!("{}seen: fds = [count]", &line[..at])),
+            (None, None) => out.push_str(&line),
+        }
+        out.push('\n');
+    }
+    out
+}
+
+#[test]
+fn shows_a_fixture_decoded() {
+    let project = Project::with_fixture();
+    let ran = project.wireskew(&["show", FIXTURE]);
+    assert_eq!(ran.code, Some(0));
+    insta::assert_snapshot!(redacted(&ran.stdout));
+    let canonical = project.wireskew(&["show", FIXTURE, "--canonical"]);
+    assert_eq!(canonical.stdout, project.read(FIXTURE), "what is saved is canonical");
+    let ran = project.wireskew(&["show", FIXTURE, "--pcapng", "out.pcapng"]);
+    assert_eq!(ran.code, Some(0));
+    let bytes = std::fs::read(project.path("out.pcapng")).expect("it was written");
+    assert_eq!(bytes.get(..4), Some(&[0x0a, 0x0d, 0x0d, 0x0a][..]), "a section header block");
+}

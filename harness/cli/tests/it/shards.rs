@@ -1,0 +1,33 @@
+//! Shards of a run, and the whole that they make.
+
+use crate::support::{Project, outcomes};
+
+fn shard(project: &Project, shard: &str, folder: &str) {
+    let args =
+        ["run", "--matrix", "matrices/red.toml", "--seed", "7", "--partition", shard, "--results", folder];
+    let ran = project.wireskew(&args);
+    assert!(matches!(ran.code, Some(0 | 100)), "{}", ran.stderr);
+}
+
+#[test]
+fn shards_together_are_the_whole() {
+    let project = Project::new();
+    shard(&project, "count:1/2", "one");
+    shard(&project, "count:2/2", "two");
+    let merged = project.wireskew(&["merge", "one/results.json", "two/results.json", "--out", "whole.json"]);
+    assert_eq!(merged.code, Some(100), "the whole is as red as its parts: {}", merged.stderr);
+    let whole = project.wireskew(&["run", "--matrix", "matrices/red.toml", "--seed", "7"]);
+    assert_eq!(whole.code, Some(100));
+    assert_eq!(outcomes(&project.json("whole.json")), outcomes(&project.results()));
+    assert_eq!(project.json("whole.json")["tally"], project.results()["tally"]);
+}
+
+#[test]
+fn a_missing_shard_is_an_unfinished_run() {
+    let project = Project::new();
+    shard(&project, "count:1/2", "one");
+    let merged = project.wireskew(&["merge", "one/results.json", "--out", "whole.json"]);
+    assert_eq!(merged.code, Some(106));
+    assert!(merged.stderr.contains("count:2/2"), "it says which: {}", merged.stderr);
+    assert!(!project.path("whole.json").exists());
+}
