@@ -9,10 +9,9 @@ fn a_recording_is_judged_and_replayed() {
     let project = Project::with_fixture();
     let ran = project.wireskew(&RECORDED);
     assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
-    let pair = "lxc-command/probe..old";
     let expect = [
-        (format!("{pair}/probe/unknown-payload-16"), "xfail".to_owned()),
-        (format!("{pair}/replay/probe.unknown-payload-16@old"), "pass".to_owned()),
+        ("lxc-command/probe..kept/probe/unknown-payload-16".to_owned(), "xfail".to_owned()),
+        ("lxc-command/probe..old/replay/probe.unknown-payload-16@kept".to_owned(), "pass".to_owned()),
     ];
     assert_eq!(outcomes(&project.results()), expect);
 }
@@ -32,7 +31,7 @@ fn a_fixture_that_is_not_there_is_explained() {
 #[track_caller]
 fn check_damaged(damage: impl FnOnce(&str) -> String, says: &str) {
     let project = Project::with_fixture();
-    let name = "fixtures/lxc-command/probe..old/damaged.wire";
+    let name = "fixtures/lxc-command/probe..kept/damaged.wire";
     project.write(name, &damage(&project.read(FIXTURE)));
     let ran = project.wireskew(&RECORDED);
     assert_eq!(ran.code, Some(100), "{}{}", ran.stdout, ran.stderr);
@@ -61,7 +60,7 @@ fn damaged_fixtures_make_a_run_red() {
 fn a_fixture_of_a_stranger_makes_a_run_red() {
     let project = Project::with_fixture();
     let text = project.read(FIXTURE);
-    project.write(FIXTURE, &text.replace("id = \"old\"", "id = \"elsewhere\""));
+    project.write(FIXTURE, &text.replace("id = \"kept\"", "id = \"elsewhere\""));
     let ran = project.wireskew(&RECORDED);
     assert_eq!(ran.code, Some(100), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stdout.contains("is read by no cell"), "{}", ran.stdout);
@@ -76,10 +75,12 @@ fn a_fixture_without_its_end_proves_nothing() {
     project.write(FIXTURE, &format!("{head}\n\n# end events=0 bytes=0\n"));
     let ran = project.wireskew(&RECORDED);
     assert_eq!(ran.code, Some(100), "{}{}", ran.stdout, ran.stderr);
-    let pair = "lxc-command/probe..old";
     let expect = [
-        (format!("{pair}/probe/unknown-payload-16"), "harness-error".to_owned()),
-        (format!("{pair}/replay/probe.unknown-payload-16@old"), "harness-error".to_owned()),
+        ("lxc-command/probe..kept/probe/unknown-payload-16".to_owned(), "harness-error".to_owned()),
+        (
+            "lxc-command/probe..old/replay/probe.unknown-payload-16@kept".to_owned(),
+            "harness-error".to_owned(),
+        ),
     ];
     assert_eq!(outcomes(&project.results()), expect);
 }
