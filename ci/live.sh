@@ -21,7 +21,7 @@ fi
 
 # Program and the Debian package that brings it.
 missing=()
-for pair in mmdebstrap:mmdebstrap unshare:util-linux setpriv:util-linux cc:gcc curl:curl; do
+for pair in mmdebstrap:mmdebstrap unshare:util-linux setpriv:util-linux cc:gcc; do
   command -v "${pair%%:*}" >/dev/null || missing+=("${pair#*:}")
 done
 for package in debian-archive-keyring ca-certificates; do
@@ -32,11 +32,8 @@ if [ "${#missing[@]}" -gt 0 ]; then
   "${as_root[@]}" apt-get update -q >&2
   "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >&2
 fi
-if ! command -v cargo >/dev/null && [ ! -x "$HOME/.cargo/bin/cargo" ]; then
-  say "installing Rust"
-  curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal >&2
-fi
 PATH="$PATH:$HOME/.cargo/bin"
+command -v cargo >/dev/null || { say "this needs a Rust toolchain: install rustup, then run it again"; exit 96; }
 
 say "building wireskew"
 cargo build --release --locked --quiet -p cli

@@ -24,8 +24,8 @@ const LOCK_RETRY: Duration = Duration::from_millis(200);
 const TAIL_LINES: usize = 12;
 /// Where the hook writes what it knows of the packages, below the root.
 const PACKAGES: &str = "wireskew/packages";
-/// A mirror that has every state of the archive; another one can be set with `WIRESKEW_SNAPSHOT_MIRROR`.
-const SNAPSHOT_MIRROR: &str = "https://snapshot.debian.org/archive";
+/// Variable that names the user's mirror of every state of the archive; there is none by default.
+const SNAPSHOT_MIRROR: &str = "WIRESKEW_SNAPSHOT_MIRROR";
 /// What a hook says before the name and version of a package that is gone.
 const GONE: &str = "wireskew: gone: ";
 /// Debian's test suites are re-signed daily and expire within a week; a mirror that lags is no attack.
@@ -69,6 +69,10 @@ impl Cache {
 
     async fn make(&self, source: &DebianSource) -> Result<(Rootfs, bool), RootfsErrorKind> {
         possible()?;
+        if source.snapshot.is_some() && snapshot_mirror().is_none() {
+            let what = "a build is pinned to a snapshot, and no mirror of snapshots is named";
+            return Err(Obstacle::new(what, format!("export {SNAPSHOT_MIRROR}=URL")).into());
+        }
         check_words(source)?;
         fs::create_dir_all(self.directory())
             .map_err(context(format!("make `{}`", self.directory().display())))?;
@@ -177,7 +181,7 @@ fn arguments(source: &DebianSource, root: &Path, apt_options: &[&str]) -> Vec<St
     args.push(format!("--customize-hook={hook}"));
     args.push(source.suite.clone());
     args.push(root.display().to_string());
-    args.extend(mirrors(source));
+    args.extend(mirrors(source, snapshot_mirror().as_deref()));
     args
 }
 
@@ -190,10 +194,13 @@ fn base_arguments(source: &DebianSource, apt_options: &[&str]) -> Vec<String> {
     args
 }
 
+fn snapshot_mirror() -> Option<String> {
+    std::env::var(SNAPSHOT_MIRROR).ok().filter(|mirror| !mirror.is_empty())
+}
+
 /// Lines for `sources.list`, if the archive is to be that of another day.
-fn mirrors(source: &DebianSource) -> Vec<String> {
-    let Some(day) = &source.snapshot else { return Vec::new() };
-    let mirror = std::env::var("WIRESKEW_SNAPSHOT_MIRROR").unwrap_or_else(|_| SNAPSHOT_MIRROR.to_owned());
+fn mirrors(source: &DebianSource, mirror: Option<&str>) -> Vec<String> {
+    let (Some(day), Some(mirror)) = (&source.snapshot, mirror) else { return Vec::new() };
     let suite = &source.suite;
     vec![
         format!("deb {mirror}/debian/{day} {suite} main"),
@@ -275,7 +282,7 @@ pub async fn newest(source: &DebianSource, package: &str) -> Result<Option<Strin
         args.extend(
             ["--variant=custom", "--format=null", &ask, &source.suite, "/dev/null"].map(str::to_owned),
         );
-        args.extend(mirrors(source));
+        args.extend(mirrors(source, snapshot_mirror().as_deref()));
         mmdebstrap(&args).await
     };
     let mut output = run(&[]).await?;
@@ -377,8 +384,13 @@ mod tests {
 
     #[test]
     fn a_snapshot_names_its_mirror() {
+        let lines = mirrors(&source(), Some("http://mirror"));
+        assert_eq!(
+            lines.first().map(String::as_str),
+            Some("deb http://mirror/debian/20250101T000000Z bookworm main")
+        );
+        assert_eq!(mirrors(&source(), None), Vec::<String>::new());
         let args = arguments(&source(), Path::new("/r"), &[]);
-        assert!(args.iter().any(|arg| arg.ends_with("/debian/20250101T000000Z bookworm main")), "{args:?}");
         assert!(args.contains(&"--include=lxc=1:5.0.2-1,busybox-static".to_owned()));
     }
 }
