@@ -1,0 +1,3 @@
+//! The runner on the project itself.
+
+mod conformance;
