@@ -71,7 +71,6 @@ fn judged(files: &ProtocolFiles, cell: &PlanCell, judgement: &Judgement, result:
     result.negotiated = judgement.negotiated.clone();
     result.findings = judgement.findings.clone();
     if judgement.verdict == Verdict::Inconclusive {
-        // No expectation can be about what nobody saw.
         let lacks = judgement.findings.iter().find(|finding| finding.blame == Blame::Harness);
         result.reason = lacks.map(|finding| finding.message.clone());
         return;
@@ -89,8 +88,11 @@ fn judged(files: &ProtocolFiles, cell: &PlanCell, judgement: &Judgement, result:
 }
 
 /// Without an expectation everything but `broken` is as expected. With one, verdict and shapes must be
-/// exactly those: a failure of another shape is another failure.
+/// exactly those: a failure of another shape is another failure. No expectation can be about what nobody saw.
 fn outcome(judgement: &Judgement, expectation: Option<&Expectation>) -> Outcome {
+    if judgement.verdict == Verdict::Inconclusive {
+        return Outcome::HarnessError;
+    }
     let good = judgement.verdict < Verdict::Broken;
     let Some(expectation) = expectation else {
         return if good { Outcome::Pass } else { Outcome::Fail };
@@ -110,4 +112,71 @@ fn reproduction(facts: &RunFacts<'_>, cell: &str) -> Reproduction {
         command.push_str(&format!(" --build '{flag}'"));
     }
     Reproduction { command, seed: facts.seed }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judgement(verdict: Verdict, shapes: &[&str]) -> Judgement {
+        let finding = |shape: &&str| verdict::Finding {
+            check: "check".to_owned(),
+            shape: (*shape).to_owned(),
+            weight: verdict::Weight::Violation,
+            blame: Blame::Server,
+            message: String::new(),
+            expected: String::new(),
+            actual: String::new(),
+            frame: None,
+            rule: verdict::Rule { text: String::new(), source: String::new() },
+        };
+        Judgement {
+            verdict,
+            findings: shapes.iter().map(finding).collect(),
+            summary: String::new(),
+            negotiated: None,
+        }
+    }
+
+    fn expectation(verdict: &str, shapes: &str) -> matrix::Expectations {
+        let text = format!(
+            "protocol = \"p\"\n[[expect]]\ncells = \"p/**\"\nverdict = \"{verdict}\"\n{shapes}\n\
+             reason = \"r\"\nbug = \"https://example.org/1\"\n"
+        );
+        matrix::Expectations::parse("expectations.toml", &text, "p", None).expect("the text is right")
+    }
+
+    #[track_caller]
+    fn check(verdict: Verdict, shapes: &[&str], expected: Option<(&str, &str)>, outcome: Outcome) {
+        let rules = expected.map(|(verdict, shapes)| expectation(verdict, shapes));
+        let id = "p/probe..s/probe/x".parse().expect("a cell");
+        let rule = rules.as_ref().and_then(|rules| rules.lookup(&id, "probe", "1.0"));
+        assert_eq!(rule.is_some(), expected.is_some());
+        assert_eq!(super::outcome(&judgement(verdict, shapes), rule), outcome, "{verdict} {expected:?}");
+    }
+
+    #[test]
+    fn without_a_rule_only_broken_fails() {
+        check(Verdict::Compatible, &[], None, Outcome::Pass);
+        check(Verdict::Degraded, &[], None, Outcome::Pass);
+        check(Verdict::Refused, &[], None, Outcome::Pass);
+        check(Verdict::Broken, &["hang"], None, Outcome::Fail);
+        check(Verdict::Inconclusive, &[], None, Outcome::HarnessError);
+    }
+
+    #[test]
+    fn a_rule_is_held_to_verdict_and_shapes() {
+        let hang = Some(("broken", "shapes = [\"hang\"]"));
+        check(Verdict::Broken, &["hang"], hang, Outcome::Xfail);
+        check(Verdict::Broken, &["crash"], hang, Outcome::Fail);
+        check(Verdict::Broken, &["crash", "hang"], hang, Outcome::Fail);
+        check(Verdict::Refused, &[], hang, Outcome::Xpass);
+        check(Verdict::Compatible, &[], hang, Outcome::Xpass);
+        check(Verdict::Inconclusive, &[], hang, Outcome::HarnessError);
+        let refused = Some(("refused", ""));
+        check(Verdict::Refused, &["closed"], refused, Outcome::Pass);
+        check(Verdict::Compatible, &[], refused, Outcome::Xpass);
+        check(Verdict::Broken, &["hang"], refused, Outcome::Fail);
+        check(Verdict::Inconclusive, &[], refused, Outcome::HarnessError);
+    }
 }

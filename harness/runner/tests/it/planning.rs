@@ -1,0 +1,107 @@
+//! Planned = executed + explained, and every fixture is accounted for.
+
+use matrix::Partition;
+use runner::{PlanError, Project, ProjectError, Work};
+
+use crate::support::{Files, plan};
+
+fn work(work: &Work) -> &'static str {
+    match work {
+        Work::Judge(_) => "judge",
+        Work::Play(_) => "play",
+        Work::Operate(_) => "operate",
+        Work::Replay(_) => "replay",
+        Work::Explain(_) => "explain",
+    }
+}
+
+/// The work of each cell of the recorded group, and what is complained about.
+#[track_caller]
+fn check(fixtures: &[(&str, &str, &str)], works: [&str; 2], complaint: &str) {
+    let files = Files::new();
+    for (path, server, case) in fixtures {
+        files.fixture(&format!("fixtures/lxc-command/{path}"), server, case);
+    }
+    let plan = plan(&files.project(), "recorded", None).expect("a plan");
+    let planned: Vec<_> = plan.cells.iter().map(|cell| work(&cell.work)).collect();
+    assert_eq!(planned, works);
+    assert_eq!(plan.complaints.len(), usize::from(!complaint.is_empty()), "{:?}", plan.complaints);
+    assert!(plan.complaints.iter().all(|said| said.contains(complaint)), "{:?}", plan.complaints);
+}
+
+#[test]
+fn what_is_recorded_is_judged_and_what_is_not_is_explained() {
+    check(&[], ["explain", "explain"], "");
+    check(&[("a.wire", "kept", "probe/unknown-payload-0")], ["judge", "explain"], "");
+    let both =
+        [("a.wire", "kept", "probe/unknown-payload-0"), ("b/c.wire", "kept", "probe/unknown-payload-16")];
+    check(&both, ["judge", "judge"], "");
+}
+
+#[test]
+fn fixtures_that_nobody_reads_are_complained_about() {
+    check(
+        &[("a.wire", "gone", "probe/unknown-payload-0")],
+        ["explain", "explain"],
+        "a.wire is read by no cell",
+    );
+    check(&[("a.wire", "kept", "probe/no-such")], ["explain", "explain"], "a.wire is read by no cell");
+    check(&[("a.wire", "kept", "nonsense")], ["explain", "explain"], "fixture fixtures/lxc-command/a.wire");
+}
+
+#[test]
+fn one_cell_has_one_fixture() {
+    let twice =
+        [("a.wire", "kept", "probe/unknown-payload-0"), ("b.wire", "kept", "probe/unknown-payload-0")];
+    check(&twice, ["judge", "explain"], "b.wire records the same as");
+}
+
+#[test]
+fn a_fixture_that_cannot_be_read_is_complained_about() {
+    let files = Files::new();
+    files.write("fixtures/lxc-command/a.wire", "# wireskew-wire 99 written by \"tomorrow\"\n");
+    files.write("fixtures/lxc-command/notes.txt", "no fixture, and no fault");
+    let plan = plan(&files.project(), "recorded", None).expect("a plan");
+    assert_eq!(plan.cells.len(), 2);
+    let [complaint] = &plan.complaints[..] else { panic!("one complaint: {:?}", plan.complaints) };
+    assert!(complaint.contains("a.wire") && complaint.contains("tomorrow"), "{complaint}");
+}
+
+#[test]
+fn shards_share_the_cells_without_rest() {
+    let files = Files::new();
+    let project = files.project();
+    let whole = plan(&project, "probes", None).expect("a plan").cells.len();
+    for kind in ["hash", "count"] {
+        let parts = (1..=3).map(|shard| {
+            let partition: Partition = format!("{kind}:{shard}/3").parse().expect("a partition");
+            plan(&project, "probes", Some(&partition)).expect("a plan").cells.len()
+        });
+        assert_eq!(parts.sum::<usize>(), whole, "{kind}");
+    }
+}
+
+#[test]
+fn unknown_protocols_are_refused() {
+    let files = Files::new();
+    files.write("matrices/no-protocol/builds.toml", "");
+    let error = Project::load(files.path(), &[]).err().expect("the folder is of no protocol");
+    assert!(matches!(error, ProjectError::UnknownProtocol { .. }), "{error}");
+
+    let files = Files::new();
+    let mut project = files.project();
+    project.protocols.clear();
+    let error = plan_without_files(&project).expect_err("the protocol is gone");
+    assert!(matches!(error, PlanError::UnknownProtocol(_)), "{error}");
+}
+
+fn plan_without_files(project: &Project) -> Result<runner::Plan, PlanError> {
+    let run = matrix::RunFile {
+        about: None,
+        settings: matrix::Settings::default(),
+        runs: vec![matrix::ProtocolRun { protocol: "lxc-command".to_owned(), groups: Vec::new() }],
+    };
+    let selection = matrix::Selection::all();
+    let request = runner::Request { name: String::new(), run: &run, selection: &selection, partition: None };
+    runner::plan(project, &request)
+}

@@ -1,0 +1,228 @@
+//! Runs with servers that do not start, never become ready, die, or panic: a result for each cell, and the run
+//! goes on.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use matrix::{Build, CaseId, LockTable, Source};
+use protocols::{Bench, Case, Defect, Protocol};
+use session::{Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server};
+use transcript::{ConnId, Endpoint, EventKind, ExitStatus, Transcript};
+use verdict::{Check, Grammar, Outcome, Reading};
+use wire::Direction;
+
+use crate::support::{Files, PROTOCOL, With, outcomes, run};
+
+/// How a server fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    CannotBeHad,
+    IsMissing,
+    FailsToStart,
+    FailsOnce,
+    NeverReady,
+    Dead,
+}
+
+/// The real protocol, but for how servers start.
+struct Faulty {
+    inner: Arc<dyn Protocol>,
+    fault: Fault,
+}
+
+struct Starter {
+    inner: Arc<dyn Launcher>,
+    fault: Fault,
+    starts: AtomicUsize,
+}
+
+/// Listens nowhere; whoever looks finds it killed.
+struct DeadServer(Address);
+
+impl Server for DeadServer {
+    fn address(&self) -> &Address {
+        &self.0
+    }
+
+    fn watch(&mut self, recorder: &Recorder) {
+        let exit = EventKind::Exit(ExitStatus::Signal(11));
+        recorder.record(ConnId(0), Direction::ToClient, exit);
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async {})
+    }
+}
+
+fn error(kind: LaunchErrorKind) -> LaunchError {
+    LaunchError::new("start it".to_owned(), kind)
+}
+
+fn missing() -> LaunchError {
+    error(LaunchErrorKind::Missing { why: "not fetched".to_owned(), hint: "fetch it".to_owned() })
+}
+
+impl Launcher for Starter {
+    fn endpoint(&self) -> Endpoint {
+        self.inner.endpoint()
+    }
+
+    fn start(&self, deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+        let first = self.starts.fetch_add(1, Ordering::SeqCst) == 0;
+        Box::pin(async move {
+            match self.fault {
+                Fault::IsMissing => Err(missing()),
+                Fault::FailsToStart => Err(error(LaunchErrorKind::Ended("code 1".to_owned()))),
+                Fault::FailsOnce if first => Err(error(LaunchErrorKind::NotReady(1))),
+                Fault::NeverReady => std::future::pending().await,
+                Fault::Dead => {
+                    let name = b"wireskew-test-nobody-listens".to_vec();
+                    Ok(Box::new(DeadServer(Address::Abstract(name))) as Box<dyn Server>)
+                }
+                Fault::FailsOnce | Fault::CannotBeHad => self.inner.start(deadline).await,
+            }
+        })
+    }
+}
+
+impl Protocol for Faulty {
+    fn server(
+        &self,
+        build: &Build,
+        source: &Source,
+        bench: &Bench,
+    ) -> Result<Arc<dyn Launcher>, LaunchError> {
+        if self.fault == Fault::CannotBeHad {
+            return Err(missing());
+        }
+        let inner = self.inner.server(build, source, bench)?;
+        Ok(Arc::new(Starter { inner, fault: self.fault, starts: AtomicUsize::new(0) }))
+    }
+
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn alias(&self) -> &'static str {
+        self.inner.alias()
+    }
+    fn about(&self) -> &'static str {
+        self.inner.about()
+    }
+    fn dialects(&self) -> Vec<&'static str> {
+        self.inner.dialects()
+    }
+    fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
+        self.inner.grammar(dialect)
+    }
+    fn cases(&self) -> Vec<Case> {
+        self.inner.cases()
+    }
+    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
+        self.inner.checks(case)
+    }
+    fn negotiated(&self, reading: &Reading) -> Option<String> {
+        self.inner.negotiated(reading)
+    }
+    fn replay(&self, recorded: &Transcript) -> Script {
+        self.inner.replay(recorded)
+    }
+    fn lock_table(&self) -> LockTable {
+        self.inner.lock_table()
+    }
+    fn defects(&self) -> &'static [Defect] {
+        self.inner.defects()
+    }
+    fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
+        self.inner.client(build, source, bench)
+    }
+}
+
+async fn with_fault(fault: Fault, with: With) -> verdict::RunResults {
+    let files = Files::new();
+    let mut project = files.project();
+    let protocol = project.protocols.get_mut(PROTOCOL).expect("the project has it");
+    protocol.protocol = Arc::new(Faulty { inner: protocol.protocol.clone(), fault });
+    let (results, finished) = run(project, "probes", with).await;
+    assert_eq!(finished.len(), 3, "every cell ends");
+    assert!(results.complete && results.complaints.is_empty(), "{:?}", results.complaints);
+    results
+}
+
+#[track_caller]
+fn check(results: &verdict::RunResults, outcome: Outcome, says: &str) {
+    assert_eq!(outcomes(results), [outcome.word(); 3]);
+    assert_eq!(results.tally.planned, 3);
+    for cell in &results.cells {
+        let said = cell.reason.clone().unwrap_or_default() + &cell.shapes.join(" ");
+        assert!(said.contains(says), "{said}");
+        let again = cell.reproduction.as_ref().expect("it is not as expected");
+        assert!(again.command.contains(&cell.cell) && again.seed == 7, "{}", again.command);
+    }
+}
+
+#[tokio::test]
+async fn good_servers_pass() {
+    let files = Files::new();
+    let (results, _) = run(files.project(), "probes", With::default()).await;
+    assert_eq!(outcomes(&results), ["pass"; 3]);
+}
+
+#[tokio::test]
+async fn a_build_that_is_not_there_is_missing() {
+    check(&with_fault(Fault::CannotBeHad, With::default()).await, Outcome::MissingBuild, "fetch it");
+    check(&with_fault(Fault::IsMissing, With::default()).await, Outcome::MissingBuild, "fetch it");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_start_is_a_harness_error() {
+    check(
+        &with_fault(Fault::FailsToStart, With::default()).await,
+        Outcome::HarnessError,
+        "ended at once: code 1",
+    );
+}
+
+/// Time is not waited for: it is passed on as soon as nothing else is left to do.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_is_never_ready_is_given_up() {
+    check(
+        &with_fault(Fault::NeverReady, With::default()).await,
+        Outcome::HarnessError,
+        "was not done after 60 s",
+    );
+}
+
+#[tokio::test]
+async fn a_server_that_is_dead_is_a_crash() {
+    check(&with_fault(Fault::Dead, With::default()).await, Outcome::Fail, "crash");
+}
+
+#[tokio::test]
+async fn what_differs_between_tries_is_flaky() {
+    let results = with_fault(Fault::FailsOnce, With { retries: 2, ..With::default() }).await;
+    let mut words = outcomes(&results);
+    words.sort_unstable();
+    assert_eq!(words, ["flaky", "pass", "pass"], "one of them met the first start");
+    let flaky = results.cells.iter().find(|cell| cell.outcome == Outcome::Flaky).expect("just seen");
+    assert_eq!(flaky.retries, ["harness-error"]);
+    // Without another try it is what it was.
+    let results = with_fault(Fault::FailsOnce, With::default()).await;
+    assert_eq!(results.tally.count(Outcome::HarnessError), 1);
+}
+
+#[tokio::test]
+async fn a_failure_that_stays_is_no_flake() {
+    let results = with_fault(Fault::Dead, With { retries: 2, ..With::default() }).await;
+    check(&results, Outcome::Fail, "crash");
+    assert!(results.cells.iter().all(|cell| cell.retries == ["fail", "fail"]));
+}
+
+#[tokio::test]
+async fn a_run_that_is_stopped_is_incomplete() {
+    let files = Files::new();
+    let with = With { stopped: true, ..With::default() };
+    let (results, finished) = run(files.project(), "probes", with).await;
+    assert!(!results.complete);
+    assert_eq!((results.cells.len(), finished.len()), (0, 0));
+}

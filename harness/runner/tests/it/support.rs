@@ -1,0 +1,148 @@
+//! A project in a temporary folder, and runs of it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use matrix::{Partition, Selection};
+use protocols::Bench;
+use runner::{Clock, Journal, Plan, PlanError, Project, Request, RunEvent, RunOptions};
+use tokio::sync::{mpsc, watch};
+use transcript::{Endpoint, Provenance, Transcript};
+use verdict::{CellResult, RunResults};
+
+pub(crate) const PROTOCOL: &str = "lxc-command";
+
+const BUILDS: &str = r#"
+protocol = "lxc-command"
+alias = "lxc"
+
+[[build]]
+id = "ideal"
+reference = true
+
+[[build]]
+id = "kept"
+version = "4.0.6"
+recorded = true
+"#;
+
+const MATRIX: &str = r#"
+protocol = "lxc-command"
+
+[[cells]]
+name = "probes"
+about = "three probes"
+clients = ["probe"]
+servers = ["ideal"]
+cases = ["probe/unknown-payload-0", "probe/unknown-payload-16", "probe/two-in-one-write"]
+source = "reference"
+
+[[cells]]
+name = "recorded"
+about = "two recorded probes"
+clients = ["probe"]
+servers = ["kept"]
+cases = ["probe/unknown-payload-0", "probe/unknown-payload-16"]
+source = "recorded"
+"#;
+
+/// A folder with the files of a project.
+pub(crate) struct Files(pub(crate) tempfile::TempDir);
+
+impl Files {
+    pub(crate) fn new() -> Self {
+        let files = Self(tempfile::tempdir().expect("a temporary folder can be made"));
+        files.write("matrices/lxc-command/builds.toml", BUILDS);
+        files.write("matrices/lxc-command/matrix.toml", MATRIX);
+        files.write("matrices/lxc-command/expectations.toml", "protocol = \"lxc-command\"\n");
+        files.write("matrices/lxc-command/known-bugs.toml", "protocol = \"lxc-command\"\n");
+        for group in ["probes", "recorded"] {
+            let run = format!("[[run]]\nprotocol = \"{PROTOCOL}\"\ngroups = [\"{group}\"]\n");
+            files.write(&format!("matrices/{group}.toml"), &run);
+        }
+        files
+    }
+
+    pub(crate) fn write(&self, path: &str, text: &str) {
+        let path = self.0.path().join(path);
+        std::fs::create_dir_all(path.parent().expect("it lies in the project"))
+            .expect("the folder can be made");
+        std::fs::write(path, text).expect("the file can be written");
+    }
+
+    /// A fixture with that header and nothing behind it.
+    pub(crate) fn fixture(&self, path: &str, server: &str, case: &str) {
+        let end = |id: &str| Endpoint { id: id.to_owned(), name: id.to_owned(), ..Endpoint::default() };
+        let provenance = Provenance {
+            protocol: PROTOCOL.to_owned(),
+            case: case.to_owned(),
+            recorder: "a test".to_owned(),
+            client: end("probe"),
+            server: end(server),
+            ..Provenance::default()
+        };
+        self.write(path, &transcript::text::render(&Transcript { provenance, events: Vec::new() }));
+    }
+
+    pub(crate) fn project(&self) -> Project {
+        Project::load(self.0.path(), &[]).expect("the files are right")
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+}
+
+pub(crate) fn plan(project: &Project, group: &str, partition: Option<&Partition>) -> Result<Plan, PlanError> {
+    let name = format!("matrices/{group}.toml");
+    let run = project.run_file(&project.root.join(&name)).expect("the run file is right");
+    runner::plan(project, &Request { name, run: &run, selection: &Selection::all(), partition })
+}
+
+/// What a run may be given beside its plan.
+#[derive(Default)]
+pub(crate) struct With {
+    pub(crate) retries: usize,
+    pub(crate) stopped: bool,
+    pub(crate) journal: Option<Journal>,
+    pub(crate) done: BTreeMap<String, CellResult>,
+}
+
+/// Runs a group; also gives the names of the cells that were run, as events told them.
+pub(crate) async fn run(project: Project, group: &str, with: With) -> (RunResults, Vec<String>) {
+    let plan = plan(&project, group, None).expect("the matrix does not contradict itself");
+    let work = tempfile::tempdir().expect("a temporary folder can be made");
+    let (_keep, stop) = watch::channel(with.stopped);
+    let options = RunOptions {
+        seed: 7,
+        jobs: 4,
+        deadline_scale: 1.0,
+        retries: with.retries,
+        bench: Bench { work_dir: work.path().to_path_buf(), cache_dir: work.path().to_path_buf(), seed: 7 },
+        flags: Vec::new(),
+        clock: Clock {
+            today: jiff::civil::date(2026, 11, 20),
+            now: "2026-11-20T00:00:00Z".to_owned(),
+            environment: BTreeMap::new(),
+        },
+        stop,
+    };
+    let (events, mut inbox) = mpsc::unbounded_channel();
+    let results =
+        runner::run(Arc::new(project), Arc::new(plan), Arc::new(options), with.journal, with.done, events)
+            .await;
+    let mut finished = Vec::new();
+    while let Ok(event) = inbox.try_recv() {
+        if let RunEvent::Finished(result, _) = event {
+            finished.push(result.cell);
+        }
+    }
+    finished.sort();
+    (results, finished)
+}
+
+/// Outcomes in words, in the order of the cells.
+pub(crate) fn outcomes(results: &RunResults) -> Vec<&'static str> {
+    results.cells.iter().map(|cell| cell.outcome.word()).collect()
+}
