@@ -1,8 +1,11 @@
 //! A unix stream socket that carries bytes, descriptors and credentials, with a deadline on every wait.
 
+use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -16,7 +19,7 @@ use rustix::net::{
 use rustix::process::{Gid, Pid, Uid};
 use tokio::io::Interest;
 use tokio::net::{UnixListener, UnixStream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use transcript::{Credentials, Data, FdNote};
 
 use crate::Address;
@@ -28,11 +31,16 @@ pub const READ_LEN_MAX: usize = 64 << 10;
 /// How long to wait before trying again to connect to a server whose backlog is full.
 const BACKLOG_RETRY: Duration = Duration::from_millis(2);
 
+thread_local! {
+    /// What is read goes through here and is then copied out: as long as it is, and no longer.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_LEN_MAX].into_boxed_slice());
+}
+
 /// One end of a connection.
 #[derive(Debug)]
 pub struct Connection {
     stream: UnixStream,
-    buffer: Box<[u8]>,
+    timer: Timer,
     /// Whether the credentials of what comes are told.
     credentials: AtomicBool,
 }
@@ -127,30 +135,33 @@ impl Connection {
         creds: Option<Credentials>,
         deadline: Duration,
     ) -> Result<(), SendEnd> {
-        let until = Instant::now() + deadline;
+        // Nearly always the kernel takes all at once, and nobody has to look at the clock.
+        let mut until = None;
         let mut sent = 0;
         while sent < bytes.len() {
+            // A flood must not keep the other tasks of this thread waiting.
+            tokio::task::coop::consume_budget().await;
             let rest = bytes.get(sent..).unwrap_or(&[]);
-            let beside = if sent == 0 { (fds, creds) } else { (&[][..], None) };
-            match timeout_at(until, self.send_once(rest, beside.0, beside.1)).await {
-                Err(_elapsed) => return Err(SendEnd::Timeout { sent }),
-                Ok(Ok(count)) => sent += count,
-                Ok(Err(error)) => return Err(send_end(error)),
+            let (fds, creds) = if sent == 0 { (fds, creds) } else { (&[][..], None) };
+            match self.stream.try_io(Interest::WRITABLE, || self.sendmsg(rest, fds, creds)) {
+                Ok(count) => sent += count,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let until = *until.get_or_insert_with(|| Instant::now() + deadline);
+                    match timeout_at(until, self.stream.writable()).await {
+                        Err(_elapsed) => return Err(SendEnd::Timeout { sent }),
+                        Ok(waited) => waited.map_err(SendEnd::Io)?,
+                    }
+                }
+                Err(error) => return Err(send_end(error)),
             }
         }
         Ok(())
     }
 
-    async fn send_once(
-        &self,
-        bytes: &[u8],
-        fds: &[BorrowedFd<'_>],
-        creds: Option<Credentials>,
-    ) -> io::Result<usize> {
-        self.stream.async_io(Interest::WRITABLE, || self.sendmsg(bytes, fds, creds)).await
-    }
-
     fn sendmsg(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], creds: Option<Credentials>) -> io::Result<usize> {
+        if fds.is_empty() && creds.is_none() {
+            return Ok(rustix::net::send(&self.stream, bytes, SendFlags::NOSIGNAL)?);
+        }
         let mut space =
             [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_PER_MESSAGE_MAX), ScmCredentials(1))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -174,16 +185,17 @@ impl Connection {
     /// # Errors
     /// What the operating system gives besides a reset.
     pub async fn recv(&mut self, deadline: Duration) -> io::Result<Received> {
-        let Self { stream, buffer, credentials } = self;
-        recv(stream, buffer, deadline).await.map(|got| told(got, credentials))
+        let Self { stream, timer, credentials } = self;
+        recv(stream, timer, deadline).await.map(|got| told(got, credentials))
     }
 
-    /// As [`Connection::recv`], with the caller's buffer: for those who send and receive at the same time.
+    /// As [`Connection::recv`], with the caller's timer: for those who send and receive at the same time. Only one
+    /// task may receive.
     ///
     /// # Errors
     /// What the operating system gives besides a reset.
-    pub async fn recv_into(&self, buffer: &mut [u8], deadline: Duration) -> io::Result<Received> {
-        recv(&self.stream, buffer, deadline).await.map(|got| told(got, &self.credentials))
+    pub async fn recv_with(&self, timer: &mut Timer, deadline: Duration) -> io::Result<Received> {
+        recv(&self.stream, timer, deadline).await.map(|got| told(got, &self.credentials))
     }
 
     /// Is woken when there is something to receive. May be woken for nothing.
@@ -202,15 +214,7 @@ impl Connection {
     /// # Errors
     /// What the operating system gives besides a reset.
     pub fn try_recv(&mut self, len_max: usize) -> io::Result<Option<Received>> {
-        let Self { stream, buffer, credentials } = self;
-        let len = len_max.min(buffer.len());
-        let buffer = buffer.get_mut(..len).unwrap_or(&mut []);
-        match stream.try_io(Interest::READABLE, || recv_once(stream.as_fd(), buffer)) {
-            Ok(received) => Ok(Some(told(received, credentials))),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Some(Received::Reset)),
-            Err(error) => Err(error),
-        }
+        Ok(take(&self.stream, len_max)?.map(|received| told(received, &self.credentials)))
     }
 
     /// Sends what the kernel takes at once in one `sendmsg(2)`, and says how many bytes that were;
@@ -243,8 +247,32 @@ impl AsFd for Connection {
 
 impl From<UnixStream> for Connection {
     fn from(stream: UnixStream) -> Self {
-        let buffer = vec![0; READ_LEN_MAX].into_boxed_slice();
-        Self { stream, buffer, credentials: AtomicBool::new(false) }
+        Self { stream, timer: Timer::default(), credentials: AtomicBool::new(false) }
+    }
+}
+
+/// A timer that is kept from one wait to the next.
+///
+/// Arming one costs as much as reading a small message, and nearly every wait ends long before its deadline. So
+/// it stays armed for the deadline of an earlier wait, and when it fires it looks whether that is still the one.
+#[derive(Debug, Default)]
+pub struct Timer {
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    fn poll_until(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(until)));
+        if sleep.deadline() > until {
+            sleep.as_mut().reset(until);
+        }
+        while sleep.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= until {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(until);
+        }
+        Poll::Pending
     }
 }
 
@@ -258,17 +286,50 @@ fn told(mut received: Received, credentials: &AtomicBool) -> Received {
     received
 }
 
-async fn recv(stream: &UnixStream, buffer: &mut [u8], deadline: Duration) -> io::Result<Received> {
-    let read = stream.async_io(Interest::READABLE, || recv_once(stream.as_fd(), buffer));
-    match tokio::time::timeout(deadline, read).await {
-        Err(_elapsed) => Ok(Received::Timeout),
-        Ok(Ok(received)) => Ok(received),
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Received::Reset),
-        Ok(Err(error)) => Err(error),
+async fn recv(stream: &UnixStream, timer: &mut Timer, deadline: Duration) -> io::Result<Received> {
+    let until = Instant::now() + deadline;
+    loop {
+        let ready = poll_fn(|cx| match stream.poll_read_ready(cx) {
+            Poll::Ready(ready) => Poll::Ready(ready.map(|()| true)),
+            Poll::Pending => timer.poll_until(until, cx).map(|()| Ok(false)),
+        });
+        if !ready.await? {
+            return Ok(Received::Timeout);
+        }
+        if let Some(received) = take(stream, READ_LEN_MAX)? {
+            return Ok(received);
+        }
     }
 }
 
-fn recv_once(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
+/// Takes what is there. Where that was all, the next wait is told so and does not read in vain first.
+fn take(stream: &UnixStream, len_max: usize) -> io::Result<Option<Received>> {
+    let mut received = None;
+    let tried = stream.try_io(Interest::READABLE, || {
+        received = Some(recv_once(stream.as_fd(), len_max)?);
+        // A short read says nothing: what another sender wrote, or what carries descriptors, is read by itself.
+        match rustix::io::ioctl_fionread(stream) {
+            Ok(0) if matches!(received, Some(Received::Data(..))) => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(()),
+        }
+    });
+    match tried {
+        _ if received.is_some() => Ok(received),
+        Ok(()) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Some(Received::Reset)),
+        Err(error) => Err(error),
+    }
+}
+
+fn recv_once(fd: BorrowedFd<'_>, len_max: usize) -> io::Result<Received> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let len = len_max.min(scratch.len());
+        recv_through(fd, scratch.get_mut(..len).unwrap_or(&mut []))
+    })
+}
+
+fn recv_through(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     let mut space =
         [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_PER_MESSAGE_MAX), ScmCredentials(1))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
@@ -397,5 +458,94 @@ impl Drop for Listener {
             // The directory may be gone already; then so is the socket.
             let _ = std::fs::remove_file(path);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(500);
+
+    fn check<F: Future<Output = ()>>(play: impl FnOnce(Connection, Connection) -> F) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime can be made").block_on(async {
+            let (a, b) = Connection::pair().expect("sockets can be made");
+            play(a, b).await;
+        });
+    }
+
+    /// What came, with the number of descriptors.
+    async fn next(connection: &mut Connection, deadline: Duration) -> String {
+        match connection.recv(deadline).await.expect("the socket is whole") {
+            Received::Data(data, fds) => format!("{} {}", data.bytes.escape_ascii(), fds.len()),
+            other => format!("{other:?}"),
+        }
+    }
+
+    /// The kernel ends a read behind a descriptor, whatever else is there, and tells of it only once.
+    #[test]
+    fn takes_what_a_short_read_left() {
+        check(async |a, mut b| {
+            let file = std::fs::File::open("/dev/null").expect("it is there");
+            a.send(b"one", &[file.as_fd()], None, SOON).await.expect("there is room");
+            a.send(b"two", &[file.as_fd()], None, SOON).await.expect("there is room");
+            a.send(b"three", &[], None, SOON).await.expect("there is room");
+            assert_eq!(next(&mut b, SOON).await, "one 1");
+            assert_eq!(next(&mut b, SOON).await, "two 1");
+            assert_eq!(next(&mut b, SOON).await, "three 0");
+            drop(a);
+            assert_eq!(next(&mut b, SOON).await, "Eof");
+        });
+    }
+
+    #[test]
+    fn takes_what_comes_while_it_waits() {
+        check(async |a, mut b| {
+            let talk = async {
+                for _ in 0..3 {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                    a.send(b"late", &[], None, SOON).await.expect("there is room");
+                }
+            };
+            let listen = async {
+                for _ in 0..3 {
+                    assert_eq!(next(&mut b, SOON).await, "late 0");
+                }
+            };
+            tokio::join!(talk, listen);
+        });
+    }
+
+    /// The timer of an earlier wait stays armed: neither a later nor an earlier deadline may take over its own.
+    #[test]
+    fn every_wait_has_its_own_deadline() {
+        check(async |a, mut b| {
+            a.send(b"x", &[], None, SOON).await.expect("there is room");
+            assert_eq!(next(&mut b, SOON).await, "x 0");
+            for deadline_ms in [600_000, 20, 60, 10] {
+                let deadline = Duration::from_millis(deadline_ms);
+                let start = Instant::now();
+                let waited = tokio::time::timeout(SOON, next(&mut b, deadline)).await;
+                match deadline_ms {
+                    600_000 => assert!(waited.is_err(), "{waited:?}"),
+                    _ => assert_eq!(waited.as_deref(), Ok("Timeout")),
+                }
+                assert!(start.elapsed() >= deadline.min(SOON), "{deadline_ms} ms: {:?}", start.elapsed());
+            }
+        });
+    }
+
+    #[test]
+    fn says_how_much_a_side_took_that_does_not_read() {
+        check(async |a, b| {
+            let flood = vec![0; 16 << 20];
+            match a.send(&flood, &[], None, Duration::from_millis(20)).await {
+                Err(SendEnd::Timeout { sent }) => assert!((1..flood.len()).contains(&sent), "{sent}"),
+                other => panic!("{other:?}"),
+            }
+            drop(b);
+            assert!(matches!(a.send(b"x", &[], None, SOON).await, Err(SendEnd::Closed)));
+        });
     }
 }

@@ -14,7 +14,7 @@ pub mod rootfs;
 pub mod sandbox;
 mod script;
 
-pub use connection::{Connection, FDS_PER_MESSAGE_MAX, Listener, READ_LEN_MAX, Received, SendEnd};
+pub use connection::{Connection, FDS_PER_MESSAGE_MAX, Listener, READ_LEN_MAX, Received, SendEnd, Timer};
 pub use conversation::{Conversation, REPLY_BYTES_MAX};
 pub use peer::{
     Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launched, Launcher, Server, Stage,

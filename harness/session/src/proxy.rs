@@ -15,7 +15,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use transcript::{ConnId, Credentials, EventKind};
 use wire::Direction;
 
-use crate::{Address, Connection, Listener, READ_LEN_MAX, Received, Recorder, SendEnd};
+use crate::{Address, Connection, Listener, Received, Recorder, SendEnd, Timer};
 
 /// How long the server may leave the proxy's connection in its backlog.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
@@ -143,10 +143,11 @@ async fn relay(client: Connection, conn: ConnId, shared: &Shared) {
 
 async fn pump(from: &Connection, to: &Connection, conn: ConnId, dir: Direction, shared: &Shared) -> End {
     let record = |kind| shared.recorder.record(conn, dir, kind);
-    let mut buffer = vec![0; READ_LEN_MAX];
+    let own = own_credentials();
+    let mut timer = Timer::default();
     let mut first = true;
     loop {
-        match from.recv_into(&mut buffer, IDLE_DEADLINE).await {
+        match from.recv_with(&mut timer, IDLE_DEADLINE).await {
             Ok(Received::Data(mut data, descriptors)) => {
                 let credentials = data.creds.take().filter(|_| dir == Direction::ToServer);
                 // The kernel attaches them to every message; what the client says it says at the beginning.
@@ -158,7 +159,10 @@ async fn pump(from: &Connection, to: &Connection, conn: ConnId, dir: Direction, 
                 // Before it goes on: what the other side does about it must come later in the transcript.
                 record(EventKind::Data(data));
                 let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
-                let claimed = credentials.map(|theirs| Credentials { pid: own_pid(), ..theirs });
+                // Where the client's are ours, the kernel attaches them without being asked.
+                let claimed = credentials
+                    .map(|theirs| Credentials { pid: own.pid, ..theirs })
+                    .filter(|claim| *claim != own);
                 match to.send(&bytes, &borrowed, claimed, SEND_DEADLINE).await {
                     Ok(()) => {}
                     // The other direction says how that side ended.
@@ -201,8 +205,9 @@ async fn pump(from: &Connection, to: &Connection, conn: ConnId, dir: Direction, 
     }
 }
 
-fn own_pid() -> i32 {
-    rustix::process::getpid().as_raw_nonzero().get()
+fn own_credentials() -> Credentials {
+    use rustix::process::{getgid, getpid, getuid};
+    Credentials { pid: getpid().as_raw_nonzero().get(), uid: getuid().as_raw(), gid: getgid().as_raw() }
 }
 
 /// Whether the other side closed everything and not only its sending half: a unix socket then hangs up.
