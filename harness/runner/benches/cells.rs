@@ -1,0 +1,229 @@
+//! How fast the default run is: reading its fixtures, judging them, and all of its cells.
+//!
+//! ```text
+//! reading     the bytes of every fixture file, one after the other: what `loading` is measured by
+//! loading     `Fixtures::load`: the same, parsed, on all processors
+//! framing     `Reading::of` every recorded conversation: what `judging` is measured by
+//! judging     `judge_transcript` of the same: every check
+//! planning    `plan` of matrices/default.toml
+//! running     `run` of that plan: reference peers, replays and recordings
+//! ```
+//!
+//! `cargo bench -p runner` runs divan and then prints rates and ratios.
+#![expect(clippy::print_stdout, reason = "a benchmark prints")]
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use divan::{Bencher, counter::ItemsCount};
+use matrix::Selection;
+use protocols::Bench;
+use runner::{
+    Clock, Fixture, Fixtures, Plan, Project, ProtocolFiles, Request, RunOptions, judge_transcript, plan, run,
+};
+use tokio::sync::{mpsc, watch};
+use verdict::{Grammar, Outcome, Reading, RunResults};
+
+/// The default run may take this long.
+const GOAL: Duration = Duration::from_secs(2);
+/// Turns of each contender; the fastest counts. What else runs on the machine only ever adds.
+const TURNS: usize = 5;
+
+/// What is measured: it says how many things it did.
+type Contender = fn(&Ground) -> usize;
+
+const CONTENDERS: [(&str, Contender); 6] = [
+    ("reading", reading),
+    ("loading", loading),
+    ("framing", framing),
+    ("judging", judging),
+    ("planning", planning),
+    ("running", running),
+];
+
+/// What each is measured by, what it counts.
+const AGAINST: [(&str, &str, &str); 6] = [
+    ("reading", "reading", "fixtures"),
+    ("loading", "reading", "fixtures"),
+    ("framing", "framing", "transcripts"),
+    ("judging", "framing", "transcripts"),
+    ("planning", "planning", "cells"),
+    ("running", "judging", "cells"),
+];
+
+/// This checkout, read.
+struct Ground {
+    project: Arc<Project>,
+    plan: Arc<Plan>,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl Ground {
+    fn new() -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let project = Arc::new(Project::load(&root, &[]).expect("the matrices of this checkout are right"));
+        let plan = Arc::new(planned(&project));
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+        Self { project, plan, runtime: runtime.expect("a runtime can be made") }
+    }
+
+    fn protocols(&self) -> impl Iterator<Item = (&str, &ProtocolFiles)> {
+        self.project.protocols.iter().map(|(name, files)| (name.as_str(), files))
+    }
+
+    /// Every recorded conversation with the reading of the release that it met.
+    fn recorded(&self) -> impl Iterator<Item = (&ProtocolFiles, &Fixture, Arc<dyn Grammar>)> {
+        self.protocols().flat_map(|(_, files)| {
+            files.fixtures.all.iter().filter_map(move |fixture| {
+                let build = files.builds.get(&fixture.server)?;
+                Some((files, fixture, files.protocol.grammar(&build.dialect)?))
+            })
+        })
+    }
+}
+
+fn planned(project: &Project) -> Plan {
+    let name = "matrices/default.toml";
+    let run_file = project.run_file(&project.root.join(name)).expect("the default run is right");
+    let selection = Selection::all();
+    let request = Request { name: name.to_owned(), run: &run_file, selection: &selection, partition: None };
+    plan(project, &request).expect("the default run can be planned")
+}
+
+fn reading(ground: &Ground) -> usize {
+    let read = |fixture: &Fixture| std::fs::read(ground.project.root.join(&fixture.path));
+    ground
+        .recorded()
+        .inspect(|(_, fixture, _)| {
+            black_box(read(fixture).expect("it was read before"));
+        })
+        .count()
+}
+
+fn loading(ground: &Ground) -> usize {
+    let load = |(name, _): (&str, &ProtocolFiles)| Fixtures::load(&ground.project.root, name).all.len();
+    ground.protocols().map(load).sum()
+}
+
+fn framing(ground: &Ground) -> usize {
+    ground
+        .recorded()
+        .inspect(|(_, fixture, grammar)| {
+            black_box(Reading::of(&fixture.transcript, &**grammar));
+        })
+        .count()
+}
+
+fn judging(ground: &Ground) -> usize {
+    ground
+        .recorded()
+        .inspect(|(files, fixture, grammar)| {
+            let (case, transcript) = (&fixture.case, &fixture.transcript);
+            black_box(judge_transcript(&*files.protocol, &**grammar, case, transcript, None));
+        })
+        .count()
+}
+
+fn planning(ground: &Ground) -> usize {
+    planned(&ground.project).cells.len()
+}
+
+fn running(ground: &Ground) -> usize {
+    results(ground).cells.len()
+}
+
+/// Runs the default matrix, as the command line does, without its journal and reports.
+fn results(ground: &Ground) -> RunResults {
+    let work_dir = tempfile::tempdir().expect("a temporary directory can be made");
+    let bench = Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: PathBuf::new(), seed: 1 };
+    let (_stop, stopped) = watch::channel(false);
+    let settings = ground.plan.settings;
+    let clock = Clock {
+        today: jiff::Zoned::now().date(),
+        now: jiff::Timestamp::now().to_string(),
+        environment: BTreeMap::new(),
+    };
+    let options = RunOptions {
+        seed: 1,
+        jobs: settings.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        deadline_scale: settings.deadline_scale,
+        retries: settings.retries,
+        bench,
+        flags: Vec::new(),
+        clock,
+        stop: stopped,
+    };
+    let (events, mut inbox) = mpsc::unbounded_channel();
+    let run =
+        run(ground.project.clone(), ground.plan.clone(), Arc::new(options), None, BTreeMap::new(), events);
+    ground.runtime.block_on(async {
+        let run = tokio::spawn(run);
+        while inbox.recv().await.is_some() {}
+        let results = run.await.expect("a run does not panic");
+        assert!(results.complete, "every cell has a result");
+        results
+    })
+}
+
+#[divan::bench(args = CONTENDERS.map(|(name, _)| name), sample_count = 5, sample_size = 1)]
+fn default_run(bencher: Bencher<'_, '_>, name: &str) {
+    let ground = Ground::new();
+    let (_, contender) = CONTENDERS.iter().find(|(known, _)| *known == name).expect("names come from there");
+    bencher.counter(ItemsCount::new(contender(&ground))).bench_local(|| contender(&ground));
+}
+
+/// The shortest time of each contender with the number of things that it did in it.
+fn measure(ground: &Ground) -> BTreeMap<&'static str, (Duration, usize)> {
+    let mut best = BTreeMap::new();
+    for _ in 0..TURNS {
+        for (name, contender) in CONTENDERS {
+            let start = Instant::now();
+            let count = contender(ground);
+            let time = start.elapsed();
+            let shortest: &mut (Duration, usize) = best.entry(name).or_insert((time, count));
+            if time < shortest.0 {
+                *shortest = (time, count);
+            }
+        }
+    }
+    best
+}
+
+fn print_ratios() {
+    let ground = Ground::new();
+    let best = measure(&ground);
+    let each = |name: &str| {
+        let (time, count) = best[name];
+        time.as_secs_f64() * 1e6 / count.max(1) as f64
+    };
+    println!("\nwhat            ms    count                 per second    us each   ratio");
+    for (name, base, things) in AGAINST {
+        let (time, count) = best[name];
+        let (ms, rate) = (time.as_secs_f64() * 1e3, count as f64 / time.as_secs_f64());
+        let ratio = each(name) / each(base);
+        println!(
+            "{name:<9} {ms:>8.1}   {count:>6} {things:<11}   {rate:>12.0}   {:>8.1}   {ratio:>5.2} x {base}",
+            each(name)
+        );
+    }
+    let results = results(&ground);
+    let of = |outcome: fn(Outcome) -> bool| results.cells.iter().filter(|cell| outcome(cell.outcome)).count();
+    println!(
+        "cells: {} ran as expected, {} were skipped, {} are not as expected",
+        of(|outcome| outcome.is_expected() && outcome != Outcome::Skipped),
+        of(|outcome| outcome == Outcome::Skipped),
+        of(|outcome| !outcome.is_expected()),
+    );
+    println!("goal: running in at most {} ms", GOAL.as_millis());
+}
+
+fn main() {
+    divan::main();
+    // `cargo test --benches` and `--list` want no numbers.
+    if !std::env::args().any(|arg| arg == "--test" || arg == "--list") {
+        print_ratios();
+    }
+}
