@@ -111,16 +111,16 @@ pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) select: Select,
     /// Cells at a time.
-    #[arg(long, short, value_name = "N")]
-    pub(crate) jobs: Option<usize>,
+    #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) jobs: Option<u16>,
     /// Seed of everything random; printed with every failure.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
     /// How often an unexpected cell is tried again.
-    #[arg(long, value_name = "N")]
-    pub(crate) retries: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=100))]
+    pub(crate) retries: Option<u16>,
     /// Multiply every deadline.
-    #[arg(long, value_name = "FACTOR")]
+    #[arg(long, value_name = "FACTOR", value_parser = deadline_scale)]
     pub(crate) deadline_scale: Option<f64>,
     /// Where results, journal and transcripts go.
     #[arg(long, value_name = "DIR", default_value = "target/wireskew")]
@@ -128,7 +128,7 @@ pub(crate) struct Run {
     /// Go on with the interrupted run whose journal lies in the results folder.
     #[arg(long)]
     pub(crate) resume: bool,
-    /// Save the transcript of every live cell as a fixture.
+    /// Save the transcript of every cell that ran with a running peer as a fixture.
     #[arg(long)]
     pub(crate) save: bool,
     /// Show what each server answers to each probe, too.
@@ -140,6 +140,16 @@ pub(crate) struct Run {
     /// Write only this to standard output.
     #[arg(long, value_enum, value_name = "FORMAT", default_value = "terminal")]
     pub(crate) output: Format,
+}
+
+/// The bounds of run files hold here too: beyond them it is a slip.
+fn deadline_scale(text: &str) -> Result<f64, String> {
+    let scale: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    if scale > 0.0 && scale <= 1000.0 {
+        Ok(scale)
+    } else {
+        Err(format!("`{text}` is not above 0 and at most 1000"))
+    }
 }
 
 impl Run {
@@ -161,6 +171,7 @@ pub(crate) enum Format {
     Markdown,
     Html,
     Github,
+    Sarif,
 }
 
 #[derive(Debug, Args)]
@@ -199,8 +210,8 @@ pub(crate) struct Show {
 
 #[derive(Debug, Args)]
 pub(crate) struct Record {
-    /// The client's side: `PROTOCOL/CLIENT..SERVER/client/OPERATION`, with `*`.
-    #[arg(value_name = "CELL", required = true)]
+    /// Cells to run and save as fixtures, e.g. `lxc-command/7.0.0..4.0.6/client/*`.
+    #[arg(value_name = "CELL", required_unless_present = "listen", conflicts_with = "listen")]
     pub(crate) cells: Vec<String>,
     /// The run file.
     #[arg(long, value_name = "FILE", default_value = "matrices/live.toml")]
@@ -208,6 +219,38 @@ pub(crate) struct Record {
     /// A build of your own.
     #[arg(long = "build", value_name = "PROTOCOL@ID=path:PATH")]
     pub(crate) builds: Vec<BuildFlag>,
+    #[command(flatten)]
+    pub(crate) proxy: ProxyArgs,
+}
+
+/// A proxy between peers that the user starts.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "By hand, between peers of your own")]
+pub(crate) struct ProxyArgs {
+    /// Where the client connects: a path, or `@name` for an abstract socket.
+    #[arg(long, value_name = "ADDRESS", requires_all = ["forward", "out"])]
+    pub(crate) listen: Option<String>,
+    /// Where the server listens.
+    #[arg(long, value_name = "ADDRESS", requires = "listen")]
+    pub(crate) forward: Option<String>,
+    /// The fixture to write.
+    #[arg(long, value_name = "FILE", requires = "listen")]
+    pub(crate) out: Option<PathBuf>,
+    /// The protocol.
+    #[arg(long, default_value = "lxc-command")]
+    pub(crate) protocol: String,
+    /// What the client does; the case is `client/<NAME>`.
+    #[arg(long, value_name = "NAME", default_value = "recorded")]
+    pub(crate) operation: String,
+    /// Version of the client.
+    #[arg(long, value_name = "VERSION", default_value = "unknown")]
+    pub(crate) client: String,
+    /// Version of the server.
+    #[arg(long, value_name = "VERSION", default_value = "unknown")]
+    pub(crate) server: String,
+    /// A command to run meanwhile; recording ends with it. Without one, Ctrl-C ends it.
+    #[arg(last = true, value_name = "COMMAND", requires = "listen")]
+    pub(crate) command: Vec<String>,
 }
 
 #[derive(Debug, Args)]

@@ -112,20 +112,39 @@ async fn fetch(global: &Global, project: &Project, cache: &Cache, ids: &[String]
         match fetched {
             Ok(fetched) => {
                 terminal::print(&fetched_words(&name, &fetched, is_locked));
-                if !fetched.drift.is_empty() && worst == Exit::AsExpected {
-                    worst = Exit::Unexpected;
-                }
+                let exit = if fetched.drift.iter().any(|drift| drift.is_another_build(&build.source.packages))
+                {
+                    eprintln!("{name}: this is not the build that was locked");
+                    Exit::MissingBuild
+                } else if fetched.drift.is_empty() {
+                    Exit::AsExpected
+                } else {
+                    Exit::Unexpected
+                };
+                worst = worse(worst, exit);
             }
             Err(error) => {
                 eprintln!("{name}: {error}");
-                worst = match error.kind {
+                let exit = match error.kind {
                     RootfsErrorKind::VersionGone { .. } => Exit::MissingBuild,
                     _ => Exit::Setup,
                 };
+                worst = worse(worst, exit);
             }
         }
     }
     Ok(worst.into())
+}
+
+/// A build that cannot be had outweighs a set-up that fails, and both outweigh packages that drifted.
+fn worse(one: Exit, other: Exit) -> Exit {
+    let weight = |exit| match exit {
+        Exit::MissingBuild => 3,
+        Exit::Setup => 2,
+        Exit::Unexpected => 1,
+        _ => 0,
+    };
+    if weight(other) > weight(one) { other } else { one }
 }
 
 fn fetched_words(name: &str, fetched: &Fetched, is_locked: bool) -> String {

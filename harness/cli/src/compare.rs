@@ -12,7 +12,12 @@ use crate::{Done, Failure, run, terminal};
 pub(crate) fn read(path: &Path) -> Result<RunResults, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|e| Failure::text(Exit::Setup, format!("cannot read `{}`: {e}", path.display())))?;
-    report::json::read(&text).map_err(|e| Failure::text(Exit::Setup, format!("`{}`: {e}", path.display())))
+    let results = report::json::read(&text)
+        .map_err(|e| Failure::text(Exit::Setup, format!("`{}`: {e}", path.display())))?;
+    if let Some(fault) = report::verify(&results).first() {
+        return Err(Failure::text(Exit::Setup, format!("`{}` contradicts itself: {fault}", path.display())));
+    }
+    Ok(results)
 }
 
 pub(crate) fn report(global: &Global, args: &Report) -> Done {
@@ -36,6 +41,9 @@ fn compare(global: &Global, args: &Diff) -> Result<Exit, Failure> {
     let scope = if args.part { Scope::Part } else { Scope::Whole };
     let diff = report::diff::compare(&before, &after, scope);
     terminal::print(&diff.render(terminal::style(global.color)));
+    if before.cells.is_empty() || after.cells.is_empty() {
+        return Err(Failure::text(Exit::NothingRan, "there is nothing to compare: a run has no cells"));
+    }
     Ok(if !after.complete {
         Exit::Incomplete
     } else if diff.is_red() {

@@ -9,6 +9,7 @@ mod compare;
 mod exit;
 mod expect;
 mod lock;
+mod record;
 mod run;
 mod selftest;
 mod show;
@@ -77,7 +78,7 @@ fn dispatch(cli: &Cli) -> Done {
         Some(Verb::Run(args)) => run::run(global, args),
         Some(Verb::List(args)) => run::list(global, args),
         Some(Verb::Show(args)) => show::show(global, args),
-        Some(Verb::Record(args)) => run::record(global, args),
+        Some(Verb::Record(args)) => record::record(global, args),
         Some(Verb::Import(args)) => show::import(args),
         Some(Verb::Replay(args)) => single::replay(global, args),
         Some(Verb::Probe(args)) => single::probe(global, args),

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use transcript::Transcript;
 use verdict::{CellResult, Outcome, RunResults};
 
-use crate::args::{Format, Global, List, Listing, Record, Run, Select};
+use crate::args::{Format, Global, List, Listing, Run, Select};
 use crate::exit::Exit;
 use crate::{Done, Failure, terminal};
 
@@ -95,7 +95,13 @@ pub(crate) fn execute(global: &Global, args: &Run, prepared: &Prepared) -> Resul
     let Prepared { project, plan, flags } = prepared;
     let journal_path = args.results.join("journal.jsonl");
     let names: Vec<String> = plan.cells.iter().map(|cell| cell.planned.id.to_string()).collect();
+    let inputs = inputs(prepared);
     std::fs::create_dir_all(&args.results).map_err(|e| cannot_write(&args.results, e))?;
+    let _only_run = own(&args.results)?;
+    // What an earlier run left must not be taken for the results of one that is killed.
+    for (name, _) in REPORTS {
+        let _ = std::fs::remove_file(args.results.join(name));
+    }
     let seed = match (args.seed, args.resume) {
         (Some(seed), _) => seed,
         (None, true) => Journal::seed(&journal_path).map_err(Failure::setup)?,
@@ -103,18 +109,19 @@ pub(crate) fn execute(global: &Global, args: &Run, prepared: &Prepared) -> Resul
     };
     let (journal, done) = if args.resume {
         let (journal, done) =
-            Journal::resume(&journal_path, &plan.name, seed, &names).map_err(Failure::setup)?;
+            Journal::resume(&journal_path, &plan.name, seed, &names, &inputs).map_err(Failure::setup)?;
         (journal, done)
     } else {
-        (Journal::create(&journal_path, &plan.name, seed, &names).map_err(Failure::setup)?, BTreeMap::new())
+        let journal = Journal::create(&journal_path, &plan.name, seed, &names, &inputs);
+        (journal.map_err(Failure::setup)?, BTreeMap::new())
     };
     let work_dir = session::sandbox::WorkDir::make().map_err(Failure::setup)?;
     let (stop, stopped) = watch::channel(false);
     let options = Arc::new(RunOptions {
         seed,
-        jobs: args.jobs.or(plan.settings.jobs).unwrap_or_else(processors),
+        jobs: args.jobs.map(usize::from).or(plan.settings.jobs).unwrap_or_else(processors),
         deadline_scale: args.deadline_scale.unwrap_or(plan.settings.deadline_scale),
-        retries: args.retries.unwrap_or(plan.settings.retries),
+        retries: args.retries.map_or(plan.settings.retries, usize::from),
         bench: Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: cache_dir(), seed },
         flags: flags.clone(),
         clock: clock(),
@@ -135,6 +142,20 @@ pub(crate) fn execute(global: &Global, args: &Run, prepared: &Prepared) -> Resul
     results.complaints.extend(trouble);
     name_transcripts(&mut results, &args.results);
     Ok(results)
+}
+
+/// What decides results beside the cells: a run is only resumed with the same.
+fn inputs(prepared: &Prepared) -> String {
+    let mut inputs = format!("{} {:?}", env!("CARGO_PKG_VERSION"), prepared.flags);
+    for files in prepared.project.protocols.values() {
+        inputs.push_str(&format!("{:?}", files.expectations.rules()));
+    }
+    for cell in &prepared.plan.cells {
+        if let Work::Judge(fixture) | Work::Replay(fixture) = &cell.work {
+            inputs.push_str(&format!("{} {}", fixture.path.display(), fixture.transcript.byte_count()));
+        }
+    }
+    inputs
 }
 
 /// Shows progress and keeps transcripts. Gives back what could not be written.
@@ -200,7 +221,8 @@ impl Keep<'_> {
                 .map_err(|error| format!("cannot save {}: {error}", path.display()))
         };
         let replayed = result.case.starts_with("replay/");
-        if self.save && !replayed {
+        let conclusive = result.verdict.is_some_and(|verdict| verdict != verdict::Verdict::Inconclusive);
+        if self.save && conclusive && !replayed {
             store(self.root.join(runner::fixture_path(&result.protocol, &client, &server, &case)))?;
         }
         if self.all || !result.outcome.is_expected() {
@@ -222,8 +244,8 @@ fn name_transcripts(results: &mut RunResults, folder: &Path) {
 /// The first Ctrl-C ends the run in order; the second one ends the process.
 async fn listen_for_stop(stop: watch::Sender<bool>) {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()), signal(SignalKind::hangup()))
     else {
         return;
     };
@@ -231,6 +253,7 @@ async fn listen_for_stop(stop: watch::Sender<bool>) {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
         }
         if stop.send_replace(true) {
             #[expect(clippy::exit, reason = "the user asked twice; destructors may be what hangs")]
@@ -239,11 +262,26 @@ async fn listen_for_stop(stop: watch::Sender<bool>) {
     }
 }
 
+/// The reports that every run writes.
+const REPORTS: [(&str, Format); 3] =
+    [("results.json", Format::Json), ("junit.xml", Format::Junit), ("report.md", Format::Markdown)];
+
+/// Keeps other runs out of a results folder for as long as the file is open.
+fn own(results: &Path) -> Result<std::fs::File, Failure> {
+    use rustix::fs::{FlockOperation, flock};
+    let path = results.join("lock");
+    let file = std::fs::File::create(&path).map_err(|e| cannot_write(&path, e))?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
+        let text =
+            format!("another run writes to `{}`; give this one its own `--results`", results.display());
+        Failure::text(Exit::Setup, text)
+    })?;
+    Ok(file)
+}
+
 /// Writes `results.json`, `junit.xml` and `report.md`.
 pub(crate) fn write_reports(folder: &Path, results: &RunResults) -> Result<(), Failure> {
-    for (name, format) in
-        [("results.json", Format::Json), ("junit.xml", Format::Junit), ("report.md", Format::Markdown)]
-    {
+    for (name, format) in REPORTS {
         let path = folder.join(name);
         let text = rendered(results, format, true, Style::plain(120))?;
         std::fs::write(&path, text).map_err(|error| cannot_write(&path, error))?;
@@ -264,6 +302,7 @@ pub(crate) fn rendered(
         Format::Json => report::json::render(results).map_err(|e| Failure::text(Exit::Internal, e)),
         Format::Junit => report::junit::render(results).map_err(|e| Failure::text(Exit::Internal, e)),
         Format::Html => Ok(report::html::render(results)),
+        Format::Sarif => report::sarif::render(results).map_err(|e| Failure::text(Exit::Internal, e)),
         Format::Github => Ok(report::github::render(results)),
         Format::Markdown => Ok(report::markdown::render(results, MARKDOWN_BYTES_MAX)),
     }
@@ -319,7 +358,7 @@ pub(crate) fn list(global: &Global, args: &List) -> Done {
                     Work::Play(_) => "play".to_owned(),
                     Work::Operate(name) => format!("operate {name}"),
                     Work::Replay(fixture) => format!("replay {}", fixture.path.display()),
-                    Work::Explain(why) => format!("not run: {why}"),
+                    Work::Missing(why) | Work::Explain(why) => format!("not run: {why}"),
                 };
                 out.push_str(&format!("{}\t{how}\n", cell.planned.id));
             }
@@ -351,19 +390,6 @@ fn list_protocol(out: &mut String, protocol: &dyn protocols::Protocol, what: Lis
             }
         }
     }
-}
-
-/// Records: the same as a run of these cells with `--save`.
-pub(crate) fn record(global: &Global, args: &Record) -> Done {
-    let select = Select {
-        cells: args.cells.clone(),
-        matrix: args.matrix.clone(),
-        builds: args.builds.clone(),
-        ..Select::default()
-    };
-    let run_args =
-        Run { select, save: true, results: PathBuf::from("target/wireskew/record"), ..Run::default() };
-    run(global, &run_args)
 }
 
 /// A seed that differs from run to run. It is printed with every failure.

@@ -42,12 +42,18 @@ fn speaks_unicode() -> bool {
     })
 }
 
-/// Writes to standard output. A reader that went away (`wireskew … | head`) ends the process quietly,
-/// as it does for every other filter.
+/// Writes to standard output. A reader that went away (`wireskew … | head`) is no fault; anything else that keeps the
+/// results from their reader is, and ends the process.
 pub(crate) fn print(text: &str) {
     use std::io::Write as _;
     let mut stdout = std::io::stdout().lock();
-    if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
-        drop(stdout);
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => {}
+        Err(error) => {
+            eprintln!("cannot write to standard output: {error}");
+            #[expect(clippy::exit, reason = "there is nobody left to tell the exit code through results")]
+            std::process::exit(i32::from(crate::exit::Exit::Setup as u8));
+        }
     }
 }

@@ -46,6 +46,9 @@ pub trait Protocol: Send + Sync {
     /// Probes, client operations and scenarios; replays come from the fixtures.
     fn cases(&self) -> Vec<Case>;
 
+    /// What an operation must come to: the observations `expected.*` that every transcript of it begins with.
+    fn expected(&self, case: &CaseId) -> Vec<(String, String)>;
+
     /// The checks of a case: the generic ones that apply, and the protocol's own.
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>>;
 

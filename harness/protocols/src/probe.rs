@@ -20,6 +20,8 @@ pub const SETTLE_MS: u64 = 5;
 pub const QUIET_MS: u64 = 15;
 /// The gap between two parts of one message; long enough for a server to see them apart.
 const SPLIT_GAP_MS: u64 = 10;
+/// How long a server gets to run into a stalled message before another client comes.
+pub const STALL_MS: u64 = 40;
 /// The gap between single bytes of a slow sender.
 const SLOW_GAP_MS: u64 = 2;
 /// How long an idle client is idle.
@@ -220,10 +222,8 @@ fn truncations(d: &Description, cases: &mut Vec<Case>) {
         ("payload-held", "a payload without its last byte, the connection held", payload_cut),
     ];
     for (name, about, bytes) in held {
-        let script = opening(d)
-            .open(MAIN, roles::SUBJECT, &[("expect", "survive")])
-            .send(MAIN, bytes)
-            .pause(SPLIT_GAP_MS);
+        let script =
+            opening(d).open(MAIN, roles::SUBJECT, &[("expect", "survive")]).send(MAIN, bytes).pause(STALL_MS);
         let script = ask(d, script, WITNESS, roles::WITNESS).close(MAIN);
         cases.push(case(name, about, Hazard::Disturbs, closing(d, script)));
     }
@@ -326,7 +326,7 @@ fn crowds(d: &Description, cases: &mut Vec<Case>) {
         script =
             script.open(conn, roles::SUBJECT, &[("expect", "survive")]).send(conn, (d.announcing)(limit));
     }
-    let mut script = ask(d, script.pause(SPLIT_GAP_MS), WITNESS, roles::WITNESS).watch();
+    let mut script = ask(d, script.pause(STALL_MS), WITNESS, roles::WITNESS).watch();
     for conn in MORE..MORE + ANNOUNCERS {
         script = script.close(conn);
     }

@@ -75,6 +75,7 @@ impl Context<'_> {
                 self.play(cell, &script, Some(fixture)).await
             }
             Work::Operate(operation) => self.operate(cell, operation).await,
+            Work::Missing(why) => Ok(Executed::Missing(why.clone())),
             Work::Explain(why) => Ok(Executed::Explained(why.clone())),
         }
     }

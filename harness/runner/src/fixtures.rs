@@ -55,9 +55,9 @@ impl Fixtures {
     pub fn load(root: &Path, protocol: &str) -> Self {
         let folder = root.join("fixtures").join(protocol);
         let mut paths = Vec::new();
-        collect(&folder, &mut paths);
-        paths.sort();
         let mut loaded = Self::default();
+        collect(root, &folder, &mut paths, &mut loaded.complaints);
+        paths.sort();
         for (path, read) in read_all(paths) {
             let path = path.strip_prefix(root).map(Path::to_path_buf).unwrap_or(path);
             match read.and_then(|transcript| Self::accept(&path, protocol, transcript)) {
@@ -116,13 +116,22 @@ pub fn fixture_path(protocol: &str, client: &BuildId, server: &BuildId, case: &C
     Path::new("fixtures").join(protocol).join(format!("{client}..{server}")).join(format!("{stem}.wire"))
 }
 
-fn collect(folder: &Path, paths: &mut Vec<PathBuf>) {
-    // A folder that is not there holds no fixtures; the plan complains where some are needed.
-    let Ok(entries) = std::fs::read_dir(folder) else { return };
+fn collect(root: &Path, folder: &Path, paths: &mut Vec<PathBuf>, complaints: &mut Vec<String>) {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        // A folder that is not there holds no fixtures; the plan complains where some are needed.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+        Err(error) => {
+            let folder = folder.strip_prefix(root).unwrap_or(folder);
+            complaints.push(format!("fixtures in {} cannot be read: {error}", folder.display()));
+            return;
+        }
+    };
     for entry in entries.flatten() {
         let path = entry.path();
-        if path.is_dir() {
-            collect(&path, paths);
+        // Links are not followed: they could lead in a circle.
+        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+            collect(root, &path, paths, complaints);
         } else if path.extension().is_some_and(|extension| extension == "wire") {
             paths.push(path);
         }

@@ -8,8 +8,9 @@ use std::fs::{File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use matrix::Verdict;
 use serde::{Deserialize, Serialize};
-use verdict::CellResult;
+use verdict::{CellResult, Outcome};
 
 /// Version of the format; a journal of another one cannot be resumed.
 const FORMAT: u32 = 1;
@@ -51,14 +52,21 @@ enum JournalErrorKind {
 }
 
 impl Journal {
-    /// Starts a journal.
+    /// Starts a journal. `inputs` is whatever else decides results: builds given by flag, expectations, the version of
+    /// wireskew; a journal with others is one of another run.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn create(path: &Path, matrix: &str, seed: u64, cells: &[String]) -> Result<Self, JournalError> {
+    pub fn create(
+        path: &Path,
+        matrix: &str,
+        seed: u64,
+        cells: &[String],
+        inputs: &str,
+    ) -> Result<Self, JournalError> {
         let wrap = |kind: std::io::Error| JournalError { path: path.to_path_buf(), kind: kind.into() };
         let mut journal = Self { file: File::create(path).map_err(wrap)?, path: path.to_path_buf() };
-        journal.line(&header(matrix, seed, cells))?;
+        journal.line(&header(matrix, seed, cells, inputs))?;
         Ok(journal)
     }
 
@@ -71,6 +79,7 @@ impl Journal {
         matrix: &str,
         seed: u64,
         cells: &[String],
+        inputs: &str,
     ) -> Result<(Self, BTreeMap<String, CellResult>), JournalError> {
         let wrap = |kind: JournalErrorKind| JournalError { path: path.to_path_buf(), kind };
         let text = std::fs::read(path).map_err(|e| wrap(e.into()))?;
@@ -82,7 +91,7 @@ impl Journal {
         };
         let (at, first) = lines.next().unwrap_or((0, ""));
         let found: Header = serde_json::from_str(first).map_err(|e| damaged(at, e))?;
-        let expected = header(matrix, seed, cells);
+        let expected = header(matrix, seed, cells, inputs);
         if found != expected {
             let words = |h: &Header| {
                 format!("{} with seed {}, {} cells, {}", h.matrix, h.seed, h.cells, h.plan_digest)
@@ -95,7 +104,11 @@ impl Journal {
         let mut done = BTreeMap::new();
         for (at, line) in lines {
             let result: CellResult = serde_json::from_str(line).map_err(|e| damaged(at, e))?;
-            done.insert(result.cell.clone(), result);
+            // What could not be had or failed on our side may be there now.
+            let settled = result.verdict.is_some_and(|verdict| verdict != Verdict::Inconclusive);
+            if settled || result.outcome == Outcome::Skipped {
+                done.insert(result.cell.clone(), result);
+            }
         }
         let file = OpenOptions::new().append(true).open(path).map_err(|e| wrap(e.into()))?;
         // A line that a crash cut short must not become the beginning of the next one.
@@ -132,13 +145,14 @@ impl Journal {
     }
 }
 
-fn header(matrix: &str, seed: u64, cells: &[String]) -> Header {
+fn header(matrix: &str, seed: u64, cells: &[String], inputs: &str) -> Header {
     use sha2::{Digest as _, Sha256};
     let mut digest = Sha256::new();
     for cell in cells {
         digest.update(cell.as_bytes());
         digest.update(b"\n");
     }
+    digest.update(inputs.as_bytes());
     let hash = digest.finalize();
     let plan_digest = hash.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Header { journal_format: FORMAT, matrix: matrix.to_owned(), seed, cells: cells.len(), plan_digest }

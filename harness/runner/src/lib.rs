@@ -5,6 +5,7 @@
 
 mod execute;
 mod fixtures;
+mod genuine;
 mod journal;
 mod merge;
 mod outcome;

@@ -20,26 +20,8 @@ pub(crate) fn result(
     executed: &Executed,
     duration_ms: u64,
 ) -> CellResult {
-    let id = &cell.planned.id;
-    let mut result = CellResult {
-        cell: id.to_string(),
-        protocol: id.protocol.clone(),
-        client: id.client.0.clone(),
-        server: id.server.0.clone(),
-        case: id.case.to_string(),
-        verdict: None,
-        outcome: Outcome::HarnessError,
-        summary: String::new(),
-        shapes: Vec::new(),
-        negotiated: None,
-        findings: Vec::new(),
-        reason: None,
-        bug: None,
-        duration_ms,
-        retries: Vec::new(),
-        transcript: None,
-        reproduction: None,
-    };
+    let mut result = blank(cell);
+    result.duration_ms = duration_ms;
     match executed {
         Executed::Ran(judgement, _) => judged(files, cell, judgement, &mut result),
         Executed::Missing(why) => {
@@ -62,6 +44,40 @@ pub(crate) fn result(
         result.reproduction = Some(reproduction(facts, &result.cell));
     }
     result
+}
+
+/// The result of a cell that has none: the stop came before it, or its task was lost.
+pub(crate) fn not_run(cell: &PlanCell) -> CellResult {
+    CellResult {
+        outcome: Outcome::Skipped,
+        summary: "not run".to_owned(),
+        reason: Some("it has no result: the run ended before it did".to_owned()),
+        ..blank(cell)
+    }
+}
+
+/// A result of which only the cell is known.
+fn blank(cell: &PlanCell) -> CellResult {
+    let id = &cell.planned.id;
+    CellResult {
+        cell: id.to_string(),
+        protocol: id.protocol.clone(),
+        client: id.client.0.clone(),
+        server: id.server.0.clone(),
+        case: id.case.to_string(),
+        verdict: None,
+        outcome: Outcome::HarnessError,
+        summary: String::new(),
+        shapes: Vec::new(),
+        negotiated: None,
+        findings: Vec::new(),
+        reason: None,
+        bug: None,
+        duration_ms: 0,
+        retries: Vec::new(),
+        transcript: None,
+        reproduction: None,
+    }
 }
 
 fn judged(files: &ProtocolFiles, cell: &PlanCell, judgement: &Judgement, result: &mut CellResult) {
@@ -87,7 +103,8 @@ fn judged(files: &ProtocolFiles, cell: &PlanCell, judgement: &Judgement, result:
     }
 }
 
-/// Without an expectation everything but `broken` is as expected. With one, verdict and shapes must be
+/// Without an expectation only what works is as expected, wholly or with a restriction: what was refused, however
+/// cleanly, may be a feature that was lost. With one, verdict and shapes must be
 /// exactly those: a failure of another shape is another failure. No expectation can be about what nobody saw.
 fn outcome(judgement: &Judgement, expectation: Option<&Expectation>) -> Outcome {
     if judgement.verdict == Verdict::Inconclusive {
@@ -95,7 +112,7 @@ fn outcome(judgement: &Judgement, expectation: Option<&Expectation>) -> Outcome 
     }
     let good = judgement.verdict < Verdict::Broken;
     let Some(expectation) = expectation else {
-        return if good { Outcome::Pass } else { Outcome::Fail };
+        return if judgement.verdict <= Verdict::Degraded { Outcome::Pass } else { Outcome::Fail };
     };
     match expectation.fit(judgement.verdict, &judgement.shapes()) {
         Fit::AsExpected if good => Outcome::Pass,
@@ -156,10 +173,10 @@ mod tests {
     }
 
     #[test]
-    fn without_a_rule_only_broken_fails() {
+    fn without_a_rule_what_is_refused_or_broken_fails() {
         check(Verdict::Compatible, &[], None, Outcome::Pass);
         check(Verdict::Degraded, &[], None, Outcome::Pass);
-        check(Verdict::Refused, &[], None, Outcome::Pass);
+        check(Verdict::Refused, &[], None, Outcome::Fail);
         check(Verdict::Broken, &["hang"], None, Outcome::Fail);
         check(Verdict::Inconclusive, &[], None, Outcome::HarnessError);
     }

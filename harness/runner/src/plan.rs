@@ -65,6 +65,8 @@ pub enum Work {
     Operate(&'static str),
     /// The client's side of a fixture is played to a server, and the answers compared.
     Replay(Fixture),
+    /// The recorded build has no fixture of it. That is a missing build, and never green.
+    Missing(String),
     /// It cannot be done, for this reason.
     Explain(String),
 }
@@ -114,6 +116,7 @@ pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError>
         cells = partition.take(cells, |cell| cell.planned.id.to_string());
     }
     cells.sort_by(|a, b| a.planned.id.cmp(&b.planned.id));
+    cells.dedup_by(|a, b| a.planned.id == b.planned.id);
     Ok(Plan {
         name: request.name.clone(),
         settings: request.run.settings,
@@ -183,8 +186,15 @@ fn with_work(files: &ProtocolFiles, planned: PlannedCell, cases: &[Case]) -> Pla
     let hazard = case.map_or(Hazard::Disturbs, |case| case.hazard);
     let work = if recorded(planned.server_source) {
         match files.fixtures.find(&id.client, &id.server, &id.case) {
-            Some(fixture) => Work::Judge(fixture.clone()),
-            None => Work::Explain(format!("not recorded: no fixture of `{id}`")),
+            Some(fixture) => match case.map(|case| crate::genuine::check(files, fixture, case)) {
+                Some(Err(what)) => {
+                    Work::Missing(format!("{} is no recording of this case: {what}", fixture.path.display()))
+                }
+                _ => Work::Judge(fixture.clone()),
+            },
+            None => {
+                Work::Missing(format!("not recorded; `wireskew record '{id}'` does it where the builds run"))
+            }
         }
     } else if recorded(planned.client_source) {
         Work::Explain("a recorded client can only be replayed".to_owned())

@@ -1,6 +1,6 @@
 //! Runs a plan: several cells at a time, one event for each that ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -77,8 +77,8 @@ struct Peers {
 
 /// Runs a plan. Results of `done` are taken over instead of running their cells.
 ///
-/// Every planned cell has a result at the end; when the user stops the run, the others are missing and
-/// [`RunResults::complete`] is false.
+/// Every planned cell has a result at the end. When the user stops the run, those that did not run are
+/// skipped for that reason and [`RunResults::complete`] is false.
 pub async fn run(
     project: Arc<Project>,
     plan: Arc<Plan>,
@@ -96,7 +96,7 @@ pub async fn run(
     let mut results = done;
     let limit = Arc::new(Semaphore::new(options.jobs.max(1)));
     let mut tasks: JoinSet<(CellResult, Option<Arc<Transcript>>)> = JoinSet::new();
-    for index in 0..plan.cells.len() {
+    for index in shuffled(plan.cells.len(), options.seed) {
         let name = plan.cells.get(index).map(|cell| cell.planned.id.to_string()).unwrap_or_default();
         if results.contains_key(&name) {
             continue;
@@ -135,7 +135,13 @@ pub async fn run(
     tasks.shutdown().await;
     peers.stop().await;
 
-    let complete = results.len() == plan.cells.len();
+    let planned: BTreeSet<String> = plan.cells.iter().map(|cell| cell.planned.id.to_string()).collect();
+    results.retain(|name, _| planned.contains(name));
+    let complete = results.len() == planned.len();
+    for cell in &plan.cells {
+        let name = cell.planned.id.to_string();
+        results.entry(name).or_insert_with(|| crate::outcome::not_run(cell));
+    }
     let cells: Vec<CellResult> = results.into_values().collect();
     if complete {
         complaints.extend(expectation_complaints(&project, &plan, &cells, options.clock.today));
@@ -154,6 +160,24 @@ pub async fn run(
         cells,
         complaints,
     }
+}
+
+/// The numbers below `count` in an order that only the seed decides: cells share servers, and a fault that shows in one
+/// order shows again with the same seed.
+fn shuffled(count: usize, seed: u64) -> Vec<usize> {
+    let mut order: Vec<usize> = (0..count).collect();
+    let mut state = seed;
+    for at in (1..count).rev() {
+        // splitmix64, https://prng.di.unimi.it/splitmix64.c
+        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = state;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^= mixed >> 31;
+        let below = usize::try_from(mixed % (at as u64 + 1)).unwrap_or(0);
+        order.swap(at, below);
+    }
+    order
 }
 
 /// `wireskew <version>`.
@@ -398,4 +422,19 @@ fn expectation_complaints(project: &Project, plan: &Plan, cells: &[CellResult], 
 #[must_use]
 pub fn transcript_path(cell: &str) -> PathBuf {
     Path::new("transcripts").join(format!("{cell}.wire"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::shuffled;
+
+    #[test]
+    fn the_seed_alone_decides_the_order() {
+        assert_eq!(shuffled(50, 7), shuffled(50, 7));
+        assert_ne!(shuffled(50, 7), shuffled(50, 8));
+        let mut all = shuffled(50, 7);
+        all.sort_unstable();
+        assert_eq!(all, (0..50).collect::<Vec<_>>());
+        assert_eq!(shuffled(0, 1), Vec::<usize>::new());
+    }
 }

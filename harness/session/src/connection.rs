@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
     SendAncillaryMessage, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, UCred, sockopt,
 };
 use rustix::process::{Gid, Pid, Uid};
@@ -354,7 +354,12 @@ fn recv_through(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
         return Ok(Received::Eof);
     }
     let bytes = Bytes::copy_from_slice(buffer.get(..got.bytes).unwrap_or(&[]));
-    let notes = fds.iter().map(|fd| note(fd.as_fd())).collect();
+    let mut notes: Vec<FdNote> = fds.iter().map(|fd| note(fd.as_fd())).collect();
+    if got.flags.contains(ReturnFlags::CTRUNC) {
+        // The kernel had no room for them, e.g. because we have no descriptors left. Nobody may take that for a peer
+        // that sent none.
+        notes.push(FdNote("lost".to_owned()));
+    }
     Ok(Received::Data(Data { bytes, fds: notes, creds }, fds))
 }
 

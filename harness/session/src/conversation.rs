@@ -16,6 +16,12 @@ use crate::{Connection, Received, Recorder, Script, SendEnd, Server, Step};
 
 /// Most bytes that are taken while waiting for one reply; a server that sends more floods.
 pub const REPLY_BYTES_MAX: usize = 16 << 20;
+/// How long a server may go on sending unasked, in milliseconds before scaling.
+const NOISE_MS: u64 = 2_000;
+/// How often a server is looked at that holds more descriptors than before.
+const LOOKS_MAX: u32 = 25;
+/// How long between two looks, in milliseconds before scaling.
+const LOOK_AGAIN_MS: u64 = 20;
 /// How long one of our own writes may take.
 const SEND_DEADLINE: Duration = Duration::from_secs(2);
 
@@ -25,6 +31,8 @@ pub struct Conversation<'a> {
     grammar: &'a dyn Grammar,
     recorder: &'a Recorder,
     deadline_scale: f64,
+    /// Descriptors that the server held at the first look.
+    first_fds: Option<u64>,
     open: BTreeMap<ConnId, Open>,
 }
 
@@ -46,7 +54,7 @@ impl<'a> Conversation<'a> {
         recorder: &'a Recorder,
         deadline_scale: f64,
     ) -> Self {
-        Self { server, grammar, recorder, deadline_scale, open: BTreeMap::new() }
+        Self { server, grammar, recorder, deadline_scale, first_fds: None, open: BTreeMap::new() }
     }
 
     /// Plays all steps in order. What the server does wrong is recorded and does not end the script.
@@ -73,10 +81,33 @@ impl<'a> Conversation<'a> {
                 Step::HalfClose(conn) => self.half_close(*conn),
                 Step::Close(conn) => self.close(*conn),
                 Step::Pause { ms } => tokio::time::sleep(Duration::from_millis(*ms)).await,
-                Step::Watch => self.server.watch(self.recorder),
+                Step::Watch => self.watch().await,
             }
         }
         Ok(())
+    }
+
+    /// Looks at the server. One that holds more descriptors than at the first look gets a moment to close what its
+    /// clients have left: a busy machine is no leak.
+    async fn watch(&mut self) {
+        for patience in (0..LOOKS_MAX).rev() {
+            let look = Recorder::new();
+            self.server.watch(&look);
+            let events = look.take();
+            let fds = events.iter().find_map(|event| match &event.kind {
+                EventKind::Observe { key, value } if key == "fds" => value.parse::<u64>().ok(),
+                _ => None,
+            });
+            let first = *self.first_fds.get_or_insert(fds.unwrap_or(u64::MAX));
+            if patience > 0 && self.open.is_empty() && fds.is_some_and(|fds| fds > first) {
+                tokio::time::sleep(self.scaled(LOOK_AGAIN_MS)).await;
+                continue;
+            }
+            for event in events {
+                self.recorder.record(event.conn, event.dir, event.kind);
+            }
+            return;
+        }
     }
 
     fn scaled(&self, ms: u64) -> Duration {
@@ -184,6 +215,7 @@ impl<'a> Conversation<'a> {
 
     async fn await_quiet(&mut self, conn: ConnId, quiet: Duration) -> io::Result<()> {
         let mut taken = 0;
+        let until = tokio::time::Instant::now() + self.scaled(NOISE_MS);
         while self.open.get(&conn).is_some_and(|open| !open.ended) {
             match self.take(conn, quiet).await? {
                 Taken::Bytes(count) => taken += count,
@@ -193,7 +225,8 @@ impl<'a> Conversation<'a> {
                     break;
                 }
             }
-            if taken > REPLY_BYTES_MAX {
+            // A server that drips never lets the stream be quiet; one that floods does not either.
+            if taken > REPLY_BYTES_MAX || tokio::time::Instant::now() >= until {
                 self.observe(conn, Direction::ToClient, "flood", &format!("{taken} bytes unasked"));
                 self.close(conn);
             }

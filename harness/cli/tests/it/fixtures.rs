@@ -17,12 +17,12 @@ fn a_recording_is_judged_and_replayed() {
 }
 
 #[test]
-fn a_fixture_that_is_not_there_is_explained() {
+fn a_fixture_that_is_not_there_is_a_missing_build() {
     let project = Project::new();
     let ran = project.wireskew(&RECORDED);
-    assert_eq!(ran.code, Some(4), "nothing ran: {}", ran.stderr);
+    assert_eq!(ran.code, Some(101), "{}", ran.stderr);
     let results = project.results();
-    assert_eq!(results["cells"][0]["outcome"], "skipped");
+    assert_eq!(results["cells"][0]["outcome"], "missing-build");
     let reason = results["cells"][0]["reason"].as_str().unwrap_or_default();
     assert!(reason.starts_with("not recorded"), "{reason}");
 }
@@ -76,7 +76,7 @@ fn a_fixture_without_its_end_proves_nothing() {
     let ran = project.wireskew(&RECORDED);
     assert_eq!(ran.code, Some(100), "{}{}", ran.stdout, ran.stderr);
     let expect = [
-        ("lxc-command/probe..kept/probe/unknown-payload-16".to_owned(), "harness-error".to_owned()),
+        ("lxc-command/probe..kept/probe/unknown-payload-16".to_owned(), "missing-build".to_owned()),
         (
             "lxc-command/probe..old/replay/probe.unknown-payload-16@kept".to_owned(),
             "harness-error".to_owned(),
@@ -127,4 +127,25 @@ fn shows_a_fixture_decoded() {
     assert_eq!(ran.code, Some(0));
     let bytes = std::fs::read(project.path("out.pcapng")).expect("it was written");
     assert_eq!(bytes.get(..4), Some(&[0x0a, 0x0d, 0x0d, 0x0a][..]), "a section header block");
+}
+
+/// Marks and bytes are held against the probe: evidence cannot be explained away by hand.
+#[test]
+fn a_fixture_that_is_no_recording_of_its_case_is_not_taken_for_one() {
+    #[track_caller]
+    fn check(from: &str, to: &str) {
+        let project = Project::with_fixture();
+        let good = project.read(FIXTURE);
+        assert!(good.contains(from), "`{from}` is in the fixture");
+        project.write(FIXTURE, &good.replacen(from, to, 1));
+        let ran = project.wireskew(&RECORDED);
+        assert_ne!(ran.code, Some(0), "{from} -> {to}: {}", ran.stdout);
+        let first = &project.results()["cells"][0];
+        assert_eq!(first["outcome"], "missing-build", "{first}");
+        let reason = first["reason"].as_str().unwrap_or_default().to_owned();
+        assert!(reason.contains("is no recording of this case"), "{reason}");
+    }
+    check("mark subject expect=not-supported", "mark subject expect=survive");
+    check("mark canary", "mark quiet");
+    check("000000 c8 00 00 00", "000000 c9 00 00 00");
 }

@@ -6,7 +6,6 @@
 //! |---|---|---|
 //! | `field`, `value` | `changed-meaning` | the field of a good answer has that value |
 //! | `address=none` | `address-leak` | no answer carries an address of the server |
-//! | `success=wrong` | `wrong-success` | the request is not carried out |
 //! | `notifications=1` | `lost-notification`, `notified-twice` | so many state messages come |
 
 use verdict::checks::Report;
@@ -22,8 +21,6 @@ const NUMBERS: (&str, &str) =
     ("a number keeps its meaning", "lxc/lxc@v7.0.0:src/lxc/commands.c, comment of 80bcb0535 (2013-09-03)");
 const ADDRESS: (&str, &str) =
     ("no address of the server travels", "`data` is for small integers: lxc/lxc@v7.0.0:src/lxc/commands.h");
-const STATES: (&str, &str) =
-    ("what is no valid argument is refused", "lxc/lxc@v7.0.0:src/lxc/state.h, `lxc_state_t`");
 const ONE_MESSAGE: (&str, &str) = (
     "a state client is told the first state that it wants, once",
     "lxc/lxc@v7.0.0:src/lxc/start.c, lxc_serve_state_clients",
@@ -46,12 +43,6 @@ impl Check for AnswerHolds {
                 }
                 if step.arg("address") == Some("none") {
                     hold_no_address(&mut report, conn, reply, &dissection);
-                }
-                if step.arg("success") == Some("wrong") && reply.meaning == Meaning::Success {
-                    let frame = Some(report.reply(conn, reply));
-                    let message = "a request that must be refused is carried out";
-                    let (due, was) = ("an error reply, or a clean close", "success");
-                    report.push(Weight::Violation, "wrong-success", STATES, message, due, was, frame);
                 }
             }
             if let Some(due) = step.arg("notifications").and_then(|due| due.parse::<usize>().ok()) {

@@ -261,13 +261,22 @@ impl Operation {
     /// Writes down what is going to be done and what must be so afterwards.
     pub fn announce(&self, recorder: &Recorder) {
         recorder.observe(Direction::ToServer, OPERATION, self.name);
-        recorder.observe(Direction::ToServer, &format!("{EXPECTED}{EXIT}"), self.exit.to_string());
-        for (claim, value) in self.claims {
-            recorder.observe(Direction::ToServer, &format!("{EXPECTED}{CLAIM}{claim}"), *value);
+        for (key, value) in self.expected() {
+            recorder.observe(Direction::ToServer, &key, value);
         }
-        for (effect, value) in self.effects {
-            recorder.observe(Direction::ToServer, &format!("{EXPECTED}{effect}"), *value);
-        }
+    }
+
+    /// What a client that is right comes to, as keys and values of observations.
+    #[must_use]
+    pub fn expected(&self) -> Vec<(String, String)> {
+        let exit = [(format!("{EXPECTED}{EXIT}"), self.exit.to_string())];
+        let claims = self
+            .claims
+            .iter()
+            .map(|(claim, value)| (format!("{EXPECTED}{CLAIM}{claim}"), (*value).to_owned()));
+        let effects =
+            self.effects.iter().map(|(effect, value)| (format!("{EXPECTED}{effect}"), (*value).to_owned()));
+        exit.into_iter().chain(claims).chain(effects).collect()
     }
 }
 

@@ -78,6 +78,11 @@ impl Protocol for LxcCommand {
         probes::all().into_iter().chain(operations).collect()
     }
 
+    fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
+        let operation = effects::operations().iter().find(|operation| operation.name == case.name);
+        operation.map(effects::Operation::expected).unwrap_or_default()
+    }
+
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
         let mut checks = verdict::checks::of(case.kind);
         if case.kind == CaseKind::Probe {

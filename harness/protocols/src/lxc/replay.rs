@@ -14,7 +14,11 @@ use verdict::Grammar;
 use wire::{Decoder, Direction};
 
 use super::effects;
-use crate::probe::{QUIET_MS, REPLY_MS, SETTLE_MS};
+use crate::probe::{QUIET_MS, REPLY_MS, SETTLE_MS, STALL_MS};
+
+/// Before a client that came so long after everything else, the script pauses too: it may have been the server that
+/// was given time, to run into what another client had left unfinished.
+const STALL_GAP_US: u64 = 8_000;
 
 /// The directions of one recorded connection, as far as they are read.
 struct Side {
@@ -32,8 +36,14 @@ pub(super) fn script(recorded: &Transcript, grammar: &dyn Grammar) -> Script {
     let mut script = Script { condition: condition(recorded), ..Script::new() };
     let mut open: BTreeMap<ConnId, Side> = BTreeMap::new();
     let mut ended: BTreeSet<ConnId> = BTreeSet::new();
+    let mut last_us = 0;
     for event in &recorded.events {
         let conn = event.conn;
+        let gap_us = event.at_us.saturating_sub(last_us);
+        last_us = event.at_us;
+        if event.kind == EventKind::Connect && gap_us >= STALL_GAP_US {
+            script.steps.push(Step::Pause { ms: STALL_MS });
+        }
         let steps: Vec<Step> = match (&event.kind, event.dir) {
             (EventKind::Connect, Direction::ToServer) => {
                 open.insert(conn, Side::new(grammar));

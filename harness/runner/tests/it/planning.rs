@@ -11,6 +11,7 @@ fn work(work: &Work) -> &'static str {
         Work::Play(_) => "play",
         Work::Operate(_) => "operate",
         Work::Replay(_) => "replay",
+        Work::Missing(_) => "missing",
         Work::Explain(_) => "explain",
     }
 }
@@ -30,9 +31,9 @@ fn check(fixtures: &[(&str, &str, &str)], works: [&str; 2], complaint: &str) {
 }
 
 #[test]
-fn what_is_recorded_is_judged_and_what_is_not_is_explained() {
-    check(&[], ["explain", "explain"], "");
-    check(&[("a.wire", "kept", "probe/unknown-payload-0")], ["judge", "explain"], "");
+fn what_is_recorded_is_judged_and_what_is_not_is_missing() {
+    check(&[], ["missing", "missing"], "");
+    check(&[("a.wire", "kept", "probe/unknown-payload-0")], ["judge", "missing"], "");
     let both =
         [("a.wire", "kept", "probe/unknown-payload-0"), ("b/c.wire", "kept", "probe/unknown-payload-16")];
     check(&both, ["judge", "judge"], "");
@@ -42,18 +43,18 @@ fn what_is_recorded_is_judged_and_what_is_not_is_explained() {
 fn fixtures_that_nobody_reads_are_complained_about() {
     check(
         &[("a.wire", "gone", "probe/unknown-payload-0")],
-        ["explain", "explain"],
+        ["missing", "missing"],
         "a.wire is read by no cell",
     );
-    check(&[("a.wire", "kept", "probe/no-such")], ["explain", "explain"], "a.wire is read by no cell");
-    check(&[("a.wire", "kept", "nonsense")], ["explain", "explain"], "fixture fixtures/lxc-command/a.wire");
+    check(&[("a.wire", "kept", "probe/no-such")], ["missing", "missing"], "a.wire is read by no cell");
+    check(&[("a.wire", "kept", "nonsense")], ["missing", "missing"], "fixture fixtures/lxc-command/a.wire");
 }
 
 #[test]
 fn one_cell_has_one_fixture() {
     let twice =
         [("a.wire", "kept", "probe/unknown-payload-0"), ("b.wire", "kept", "probe/unknown-payload-0")];
-    check(&twice, ["judge", "explain"], "b.wire records the same as");
+    check(&twice, ["judge", "missing"], "b.wire records the same as");
 }
 
 #[test]

@@ -118,6 +118,10 @@ impl Protocol for Faulty {
     fn cases(&self) -> Vec<Case> {
         self.inner.cases()
     }
+    fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
+        self.inner.expected(case)
+    }
+
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
         self.inner.checks(case)
     }
@@ -224,5 +228,8 @@ async fn a_run_that_is_stopped_is_incomplete() {
     let with = With { stopped: true, ..With::default() };
     let (results, finished) = run(files.project(), "probes", with).await;
     assert!(!results.complete);
-    assert_eq!((results.cells.len(), finished.len()), (0, 0));
+    assert_eq!(finished.len(), 0);
+    assert!(results.cells.iter().all(|cell| cell.outcome == Outcome::Skipped && cell.verdict.is_none()));
+    assert_eq!(results.tally.planned, results.cells.len());
+    assert!(!results.cells.is_empty());
 }

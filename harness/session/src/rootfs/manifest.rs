@@ -49,6 +49,19 @@ pub enum Drift {
     },
 }
 
+impl Drift {
+    /// Whether what is installed is not what it claims to be: the same version with other contents, or another version
+    /// of a package that the build pins.
+    #[must_use]
+    pub fn is_another_build(&self, pinned: &[(String, String)]) -> bool {
+        let pins = |p: &Package| pinned.iter().any(|(name, _)| *name == p.name);
+        match self {
+            Self::Missing(package) | Self::Added(package) => pins(package),
+            Self::Changed { locked, installed } => pins(locked) || locked.version == installed.version,
+        }
+    }
+}
+
 impl fmt::Display for Drift {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -71,6 +71,11 @@ impl Drop for WorkDir {
 /// The cleaner: waits for the end of the run, then removes its directory.
 pub(super) fn clean() -> u8 {
     let Some(path) = std::env::var_os(STATE).map(PathBuf::from) else { return 1 };
+    // Whatever the environment says, only what `make` makes is removed.
+    let ours = path.file_name().and_then(|name| name.to_str()).is_some_and(|name| name.starts_with(PREFIX));
+    if !ours {
+        return 1;
+    }
     // Held until the end: while we work, nobody else sweeps.
     let _lock = lock_shared(&path);
     let mut byte = [0];

@@ -94,7 +94,7 @@ pub(super) fn expectations(step: &Step) -> (Option<&str>, usize) {
 fn judge_answer(report: &mut Report<'_>, conn: &ConnReading, reply: &ReplyAt, expect: Expect) {
     let frame = Some(report.reply(conn.conn.0, reply));
     let (weight, shape, actual) = match (expect, reply.meaning) {
-        (Expect::NotSupported, Meaning::Success) => {
+        (Expect::NotSupported | Expect::Refusal, Meaning::Success) => {
             (Weight::Violation, "wrong-success", "success".to_owned())
         }
         (Expect::NotSupported, Meaning::Refused(code)) => {

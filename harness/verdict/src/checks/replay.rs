@@ -6,7 +6,7 @@
 use wire::Dissection;
 
 use crate::checks::{ReadableReplies, Report, StaysUp, rules};
-use crate::{Check, ConnReading, Evidence, Finding, Meaning, Recorded, ReplyAt, Weight, render};
+use crate::{Check, ConnReading, Evidence, Finding, Meaning, Recorded, ReplyAt, ReplyDue, Weight, render};
 
 /// Compares a replay with its recording.
 pub struct SameMeaning;
@@ -88,15 +88,70 @@ fn compare_conn(
         };
         compare_reply(report, evidence, recorded, number, old, new);
     }
+    if before.len() == after.len() {
+        compare_ends(report, then, now);
+    }
     for new in after.iter().skip(before.len()) {
         let frame = Some(report.reply(number, new));
-        let (weight, shape, message) = if new.request.is_some() || new.meaning == Meaning::Notification {
+        let fails = new.request.as_ref().is_some_and(|request| {
+            evidence.grammar.reply_due(request) == ReplyDue::OnlyOnFailure && new.meaning != Meaning::Success
+        });
+        let (weight, shape, message) = if fails {
+            (Weight::Refusal, "refused-before-accepted", "a request that was carried out is refused")
+        } else if new.request.is_some() || new.meaning == Meaning::Notification {
             (Weight::Note, "answers-more", "an answer where the recorded server gave none")
         } else {
             (Weight::Violation, "answered-twice", "a reply that no open request is due")
         };
         report.push(weight, shape, rules::SAME_MEANING, message, "no reply", "a reply", frame);
     }
+}
+
+/// How a server left a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Closed,
+    Silent,
+    Open,
+}
+
+fn end(conn: &ConnReading) -> End {
+    if conn.steps.iter().any(|step| step.closed.is_some()) {
+        End::Closed
+    } else if conn.steps.iter().any(|step| step.timeout.is_some()) {
+        End::Silent
+    } else {
+        End::Open
+    }
+}
+
+/// Whether the last thing that the client sent got no answer.
+fn unanswered(conn: &ConnReading) -> bool {
+    conn.steps.iter().rev().find(|step| step.sent > 0).is_some_and(|step| step.replies.is_empty())
+}
+
+/// A close is an answer of a kind. A client that got it when it was recorded must not wait for ever now; how long a
+/// connection lives behind an answer is worth a note.
+fn compare_ends(report: &mut Report<'_>, then: &ConnReading, now: &ConnReading) {
+    let (weight, shape, message, expected, actual) = match (end(then), end(now)) {
+        (End::Closed, End::Silent) if unanswered(then) => (
+            Weight::Violation,
+            "hang",
+            "a request that was closed when it was recorded is neither answered nor closed",
+            "closed",
+            "nothing within the deadline",
+        ),
+        (End::Closed, End::Silent | End::Open) if !unanswered(then) => (
+            Weight::Note,
+            "keeps-longer",
+            "a connection that was closed behind its answer is kept",
+            "closed",
+            "kept",
+        ),
+        _ => return,
+    };
+    let frame = now.steps.iter().find_map(|step| report.subject(now.conn.0, step));
+    report.push(weight, shape, rules::SAME_MEANING, message, expected, actual, frame);
 }
 
 fn lost(report: &mut Report<'_>, now: &ConnReading, old: &ReplyAt) {

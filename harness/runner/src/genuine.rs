@@ -1,0 +1,166 @@
+//! Is a fixture a recording of the case that it names?
+//!
+//! A transcript explains itself by its marks and expectations. So that nobody can explain evidence away, they are held
+//! against what the case really does: the bytes and marks of its script, the expectations of its operation, and
+//! the versions of its builds. Whether the answers are right is not asked here.
+
+use std::collections::BTreeMap;
+
+use protocols::{Action, Case};
+use session::{Script, Step};
+use transcript::{ConnId, EventKind, Mark, Transcript};
+use wire::Direction;
+
+use crate::{Fixture, ProtocolFiles};
+
+/// What the client did on one connection: what each mark is followed by.
+type Timeline = Vec<Part>;
+
+#[derive(Debug, Default)]
+struct Part {
+    mark: Mark,
+    sent: Vec<u8>,
+    /// The server stopped taking bytes, or was cut off: what was to be sent need not be there.
+    cut: bool,
+}
+
+/// Holds a fixture against its case.
+///
+/// # Errors
+/// What does not fit, for people.
+pub(crate) fn check(files: &ProtocolFiles, fixture: &Fixture, case: &Case) -> Result<(), String> {
+    let transcript = &fixture.transcript;
+    let header = &transcript.provenance;
+    for (id, endpoint) in [(&fixture.client, &header.client), (&fixture.server, &header.server)] {
+        if let Some(build) = files.builds.get(id)
+            && endpoint.version.as_ref() != Some(&build.version)
+        {
+            let found = endpoint.version.as_deref().unwrap_or("none");
+            return Err(format!("build `{id}` is version {}, the recording says {found}", build.version));
+        }
+    }
+    match &case.action {
+        Action::Script(script) => same_script(script, transcript)?,
+        Action::Operation(_) => same_expectations(files, fixture, case)?,
+    }
+    Ok(())
+}
+
+fn same_expectations(files: &ProtocolFiles, fixture: &Fixture, case: &Case) -> Result<(), String> {
+    let mut due = files.protocol.expected(&case.id);
+    let mut found: Vec<(String, String)> = fixture
+        .transcript
+        .events
+        .iter()
+        .filter_map(|event| match &event.kind {
+            EventKind::Observe { key, value } if key.starts_with("expected.") => {
+                Some((key.clone(), value.clone()))
+            }
+            _ => None,
+        })
+        .collect();
+    due.sort();
+    found.sort();
+    if due == found { Ok(()) } else { Err(format!("it expects {found:?}, the operation {due:?}")) }
+}
+
+fn same_script(script: &Script, transcript: &Transcript) -> Result<(), String> {
+    let due = of_script(script);
+    let (found, failed) = of_transcript(transcript);
+    if let Some(conn) = found.keys().find(|conn| !due.contains_key(conn)) {
+        return Err(format!("the probe has no connection {conn}"));
+    }
+    for (conn, parts) in &due {
+        if failed.contains(conn) {
+            continue;
+        }
+        let there = found.get(conn).ok_or_else(|| format!("connection {conn} of the probe is not there"))?;
+        same_parts(parts, there).map_err(|what| format!("connection {conn}: {what}"))?;
+    }
+    same_looks(script, transcript)
+}
+
+fn same_parts(due: &Timeline, found: &Timeline) -> Result<(), String> {
+    let marks = |parts: &Timeline| parts.iter().map(|part| part.mark.clone()).collect::<Vec<_>>();
+    if marks(due) != marks(found) {
+        return Err("its marks are not those of the probe".to_owned());
+    }
+    for (due, found) in due.iter().zip(found) {
+        let same = due.sent == found.sent || (found.cut && due.sent.starts_with(&found.sent));
+        if !same {
+            return Err(format!("what is sent as `{}` is not what the probe sends", due.mark.label));
+        }
+    }
+    Ok(())
+}
+
+/// A server that lives was looked at as often as the probe does, each time whole.
+fn same_looks(script: &Script, transcript: &Transcript) -> Result<(), String> {
+    let watches = script.steps.iter().filter(|step| matches!(step, Step::Watch)).count();
+    let seen = |wanted: &str| {
+        let is = |kind: &EventKind| matches!(kind, EventKind::Observe { key, .. } if key == wanted);
+        transcript.events.iter().filter(|event| is(&event.kind)).count()
+    };
+    let died = transcript.events.iter().any(|event| matches!(event.kind, EventKind::Exit(_)));
+    let (alive, fds) = (seen("alive"), seen("fds"));
+    if (alive != watches && !died) || fds != alive {
+        return Err(format!(
+            "the server was looked at {alive} times, {fds} with descriptors, not {watches} times"
+        ));
+    }
+    Ok(())
+}
+
+fn of_script(script: &Script) -> BTreeMap<ConnId, Timeline> {
+    let mut all: BTreeMap<ConnId, Timeline> = BTreeMap::new();
+    for step in &script.steps {
+        match step {
+            Step::Connect(conn) => {
+                all.entry(*conn).or_default();
+            }
+            Step::Mark(conn, mark) => {
+                all.entry(*conn).or_default().push(Part { mark: mark.clone(), ..Part::default() });
+            }
+            Step::Send { conn, bytes, .. } => last(&mut all, *conn).sent.extend_from_slice(bytes),
+            _ => {}
+        }
+    }
+    all
+}
+
+fn of_transcript(transcript: &Transcript) -> (BTreeMap<ConnId, Timeline>, Vec<ConnId>) {
+    let mut all: BTreeMap<ConnId, Timeline> = BTreeMap::new();
+    let mut failed = Vec::new();
+    for event in &transcript.events {
+        if event.conn == ConnId(0) {
+            continue;
+        }
+        match &event.kind {
+            EventKind::Connect => {
+                all.entry(event.conn).or_default();
+            }
+            EventKind::ConnectFailed(_) => failed.push(event.conn),
+            EventKind::Mark(mark) => {
+                all.entry(event.conn).or_default().push(Part { mark: mark.clone(), ..Part::default() });
+            }
+            EventKind::Data(data) if event.dir == Direction::ToServer => {
+                last(&mut all, event.conn).sent.extend_from_slice(&data.bytes);
+            }
+            EventKind::Observe { key, .. } if key == "send-failed" || key == "flood" => {
+                last(&mut all, event.conn).cut = true;
+            }
+            _ => {}
+        }
+    }
+    all.retain(|conn, _| !failed.contains(conn));
+    (all, failed)
+}
+
+fn last(all: &mut BTreeMap<ConnId, Timeline>, conn: ConnId) -> &mut Part {
+    let parts = all.entry(conn).or_default();
+    if parts.is_empty() {
+        parts.push(Part::default());
+    }
+    let at = parts.len() - 1;
+    &mut parts[at]
+}
