@@ -20,6 +20,8 @@ const MAIN: u32 = SUBJECT_CONN;
 const OTHER: u32 = 20;
 /// The gap between the two messages of a two-part request.
 const GAP_MS: u64 = 5;
+/// How long the first line on the console may take to get to the monitor.
+const CONSOLE_MS: u64 = 150;
 
 /// What the generic probes have to know.
 #[must_use]
@@ -320,7 +322,8 @@ fn seccomp_with_descriptor(d: &Description) -> Case {
 }
 
 fn console_log_twice(d: &Description) -> Case {
-    let mut script = opening(d);
+    // What init prints takes a moment from its terminal to the monitor.
+    let mut script = opening(d).pause(CONSOLE_MS);
     for conn in [MAIN, OTHER] {
         script = asked(script, conn, &[("expect", "any")], request::console_read(0));
     }

@@ -5,11 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use matrix::{Partition, Selection};
-use protocols::Bench;
+use protocols::{Action, Bench};
 use runner::{Clock, Journal, Plan, PlanError, Project, Request, RunEvent, RunOptions};
+use session::Step;
 use tokio::sync::{mpsc, watch};
-use transcript::{Endpoint, Provenance, Transcript};
+use transcript::{ConnId, Data, Endpoint, Event, EventKind, Provenance, Transcript};
 use verdict::{CellResult, RunResults};
+use wire::Direction;
 
 pub(crate) const PROTOCOL: &str = "lxc-command";
 
@@ -71,9 +73,14 @@ impl Files {
         std::fs::write(path, text).expect("the file can be written");
     }
 
-    /// A fixture with that header and nothing behind it.
+    /// A fixture with that header, and what the client of the case does without ever getting an answer.
     pub(crate) fn fixture(&self, path: &str, server: &str, case: &str) {
-        let end = |id: &str| Endpoint { id: id.to_owned(), name: id.to_owned(), ..Endpoint::default() };
+        let end = |id: &str| Endpoint {
+            id: id.to_owned(),
+            name: id.to_owned(),
+            version: Some("4.0.6".to_owned()),
+            ..Endpoint::default()
+        };
         let provenance = Provenance {
             protocol: PROTOCOL.to_owned(),
             case: case.to_owned(),
@@ -82,7 +89,7 @@ impl Files {
             server: end(server),
             ..Provenance::default()
         };
-        self.write(path, &transcript::text::render(&Transcript { provenance, events: Vec::new() }));
+        self.write(path, &transcript::text::render(&Transcript { provenance, events: client_side(case) }));
     }
 
     pub(crate) fn project(&self) -> Project {
@@ -92,6 +99,30 @@ impl Files {
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
+}
+
+/// The events of a script to which nobody answers.
+fn client_side(case: &str) -> Vec<Event> {
+    let protocol = protocols::find(PROTOCOL).expect("it is registered");
+    let cases = protocol.cases();
+    let case = cases.iter().find(|known| known.id.to_string() == case);
+    let Some(Action::Script(script)) = case.map(|case| &case.action) else { return Vec::new() };
+    let event = |conn: ConnId, kind| Event { at_us: 0, conn, dir: Direction::ToServer, kind };
+    let see = |key: &str| EventKind::Observe { key: key.to_owned(), value: "1".to_owned() };
+    let mut events = Vec::new();
+    for step in &script.steps {
+        match step {
+            Step::Connect(conn) => events.push(event(*conn, EventKind::Connect)),
+            Step::Mark(conn, mark) => events.push(event(*conn, EventKind::Mark(mark.clone()))),
+            Step::Send { conn, bytes, .. } => {
+                let data = Data { bytes: bytes.clone(), ..Data::default() };
+                events.push(event(*conn, EventKind::Data(data)));
+            }
+            Step::Watch => events.extend(["alive", "fds"].map(|key| event(ConnId(0), see(key)))),
+            _ => {}
+        }
+    }
+    events
 }
 
 pub(crate) fn plan(project: &Project, group: &str, partition: Option<&Partition>) -> Result<Plan, PlanError> {

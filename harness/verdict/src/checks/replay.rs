@@ -125,23 +125,23 @@ fn end(conn: &ConnReading) -> End {
     }
 }
 
-/// Whether the last thing that the client sent got no answer.
-fn unanswered(conn: &ConnReading) -> bool {
-    conn.steps.iter().rev().find(|step| step.sent > 0).is_some_and(|step| step.replies.is_empty())
+/// Whether the last thing that the client sent got an answer; `None` where it sent nothing.
+fn answered(conn: &ConnReading) -> Option<bool> {
+    conn.steps.iter().rev().find(|step| step.sent > 0).map(|step| !step.replies.is_empty())
 }
 
 /// A close is an answer of a kind. A client that got it when it was recorded must not wait for ever now; how long a
 /// connection lives behind an answer is worth a note.
 fn compare_ends(report: &mut Report<'_>, then: &ConnReading, now: &ConnReading) {
     let (weight, shape, message, expected, actual) = match (end(then), end(now)) {
-        (End::Closed, End::Silent) if unanswered(then) => (
+        (End::Closed, End::Silent) if answered(then) == Some(false) => (
             Weight::Violation,
             "hang",
             "a request that was closed when it was recorded is neither answered nor closed",
             "closed",
             "nothing within the deadline",
         ),
-        (End::Closed, End::Silent | End::Open) if !unanswered(then) => (
+        (End::Closed, End::Silent | End::Open) if answered(then) == Some(true) => (
             Weight::Note,
             "keeps-longer",
             "a connection that was closed behind its answer is kept",
