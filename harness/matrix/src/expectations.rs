@@ -96,6 +96,11 @@ impl Expectation {
         self.matches(&observed.cell, &observed.client_version, &observed.server_version)
     }
 
+    /// The numbers of the cells that the rule is about, in order.
+    fn cells_among(&self, universe: &[Observed]) -> Vec<usize> {
+        universe.iter().enumerate().filter(|(_, cell)| self.is_about(cell)).map(|(at, _)| at).collect()
+    }
+
     /// Holds a result against the rule. `shapes` may be in any order.
     #[must_use]
     pub fn fit(&self, verdict: Verdict, shapes: &[String]) -> Fit {
@@ -253,12 +258,15 @@ impl Expectations {
     #[must_use]
     pub fn contradictions(&self, universe: &[Observed]) -> Vec<Complaint> {
         let mut complaints = Vec::new();
+        // Each rule is held against each cell once; pairs of rules are then a matter of numbers.
+        let cells: Vec<Vec<usize>> = self.rules.iter().map(|rule| rule.cells_among(universe)).collect();
         for (at, rule) in self.rules.iter().enumerate() {
-            for other in self.rules[at + 1..].iter().filter(|other| !rule.says_the_same(other)) {
-                let Some(shared) = universe.iter().find(|cell| rule.is_about(cell) && other.is_about(cell))
-                else {
+            for (next, other) in self.rules.iter().enumerate().skip(at + 1) {
+                if rule.says_the_same(other) {
                     continue;
-                };
+                }
+                let both = cells[at].iter().find(|cell| cells[next].binary_search(cell).is_ok());
+                let Some(shared) = both.and_then(|cell| universe.get(*cell)) else { continue };
                 let place = rule.location.as_ref().map_or_else(String::new, |place| format!(" at {place}"));
                 complaints.push(Complaint {
                     kind: ComplaintKind::Contradiction,
