@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a pull request must pass on any machine with a Rust toolchain: formatting, lints, the tests of the README
-# and the lock of messages. Needs neither root nor network once the crates are there.
+# What a pull request must pass on any machine with a Rust toolchain beside the tests: formatting, lints, the lock of
+# messages and the selftest. Needs neither root nor network once the crates are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
