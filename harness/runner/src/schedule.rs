@@ -94,21 +94,7 @@ pub async fn run(
     let _ = events.send(RunEvent::Started { planned: plan.cells.len(), resumed: done.len() });
 
     let mut results = done;
-    let limit = Arc::new(Semaphore::new(options.jobs.max(1)));
-    let mut tasks: JoinSet<(CellResult, Option<Arc<Transcript>>)> = JoinSet::new();
-    for index in shuffled(plan.cells.len(), options.seed) {
-        let name = plan.cells.get(index).map(|cell| cell.planned.id.to_string()).unwrap_or_default();
-        if results.contains_key(&name) {
-            continue;
-        }
-        let (project, plan, options, peers, limit) =
-            (project.clone(), plan.clone(), options.clone(), peers.clone(), limit.clone());
-        tasks.spawn(async move {
-            // The semaphore is never closed.
-            let _permit = limit.acquire().await;
-            run_cell(&project, &plan, index, &options, &peers).await
-        });
-    }
+    let mut tasks = spawn_cells(&project, &plan, &options, &peers, &results);
     let mut stop = options.stop.clone();
     let mut stopped = *stop.borrow();
     while !stopped {
@@ -160,6 +146,34 @@ pub async fn run(
         cells,
         complaints,
     }
+}
+
+type Finished = (CellResult, Option<Arc<Transcript>>);
+
+/// Starts a task for each cell that has no result yet, in the order of the seed; so many run at a time.
+fn spawn_cells(
+    project: &Arc<Project>,
+    plan: &Arc<Plan>,
+    options: &Arc<RunOptions>,
+    peers: &Arc<Peers>,
+    done: &BTreeMap<String, CellResult>,
+) -> JoinSet<Finished> {
+    let limit = Arc::new(Semaphore::new(options.jobs.max(1)));
+    let mut tasks = JoinSet::new();
+    for index in shuffled(plan.cells.len(), options.seed) {
+        let name = plan.cells.get(index).map(|cell| cell.planned.id.to_string()).unwrap_or_default();
+        if done.contains_key(&name) {
+            continue;
+        }
+        let (project, plan, options, peers, limit) =
+            (project.clone(), plan.clone(), options.clone(), peers.clone(), limit.clone());
+        tasks.spawn(async move {
+            // The semaphore is never closed.
+            let _permit = limit.acquire().await;
+            run_cell(&project, &plan, index, &options, &peers).await
+        });
+    }
+    tasks
 }
 
 /// The numbers below `count` in an order that only the seed decides: cells share servers, and a fault that shows in one
