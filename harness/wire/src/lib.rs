@@ -12,8 +12,10 @@ mod dissect;
 mod frame;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+pub mod libvirt_rpc;
 pub mod lxc;
 mod stream;
+pub mod xdr;
 
 pub use cursor::Cursor;
 pub use dissect::{Dissection, Field, Problem, Value};
