@@ -2,6 +2,7 @@
 //! folder and one line in [`all`].
 
 pub mod fuzz;
+pub mod libvirt;
 pub mod lxc;
 
 use std::path::PathBuf;
@@ -13,6 +14,7 @@ use transcript::Transcript;
 use verdict::{Check, Grammar, Reading};
 
 pub mod probe;
+pub mod replay;
 
 /// Every protocol that wireskew knows.
 #[must_use]

@@ -66,6 +66,19 @@ pub struct Description {
     pub unknown_fields: Bytes,
     /// A request that carries text.
     pub text: fn(&[u8]) -> Bytes,
+    /// What is sent first on each connection, each answered before the next; empty where nothing has to be.
+    pub greeting: Vec<Bytes>,
+    /// Where requests carry serial numbers that their answers repeat.
+    pub ids: Option<Ids>,
+}
+
+/// Serial numbers of requests.
+#[derive(Debug, Clone, Copy)]
+pub struct Ids {
+    /// The canary with that number.
+    pub canary: fn(u64) -> Bytes,
+    /// Numbers that no client would choose and that no rule forbids.
+    pub odd: &'static [u64],
 }
 
 /// All generic probes of a protocol.
@@ -79,7 +92,19 @@ pub fn generic(d: &Description) -> Vec<Case> {
     splits(d, &mut cases);
     contents(d, &mut cases);
     crowds(d, &mut cases);
+    d.ids.iter().for_each(|ids| serials(d, *ids, &mut cases));
     cases
+}
+
+/// Opens a connection, greets as the protocol asks, and then names the role of what follows.
+#[must_use]
+pub fn open(d: &Description, script: Script, conn: u32, role: &str, args: &[(&str, &str)]) -> Script {
+    let Some((first, rest)) = d.greeting.split_first() else { return script.open(conn, role, args) };
+    let mut script = script.open(conn, roles::GREETING, &[]).send(conn, first.clone()).reply(conn, REPLY_MS);
+    for bytes in rest {
+        script = script.send(conn, bytes.clone()).reply(conn, REPLY_MS);
+    }
+    script.role(conn, role, args)
 }
 
 /// A probe around one subject: setup, subject, canary behind it, fresh connection.
@@ -92,7 +117,7 @@ pub fn around(
     expect: &str,
     subject: impl FnOnce(Script) -> Script,
 ) -> Case {
-    let script = opening(d).open(MAIN, roles::SUBJECT, &[("expect", expect)]);
+    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", expect)]);
     let script = subject(script)
         .role(MAIN, roles::SETTLE, &[])
         .quiet(MAIN, SETTLE_MS)
@@ -115,15 +140,14 @@ fn case(name: &str, about: &'static str, hazard: Hazard, script: Script) -> Case
 /// Shows how the server answers good requests and whether it keeps a connection afterwards.
 #[must_use]
 pub fn opening(d: &Description) -> Script {
-    Script::new()
-        .open(SETUP, roles::SETUP, &[("name", "canary")])
+    let script = open(d, Script::new(), SETUP, roles::SETUP, &[("name", "canary")])
         .send(SETUP, d.canary.clone())
         .reply(SETUP, REPLY_MS)
         .role(SETUP, roles::SETUP, &[("name", "kept")])
         .send(SETUP, d.canary.clone())
         .reply(SETUP, REPLY_MS)
-        .close(SETUP)
-        .open(SETUP + 100, roles::SETUP, &[("name", "second")])
+        .close(SETUP);
+    open(d, script, SETUP + 100, roles::SETUP, &[("name", "second")])
         .send(SETUP + 100, d.second.clone())
         .reply(SETUP + 100, REPLY_MS)
         .close(SETUP + 100)
@@ -133,8 +157,7 @@ pub fn opening(d: &Description) -> Script {
 /// Asks on a new connection and looks at the process.
 #[must_use]
 pub fn closing(d: &Description, script: Script) -> Script {
-    script
-        .open(FRESH, roles::FRESH, &[("expect", "answer")])
+    open(d, script, FRESH, roles::FRESH, &[("expect", "answer")])
         .send(FRESH, d.canary.clone())
         .reply(FRESH, REPLY_MS)
         .close(FRESH)
@@ -143,8 +166,7 @@ pub fn closing(d: &Description, script: Script) -> Script {
 }
 
 fn ask(d: &Description, script: Script, conn: u32, role: &str) -> Script {
-    script
-        .open(conn, role, &[("expect", "answer")])
+    open(d, script, conn, role, &[("expect", "answer")])
         .send(conn, d.canary.clone())
         .reply(conn, REPLY_MS)
         .close(conn)
@@ -168,8 +190,7 @@ fn unknown_requests(d: &Description, cases: &mut Vec<Case>) {
     }
     let mut both = BytesMut::from(&(d.unknown)(16)[..]);
     both.put_slice(&d.canary);
-    let script = opening(d)
-        .open(MAIN, roles::SUBJECT, &[("expect", "not-supported,answer")])
+    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "not-supported,answer")])
         .send(MAIN, both.freeze())
         .reply(MAIN, REPLY_MS)
         .reply(MAIN, REPLY_MS)
@@ -190,8 +211,7 @@ fn lengths(d: &Description, cases: &mut Vec<Case>) {
     ];
     for (name, about, length) in lies {
         let request = (d.announcing)(length);
-        let script = opening(d)
-            .open(MAIN, roles::SUBJECT, &[("expect", "survive")])
+        let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive")])
             .send(MAIN, request)
             .reply(MAIN, REPLY_MS / 5);
         let script = ask(d, script, WITNESS, roles::WITNESS).close(MAIN);
@@ -208,8 +228,7 @@ fn truncations(d: &Description, cases: &mut Vec<Case>) {
         ("payload-cut", "a payload without its last byte, then half-close", payload_cut.clone()),
     ];
     for (name, about, bytes) in cuts {
-        let script = opening(d)
-            .open(MAIN, roles::SUBJECT, &[("expect", "survive")])
+        let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive")])
             .send(MAIN, bytes)
             .half_close(MAIN)
             .reply(MAIN, REPLY_MS / 5)
@@ -222,8 +241,9 @@ fn truncations(d: &Description, cases: &mut Vec<Case>) {
         ("payload-held", "a payload without its last byte, the connection held", payload_cut),
     ];
     for (name, about, bytes) in held {
-        let script =
-            opening(d).open(MAIN, roles::SUBJECT, &[("expect", "survive")]).send(MAIN, bytes).pause(STALL_MS);
+        let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive")])
+            .send(MAIN, bytes)
+            .pause(STALL_MS);
         let script = ask(d, script, WITNESS, roles::WITNESS).close(MAIN);
         cases.push(case(name, about, Hazard::Disturbs, closing(d, script)));
     }
@@ -245,9 +265,9 @@ fn pipelining(d: &Description, cases: &mut Vec<Case>) {
         }
         let sends: Vec<_> = plan.iter().map(|first| if *first { "canary" } else { "second" }).collect();
         let expect = vec!["answer"; plan.len()].join(",");
-        let mut script = opening(d)
-            .open(MAIN, roles::SUBJECT, &[("expect", &expect), ("sends", &sends.join(","))])
-            .send(MAIN, bytes.freeze());
+        let mut script =
+            open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", &expect), ("sends", &sends.join(","))])
+                .send(MAIN, bytes.freeze());
         for _ in plan {
             script = script.reply(MAIN, REPLY_MS);
         }
@@ -259,8 +279,7 @@ fn pipelining(d: &Description, cases: &mut Vec<Case>) {
 fn splits(d: &Description, cases: &mut Vec<Case>) {
     let mut script = opening(d);
     for (at, conn) in (1..d.with_payload.len()).zip(MORE..) {
-        script = script
-            .open(conn, roles::SUBJECT, &[("expect", "answer"), ("split", &at.to_string())])
+        script = open(d, script, conn, roles::SUBJECT, &[("expect", "answer"), ("split", &at.to_string())])
             .send(conn, d.with_payload.slice(..at))
             .pause(SPLIT_GAP_MS)
             .send(conn, d.with_payload.slice(at..))
@@ -270,7 +289,7 @@ fn splits(d: &Description, cases: &mut Vec<Case>) {
     let about = "a request in two parts, split at every byte, is answered";
     cases.push(case("split-every-byte", about, Hazard::Disturbs, closing(d, script)));
 
-    let mut script = opening(d).open(MAIN, roles::SUBJECT, &[("expect", "answer"), ("split", "each")]);
+    let mut script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "answer"), ("split", "each")]);
     for at in 0..d.canary.len() {
         script = script.send(MAIN, d.canary.slice(at..=at)).pause(SLOW_GAP_MS);
     }
@@ -281,8 +300,7 @@ fn splits(d: &Description, cases: &mut Vec<Case>) {
     cases.push(around(d, "idle-then-request", "a client is idle first", Hazard::Harmless, "answer", |s| {
         s.pause(IDLE_MS).send(MAIN, d.canary.clone()).reply(MAIN, REPLY_MS)
     }));
-    let script = opening(d)
-        .open(MAIN, roles::SUBJECT, &[("expect", "answer")])
+    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "answer")])
         .send(MAIN, d.canary.clone())
         .half_close(MAIN)
         .reply(MAIN, REPLY_MS)
@@ -324,7 +342,7 @@ fn crowds(d: &Description, cases: &mut Vec<Case>) {
     let mut script = opening(d);
     for conn in MORE..MORE + ANNOUNCERS {
         script =
-            script.open(conn, roles::SUBJECT, &[("expect", "survive")]).send(conn, (d.announcing)(limit));
+            open(d, script, conn, roles::SUBJECT, &[("expect", "survive")]).send(conn, (d.announcing)(limit));
     }
     let mut script = ask(d, script.pause(STALL_MS), WITNESS, roles::WITNESS).watch();
     for conn in MORE..MORE + ANNOUNCERS {
@@ -339,4 +357,28 @@ fn crowds(d: &Description, cases: &mut Vec<Case>) {
     }
     let about = "64 clients connect and close without a word";
     cases.push(case("connect-and-close-64", about, Hazard::Harmless, closing(d, script)));
+}
+
+fn serials(d: &Description, ids: Ids, cases: &mut Vec<Case>) {
+    let mut script = opening(d);
+    for (id, conn) in ids.odd.iter().zip(MORE..) {
+        script = open(d, script, conn, roles::SUBJECT, &[("expect", "answer")])
+            .send(conn, (ids.canary)(*id))
+            .reply(conn, REPLY_MS)
+            .close(conn);
+    }
+    let about = "a serial number that no rule forbids is answered and repeated";
+    cases.push(case("odd-serials", about, Hazard::Harmless, closing(d, script)));
+
+    let mut both = BytesMut::from(&(ids.canary)(7)[..]);
+    both.put_slice(&(ids.canary)(7));
+    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "answer,answer")])
+        .send(MAIN, both.freeze())
+        .reply(MAIN, REPLY_MS)
+        .reply(MAIN, REPLY_MS)
+        .role(MAIN, roles::QUIET, &[])
+        .quiet(MAIN, QUIET_MS)
+        .close(MAIN);
+    let about = "two requests with one serial number are both answered";
+    cases.push(case("duplicate-serials", about, Hazard::Harmless, closing(d, script)));
 }

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use protocols::{Action, Case};
-use session::{Script, Step};
+use session::{Script, Step, roles};
 use transcript::{ConnId, EventKind, Mark, Transcript};
 use wire::Direction;
 
@@ -77,7 +77,22 @@ fn same_script(script: &Script, transcript: &Transcript) -> Result<(), String> {
         let there = found.get(conn).ok_or_else(|| format!("connection {conn} of the probe is not there"))?;
         same_parts(parts, there).map_err(|what| format!("connection {conn}: {what}"))?;
     }
+    same_acts(script, transcript)?;
     same_looks(script, transcript)
+}
+
+/// What happened to the server itself is what the case does to it.
+fn same_acts(script: &Script, transcript: &Transcript) -> Result<(), String> {
+    let due = script.steps.iter().filter_map(|step| match step {
+        Step::Server(act) => Some(act.word()),
+        _ => None,
+    });
+    let found = transcript.events.iter().filter_map(|event| match &event.kind {
+        EventKind::Mark(mark) if mark.label == roles::SERVER => mark.args.get("act").map(String::as_str),
+        _ => None,
+    });
+    let (due, found): (Vec<_>, Vec<_>) = (due.collect(), found.collect());
+    if due == found { Ok(()) } else { Err(format!("the server's fate is {found:?}, in the case {due:?}")) }
 }
 
 fn same_parts(due: &Timeline, found: &Timeline) -> Result<(), String> {

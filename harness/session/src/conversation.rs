@@ -12,7 +12,8 @@ use transcript::{ConnId, Credentials, Data, EventKind, FdNote};
 use verdict::Grammar;
 use wire::{Decoder, Direction};
 
-use crate::{Connection, Received, Recorder, Script, SendEnd, Server, Step};
+use crate::script::{mark, roles};
+use crate::{Connection, Received, Recorder, Script, SendEnd, Server, ServerAct, Step};
 
 /// Most bytes that are taken while waiting for one reply; a server that sends more floods.
 pub const REPLY_BYTES_MAX: usize = 16 << 20;
@@ -82,9 +83,19 @@ impl<'a> Conversation<'a> {
                 Step::Close(conn) => self.close(*conn),
                 Step::Pause { ms } => tokio::time::sleep(Duration::from_millis(*ms)).await,
                 Step::Watch => self.watch().await,
+                Step::Server(act) => self.act(*act).await?,
             }
         }
         Ok(())
+    }
+
+    /// Notes that something is about to happen to the server, and lets it happen.
+    async fn act(&mut self, act: ServerAct) -> io::Result<()> {
+        let label = mark(roles::SERVER, &[("act", act.word())]);
+        self.recorder.mark(ConnId(0), label);
+        // Another process holds other descriptors.
+        self.first_fds = None;
+        self.server.act(act).await.map_err(io::Error::other)
     }
 
     /// Looks at the server. One that holds more descriptors than at the first look gets a moment to close what its

@@ -20,4 +20,4 @@ pub use peer::{
     Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launched, Launcher, Server, Stage,
 };
 pub use recorder::{RECORDED_BYTES_MAX, RECORDED_EVENTS_MAX, Recorder};
-pub use script::{Script, Step, mark, roles};
+pub use script::{Script, ServerAct, Step, mark, roles};

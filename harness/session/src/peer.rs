@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use transcript::{Endpoint, ExitStatus};
 
-use crate::Recorder;
 use crate::sandbox::Slot;
+use crate::{Recorder, ServerAct};
 
 /// A future behind a pointer, for contracts that must be usable as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -78,6 +78,15 @@ pub trait Server: Send {
     /// The words for conditions belong to the protocol.
     fn prepare<'a>(&'a mut self, _condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
         Box::pin(async { Ok(()) })
+    }
+
+    /// Does something to the server by other means than its socket, and waits until that is over: until it is
+    /// ready again, or gone. Its address stays the same. What happens on purpose is no `Exit` event; a
+    /// server that comes back has the state that a real one would have then.
+    fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
+        let what = format!("{} the server", act.word());
+        let why = LaunchErrorKind::Setup("this server can only be started and stopped".to_owned());
+        Box::pin(async { Err(LaunchError::new(what, why)) })
     }
 
     /// Writes into the recorder what really is so after an operation: observations `effect.<name>`, as

@@ -58,6 +58,50 @@ pub enum Step {
     },
     /// Looks at the server's process: alive, descriptors, memory.
     Watch,
+    /// Something happens to the server itself, by other means than its socket.
+    Server(ServerAct),
+}
+
+/// What can happen to a server in mid-conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ServerAct {
+    /// It is killed, and stays away.
+    Kill,
+    /// It is told to end, ends, and is started again.
+    Restart,
+    /// It is killed and started again.
+    CrashRestart,
+    /// The machine loses power and starts again: the server is killed, whatever runs at boot runs, and the
+    /// server is started.
+    Reboot,
+}
+
+impl ServerAct {
+    /// Every act.
+    pub const ALL: [Self; 4] = [Self::Kill, Self::Restart, Self::CrashRestart, Self::Reboot];
+
+    /// The word in marks.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Restart => "restart",
+            Self::CrashRestart => "crash-restart",
+            Self::Reboot => "reboot",
+        }
+    }
+
+    /// The act of that word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|act| act.word() == word)
+    }
+
+    /// Whether the server runs afterwards.
+    #[must_use]
+    pub fn comes_back(self) -> bool {
+        self != Self::Kill
+    }
 }
 
 /// The labels of role marks.
@@ -74,8 +118,12 @@ pub mod roles {
     pub const WITNESS: &str = "witness";
     /// Preparations whose outcome is not judged but must not fail to be answered.
     pub const SETUP: &str = "setup";
+    /// What a protocol wants said first on each connection.
+    pub const GREETING: &str = "greeting";
     /// What comes unasked is collected here.
     pub const QUIET: &str = "quiet";
+    /// Something happened to the server; the argument `act` says what. On connection 0.
+    pub const SERVER: &str = "server";
 }
 
 /// A mark with arguments.
@@ -147,6 +195,12 @@ impl Script {
     #[must_use]
     pub fn pause(self, ms: u64) -> Self {
         self.then(Step::Pause { ms })
+    }
+
+    /// Does something to the server itself.
+    #[must_use]
+    pub fn server(self, act: ServerAct) -> Self {
+        self.then(Step::Server(act))
     }
 
     /// Looks at the server's process.

@@ -17,6 +17,12 @@ pub trait Grammar: Send + Sync {
     /// Whether a frame from the client is due an answer.
     fn reply_due(&self, request: &Frame) -> ReplyDue;
 
+    /// Whether a frame from the server can be the answer to that request. The oldest open request of which
+    /// this holds is answered; protocols without serial numbers answer in order.
+    fn answers(&self, _request: &Frame, _reply: &Frame) -> bool {
+        true
+    }
+
     /// What a frame from the server says about the request that it answers.
     fn meaning(&self, request: Option<&Frame>, reply: &Frame) -> Meaning;
 }

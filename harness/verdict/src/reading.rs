@@ -109,6 +109,28 @@ impl Step {
         self.mark.args.get(name).map(String::as_str)
     }
 
+    /// The answer to each request that is due one, in the order of the requests, whatever the order in which
+    /// they came. Where the requests cannot be framed, the answers as they came.
+    #[must_use]
+    pub fn answers_by_request(&self, grammar: &dyn Grammar) -> Vec<Option<&ReplyAt>> {
+        let due = self.requests.iter().filter(|at| grammar.reply_due(&at.frame) != ReplyDue::None);
+        let mut answers: Vec<&ReplyAt> = self.answers().collect();
+        let mut by_request: Vec<Option<&ReplyAt>> = due
+            .map(|at| {
+                let of = |reply: &&ReplyAt| reply.request.as_ref() == Some(&at.frame);
+                answers.iter().position(of).map(|index| answers.remove(index))
+            })
+            .collect();
+        // What answers no framed request of this step stands for one that could not be framed.
+        for answer in answers {
+            match by_request.iter_mut().find(|slot| slot.is_none()) {
+                Some(slot) => *slot = Some(answer),
+                None => by_request.push(Some(answer)),
+            }
+        }
+        by_request
+    }
+
     /// The replies that answer a request, without notifications.
     pub fn answers(&self) -> impl Iterator<Item = &ReplyAt> {
         self.replies.iter().filter(|reply| reply.meaning != Meaning::Notification)
@@ -244,12 +266,12 @@ impl Track {
                     return;
                 }
                 Ok(Some(frame)) => {
-                    let mut meaning = grammar.meaning(self.pending.front(), &frame);
-                    let request =
-                        if meaning == Meaning::Notification { None } else { self.pending.pop_front() };
-                    if request.is_none() && meaning != Meaning::Notification {
-                        meaning = grammar.meaning(None, &frame);
-                    }
+                    let open = self.pending.iter().position(|request| grammar.answers(request, &frame));
+                    let meaning = grammar.meaning(open.and_then(|at| self.pending.get(at)), &frame);
+                    let request = match meaning {
+                        Meaning::Notification => None,
+                        _ => open.and_then(|at| self.pending.remove(at)),
+                    };
                     let (fds, creds) = std::mem::take(&mut self.beside);
                     let at = FrameAt { event, frame, fds, creds };
                     self.step().replies.push(ReplyAt { at, request, meaning });

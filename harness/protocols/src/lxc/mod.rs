@@ -8,9 +8,9 @@
 //! names.rs       numbers and their names
 //! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
 //! message.rs     requests and replies, field by field
-//! grammar.rs     how a dialect is read               replay.rs     a recording as a script
-//! request.rs     how requests are written            probes.rs     what is asked of every server
-//! checks.rs      what an answer must hold            launch/        how real builds are started
+//! grammar.rs     how a dialect is read               probes.rs     what is asked of every server
+//! request.rs     how requests are written            launch/       how real builds are started
+//! checks.rs      what an answer must hold
 //! effects.rs     the operations of clients, and the words for what they did
 //! reference/     servers and clients that behave as a release was measured to behave
 //! ```
@@ -35,7 +35,6 @@ pub mod names;
 pub mod probes;
 pub mod reference;
 mod releases;
-mod replay;
 pub mod request;
 
 pub use dialect::Dialect;
@@ -109,7 +108,8 @@ impl Protocol for LxcCommand {
     fn replay(&self, recorded: &Transcript) -> Script {
         let version = recorded.provenance.server.version.as_deref().unwrap_or(dialect::IDEAL);
         let dialect = Dialect::for_version(version).or_else(|| Dialect::named(dialect::IDEAL));
-        dialect.map(|dialect| replay::script(recorded, &LxcGrammar::new(dialect))).unwrap_or_default()
+        let play = |dialect| crate::replay::script(recorded, &LxcGrammar::new(dialect), condition(recorded));
+        dialect.map(play).unwrap_or_default()
     }
 
     fn lock_table(&self) -> matrix::LockTable {
@@ -142,6 +142,13 @@ impl Protocol for LxcCommand {
             Source::Recorded => Err(cannot_launch(build, source)),
         }
     }
+}
+
+/// The condition that the recorded operation needed.
+fn condition(recorded: &Transcript) -> Option<String> {
+    let name = recorded.provenance.case.strip_prefix("client/")?;
+    let operation = effects::operations().iter().find(|operation| operation.name == name)?;
+    Some(operation.before.condition().to_owned())
 }
 
 fn cannot_launch(build: &Build, source: &Source) -> LaunchError {

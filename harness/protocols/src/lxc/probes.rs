@@ -42,6 +42,8 @@ pub fn description() -> Description {
         missing_bytes: request::with_payload(names::ADD_STATE_CLIENT, &[0; 28]),
         unknown_fields: request::with_payload(names::GET_CGROUP_FD, &request::cgroup_fd("devices", 88)),
         text: |bytes| request::with_payload(GET_CONFIG_ITEM, bytes),
+        greeting: Vec::new(),
+        ids: None,
     }
 }
 

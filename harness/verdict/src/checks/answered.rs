@@ -64,9 +64,9 @@ impl Check for AnsweredAsDue {
         for (conn, step) in evidence.reading.steps("subject") {
             // A word that is none is no expectation; `evidence-complete` tells of it.
             let expects: Vec<_> = words(step).filter_map(Expect::parse).collect();
-            let answers: Vec<_> = step.answers().collect();
+            let answers = step.answers_by_request(evidence.grammar);
             for (at, expect) in expects.iter().enumerate() {
-                match answers.get(at) {
+                match answers.get(at).copied().flatten() {
                     Some(reply) => judge_answer(&mut report, conn, reply, *expect),
                     // Only the first lost answer is told; what follows it is its consequence.
                     None => {
@@ -185,7 +185,9 @@ impl Check for AnsweredOnce {
 /// field and under the same masks as a replay.
 fn in_order(report: &mut Report<'_>, evidence: &Evidence<'_>, conn: &ConnReading, step: &Step) {
     let Some(sends) = step.arg("sends") else { return };
-    for (name, reply) in sends.split(',').zip(step.answers()) {
+    let answers = step.answers_by_request(evidence.grammar);
+    for (name, reply) in sends.split(',').zip(answers) {
+        let Some(reply) = reply else { continue };
         let alone = evidence
             .reading
             .steps("setup")

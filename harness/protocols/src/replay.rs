@@ -8,12 +8,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::BytesMut;
-use session::{Script, Step};
+use session::{Script, ServerAct, Step, roles};
 use transcript::{ConnId, Credentials, EventKind, Transcript};
 use verdict::Grammar;
 use wire::{Decoder, Direction};
 
-use super::effects;
 use crate::probe::{QUIET_MS, REPLY_MS, SETTLE_MS, STALL_MS};
 
 /// Before a client that came so long after everything else, the script pauses too: it may have been the server that
@@ -30,10 +29,11 @@ struct Side {
     answered: bool,
 }
 
-/// The script of a recorded conversation.
+/// The script of a recorded conversation, as the dialect of its server reads it. The condition is the one that the
+/// recorded case asked of its server.
 #[must_use]
-pub(super) fn script(recorded: &Transcript, grammar: &dyn Grammar) -> Script {
-    let mut script = Script { condition: condition(recorded), ..Script::new() };
+pub fn script(recorded: &Transcript, grammar: &dyn Grammar, condition: Option<String>) -> Script {
+    let mut script = Script { condition, ..Script::new() };
     let mut open: BTreeMap<ConnId, Side> = BTreeMap::new();
     let mut ended: BTreeSet<ConnId> = BTreeSet::new();
     let mut last_us = 0;
@@ -48,6 +48,10 @@ pub(super) fn script(recorded: &Transcript, grammar: &dyn Grammar) -> Script {
             (EventKind::Connect, Direction::ToServer) => {
                 open.insert(conn, Side::new(grammar));
                 vec![Step::Connect(conn)]
+            }
+            (EventKind::Mark(mark), _) if mark.label == roles::SERVER => {
+                let act = mark.args.get("act").and_then(|act| ServerAct::parse(act));
+                act.map(Step::Server).into_iter().collect()
             }
             (EventKind::Mark(mark), _) if conn != ConnId(0) => vec![Step::Mark(conn, mark.clone())],
             (EventKind::Data(data), Direction::ToServer) => {
@@ -112,13 +116,6 @@ impl Side {
     }
 }
 
-/// The condition that the recorded operation needed.
-fn condition(recorded: &Transcript) -> Option<String> {
-    let name = recorded.provenance.case.strip_prefix("client/")?;
-    let operation = effects::operations().iter().find(|operation| operation.name == name)?;
-    Some(operation.before.condition().to_owned())
-}
-
 /// Credentials that have to be claimed to be what the recorded client was.
 fn claimed(creds: Credentials) -> Option<Credentials> {
     let pid = i32::try_from(std::process::id()).ok()?;
@@ -127,9 +124,9 @@ fn claimed(creds: Credentials) -> Option<Credentials> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dialect::Dialect;
-    use super::super::{LxcGrammar, names, request};
     use super::*;
+    use crate::lxc::dialect::Dialect;
+    use crate::lxc::{LxcGrammar, names, request};
     use bytes::Bytes;
     use transcript::{Data, Event};
 
@@ -163,6 +160,6 @@ mod tests {
             .reply(1, 500)
             .quiet(1, SETTLE_MS)
             .close(1);
-        assert_eq!(script(&recorded, &grammar), expect);
+        assert_eq!(script(&recorded, &grammar, None), expect);
     }
 }

@@ -1,0 +1,7 @@
+//! `libvirt-remote`: the socket on which libvirt's daemon takes remote procedure calls.
+//!
+//! Specified by `libvirt/libvirt`, `src/remote/remote_protocol.x` and `docs/kbase/internals/rpc.rst`; the
+//! framing is [`wire::libvirt_rpc`], arguments and results are [`wire::xdr`]. The promise is that messages
+//! are only added and none is changed under its number.
+
+pub mod request;
