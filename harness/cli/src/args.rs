@@ -106,6 +106,16 @@ pub(crate) struct Select {
     pub(crate) partition: Option<String>,
 }
 
+/// What flaky cells mean for the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub(crate) enum FlakyResult {
+    /// The run is not as expected.
+    #[default]
+    Fail,
+    /// The run is as expected; the cells are listed.
+    Pass,
+}
+
 #[derive(Debug, Args, Clone, Default)]
 pub(crate) struct Run {
     #[command(flatten)]
@@ -119,6 +129,9 @@ pub(crate) struct Run {
     /// How often an unexpected cell is tried again.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=100))]
     pub(crate) retries: Option<u16>,
+    /// What a cell means for the exit code that was as expected only when tried again.
+    #[arg(long, value_name = "RESULT", value_enum, default_value_t = FlakyResult::Fail)]
+    pub(crate) flaky_result: FlakyResult,
     /// Multiply every deadline.
     #[arg(long, value_name = "FACTOR", value_parser = deadline_scale)]
     pub(crate) deadline_scale: Option<f64>,

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use transcript::Transcript;
 use verdict::{CellResult, Outcome, RunResults};
 
-use crate::args::{Format, Global, List, Listing, Run, Select};
+use crate::args::{FlakyResult, Format, Global, List, Listing, Run, Select};
 use crate::exit::Exit;
 use crate::{Done, Failure, terminal};
 
@@ -140,6 +140,7 @@ pub(crate) fn execute(global: &Global, args: &Run, prepared: &Prepared) -> Resul
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     let (mut results, trouble) = results.map_err(|panic| Failure::text(Exit::Internal, panic))?;
     results.complaints.extend(trouble);
+    results.flaky_passes = args.flaky_result == FlakyResult::Pass;
     name_transcripts(&mut results, &args.results);
     Ok(results)
 }
@@ -312,7 +313,7 @@ pub(crate) fn rendered(
 pub(crate) fn exit_of(results: &RunResults) -> Exit {
     let ran = results.cells.iter().any(|cell| cell.verdict.is_some());
     let missing = |cell: &CellResult| cell.outcome == Outcome::MissingBuild;
-    let unexpected = |cell: &CellResult| !cell.outcome.is_expected() && !missing(cell);
+    let unexpected = |cell: &CellResult| !results.tolerates(cell) && !missing(cell);
     if !results.complete {
         Exit::Incomplete
     } else if results.cells.iter().any(unexpected) || !results.complaints.is_empty() {

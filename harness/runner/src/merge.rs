@@ -77,6 +77,7 @@ fn join(shards: BTreeMap<usize, RunResults>) -> Result<RunResults, MergeError> {
     whole.partition = None;
     for shard in shards {
         whole.complete &= shard.complete;
+        whole.flaky_passes &= shard.flaky_passes;
         whole.duration_ms = whole.duration_ms.max(shard.duration_ms);
         whole.started = whole.started.min(shard.started);
         whole.cells.extend(shard.cells);
@@ -137,6 +138,7 @@ mod tests {
             partition: partition.map(str::to_owned),
             builds: Vec::new(),
             tally: Tally::of(&cells),
+            flaky_passes: false,
             cells,
             complaints: Vec::new(),
         }

@@ -145,6 +145,7 @@ pub async fn run(
         tally: Tally::of(&cells),
         cells,
         complaints,
+        flaky_passes: false,
     }
 }
 
@@ -225,7 +226,7 @@ async fn run_cell(
         };
         let again = matches!(outcome.outcome, Outcome::Fail | Outcome::Xpass | Outcome::HarnessError);
         if again && retries.len() < options.retries {
-            retries.push(outcome.outcome.word().to_owned());
+            retries.push(told(&outcome));
             continue;
         }
         if !retries.is_empty() && outcome.outcome.is_expected() {
@@ -234,6 +235,14 @@ async fn run_cell(
         outcome.retries = retries;
         return (outcome, transcript);
     }
+}
+
+/// How a try ended that is followed by another.
+fn told(result: &CellResult) -> String {
+    let mut parts = vec![result.outcome.word()];
+    parts.extend(result.shapes.iter().map(String::as_str));
+    parts.extend(Some(result.summary.as_str()).filter(|summary| !summary.is_empty()));
+    parts.join(": ")
 }
 
 async fn execute(project: &Project, cell: &PlanCell, options: &RunOptions, peers: &Peers) -> Executed {

@@ -82,6 +82,18 @@ pub struct RunResults {
     pub complaints: Vec<String>,
     /// How many cells ended how.
     pub tally: Tally,
+    /// Whether a cell that ended as expected at last, though not in every try, leaves the run green. It is told
+    /// as flaky all the same.
+    #[serde(default)]
+    pub flaky_passes: bool,
+}
+
+impl RunResults {
+    /// Whether the run is as expected in spite of that cell.
+    #[must_use]
+    pub fn tolerates(&self, cell: &CellResult) -> bool {
+        cell.outcome.is_expected() || (self.flaky_passes && cell.outcome == Outcome::Flaky)
+    }
 }
 
 /// A build that took part in a run.

@@ -1,4 +1,5 @@
 use quick_junit::{FlakyOrRerun, NonSuccessKind, Report, TestCase, TestCaseStatus};
+use report::Accounts;
 use report::junit::render;
 use verdict::{Outcome, RunResults, Verdict};
 
@@ -90,6 +91,23 @@ fn every_cell_is_a_test_and_counts_agree() {
         count(Outcome::MissingBuild) + count(Outcome::HarnessError) + 1,
         "and the complaints"
     );
+}
+
+#[test]
+fn flaky_cells_pass_where_the_run_says_so_and_keep_their_reruns() {
+    let strict = sample::every_outcome();
+    let lenient = verdict::RunResults { flaky_passes: true, ..sample::every_outcome() };
+    let flaky = strict.tally.count(Outcome::Flaky);
+    assert!(flaky > 0);
+    assert_eq!(parsed(&lenient).failures + flaky, parsed(&strict).failures);
+    let cell = lenient.cells.iter().find(|c| c.outcome == Outcome::Flaky).expect("just counted");
+    let report = parsed(&lenient);
+    let suite = format!("{}/{}..{}", cell.protocol, cell.client, cell.server);
+    let TestCaseStatus::Success { flaky_runs } = &test(&report, &suite, &cell.case).status else {
+        panic!("a flaky cell that is tolerated failed");
+    };
+    assert_eq!(flaky_runs.len(), cell.retries.len());
+    assert_eq!(Accounts::of(&lenient).unexpected + flaky, Accounts::of(&strict).unexpected);
 }
 
 #[test]
