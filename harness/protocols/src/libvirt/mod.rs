@@ -4,4 +4,9 @@
 //! framing is [`wire::libvirt_rpc`], arguments and results are [`wire::xdr`]. The promise is that messages
 //! are only added and none is changed under its number.
 
+pub mod dialect;
+pub mod names;
+mod releases;
 pub mod request;
+
+pub use dialect::Dialect;

@@ -1,0 +1,180 @@
+//! The release table, oldest first; one entry for each change, each with its source.
+//!
+//! Sources are tags of `libvirt/libvirt` and files, or the release on which it was measured. Where a
+//! release between two of the table brought a change, its source names it.
+
+use super::dialect::{
+    Change, ClientFacts, Dialect, FreePages, IDEAL, NoDetail, Release, TRANSACTION, UnknownUri, UpdateOrder,
+    XmlPlace,
+};
+use super::names::{feature, interface_list_flag, node_device_list_flag, procedures};
+
+const fn change(what: &'static str, source: &'static str, apply: fn(&mut Dialect)) -> Change {
+    Change { what, source, apply }
+}
+
+/// Every release that was measured, and `ideal`.
+pub(super) const RELEASES: &[Release] = &[
+    Release { name: "7.0.0", after: None, changes: FIRST },
+    Release { name: "9.0.0", after: Some("7.0.0"), changes: SINCE_7_0_0 },
+    Release { name: "11.3.0", after: Some("9.0.0"), changes: SINCE_9_0_0 },
+    Release { name: "12.8.0", after: Some("11.3.0"), changes: SINCE_11_3_0 },
+    Release {
+        name: IDEAL,
+        after: Some("12.8.0"),
+        changes: &[change(
+            "has none of the faults that were measured",
+            "docs/kbase/internals/rpc.rst and docs/support.rst, v11.3.0; faults LV-04 to LV-07, LV-10, LV-11, LV-13",
+            Dialect::make_ideal,
+        )],
+    },
+];
+
+const FIRST: &[Change] = &[
+    change("is 7.0.0", "measured on 7.0.0: CONNECT_GET_LIB_VERSION", |d| d.lib_version = 7_000_000),
+    change("knows the procedures up to 425", "measured on 7.0.0: every number from 0 to 519", |d| {
+        d.highest_procedure = 425;
+        d.highest_event = 423;
+    }),
+    change("knows five procedures of program qemu", "measured on 7.0.0", |d| d.qemu.extend(1..=5)),
+    change("supports features 8, 9, 10, 14, 15", "measured on 7.0.0: 0 to 24, 999 and -1", |d| {
+        d.features.extend([
+            feature::FD_PASSING,
+            feature::TYPED_PARAM_STRING,
+            feature::PROGRAM_KEEPALIVE,
+            feature::REMOTE_EVENT_CALLBACK,
+            feature::REMOTE_CLOSE_CALLBACK,
+        ]);
+    }),
+    change("transactions know no flags", "measured on 7.0.0: 8/12 `unsupported flags (0x1)`", |d| {
+        d.flags.extend(TRANSACTION.map(|procedure| (procedure, 0)));
+    }),
+    change(
+        "lists of interfaces know two flags",
+        "libvirt/libvirt@v7.0.0:src/test/test_driver.c, testConnectListAllInterfaces",
+        |d| {
+            let known = interface_list_flag::INACTIVE | interface_list_flag::ACTIVE;
+            d.flags.insert(procedures::CONNECT_LIST_ALL_INTERFACES, known);
+        },
+    ),
+    change(
+        "lists of node devices know capabilities and nothing else",
+        "measured on 7.0.0: 8 `unsupported flags (0x80000000)`; libvirt/libvirt@v7.0.0:src/conf/node_device_conf.h",
+        |d| {
+            let known = (node_device_list_flag::CAP_AP_MATRIX << 1) - 1;
+            d.flags.insert(procedures::CONNECT_LIST_ALL_NODE_DEVICES, known);
+        },
+    ),
+];
+
+const SINCE_7_0_0: &[Change] = &[
+    change("is 9.0.0", "measured on 9.0.0: CONNECT_GET_LIB_VERSION", |d| d.lib_version = 9_000_000),
+    change("learns procedures up to 443", "measured on 9.0.0: every number from 0 to 519", |d| {
+        d.highest_procedure = 443;
+        d.highest_event = 438;
+    }),
+    change("learns number 7 of program qemu", "measured on 9.0.0", |d| {
+        d.qemu.insert(7);
+    }),
+    change(
+        "orders the integers of 291 as the protocol has them, and says so with feature 16",
+        "libvirt/libvirt@v7.2.0:src/libvirt-network.c and NEWS.rst; measured on 9.0.0",
+        |d| {
+            d.update_order = UpdateOrder::CommandFirst;
+            d.features.insert(feature::NETWORK_UPDATE_HAS_CORRECT_ORDER);
+        },
+    ),
+    change(
+        "lists of node devices know one more capability",
+        "libvirt/libvirt@v7.9.0:include/libvirt/libvirt-nodedev.h",
+        |d| {
+            let known = (node_device_list_flag::CAP_VPD << 1) - 1;
+            d.flags.insert(procedures::CONNECT_LIST_ALL_NODE_DEVICES, known);
+        },
+    ),
+    change("finds no driver for an unknown address", "measured on 9.0.0: 5/0; 38/7 on 7.0.0", |d| {
+        d.server.unknown_uri = UnknownUri::NoDriver;
+    }),
+    change("sends no detail where there is none", "measured on 9.0.0: `Domain not found`", |d| {
+        d.server.no_detail = NoDetail::Absent;
+    }),
+    change(
+        "the test driver has no function for what was learned",
+        "measured on 9.0.0: code 3 for 427 and 442; libvirt/libvirt@v9.0.0:src/test/test_driver.c for 433, 435, 436",
+        |d| {
+            d.server.driver_lacks.extend([
+                procedures::DOMAIN_START_DIRTY_RATE_CALC,
+                procedures::NODE_DEVICE_GET_AUTOSTART,
+                procedures::NODE_DEVICE_IS_PERSISTENT,
+                procedures::NODE_DEVICE_IS_ACTIVE,
+                procedures::DOMAIN_ABORT_JOB_FLAGS,
+            ]);
+        },
+    ),
+    change("virsh uses what was learned", "measured on virsh 9.0.0", |d| {
+        d.client = ClientFacts {
+            asks_update_order: true,
+            node_device_list_flags: node_device_list_flag::ACTIVE,
+            node_device_state: true,
+            prints_failures_as_values: true,
+            job_flags: true,
+            ..d.client
+        };
+    }),
+];
+
+const SINCE_9_0_0: &[Change] = &[
+    change("is 11.3.0", "measured on 11.3.0: CONNECT_GET_LIB_VERSION", |d| d.lib_version = 11_003_000),
+    change("learns procedures up to 452", "measured on 11.3.0: every number from 0 to 519", |d| {
+        d.highest_procedure = 452;
+        d.highest_event = 453;
+    }),
+    change(
+        "lists of node devices know whether a device is active",
+        "measured on 11.3.0: 0x80000000; the other bit came with it in v7.3.0:include/libvirt/libvirt-nodedev.h",
+        |d| {
+            let learned = node_device_list_flag::ACTIVE | node_device_list_flag::INACTIVE;
+            *d.flags.entry(procedures::CONNECT_LIST_ALL_NODE_DEVICES).or_default() |= learned;
+        },
+    ),
+    change(
+        "the test driver says whether a node device is active and persistent",
+        "libvirt/libvirt@v10.3.0:src/test/test_driver.c; measured on 11.3.0: 433 alone is missing",
+        |d| {
+            d.server.driver_lacks.remove(&procedures::NODE_DEVICE_IS_PERSISTENT);
+            d.server.driver_lacks.remove(&procedures::NODE_DEVICE_IS_ACTIVE);
+        },
+    ),
+    change(
+        "refuses a product of pages and cells that does not fit 32 bits",
+        "measured on 11.3.0-3+deb13u3, which has the patch of CVE-2026-18917; deb13u2 had not",
+        |d| d.server.free_pages = FreePages::Refused,
+    ),
+    change("numbers the places in formats", "measured on 11.3.0: `internal error: %1$s`", |d| {
+        d.server.numbered_formats = true;
+    }),
+    change("writes places in XML as lines", "measured on 11.3.0: `at line 1:`", |d| {
+        d.server.xml_place = XmlPlace::Line;
+    }),
+    change("virsh reads and writes metadata of networks", "measured on virsh 11.3.0: 444, 445", |d| {
+        d.client.network_metadata = true;
+    }),
+];
+
+const SINCE_11_3_0: &[Change] = &[
+    change("is 12.8.0", "measured on 12.8.0: CONNECT_GET_LIB_VERSION", |d| d.lib_version = 12_008_000),
+    change(
+        "learns 456 and two events",
+        "measured on 12.8.0: every number from 0 to 519; 454 and 455 are taken for events",
+        |d| {
+            d.highest_procedure = 456;
+            d.highest_event = 455;
+        },
+    ),
+    change("the test driver has no function for 456", "measured on 12.8.0: code 3", |d| {
+        d.server.driver_lacks.insert(procedures::DOMAIN_ANNOUNCE_INTERFACE);
+    }),
+    change("virsh announces interfaces", "measured on virsh 12.8.0: 456", |d| {
+        d.client.announces_interfaces = true;
+    }),
+];
