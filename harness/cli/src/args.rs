@@ -365,12 +365,12 @@ pub(crate) enum Builds {
     List,
     /// Make the root file system of each Debian build and check it against `builds.lock`.
     Fetch {
-        /// Ids of builds; without any, all.
+        /// Builds, `4.0.6` or `lxc@4.0.6`; without any, all.
         ids: Vec<String>,
     },
     /// Pin the newest versions of the suites and write `builds.lock` anew.
     Update {
-        /// Ids of builds; without any, all.
+        /// Builds, `4.0.6` or `lxc@4.0.6`; without any, all.
         ids: Vec<String>,
     },
 }

@@ -1,5 +1,6 @@
 //! `builds list`, `builds fetch` and `builds update`: Debian builds in the cache, pinned and locked.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -42,13 +43,20 @@ fn list(project: &Project, cache: &Cache) -> Done {
     let mut out = String::new();
     for files in project.protocols.values() {
         for build in files.builds.iter() {
-            let sources: Vec<String> =
-                build.sources.iter().map(|s| source_words(files, build, s, cache)).collect();
-            out.push_str(&format!("{}@{}\t{}\n", build.protocol, build.id, sources.join("; ")));
+            let words: Vec<String> = match &build.like {
+                Some(like) => like_words(like, build),
+                None => build.sources.iter().map(|s| source_words(files, build, s, cache)).collect(),
+            };
+            out.push_str(&format!("{}@{}\t{}\n", build.protocol, build.id, words.join("; ")));
         }
     }
     terminal::print(&out);
     Ok(Exit::AsExpected.into())
+}
+
+fn like_words(like: &BuildId, build: &Build) -> Vec<String> {
+    let settings = build.settings.iter().map(|(key, value)| format!("{key} = {value}"));
+    std::iter::once(format!("as {like}")).chain(settings).collect()
 }
 
 fn source_words(files: &ProtocolFiles, build: &Build, source: &Source, cache: &Cache) -> String {
@@ -72,26 +80,51 @@ fn source_words(files: &ProtocolFiles, build: &Build, source: &Source, cache: &C
     }
 }
 
-/// The Debian builds that are asked for.
+/// The Debian builds that are asked for. One that is like another is had when that one is.
 fn wanted(project: &Project, ids: &[String]) -> Result<Vec<Debian>, Failure> {
-    let mut all = Vec::new();
+    let mut known = Vec::new();
+    let mut asked = vec![false; ids.len()];
+    let mut wanted = Vec::new();
     for files in project.protocols.values() {
+        let mut needed = BTreeSet::new();
         for build in files.builds.iter() {
-            for source in &build.sources {
-                if let Source::Debian(source) = source {
-                    let protocol = build.protocol.clone();
-                    all.push(Debian { protocol, id: build.id.clone(), source: source.clone() });
+            if !build.sources.iter().any(|source| matches!(source, Source::Debian(_))) {
+                continue;
+            }
+            known.push(format!("{}@{}", build.protocol, build.id));
+            for (id, asked) in ids.iter().zip(&mut asked) {
+                if is_called(files, build, id) {
+                    *asked = true;
+                    needed.insert(build.like.as_ref().unwrap_or(&build.id));
                 }
             }
+            if ids.is_empty() {
+                needed.insert(build.like.as_ref().unwrap_or(&build.id));
+            }
         }
+        wanted.extend(files.builds.iter().filter(|build| needed.contains(&build.id)).filter_map(debian));
     }
-    if let Some(unknown) = ids.iter().find(|id| all.iter().all(|build| build.id.0 != **id)) {
-        let known: Vec<_> = all.iter().map(|build| build.id.0.as_str()).collect();
+    if let Some((unknown, _)) = ids.iter().zip(&asked).find(|(_, asked)| !**asked) {
         let text = format!("no Debian build is called `{unknown}`; there are {}", known.join(", "));
         return Err(Failure::text(Exit::Usage, text));
     }
-    all.retain(|build| ids.is_empty() || ids.contains(&build.id.0));
-    Ok(all)
+    Ok(wanted)
+}
+
+/// Whether `lxc@4.0.6`, `lxc-command@4.0.6` or `4.0.6` means this build. The last may mean builds of several protocols.
+fn is_called(files: &ProtocolFiles, build: &Build, name: &str) -> bool {
+    match name.split_once('@') {
+        Some((protocol, id)) => files.builds.is_called(protocol) && build.id.0 == id,
+        None => build.id.0 == name,
+    }
+}
+
+fn debian(build: &Build) -> Option<Debian> {
+    let source = build.sources.iter().find_map(|source| match source {
+        Source::Debian(source) => Some(source.clone()),
+        _ => None,
+    });
+    Some(Debian { protocol: build.protocol.clone(), id: build.id.clone(), source: source? })
 }
 
 async fn fetch(global: &Global, project: &Project, cache: &Cache, ids: &[String]) -> Done {

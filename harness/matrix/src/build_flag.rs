@@ -8,6 +8,7 @@
 //! read by the dialect of the newest build of `builds.toml`; without `version` its version is its
 //! dialect, so expectations about that release hold for the branch as well.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
@@ -157,6 +158,8 @@ impl BuildFlag {
             version: self.version.clone().unwrap_or_else(|| dialect.clone()),
             dialect,
             sources: vec![Source::Path { path: self.path.clone(), args: self.args.clone() }],
+            like: None,
+            settings: BTreeMap::new(),
         })
     }
 }

@@ -13,7 +13,15 @@
 //! path = "/opt/lxc"               # or { path = "…", args = ["…"] }
 //! debian = { suite = "bullseye", packages = ["lxc=1:4.0.6-2+deb11u2"], extra = ["busybox-static"] }
 //! reference = { defects = [] }    # or `true`
+//!
+//! [[build]]
+//! id = "4.0.6-german"
+//! like = "4.0.6"                  # a build above: its sources, and its version, dialect and roles unless said
+//! settings = { locale = "de_DE.UTF-8" }   # how it is run; the words belong to the protocol
 //! ```
+//!
+//! What a build is `like` is fetched and locked once, under the id of that one. A Debian source may have
+//! `locales = ["de_DE.UTF-8"]`: they are compiled in its root, and their message catalogues are kept.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -55,7 +63,12 @@ impl Builds {
             let protocol = root.required::<Name>("protocol");
             let alias = root.optional::<Name>("alias");
             let protocol_name = protocol.as_ref().map_or("", |name| &name.0).to_owned();
-            let read = root.tables("build", |section| read_build(section, &protocol_name));
+            let mut above: Vec<Build> = Vec::new();
+            let read = root.tables("build", |section| {
+                let (id, build) = read_build(section, &protocol_name, &above)?;
+                above.push(build.clone());
+                Some((id, build))
+            });
             let mut spans = BTreeMap::new();
             let mut locations = BTreeMap::new();
             let mut builds = Vec::with_capacity(read.len());
@@ -111,13 +124,14 @@ impl Builds {
     }
 
     /// Adds a build that a flag brought. If the id is known, its sources are put before the known
-    /// ones, and its version, dialect and roles count from now on.
+    /// ones, and its version, dialect and roles count from now on; its settings stay.
     pub fn add(&mut self, build: Build) {
         match self.builds.iter_mut().find(|known| known.id == build.id) {
             Some(known) => {
                 let mut sources = build.sources;
                 sources.append(&mut known.sources);
-                *known = Build { sources, ..build };
+                let (like, settings) = (known.like.take(), std::mem::take(&mut known.settings));
+                *known = Build { sources, like, settings, ..build };
             }
             None => self.builds.push(build),
         }
@@ -129,12 +143,71 @@ impl Builds {
     }
 }
 
-fn read_build(section: &mut Section<'_>, protocol: &str) -> Option<(Spanned<BuildId>, Build)> {
+fn read_build(
+    section: &mut Section<'_>,
+    protocol: &str,
+    above: &[Build],
+) -> Option<(Spanned<BuildId>, Build)> {
     let id = section.required::<Spanned<BuildId>>("id");
     let version = section.optional::<String>("version");
     let dialect = section.optional::<String>("dialect");
     let roles = section.optional::<Vec<Role>>("roles");
     let problems_before = section.context().problem_count();
+    let like = section.optional::<Spanned<BuildId>>("like");
+    let base = like.as_ref().and_then(|like| find_base(section, like, above));
+    let own = read_sources(section);
+    let settings = section.entries::<String>("settings");
+    if section.context().problem_count() == problems_before {
+        check_sources(section, like.is_some(), &own);
+    }
+    if roles.as_ref().is_some_and(Vec::is_empty) {
+        section.context().report(section.problem(
+            section.span(),
+            "the build has no role",
+            "`roles` is empty in this build",
+        ));
+    }
+    let id = id?;
+    // What a build is like says what it does not say itself; without such a one its id does.
+    let version = version.or_else(|| base.map(|base| base.version.clone()));
+    let version = version.unwrap_or_else(|| id.get_ref().0.clone());
+    let dialect = dialect.or_else(|| base.map(|base| base.dialect.clone()));
+    let roles = roles.or_else(|| base.map(|base| base.roles.clone()));
+    let build = Build {
+        id: id.get_ref().clone(),
+        protocol: protocol.to_owned(),
+        roles: roles.unwrap_or_else(|| vec![Role::Client, Role::Server]),
+        dialect: dialect.unwrap_or_else(|| version.clone()),
+        version,
+        sources: base.map_or(own, |base| base.sources.clone()),
+        like: like.map(Spanned::into_inner),
+        settings: settings.into_iter().map(|(key, value)| (key.into_inner(), value)).collect(),
+    };
+    Some((id, build))
+}
+
+/// The build above that a build says it is like.
+fn find_base<'a>(section: &Section<'_>, like: &Spanned<BuildId>, above: &'a [Build]) -> Option<&'a Build> {
+    let found = above.iter().find(|build| build.id == *like.get_ref());
+    let problem = |message: String| section.problem(like.span(), message, "no build of its own above");
+    match found {
+        Some(base) if base.like.is_none() => Some(base),
+        Some(base) => {
+            let message = format!("`{}` has no sources of its own", base.id);
+            let first = base.like.as_ref().map(|first| format!("say `like = \"{first}\"`"));
+            section.context().report(problem(message).help(first));
+            None
+        }
+        None => {
+            let own = above.iter().filter(|build| build.like.is_none()).map(|build| build.id.0.as_str());
+            let help = did_you_mean(&like.get_ref().0, "builds above", own);
+            section.context().report(problem(format!("no build `{}` is above", like.get_ref())).help(help));
+            None
+        }
+    }
+}
+
+fn read_sources(section: &mut Section<'_>) -> Vec<Source> {
     let path = section.text_or_table(
         "path",
         |path| Source::Path { path: path.into(), args: Vec::new() },
@@ -150,44 +223,37 @@ fn read_build(section: &mut Section<'_>, protocol: &str) -> Option<(Spanned<Buil
         });
     let debian = section.optional_table("debian", read_debian);
     let recorded = section.optional::<bool>("recorded").unwrap_or(false).then_some(Source::Recorded);
-    let sources: Vec<_> = [path, reference, debian, recorded].into_iter().flatten().collect();
-    if sources.is_empty() && section.context().problem_count() == problems_before {
-        section.context().report(
-            section.problem(section.span(), "the build has no source", "this build").help(
-                "say where it can be had from: `recorded = true`, `reference = true`, `path = ...` or `debian = { ... }`"
-                    .to_owned(),
-            ),
-        );
-    }
-    if roles.as_ref().is_some_and(Vec::is_empty) {
-        section.context().report(section.problem(
-            section.span(),
-            "the build has no role",
-            "`roles` is empty in this build",
-        ));
-    }
-    let id = id?;
-    let version = version.unwrap_or_else(|| id.get_ref().0.clone());
-    let build = Build {
-        id: id.get_ref().clone(),
-        protocol: protocol.to_owned(),
-        roles: roles.unwrap_or_else(|| vec![Role::Client, Role::Server]),
-        dialect: dialect.unwrap_or_else(|| version.clone()),
-        version,
-        sources,
+    [path, reference, debian, recorded].into_iter().flatten().collect()
+}
+
+/// A build has sources of its own or those of another one, never both and never none.
+fn check_sources(section: &Section<'_>, like: bool, own: &[Source]) {
+    let problem = match (like, own.is_empty()) {
+        (true, true) | (false, false) => return,
+        (false, true) => section.problem(section.span(), "the build has no source", "this build").help(
+            "say where it can be had from: `recorded = true`, `reference = true`, `path = ...` or `debian = { ... }`"
+                .to_owned(),
+        ),
+        (true, false) => {
+            section.problem(section.span(), "the build has sources beside `like`", "this build").help(
+                "leave them out: they are those of the build that it is like".to_owned(),
+            )
+        }
     };
-    Some((id, build))
+    section.context().report(problem);
 }
 
 fn read_debian(section: &mut Section<'_>) -> Option<Source> {
     let suite = section.required::<Name>("suite");
     let packages = section.required_list::<ExactPackage>("packages");
     let extra = section.optional::<Vec<PackageName>>("extra").unwrap_or_default();
+    let locales = section.optional::<Vec<LocaleName>>("locales").unwrap_or_default();
     let snapshot = section.optional::<SnapshotTime>("snapshot");
     Some(Source::Debian(DebianSource {
         suite: suite?.0,
         packages: packages?.into_iter().map(|package| (package.name, package.version)).collect(),
         extra: extra.into_iter().map(|package| package.0).collect(),
+        locales: locales.into_iter().map(|locale| locale.0).collect(),
         snapshot: snapshot.map(|time| time.0),
     }))
 }
@@ -279,6 +345,28 @@ impl FromText for ExactPackage {
             return Err(BadText::new(format!("`{version}` is no Debian version"), help().to_owned()));
         }
         Ok(Self { name: PackageName::from_text(name)?.0, version: version.to_owned() })
+    }
+}
+
+/// A locale that `localedef(1)` can make without being told more.
+struct LocaleName(String);
+
+impl FromText for LocaleName {
+    const WANTED: &'static str = "a locale, e.g. `de_DE.UTF-8`";
+
+    fn from_text(text: &str) -> Result<Self, BadText> {
+        let parts = text.strip_suffix(".UTF-8").and_then(|name| name.split_once('_'));
+        let fits = parts.is_some_and(|(language, territory)| {
+            (2..=3).contains(&language.len())
+                && language.bytes().all(|byte| byte.is_ascii_lowercase())
+                && territory.len() == 2
+                && territory.bytes().all(|byte| byte.is_ascii_uppercase())
+        });
+        if !fits {
+            let help = "give language, territory and `.UTF-8`, e.g. `de_DE.UTF-8`".to_owned();
+            return Err(BadText::new(format!("`{text}` is no locale"), help));
+        }
+        Ok(Self(text.to_owned()))
     }
 }
 

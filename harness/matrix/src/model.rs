@@ -1,5 +1,6 @@
 //! Builds and the words for what happened to them.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -32,6 +33,10 @@ pub struct Build {
     pub dialect: String,
     /// Where it can be had from, in order of preference.
     pub sources: Vec<Source>,
+    /// The build whose sources these are, if they are not its own: it is fetched and locked under that id.
+    pub like: Option<BuildId>,
+    /// How it is run, where that is not as usual, e.g. `locale` = `de_DE.UTF-8`. The words belong to the protocol.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// Where a build comes from.
@@ -64,6 +69,8 @@ pub struct DebianSource {
     pub packages: Vec<(String, String)>,
     /// Packages whose version does not matter, e.g. tools that the launcher needs.
     pub extra: Vec<String>,
+    /// Locales that are compiled, and whose message catalogues are kept, e.g. `de_DE.UTF-8`.
+    pub locales: Vec<String>,
     /// Timestamp of a snapshot mirror, for users who have one.
     pub snapshot: Option<String>,
 }

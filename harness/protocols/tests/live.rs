@@ -68,11 +68,14 @@ fn releases() -> Vec<Release> {
                 version: (*id).to_owned(),
                 dialect: (*id).to_owned(),
                 sources: Vec::new(),
+                like: None,
+                settings: std::collections::BTreeMap::new(),
             };
             let source = Source::Debian(DebianSource {
                 suite: (*suite).to_owned(),
                 packages: vec![("lxc".to_owned(), (*version).to_owned())],
                 extra: vec!["busybox-static".to_owned()],
+                locales: Vec::new(),
                 snapshot: None,
             });
             let launcher = launch::server(&build, &source, &bench).unwrap_or_else(|error| panic!("{error}"));

@@ -179,6 +179,8 @@ fn build(protocol: &dyn Protocol, dialect: &str) -> Build {
         version: dialect.to_owned(),
         dialect: dialect.to_owned(),
         sources: Vec::new(),
+        like: None,
+        settings: std::collections::BTreeMap::new(),
     }
 }
 

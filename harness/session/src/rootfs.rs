@@ -179,8 +179,11 @@ fn label(source: &DebianSource) -> String {
 /// Its name in the cache: the same for the same contents asked for, and for nothing else.
 fn key(source: &DebianSource) -> String {
     // The layout of an entry is part of its name, so that a newer wireskew never reads an older one's.
-    let asked =
+    let mut asked =
         format!("1\n{}\n{:?}\n{:?}\n{:?}", source.suite, source.packages, source.extra, source.snapshot);
+    if !source.locales.is_empty() {
+        asked.push_str(&format!("\n{:?}", source.locales));
+    }
     let hash = hex_sha256(asked.as_bytes());
     let first = source.packages.first().map_or("base", |(name, _)| name);
     let plain = |text: &str| -> String {
@@ -199,6 +202,7 @@ mod tests {
             suite: suite.to_owned(),
             packages: vec![("lxc".to_owned(), version.to_owned())],
             extra: vec!["busybox-static".to_owned()],
+            locales: Vec::new(),
             snapshot: None,
         }
     }
@@ -212,6 +216,8 @@ mod tests {
         assert!(!key_of("../../etc", "1").contains('/'));
         let dated = DebianSource { snapshot: Some("20250101T000000Z".to_owned()), ..source("trixie", "1:6") };
         assert_ne!(key(&dated), key(&source("trixie", "1:6")));
+        let german = DebianSource { locales: vec!["de_DE.UTF-8".to_owned()], ..source("trixie", "1:6") };
+        assert_ne!(key(&german), key(&source("trixie", "1:6")));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `builds.toml`: what is read and what is refused.
 
 use insta::assert_snapshot;
-use matrix::{BuildId, Builds, Role, Source};
+use matrix::{Build, BuildId, Builds, Role, Source};
 
 use crate::support::{builds, rendered};
 
@@ -88,6 +88,57 @@ fn points_at_values_that_cannot_be() {
     assert_snapshot!(refuse(
         "protocol = \"p\"\n[[build]]\nid = \"1.0\"\ndebian = { suite = \"sid\", packages = [] }\n"
     ));
+}
+
+#[test]
+fn a_build_is_like_another_one_but_for_what_it_says() {
+    let text = r#"
+        protocol = "p"
+        [[build]]
+        id = "1.0"
+        dialect = "one"
+        roles = ["server"]
+        recorded = true
+        debian = { suite = "sid", packages = ["pp=1.0"], locales = ["de_DE.UTF-8"] }
+        [[build]]
+        id = "1.0-german"
+        like = "1.0"
+        settings = { locale = "de_DE.UTF-8", LANGUAGE = "de" }
+        [[build]]
+        id = "1.0-as-two"
+        like = "1.0"
+        version = "2.0"
+        roles = ["client", "server"]
+    "#;
+    let builds = Builds::parse("builds.toml", text).expect("the text is right");
+    let get = |id: &str| builds.get(&BuildId(id.to_owned())).cloned().expect("it is in the text");
+    let (base, german, two) = (get("1.0"), get("1.0-german"), get("1.0-as-two"));
+    assert_eq!((base.like.as_ref(), base.settings.len()), (None, 0));
+    let same = |other: &Build| Build { id: base.id.clone(), like: None, ..other.clone() };
+    assert_eq!(same(&Build { settings: base.settings.clone(), ..german.clone() }), base);
+    assert_eq!(german.like, Some(base.id.clone()));
+    let settings: Vec<_> =
+        german.settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+    assert_eq!(settings, [("LANGUAGE", "de"), ("locale", "de_DE.UTF-8")]);
+    assert_eq!((two.version.as_str(), two.dialect.as_str(), two.roles.len()), ("2.0", "one", 2));
+    let Some(Source::Debian(debian)) = base.sources.first() else { panic!("{:?}", base.sources) };
+    assert_eq!(debian.locales, ["de_DE.UTF-8"]);
+}
+
+#[test]
+fn points_at_a_likeness_that_cannot_be() {
+    let refuse = |builds: &str| refuse(&format!("protocol = \"p\"\n{builds}"));
+    assert_snapshot!(refuse("[[build]]\nid = \"a\"\nlike = \"b\"\n[[build]]\nid = \"b\"\nrecorded = true\n"));
+    assert_snapshot!(refuse(
+        "[[build]]\nid = \"a\"\nrecorded = true\n[[build]]\nid = \"b\"\nlike = \"a\"\n[[build]]\nid = \"c\"\nlike = \"b\"\n"
+    ));
+    assert_snapshot!(refuse(
+        "[[build]]\nid = \"a\"\nrecorded = true\n[[build]]\nid = \"b\"\nlike = \"a\"\nreference = true\n"
+    ));
+    assert_snapshot!(refuse(
+        "[[build]]\nid = \"a\"\ndebian = { suite = \"sid\", packages = [\"pp=1\"], locales = [\"de_DE\", \"C.UTF-8\"] }\n"
+    ));
+    assert_snapshot!(refuse("[[build]]\nid = \"a\"\nrecorded = true\nsettings = { locale = 7 }\n"));
 }
 
 #[test]

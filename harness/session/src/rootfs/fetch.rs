@@ -26,6 +26,8 @@ const TAIL_LINES: usize = 12;
 const PACKAGES: &str = "wireskew/packages";
 /// Variable that names the user's mirror of every state of the archive; there is none by default.
 const SNAPSHOT_MIRROR: &str = "WIRESKEW_SNAPSHOT_MIRROR";
+/// Brings the sources from which a locale is compiled.
+const LOCALES_PACKAGE: &str = "locales";
 /// What a hook says before the name and version of a package that is gone.
 const GONE: &str = "wireskew: gone: ";
 /// Debian's test suites are re-signed daily and expire within a week; a mirror that lags is no attack.
@@ -162,6 +164,9 @@ fn arguments(source: &DebianSource, root: &Path, apt_options: &[&str]) -> Vec<St
     let mut include: Vec<_> =
         source.packages.iter().map(|(name, version)| format!("{name}={version}")).collect();
     include.extend(source.extra.iter().cloned());
+    if !source.locales.is_empty() {
+        include.push(LOCALES_PACKAGE.to_owned());
+    }
     let mut args = base_arguments(source, apt_options);
     args.push("--variant=minbase".to_owned());
     args.push("--format=directory".to_owned());
@@ -171,6 +176,11 @@ fn arguments(source: &DebianSource, root: &Path, apt_options: &[&str]) -> Vec<St
     args.extend(source.packages.iter().map(|(name, version)| version_hook(name, version)));
     for unread in ["doc", "man", "locale", "info"] {
         args.push(format!("--dpkgopt=path-exclude=/usr/share/{unread}/*"));
+    }
+    for locale in &source.locales {
+        let language = locale.split('_').next().unwrap_or(locale);
+        args.push(format!("--dpkgopt=path-include=/usr/share/locale/{language}/*"));
+        args.push(locale_hook(locale));
     }
     // The indices are still there when this runs: what apt knows of exactly the installed versions.
     let hook = format!(
@@ -246,6 +256,12 @@ fn version_hook(name: &str, version: &str) -> String {
     )
 }
 
+/// A hook that compiles a locale, `de_DE.UTF-8` from the description `de_DE` and the character set.
+fn locale_hook(locale: &str) -> String {
+    let name = locale.split('.').next().unwrap_or(locale);
+    format!("--customize-hook=chroot \"$1\" localedef --no-archive -i '{name}' -f UTF-8 '{locale}'")
+}
+
 /// The pinned package whose hook said that it is gone.
 fn version_gone(source: &DebianSource, text: &str) -> Option<(String, String)> {
     let said = |(name, version): &&(String, String)| {
@@ -258,10 +274,10 @@ fn version_gone(source: &DebianSource, text: &str) -> Option<(String, String)> {
 fn check_words(source: &DebianSource) -> Result<(), RootfsErrorKind> {
     let snapshot = source.snapshot.iter();
     let names = source.packages.iter().flat_map(|(name, version)| [name, version]);
-    for word in names.chain(&source.extra).chain([&source.suite]).chain(snapshot) {
+    for word in names.chain(&source.extra).chain([&source.suite]).chain(&source.locales).chain(snapshot) {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "+-.:~_".contains(c);
         if word.is_empty() || word.starts_with('-') || !word.chars().all(allowed) {
-            let why = format!("`{word}` is no name of a suite or package and no version");
+            let why = format!("`{word}` is no name of a suite, package or locale and no version");
             return Err(RootfsErrorKind::Malformed(why));
         }
     }
@@ -326,6 +342,7 @@ mod tests {
             suite: "bookworm".to_owned(),
             packages: vec![("lxc".to_owned(), "1:5.0.2-1".to_owned())],
             extra: vec!["busybox-static".to_owned()],
+            locales: Vec::new(),
             snapshot: Some("20250101T000000Z".to_owned()),
         }
     }
@@ -380,6 +397,21 @@ mod tests {
         let said = "I: running hooks\n   lxc | 1:5.0.2-1+deb12u4 | http://m bookworm/main\n   lxc | 1:5.0.2-1 | http://m\n";
         assert_eq!(first_in_madison(said, "lxc").as_deref(), Some("1:5.0.2-1+deb12u4"));
         assert_eq!(first_in_madison(said, "lx"), None);
+    }
+
+    #[test]
+    fn a_locale_is_compiled_and_its_messages_are_kept() {
+        let german = DebianSource { locales: vec!["de_DE.UTF-8".to_owned()], ..source() };
+        let args = arguments(&german, Path::new("/r"), &[]);
+        for wanted in [
+            "--include=lxc=1:5.0.2-1,busybox-static,locales",
+            "--dpkgopt=path-include=/usr/share/locale/de/*",
+            "--customize-hook=chroot \"$1\" localedef --no-archive -i 'de_DE' -f UTF-8 'de_DE.UTF-8'",
+        ] {
+            assert!(args.iter().any(|arg| arg == wanted), "{wanted}: {args:?}");
+        }
+        let bad = DebianSource { locales: vec!["de'; reboot".to_owned()], ..source() };
+        assert!(check_words(&bad).is_err());
     }
 
     #[test]

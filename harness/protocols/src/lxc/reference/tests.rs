@@ -37,6 +37,8 @@ fn build(dialect: &str, roles: &[Role]) -> Build {
         version: dialect.to_owned(),
         dialect: dialect.to_owned(),
         sources: Vec::new(),
+        like: None,
+        settings: std::collections::BTreeMap::new(),
     }
 }
 
