@@ -241,7 +241,7 @@ pub(crate) struct Record {
 #[command(next_help_heading = "By hand, between peers of your own")]
 pub(crate) struct ProxyArgs {
     /// Where the client connects: a path, or `@name` for an abstract socket.
-    #[arg(long, value_name = "ADDRESS", requires_all = ["forward", "out"])]
+    #[arg(long, value_name = "ADDRESS", requires_all = ["forward", "out", "protocol"])]
     pub(crate) listen: Option<String>,
     /// Where the server listens.
     #[arg(long, value_name = "ADDRESS", requires = "listen")]
@@ -249,9 +249,9 @@ pub(crate) struct ProxyArgs {
     /// The fixture to write.
     #[arg(long, value_name = "FILE", requires = "listen")]
     pub(crate) out: Option<PathBuf>,
-    /// The protocol.
-    #[arg(long, default_value = "lxc-command")]
-    pub(crate) protocol: String,
+    /// The protocol, or its alias; `wireskew list protocols` shows them.
+    #[arg(long, value_name = "PROTOCOL", requires = "listen")]
+    pub(crate) protocol: Option<String>,
     /// What the client does; the case is `client/<NAME>`.
     #[arg(long, value_name = "NAME", default_value = "recorded")]
     pub(crate) operation: String,
@@ -291,9 +291,9 @@ pub(crate) struct Replay {
 pub(crate) struct Probe {
     /// Name of the probe, e.g. `unknown-payload-16`.
     pub(crate) name: String,
-    /// The protocol.
-    #[arg(long, default_value = "lxc-command")]
-    pub(crate) protocol: String,
+    /// The protocol, or its alias; needed only where several protocols have a probe of that name.
+    #[arg(long, value_name = "PROTOCOL")]
+    pub(crate) protocol: Option<String>,
     /// The server build.
     #[arg(long, default_value = "ideal")]
     pub(crate) server: String,

@@ -89,13 +89,7 @@ async fn pass_on(
 
 fn provenance(args: &ProxyArgs) -> Result<Provenance, Failure> {
     let clock = run::clock();
-    let protocol = protocols::find(&args.protocol).ok_or_else(|| {
-        let known: Vec<_> = protocols::all().iter().map(|p| p.name()).collect();
-        Failure::text(
-            Exit::Usage,
-            format!("no protocol is called `{}`; there are {}", args.protocol, known.join(", ")),
-        )
-    })?;
+    let protocol = run::protocol(args.protocol.as_deref().unwrap_or_default())?;
     let endpoint = |version: &str, command: &[String]| Endpoint {
         id: version.to_owned(),
         name: protocol.alias().to_owned(),

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use matrix::{BuildFlag, Partition, Selection, SourceKind};
-use protocols::Bench;
+use protocols::{Bench, Protocol};
 use report::Style;
 use runner::{Clock, Journal, Plan, Project, Request, RunEvent, RunOptions, Work};
 use session::sandbox;
@@ -307,6 +307,14 @@ pub(crate) fn rendered(
         Format::Github => Ok(report::github::render(results)),
         Format::Markdown => Ok(report::markdown::render(results, MARKDOWN_BYTES_MAX)),
     }
+}
+
+/// The protocol of that name or alias.
+pub(crate) fn protocol(name: &str) -> Result<Arc<dyn Protocol>, Failure> {
+    protocols::find(name).ok_or_else(|| {
+        let known: Vec<_> = protocols::all().iter().map(|p| p.name()).collect();
+        Failure::text(Exit::Usage, format!("no protocol is called `{name}`; there are {}", known.join(", ")))
+    })
 }
 
 /// The exit code that results mean.

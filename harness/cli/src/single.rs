@@ -1,8 +1,10 @@
 //! `repro`, `replay` and `probe`: one cell, shown whole.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use matrix::{BuildId, CaseId, CaseKind, CellId};
+use protocols::Protocol;
 use verdict::RunResults;
 
 use crate::args::{Global, Probe, Replay, Repro, Run, Select, Single};
@@ -15,13 +17,36 @@ pub(crate) fn repro(global: &Global, args: &Repro) -> Done {
 }
 
 pub(crate) fn probe(global: &Global, args: &Probe) -> Done {
+    let case = CaseId::new(CaseKind::Probe, &args.name);
+    let protocol = match &args.protocol {
+        Some(name) => run::protocol(name)?,
+        None => only_protocol_with(&case)?,
+    };
     let cell = CellId {
-        protocol: args.protocol.clone(),
+        protocol: protocol.name().to_owned(),
         client: BuildId(BuildId::PROBE.to_owned()),
         server: BuildId(args.server.clone()),
-        case: CaseId::new(CaseKind::Probe, &args.name),
+        case,
     };
     single(global, &cell, &args.single)
+}
+
+/// The protocol that has this case, if it is one alone.
+fn only_protocol_with(case: &CaseId) -> Result<Arc<dyn Protocol>, Failure> {
+    let mut with: Vec<_> = protocols::all();
+    with.retain(|protocol| protocol.cases().iter().any(|known| known.id == *case));
+    match &with[..] {
+        [] => Err(Failure::text(
+            Exit::NothingRan,
+            format!("no protocol has `{case}`; `wireskew list cases` shows them"),
+        )),
+        [only] => Ok(only.clone()),
+        several => {
+            let words: Vec<_> = several.iter().map(|p| format!("`--protocol {}`", p.alias())).collect();
+            let text = format!("several protocols have `{case}`; say which: {}", words.join(" or "));
+            Err(Failure::text(Exit::Usage, text))
+        }
+    }
 }
 
 pub(crate) fn replay(global: &Global, args: &Replay) -> Done {
