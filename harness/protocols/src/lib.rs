@@ -1,6 +1,7 @@
 //! One folder per protocol and one registration list. A new protocol on a known framing is one
 //! folder and one line in [`all`].
 
+pub mod effects;
 pub mod fuzz;
 pub mod libvirt;
 pub mod lxc;

@@ -6,6 +6,7 @@
 
 pub mod dialect;
 pub mod names;
+pub mod operations;
 mod releases;
 pub mod request;
 

@@ -3,25 +3,11 @@
 //! An exit code is no evidence: `lxc-attach` of 5.0.2 exits 0 and leaves the process outside of the
 //! container's cgroup. So each operation names the *effects* that it is for, and whoever carries it
 //! out, reference client or launcher of a real tool, observes them by other means than the client's
-//! word. All of it is written with [`session::Recorder::observe`]:
-//!
-//! ```text
-//! key                direction  written when                       value
-//! operation          c2s        before the operation               its name
-//! expected.exit      c2s        before the operation               exit code of a client that is right
-//! expected.<effect>  c2s        before the operation               what must be so afterwards
-//! claim.exit         c2s        when the client has ended          `0`, `1` …, `signal-11`, `none`
-//! claim.<word>       c2s        when the client has ended          what the client said, e.g. its state
-//! effect.<effect>    s2c        after the client has ended         what really is so
-//! detail.<effect>    s2c        beside it, for people              the text that it was read from
-//! ```
+//! word, and writes them down in the words of [`crate::effects`].
 //!
 //! Before the operation the client brings the server into the condition that it needs, with
 //! `Server::prepare(operation.before.condition())`; afterwards it has the server write what it can see,
 //! with `Server::effects`, and writes itself what only it can see ([`CGROUP`]).
-//!
-//! `none` stands for a client that was killed when its deadline passed. An `Exit` event of direction
-//! `ToServer` is recorded beside `claim.exit`. An effect that cannot be seen is not written at all.
 //!
 //! How a check reads this, with `right` standing for "every `expected.<effect>` equals its
 //! `effect.<effect>`":
@@ -37,29 +23,18 @@
 //! ```
 
 use session::Recorder;
-use transcript::{ConnId, EventKind, ExitStatus};
-use wire::Direction;
 
 use crate::Hazard;
+
+pub use crate::effects::{
+    CLAIM, DETAIL, EFFECT, EXIT, EXPECTED, OPERATION, claim, claim_exit, detail, effect,
+};
 
 /// Name of the container that every server of this protocol runs.
 pub const CONTAINER: &str = "c1";
 /// The lxcpath as the servers see it.
 pub const LXCPATH: &str = "/wireskew/c";
 
-/// Key under which the name of the operation is written.
-pub const OPERATION: &str = "operation";
-/// Prefix of the keys that say what must be so.
-pub const EXPECTED: &str = "expected.";
-/// Prefix of the keys that say what the client says.
-pub const CLAIM: &str = "claim.";
-/// Prefix of the keys that say what really is so.
-pub const EFFECT: &str = "effect.";
-/// Prefix of the keys that hold the text from which an effect was read.
-pub const DETAIL: &str = "detail.";
-
-/// The exit code, as an effect-like word: `expected.exit`, `claim.exit`.
-pub const EXIT: &str = "exit";
 /// Effect: the state that GET_STATE of the server says afterwards, by its name: `RUNNING`, `FROZEN`,
 /// `STOPPED` (also when the monitor is gone), a number where it has no name.
 pub const STATE: &str = "state";
@@ -260,57 +235,20 @@ impl Operation {
 
     /// Writes down what is going to be done and what must be so afterwards.
     pub fn announce(&self, recorder: &Recorder) {
-        recorder.observe(Direction::ToServer, OPERATION, self.name);
-        for (key, value) in self.expected() {
-            recorder.observe(Direction::ToServer, &key, value);
-        }
+        crate::effects::announce(recorder, self.name, self.expected());
     }
 
     /// What a client that is right comes to, as keys and values of observations.
     #[must_use]
     pub fn expected(&self) -> Vec<(String, String)> {
-        let exit = [(format!("{EXPECTED}{EXIT}"), self.exit.to_string())];
-        let claims = self
-            .claims
-            .iter()
-            .map(|(claim, value)| (format!("{EXPECTED}{CLAIM}{claim}"), (*value).to_owned()));
-        let effects =
-            self.effects.iter().map(|(effect, value)| (format!("{EXPECTED}{effect}"), (*value).to_owned()));
-        exit.into_iter().chain(claims).chain(effects).collect()
+        crate::effects::expected(self.exit, self.claims, self.effects)
     }
-}
-
-/// Writes down how the client ended; `None` when its deadline passed.
-pub fn claim_exit(recorder: &Recorder, exit: Option<ExitStatus>) {
-    let word = match exit {
-        Some(ExitStatus::Code(code)) => code.to_string(),
-        Some(ExitStatus::Signal(signal)) => format!("signal-{signal}"),
-        Some(ExitStatus::Gone) => "gone".to_owned(),
-        None => "none".to_owned(),
-    };
-    if let Some(status) = exit {
-        recorder.record(ConnId(0), Direction::ToServer, EventKind::Exit(status));
-    }
-    claim(recorder, EXIT, &word);
-}
-
-/// Writes down what the client said.
-pub fn claim(recorder: &Recorder, word: &str, value: &str) {
-    recorder.observe(Direction::ToServer, &format!("{CLAIM}{word}"), value);
-}
-
-/// Writes down what really is so.
-pub fn effect(recorder: &Recorder, effect: &str, value: &str) {
-    recorder.observe(Direction::ToClient, &format!("{EFFECT}{effect}"), value);
-}
-
-/// Writes down the text from which an effect was read.
-pub fn detail(recorder: &Recorder, effect: &str, text: &str) {
-    recorder.observe(Direction::ToClient, &format!("{DETAIL}{effect}"), text);
 }
 
 #[cfg(test)]
 mod tests {
+    use transcript::{EventKind, ExitStatus};
+
     use super::*;
 
     #[test]
