@@ -3,6 +3,7 @@
 
 pub mod effects;
 pub mod fuzz;
+mod installed;
 pub mod libvirt;
 pub mod lxc;
 

@@ -10,8 +10,9 @@ use session::sandbox::{Input, Slot};
 use session::{Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
 use transcript::{ConnId, Endpoint, ExitStatus};
 
+use super::PROXY_LXCPATH;
 use super::monitor::{Monitor, MonitorLauncher, yes_or_no};
-use super::{PROXY_LXCPATH, Real, setup};
+use crate::installed::{Installed, setup};
 use crate::lxc::effects::{self, CONTAINER, Operation};
 
 /// What `lxc-console` prints when it has a terminal, and what makes it end.
@@ -21,7 +22,7 @@ const CONSOLE_QUIT: &[u8] = b"\x01q";
 /// The tools of one build.
 #[derive(Debug)]
 pub(super) struct LxcTools {
-    real: Arc<Real>,
+    real: Arc<Installed>,
 }
 
 /// Where a client runs.
@@ -32,7 +33,7 @@ struct Place {
 }
 
 impl LxcTools {
-    pub(super) fn new(real: Arc<Real>) -> Self {
+    pub(super) fn new(real: Arc<Installed>) -> Self {
         Self { real }
     }
 

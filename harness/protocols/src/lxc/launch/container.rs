@@ -10,7 +10,7 @@ use session::sandbox::{MountStep, Sandbox, Slot};
 use tokio::sync::OnceCell;
 
 use super::PROXY_LXCPATH;
-use super::root::Root;
+use crate::installed::{Root, work};
 use crate::lxc::effects::{CONTAINER, LXCPATH};
 
 /// Commands of busybox that the container has.
@@ -39,11 +39,6 @@ const DEVICE_RULES: [&str; 10] = [
 
 /// The container's root, made once in this sandbox.
 static ROOTFS: OnceCell<PathBuf> = OnceCell::const_new();
-
-/// Where the files lie that all roots of a slot show as `/wireskew`.
-pub(super) fn work(slot: &Slot) -> PathBuf {
-    slot.directory().join("w")
-}
 
 /// Makes the container's root unless it is there. `root` and the cache are where busybox is looked for.
 pub(super) async fn rootfs(sandbox: &Sandbox, root: &Root, cache: &Cache) -> io::Result<&'static Path> {

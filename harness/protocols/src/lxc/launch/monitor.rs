@@ -5,7 +5,7 @@ use std::fs;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use session::process::Output;
@@ -13,10 +13,10 @@ use session::sandbox::{Cgroup, Sandbox, Slot, SlotCommand, SlotError};
 use session::{
     Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Received, Recorder, Server, Stage,
 };
-use transcript::{ConnId, Endpoint, EventKind, ExitStatus};
-use wire::Direction;
+use transcript::{Endpoint, ExitStatus};
 
-use super::{Real, TOOL_DEADLINE, container, environment, setup};
+use super::{TOOL_DEADLINE, container, environment};
+use crate::installed::{Installed, Process, setup, work};
 use crate::lxc::effects::{self, Before, CONTAINER, LXCPATH};
 use crate::lxc::{names, request};
 
@@ -28,11 +28,6 @@ const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
 const QUESTIONS: usize = 5;
 /// How often readiness is tried again.
 const READY_RETRY: Duration = Duration::from_millis(1);
-/// How long a process that is on its way out may take to be reaped.
-const DYING_MAX: Duration = Duration::from_millis(500);
-/// Flags of a process in `/proc/<pid>/stat` that is on its way out: exiting, dumping core, killed by a signal
-/// (`PF_EXITING`, `PF_DUMPCORE`, `PF_SIGNALED` of `include/linux/sched.h`).
-const DYING_FLAGS: u64 = 0x4 | 0x200 | 0x400;
 /// Number of the signal by which a container is asked to stop.
 const SIGPWR: u32 = 30;
 /// The device that the operation `cgroup` allows, and that nothing else does.
@@ -41,11 +36,11 @@ const PROBED_DEVICE: &str = "c 10 229";
 /// Starts monitors of one build.
 #[derive(Debug)]
 pub(super) struct MonitorLauncher {
-    real: Arc<Real>,
+    real: Arc<Installed>,
 }
 
 impl MonitorLauncher {
-    pub(super) fn new(real: Arc<Real>) -> Self {
+    pub(super) fn new(real: Arc<Installed>) -> Self {
         Self { real }
     }
 
@@ -97,7 +92,7 @@ impl MonitorLauncher {
             slot: Arc::clone(slot),
             root,
             address,
-            pid: monitor,
+            process: Process::new(slot, monitor),
             init: i32::try_from(init).unwrap_or_default(),
         })
     }
@@ -123,7 +118,7 @@ impl Launcher for MonitorLauncher {
 }
 
 /// A slot with the files of a container in it.
-async fn open_slot(real: &Real) -> Result<Arc<Slot>, LaunchErrorKind> {
+async fn open_slot(real: &Installed) -> Result<Arc<Slot>, LaunchErrorKind> {
     let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
     let rootfs = container::rootfs(&sandbox, &real.root, &real.cache).await?;
     let slot = Arc::new(Slot::open(&sandbox).await.map_err(setup)?);
@@ -133,7 +128,7 @@ async fn open_slot(real: &Real) -> Result<Arc<Slot>, LaunchErrorKind> {
 }
 
 fn why_not_started(slot: &Slot, output: &Output) -> String {
-    let log = fs::read_to_string(container::work(slot).join("start.log")).unwrap_or_default();
+    let log = fs::read_to_string(work(slot).join("start.log")).unwrap_or_default();
     let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).take(4).collect();
     let said = output.tail(3);
     format!("lxc-start: {:?}; {said}; {}", output.exit, errors.join("; "))
@@ -142,13 +137,12 @@ fn why_not_started(slot: &Slot, output: &Output) -> String {
 /// A running monitor with its container.
 #[derive(Debug)]
 pub(super) struct Monitor {
-    real: Arc<Real>,
+    real: Arc<Installed>,
     slot: Arc<Slot>,
     root: PathBuf,
     address: Address,
+    process: Process,
     /// In the slot's pid namespace.
-    pid: i32,
-    /// Likewise.
     init: i32,
 }
 
@@ -164,24 +158,6 @@ impl Monitor {
         let pids = payload.processes().ok()?;
         let pid = pids.into_iter().find(|pid| is_first_in_namespace(*pid))?;
         Some(Stage { pid_for_client: self.init, pid, cgroup: payload.path().to_owned() })
-    }
-
-    /// How the monitor ended, if it did. One that is on its way out is waited for, so that a crash is not
-    /// taken for life because its sockets closed before its parent was told.
-    fn ended(&self) -> Option<ExitStatus> {
-        let until = Instant::now() + DYING_MAX;
-        loop {
-            if let Some(status) = self.slot.ended(self.pid) {
-                return Some(status);
-            }
-            if !is_dying(&self.slot, self.pid) {
-                return None;
-            }
-            if Instant::now() >= until {
-                return Some(ExitStatus::Gone);
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
     }
 
     async fn freeze(&self) -> Result<(), LaunchErrorKind> {
@@ -268,21 +244,7 @@ impl Server for Monitor {
     }
 
     fn watch(&mut self, recorder: &Recorder) {
-        if let Some(status) = self.ended() {
-            recorder.record(ConnId(0), Direction::ToClient, EventKind::Exit(status));
-            return;
-        }
-        let observe = |key: &str, value: Option<String>| {
-            if let Some(value) = value {
-                recorder.observe(Direction::ToClient, key, value);
-            }
-        };
-        observe("alive", Some("yes".to_owned()));
-        let proc = self.slot.path(format!("/proc/{}", self.pid));
-        observe("fds", fs::read_dir(proc.join("fd")).ok().map(|entries| entries.count().to_string()));
-        let status = fs::read_to_string(proc.join("status")).unwrap_or_default();
-        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        observe("rss_kib", rss.map(|text| text.trim().trim_end_matches(" kB").to_owned()));
+        self.process.watch(recorder);
     }
 
     fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
@@ -305,21 +267,6 @@ impl Server for Monitor {
 
 pub(super) fn yes_or_no(yes: bool) -> &'static str {
     if yes { "yes" } else { "no" }
-}
-
-fn is_dying(slot: &Slot, pid: i32) -> bool {
-    let Ok(stat) = fs::read_to_string(slot.path(format!("/proc/{pid}/stat"))) else { return true };
-    stat_is_dying(&stat).unwrap_or(true)
-}
-
-/// From the text of `/proc/<pid>/stat`, `pid (name) state ppid pgrp session tty tpgid flags …`. The name may hold
-/// anything.
-fn stat_is_dying(stat: &str) -> Option<bool> {
-    let (_, fields) = stat.rsplit_once(") ")?;
-    let mut fields = fields.split(' ');
-    let state = fields.next()?;
-    let flags: u64 = fields.nth(5)?.parse().ok()?;
-    Some(matches!(state, "Z" | "X") || flags & DYING_FLAGS != 0)
 }
 
 /// Whether a process is pid 1 in its innermost pid namespace.
@@ -373,23 +320,4 @@ async fn state(address: &Address) -> io::Result<i32> {
         return Err(io::Error::from_raw_os_error(-answer.ret));
     }
     Ok(i32::try_from(answer.data).unwrap_or(i32::MAX))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[track_caller]
-    fn check(stat: &str, expect: Option<bool>) {
-        assert_eq!(stat_is_dying(stat), expect);
-    }
-
-    #[test]
-    fn tells_a_dying_process_from_a_living_one() {
-        check("12 ([lxc monitor] ) x) S 1 12 12 0 -1 4194560 99 0", Some(false));
-        check("12 (lxc-start) Z 1 12 12 0 -1 4227084 99 0", Some(true));
-        check("12 (lxc-start) R 1 12 12 0 -1 4195332 99 0", Some(true));
-        check("12 (lxc", None);
-        check("", None);
-    }
 }

@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use session::rootfs::{MOUNT_POINT, hex_sha256};
 use session::sandbox::{Filesystem, MountStep};
 
+use super::Software;
+
 /// Devices that every root gets; nothing else of the machine's is shown.
 const DEVICES: [&str; 6] = ["null", "zero", "full", "random", "urandom", "tty"];
 /// What a root of the machine itself does not share with it.
@@ -13,7 +15,7 @@ const OWN: [&str; 6] = ["dev", "proc", "run", "sys", "lost+found", MOUNT_POINT];
 
 /// What a build brings.
 #[derive(Debug)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A whole root directory.
     Whole(PathBuf),
     /// A directory of tools, which run in the root of the machine.
@@ -22,25 +24,26 @@ pub(super) enum Kind {
 
 /// A root directory that can be shown in slots. It is never written to.
 #[derive(Debug)]
-pub(super) struct Root {
+pub(crate) struct Root {
     kind: Kind,
     name: String,
+    software: &'static Software,
 }
 
 impl Root {
-    pub(super) fn new(kind: Kind) -> Self {
+    pub(crate) fn new(kind: Kind, software: &'static Software) -> Self {
         let (Kind::Whole(path) | Kind::Tools(path)) = &kind;
         let name = hex_sha256(path.as_os_str().as_encoded_bytes()).chars().take(12).collect();
-        Self { kind, name }
+        Self { kind, name, software }
     }
 
     /// A file name that is its own.
-    pub(super) fn name(&self) -> &str {
+    pub(crate) fn name(&self) -> &str {
         &self.name
     }
 
     /// The directory, if it is a whole root.
-    pub(super) fn whole(&self) -> Option<&Path> {
+    pub(crate) fn whole(&self) -> Option<&Path> {
         match &self.kind {
             Kind::Whole(path) => Some(path),
             Kind::Tools(_) => None,
@@ -48,18 +51,16 @@ impl Root {
     }
 
     /// All variables of a process in it.
-    pub(super) fn environment(&self) -> Vec<(String, String)> {
+    pub(crate) fn environment(&self) -> Vec<(String, String)> {
         let mut path = "/usr/sbin:/usr/bin:/sbin:/bin".to_owned();
         let mut variables =
             vec![("HOME", "/root".to_owned()), ("TERM", "xterm".to_owned()), ("LC_ALL", "C".to_owned())];
         if let Kind::Tools(tools) = &self.kind {
-            let below = |names: &[&str]| -> String {
-                names.iter().map(|name| format!("{}:", tools.join(name).display())).collect()
+            let below = |names: &[&str]| {
+                names.iter().map(|name| tools.join(name).display().to_string()).collect::<Vec<_>>().join(":")
             };
-            path =
-                format!("{}{path}", below(&["", "bin", "sbin", "src/lxc/tools", "src/lxc/cmd", "src/lxc"]));
-            variables
-                .push(("LD_LIBRARY_PATH", below(&["", "lib", "src/lxc"]).trim_end_matches(':').to_owned()));
+            path = format!("{}:{path}", below(self.software.programs));
+            variables.push(("LD_LIBRARY_PATH", below(self.software.libraries)));
         }
         variables.push(("PATH", path));
         variables.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
@@ -67,7 +68,7 @@ impl Root {
 
     /// What has to be mounted for it to appear at `target`, with `work` below it. The target has to be a mount
     /// point: `pivot_root` of the container's start asks for that.
-    pub(super) fn steps(&self, target: &Path, work: &Path) -> Vec<MountStep> {
+    pub(crate) fn steps(&self, target: &Path, work: &Path) -> Vec<MountStep> {
         let at = |name: &str| target.join(name);
         let mut steps = vec![MountStep::Directory(target.to_owned())];
         match &self.kind {
@@ -137,9 +138,17 @@ fn machine(target: &Path) -> Vec<MountStep> {
 mod tests {
     use super::*;
 
+    const SOFTWARE: Software = Software {
+        name: "b",
+        program: "b-start",
+        in_root: &["usr/bin"],
+        programs: &["", "bin"],
+        libraries: &["lib"],
+    };
+
     #[test]
     fn a_whole_root_is_bound_before_anything_is_mounted_in_it_and_only_for_reading() {
-        let root = Root::new(Kind::Whole("/cache/root".into()));
+        let root = Root::new(Kind::Whole("/cache/root".into()), &SOFTWARE);
         let steps = root.steps(Path::new("/s/r/x"), Path::new("/s/w"));
         let first = MountStep::Bind {
             source: "/cache/root".into(),
@@ -155,8 +164,8 @@ mod tests {
 
     #[test]
     fn tools_are_found_before_those_of_the_machine() {
-        let variables = Root::new(Kind::Tools("/b".into())).environment();
+        let variables = Root::new(Kind::Tools("/b".into()), &SOFTWARE).environment();
         let path = variables.iter().find(|(name, _)| name == "PATH").map(|(_, value)| value.as_str());
-        assert!(path.is_some_and(|path| path.starts_with("/b/:/b/bin:")), "{path:?}");
+        assert!(path.is_some_and(|path| path.starts_with("/b/:/b/bin:/usr/sbin")), "{path:?}");
     }
 }
