@@ -3,11 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use transcript::{ConnId, Data, Event, EventKind, Mark};
+use transcript::{ConnId, DATA_LEN_MAX, Data, Event, EventKind, Mark};
 use wire::Direction;
 
 /// Most bytes that one transcript keeps. A peer that floods is cut off here, not in our memory.
-pub const RECORDED_BYTES_MAX: usize = 32 << 20;
+pub const RECORDED_BYTES_MAX: usize = transcript::text::FOLDED_BYTES_MAX;
 /// Most events that one transcript keeps.
 pub const RECORDED_EVENTS_MAX: usize = 200_000;
 
@@ -66,8 +66,13 @@ impl Recorder {
         log.events.push(Event { at_us, conn, dir, kind });
     }
 
-    /// Adds bytes.
-    pub fn data(&self, conn: ConnId, dir: Direction, data: Data) {
+    /// Adds bytes; more than an event can hold become several. Descriptors and credentials come with the first.
+    pub fn data(&self, conn: ConnId, dir: Direction, mut data: Data) {
+        while data.bytes.len() > DATA_LEN_MAX {
+            let bytes = data.bytes.split_to(DATA_LEN_MAX);
+            let (fds, creds) = (std::mem::take(&mut data.fds), data.creds.take());
+            self.record(conn, dir, EventKind::Data(Data { bytes, fds, creds }));
+        }
         self.record(conn, dir, EventKind::Data(data));
     }
 

@@ -28,6 +28,7 @@
 //! data     = ( "O " | "I " ) where " len=" number [ " fds=" word { "," word } ]
 //!            [ " creds=" pid ":" uid ":" gid ]  and below it the dump
 //! dump     = offset { " " byte } spaces "  |" text "|"        16 bytes a line, six digits of offset
+//!          | "# repeat " number          a full line of 16 bytes, so many times more; from 8192 times on
 //! where    = time " " ( "c2s" | "s2c" ) " conn=" number       seconds with six decimals
 //! what     = "connect"                   c2s: the client connected; s2c: a new server took over
 //!          | "connect-failed " word      the name of the error
@@ -66,7 +67,7 @@
 //! text2pcap -D -t '%s.%f' -l 147 fixture.wire fixture.pcapng          plain payload, link type USER0
 //! ```
 //!
-//! It cuts blocks above 256 KiB into several packets and puts all connections into one; [`export::pcapng`](crate::export::pcapng) keeps them apart.
+//! It passes over folded lines, too, so that a block with some comes out short. It cuts blocks above 256 KiB into several packets and puts all connections into one; [`export::pcapng`](crate::export::pcapng) keeps them apart.
 //!
 //! # Versions
 //!
@@ -93,6 +94,12 @@ pub const FILE_LEN_MAX: usize = 256 << 20;
 
 /// Longest line that is read, in bytes.
 pub const LINE_LEN_MAX: usize = 1 << 20;
+
+/// So many repetitions of a dump line, 128 KiB, are folded into one line.
+const FOLD_FROM: usize = 8192;
+
+/// Most bytes that a text with folded lines may stand for: what a recorder keeps at most.
+pub const FOLDED_BYTES_MAX: usize = 96 << 20;
 
 /// Bytes in a full dump line.
 const DUMP_WIDTH: usize = 16;

@@ -8,7 +8,7 @@ use wire::Direction;
 use super::error::{Fault, Found, ParseError, ParseErrorKind};
 use super::render::printable;
 use super::words::Line;
-use super::{DUMP_WIDTH, FILE_LEN_MAX, FORMAT, LINE_LEN_MAX, front};
+use super::{DUMP_WIDTH, FILE_LEN_MAX, FOLD_FROM, FOLDED_BYTES_MAX, FORMAT, LINE_LEN_MAX, front};
 use crate::rules::{Broken, DATA_LEN_MAX, Rules};
 use crate::{ConnId, Credentials, Data, Event, EventKind, ExitStatus, FdNote, Mark, Transcript};
 
@@ -213,10 +213,33 @@ impl<'a> Parser<'a> {
         while bytes.len() < len {
             let mut dump = self.next_line("more bytes of this event")?;
             dump_line(&mut dump, &mut bytes, len)?;
+            if self.rest.starts_with("# repeat ") {
+                let mut fold = self.next_line("how often the line is repeated")?;
+                self.repeat(&mut fold, &mut bytes, len)?;
+            }
         }
         self.bytes += bytes.len() as u64;
         data.bytes = Bytes::from(bytes);
         Ok(data)
+    }
+
+    /// `# repeat 4096`: the dump line above, so many times more.
+    fn repeat(&self, line: &mut Line<'a>, bytes: &mut Vec<u8>, len: usize) -> Result<(), Fault> {
+        line.need("# repeat ", "`# repeat ` and a number")?;
+        let at = line.at();
+        let times: usize = line.number("how often the line above is repeated")?;
+        line.end()?;
+        let more = times.saturating_mul(DUMP_WIDTH);
+        let whole = usize::try_from(self.bytes).unwrap_or(usize::MAX).saturating_add(bytes.len());
+        if times < FOLD_FROM || bytes.len() < DUMP_WIDTH || !bytes.len().is_multiple_of(DUMP_WIDTH) {
+            return Err(line.expected_at(0, "a repetition of a full dump line, from 8192 times on"));
+        }
+        if more > len - bytes.len() || whole.saturating_add(more) > FOLDED_BYTES_MAX {
+            return Err(line.expected_at(at, "a number of repetitions that the event has room for"));
+        }
+        let above = bytes[bytes.len() - DUMP_WIDTH..].to_vec();
+        bytes.extend(above.iter().cycle().take(more));
+        Ok(())
     }
 
     fn end_line(&mut self, mut line: Line<'a>) -> Result<(), Fault> {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use wire::Direction;
 
 use super::words::{Place, push_quoted, push_word};
-use super::{DUMP_WIDTH, FORMAT, front};
+use super::{DUMP_WIDTH, FOLD_FROM, FORMAT, front};
 use crate::{Data, Event, EventKind, ExitStatus, Transcript};
 
 /// Writes a transcript as text: the one canonical text that this transcript has.
@@ -103,8 +103,16 @@ fn push_data(out: &mut String, data: &Data) {
         write(out, format_args!(" creds={}:{}:{}", creds.pid, creds.uid, creds.gid));
     }
     out.push('\n');
-    for (index, bytes) in data.bytes.chunks(DUMP_WIDTH).enumerate() {
-        push_dump_line(out, index * DUMP_WIDTH, bytes);
+    let mut index = 0;
+    for run in data.bytes.chunks(DUMP_WIDTH).collect::<Vec<_>>().chunk_by(|a, b| a == b) {
+        let folded = run.len() > FOLD_FROM;
+        for (line, bytes) in run.iter().enumerate().take(if folded { 1 } else { run.len() }) {
+            push_dump_line(out, (index + line) * DUMP_WIDTH, bytes);
+        }
+        if folded {
+            write(out, format_args!("# repeat {}\n", run.len() - 1));
+        }
+        index += run.len();
     }
 }
 

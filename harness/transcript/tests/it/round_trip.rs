@@ -27,6 +27,52 @@ fn reads_back_everything() {
     assert!(is_canonical(&text));
 }
 
+/// A transcript of one event with these bytes.
+fn sent(bytes: Vec<u8>) -> Transcript {
+    let event = |kind| Event { at_us: 0, conn: ConnId(1), dir: Direction::ToServer, kind };
+    let data = Data { bytes: bytes.into(), ..Data::default() };
+    Transcript {
+        events: vec![event(EventKind::Connect), event(EventKind::Data(data))],
+        ..Transcript::default()
+    }
+}
+
+#[test]
+fn folds_long_runs_of_one_line_and_nothing_else() {
+    // Lines of 16 bytes in a run, bytes in front of the run, bytes behind it, and whether it is folded.
+    let check = |lines: usize, before: usize, behind: usize, folded: bool| {
+        let transcript = sent([vec![1; before], vec![0xa5; lines * 16], vec![2; behind]].concat());
+        let text = render(&transcript);
+        assert_eq!(text.contains("# repeat "), folded, "{lines} {before} {behind}");
+        assert!(text.len() < if folded { 5_000 } else { 800_000 }, "{lines}: {}", text.len());
+        assert_eq!(parse(&text).as_ref(), Ok(&transcript));
+        assert!(is_canonical(&text));
+    };
+    check(8192, 0, 0, false);
+    check(8193, 0, 0, true);
+    check(8193, 32, 0, true);
+    check(8194, 28, 7, true);
+    check(200_000, 0, 15, true);
+}
+
+#[test]
+fn says_where_a_fold_is_wrong() {
+    let text = render(&sent(vec![0; 16 * 9000]));
+    let check = |from: &str, to: &str, line: usize, what: &str| {
+        let wrong = text.replacen(from, to, 1);
+        assert_ne!(wrong, text, "{from}");
+        let error = parse(&wrong).expect_err(to);
+        assert_eq!(error.line, line, "{to}: {error}");
+        assert!(error.to_string().contains(what), "{to}: {error}");
+    };
+    let at = 1 + text.lines().position(|line| line.starts_with("# repeat ")).expect("it is folded");
+    check("# repeat 8999", "# repeat 9000", at, "room for");
+    check("# repeat 8999", "# repeat 99999999999999999", at, "room for");
+    check("# repeat 8999", "# repeat 8191", at, "from 8192 times on");
+    check("# repeat 8999", "# repeat x", at, "how often");
+    check("# repeat 8999", "# repeat 8998", at + 1, "dump line");
+}
+
 #[test]
 fn empty_transcript_has_a_text() {
     let text = render(&Transcript::default());
