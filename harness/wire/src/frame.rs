@@ -128,11 +128,11 @@ pub struct DecodeError {
 /// The kinds of [`DecodeError`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DecodeErrorKind {
-    /// A length is above the limit of the framing.
+    /// A length or a count is above the limit of the framing.
     AboveLimit {
-        /// The announced length in bytes.
+        /// The announced one.
         announced: u64,
-        /// The limit in bytes.
+        /// The limit.
         limit: u64,
     },
     /// A length is smaller than what it must at least cover.
@@ -159,7 +159,7 @@ impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.kind {
             DecodeErrorKind::AboveLimit { announced, limit } => {
-                write!(f, "`{}` announces {announced} bytes, limit is {limit}", self.field)?;
+                write!(f, "`{}` announces {announced}, limit is {limit}", self.field)?;
             }
             DecodeErrorKind::BelowMinimum { announced, minimum } => {
                 write!(f, "`{}` announces {announced}, at least {minimum} is needed", self.field)?;

@@ -1,4 +1,4 @@
-//! The framing of libvirt's remote procedure calls, the same in both directions.
+//! The framing of libvirt's remote procedure calls, nearly the same in both directions.
 //!
 //! ```text
 //! 0        4         8         12          16     20       24       28
@@ -11,16 +11,21 @@
 //! All integers are big-endian. `length` counts the whole message, itself included: 28 to
 //! [`LENGTH_MAX`]. The two types that end in `WITH_FDS` have a `u32` count of descriptors in front of
 //! their payload, and are followed by so many bytes without meaning, each of which carries one
-//! descriptor.
+//! descriptor. A server does so only for calls and a client only for replies: the other type is
+//! dropped whole like any that does not belong there, whatever stands where the count would be.
 //!
 //! Specified by `libvirt/libvirt`, `src/rpc/virnetprotocol.x`. That file gives the count as one byte;
-//! releases 7.0.0 to 12.8.0 put four on the wire.
+//! releases 7.0.0 to 12.8.0 put four on the wire. Which side looks for descriptors behind which type:
+//! `src/rpc/virnetserverclient.c` and `src/rpc/virnetclient.c` there, and measured on the same
+//! releases.
 
 use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::{Cursor, DecodeErrorKind, Endian, Extent, Fault, Frame, FrameKind, Scan, Step, StreamDecoder};
+use crate::{
+    Cursor, DecodeErrorKind, Direction, Endian, Extent, Fault, Frame, FrameKind, Scan, Step, StreamDecoder,
+};
 
 /// A message: length word, header and payload.
 pub const MESSAGE: FrameKind = FrameKind(1);
@@ -60,10 +65,19 @@ impl MessageType {
     /// A hole in a stream.
     pub const STREAM_HOLE: Self = Self(6);
 
-    /// Whether descriptors follow.
+    /// Whether descriptors follow, where such a message belongs.
     #[must_use]
     pub fn has_fds(self) -> bool {
         self == Self::CALL_WITH_FDS || self == Self::REPLY_WITH_FDS
+    }
+
+    /// The type behind which the receiver in that direction looks for descriptors.
+    #[must_use]
+    pub const fn with_fds(direction: Direction) -> Self {
+        match direction {
+            Direction::ToServer => Self::CALL_WITH_FDS,
+            Direction::ToClient => Self::REPLY_WITH_FDS,
+        }
     }
 
     /// Whether it asks for an answer.
@@ -193,10 +207,21 @@ impl Header {
 pub type MessageDecoder = StreamDecoder<MessageScan>;
 
 impl MessageDecoder {
-    /// A decoder at the start of a connection.
+    /// A decoder at the start of a connection, for bytes whose direction is not known: descriptors
+    /// follow both types that can have them.
     #[must_use]
     pub fn new() -> Self {
-        Self::over(MessageScan { descriptors_due: 0 })
+        Self::expecting([MessageType::CALL_WITH_FDS, MessageType::REPLY_WITH_FDS])
+    }
+
+    /// A decoder at the start of a connection, which reads as the receiver in that direction does.
+    #[must_use]
+    pub fn towards(direction: Direction) -> Self {
+        Self::expecting([MessageType::with_fds(direction); 2])
+    }
+
+    fn expecting(with_fds: [MessageType; 2]) -> Self {
+        Self::over(MessageScan { with_fds, descriptors_due: 0 })
     }
 }
 
@@ -209,6 +234,8 @@ impl Default for MessageDecoder {
 /// Finds the ends of messages and of the bytes that carry descriptors.
 #[derive(Debug, Clone)]
 pub struct MessageScan {
+    /// The types behind which descriptors are looked for.
+    with_fds: [MessageType; 2],
     /// How many bytes with a descriptor follow the last message.
     descriptors_due: u32,
 }
@@ -236,13 +263,35 @@ impl Scan for MessageScan {
         if src.len() < HEAD_LEN {
             return Ok(Step::Partial { field: "header", at: 4, needed: 24 });
         }
-        let fds = descriptors(src, len)?;
+        let fds = self.descriptors(src, len)?;
         if src.len() < len {
             let needed = u64::from(length).saturating_sub(HEAD_LEN as u64);
             return Ok(Step::Partial { field: "payload", at: HEAD_LEN, needed });
         }
         self.descriptors_due = fds;
         Ok(Step::Complete(Extent { kind: MESSAGE, head_len: HEAD_LEN, len }))
+    }
+}
+
+impl MessageScan {
+    /// How many descriptors follow the message at the front of `src`, as far as it has come.
+    fn descriptors(&self, src: &[u8], len: usize) -> Result<u32, Fault> {
+        let kind = word(src, TYPE_AT).map(|word| MessageType(word.cast_signed()));
+        if !kind.is_some_and(|kind| self.with_fds.contains(&kind)) {
+            return Ok(0);
+        }
+        let fault = |kind| Fault { kind, field: "descriptors", at: FDS_AT };
+        if len < FDS_AT + 4 {
+            let announced = i64::try_from(len - HEAD_LEN).unwrap_or(0);
+            return Err(fault(DecodeErrorKind::BelowMinimum { announced, minimum: 4 }));
+        }
+        match word(src, FDS_AT) {
+            Some(fds) if fds > FDS_MAX => {
+                let (announced, limit) = (fds.into(), FDS_MAX.into());
+                Err(fault(DecodeErrorKind::AboveLimit { announced, limit }))
+            }
+            fds => Ok(fds.unwrap_or(0)),
+        }
     }
 }
 
@@ -264,26 +313,6 @@ fn checked(length: u32) -> Result<usize, Fault> {
             let (announced, minimum) = (i64::from(length), HEAD_LEN as i64);
             Err(fault(DecodeErrorKind::BelowMinimum { announced, minimum }))
         }
-    }
-}
-
-/// How many descriptors follow the message at the front of `src`, as far as it has come.
-fn descriptors(src: &[u8], len: usize) -> Result<u32, Fault> {
-    let kind = word(src, TYPE_AT).map(|word| MessageType(i32::from_be_bytes(word.to_be_bytes())));
-    if !kind.is_some_and(MessageType::has_fds) {
-        return Ok(0);
-    }
-    if len < FDS_AT + 4 {
-        let announced = i64::try_from(len - HEAD_LEN).unwrap_or(0);
-        let kind = DecodeErrorKind::BelowMinimum { announced, minimum: 4 };
-        return Err(Fault { kind, field: "descriptors", at: FDS_AT });
-    }
-    match word(src, FDS_AT) {
-        Some(fds) if fds > FDS_MAX => {
-            let kind = DecodeErrorKind::AboveLimit { announced: fds.into(), limit: FDS_MAX.into() };
-            Err(Fault { kind, field: "descriptors", at: FDS_AT })
-        }
-        fds => Ok(fds.unwrap_or(0)),
     }
 }
 

@@ -13,7 +13,10 @@ const CALL: Header = Header {
 };
 
 fn decode(stream: &[u8]) -> Result<Vec<(FrameKind, usize)>, DecodeError> {
-    let mut decoder = MessageDecoder::new();
+    decode_as(MessageDecoder::new(), stream)
+}
+
+fn decode_as(mut decoder: MessageDecoder, stream: &[u8]) -> Result<Vec<(FrameKind, usize)>, DecodeError> {
     let mut src = BytesMut::from(stream);
     let mut frames = Vec::new();
     while let Some(frame) = decoder.decode(&mut src)? {
@@ -93,4 +96,22 @@ fn waits_for_the_largest_message_without_reserving_for_it() {
     let before = src.capacity();
     assert_eq!(decoder.decode(&mut src), Ok(None));
     assert_eq!((src.len(), src.capacity()), (HEAD_LEN, before));
+}
+
+/// A server looks for descriptors behind calls and a client behind replies; measured on 7.0.0 to
+/// 12.8.0, whose servers drop a reply with descriptors as they drop any reply.
+#[test]
+fn takes_descriptors_only_where_the_receiver_looks_for_them() {
+    let (call, reply) = (MessageType::CALL_WITH_FDS, MessageType::REPLY_WITH_FDS);
+    for (direction, looked_for, dropped) in
+        [(Direction::ToServer, call, reply), (Direction::ToClient, reply, call)]
+    {
+        let with_fds = Header { kind: looked_for, ..CALL }.message(&1_u32.to_be_bytes());
+        // No count, one above the limit, and one of bytes that do not come.
+        let others = [&[][..], &33_u32.to_be_bytes(), &1_u32.to_be_bytes()]
+            .map(|payload| Header { kind: dropped, ..CALL }.message(payload));
+        let stream = [&with_fds[..], &[0], &others.concat()].concat();
+        let expect = [(MESSAGE, 32), (DESCRIPTOR_BYTE, 1), (MESSAGE, 28), (MESSAGE, 32), (MESSAGE, 32)];
+        assert_eq!(decode_as(MessageDecoder::towards(direction), &stream), Ok(expect.to_vec()));
+    }
 }
