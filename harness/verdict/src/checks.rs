@@ -3,6 +3,7 @@
 //! What each can find stands in [`SHAPES`]. The words are what expectations match: they never change.
 
 mod answered;
+mod difference;
 mod drained;
 mod effects;
 mod evidence;

@@ -6,6 +6,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
+/// The mask of elements whose order says nothing, e.g. that of a hash table: all elements that follow each
+/// other under this mask are compared as one bag. Their names are `<list>.<index>` or begin so.
+pub const ORDER_MASK: &str = "order";
+
 /// All fields of one frame, in wire order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Dissection {

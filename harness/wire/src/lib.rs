@@ -18,6 +18,6 @@ mod stream;
 pub mod xdr;
 
 pub use cursor::Cursor;
-pub use dissect::{Dissection, Field, Problem, Value};
+pub use dissect::{Dissection, Field, ORDER_MASK, Problem, Value};
 pub use frame::{DecodeError, DecodeErrorKind, Decoder, Direction, Endian, Frame, FrameKind, PointerWidth};
 pub use stream::{Extent, Fault, Scan, Step, StreamDecoder};

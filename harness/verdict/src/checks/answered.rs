@@ -211,7 +211,7 @@ fn other_answer(evidence: &Evidence<'_>, alone: &ReplyAt, reply: &ReplyAt) -> Op
         return Some((format!("{was:?}"), format!("{is:?}")));
     }
     let dissect = |reply: &ReplyAt| grammar.dissect(Direction::ToClient, &reply.at.frame, request);
-    super::replay::first_difference(
+    super::difference::first_difference(
         &dissect(alone),
         &alone.at.frame.bytes,
         &dissect(reply),

@@ -3,10 +3,9 @@
 //! Replies are compared connection by connection, in order, field by field. Fields under a named mask are
 //! passed over; nothing else is. What got better (an answer where there was none) is a note.
 
-use wire::Dissection;
-
+use crate::checks::difference::first_difference;
 use crate::checks::{ReadableReplies, Report, StaysUp, rules};
-use crate::{Check, ConnReading, Evidence, Finding, Meaning, Recorded, ReplyAt, ReplyDue, Weight, render};
+use crate::{Check, ConnReading, Evidence, Finding, Meaning, Recorded, ReplyAt, ReplyDue, Weight};
 
 /// Compares a replay with its recording.
 pub struct SameMeaning;
@@ -223,44 +222,4 @@ fn compare_reply(
             frame,
         );
     }
-}
-
-pub(super) struct Difference {
-    field: String,
-    span: Option<std::ops::Range<usize>>,
-    pub(super) expected: String,
-    pub(super) actual: String,
-}
-
-/// The first field whose meaning differs; masked fields are passed over.
-pub(super) fn first_difference(
-    was: &Dissection,
-    old: &[u8],
-    is: &Dissection,
-    new: &[u8],
-) -> Option<Difference> {
-    for (at, before) in was.fields.iter().enumerate() {
-        let expected = render::field(before, old);
-        let Some(after) = is.fields.get(at).filter(|after| after.name == before.name) else {
-            let actual = is.fields.get(at).map_or("no such field".to_owned(), |f| render::field(f, new));
-            let span = is.fields.get(at).map(|f| f.span.clone());
-            return Some(Difference { field: before.name.to_string(), span, expected, actual });
-        };
-        if before.mask.is_some() && before.mask == after.mask {
-            continue;
-        }
-        let same_bytes = old.get(before.span.clone()) == new.get(after.span.clone());
-        if before.value != after.value || (before.value == wire::Value::Bytes && !same_bytes) {
-            let actual = render::field(after, new);
-            let span = Some(after.span.clone());
-            return Some(Difference { field: before.name.to_string(), span, expected, actual });
-        }
-    }
-    let extra = is.fields.get(was.fields.len())?;
-    Some(Difference {
-        field: extra.name.to_string(),
-        span: Some(extra.span.clone()),
-        expected: "no such field".to_owned(),
-        actual: render::field(extra, new),
-    })
 }
