@@ -5,9 +5,12 @@
 //! are only added and none is changed under its number.
 
 pub mod dialect;
+mod grammar;
+pub mod message;
 pub mod names;
 pub mod operations;
 mod releases;
 pub mod request;
 
 pub use dialect::Dialect;
+pub use grammar::LibvirtGrammar;
