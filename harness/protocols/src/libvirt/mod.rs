@@ -6,6 +6,7 @@
 
 pub mod dialect;
 mod grammar;
+mod lock;
 pub mod message;
 pub mod names;
 pub mod operations;
@@ -14,3 +15,4 @@ pub mod request;
 
 pub use dialect::Dialect;
 pub use grammar::LibvirtGrammar;
+pub use lock::lock_table;

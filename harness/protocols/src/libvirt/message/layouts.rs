@@ -54,7 +54,7 @@ const SASL_DATA: Part = char_list("data", Bound::SaslData);
 const SASL_RESULT: Parts = &[int("complete"), int("nil"), SASL_DATA];
 
 /// An error, in replies and at the end of streams. `src/rpc/virnetprotocol.x`.
-pub(super) const ERROR: Parts = &[
+pub(crate) const ERROR: Parts = &[
     int("code").labelled(error_name),
     int("domain").labelled(error_domain_name),
     optional_text("message").masked(TEXT),
@@ -69,7 +69,7 @@ pub(super) const ERROR: Parts = &[
 ];
 
 /// A hole in a stream. `src/rpc/virnetprotocol.x`.
-pub(super) const STREAM_HOLE: Parts = &[hyper("hole_length"), FLAGS];
+pub(crate) const STREAM_HOLE: Parts = &[hyper("hole_length"), FLAGS];
 
 const UPDATE_SECTION_FIRST: Layout = call(
     p::NETWORK_UPDATE,
