@@ -15,6 +15,9 @@ pub mod fuzz;
 pub mod libvirt_rpc;
 pub mod lxc;
 mod stream;
+#[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a wrong index fails the test, which is what it is for")]
+mod testing;
 pub mod xdr;
 
 pub use cursor::Cursor;

@@ -317,4 +317,5 @@ fn checked(length: u32) -> Result<usize, Fault> {
 }
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a wrong index fails the test, which is what it is for")]
 mod tests;

@@ -243,6 +243,13 @@ impl Writer {
         self
     }
 
+    /// A signed 64-bit integer.
+    #[must_use]
+    pub fn i64(mut self, value: i64) -> Self {
+        self.bytes.put_i64(value);
+        self
+    }
+
     /// A fixed number of bytes and their padding.
     #[must_use]
     pub fn fixed(mut self, bytes: &[u8]) -> Self {

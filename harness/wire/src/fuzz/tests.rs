@@ -5,6 +5,8 @@ include!(concat!(env!("CARGO_MANIFEST_DIR"), "/../../fuzz/replay.rs"));
 use proptest::prelude::*;
 
 use super::*;
+use crate::libvirt_rpc::{Header, MessageType, Status};
+use crate::lxc::{Command, Layout, RequestHead};
 
 #[test]
 fn regressions_of_lxc_decode_stay_fixed() {
@@ -34,11 +36,53 @@ fn the_planted_defect_is_nowhere_else() {
     planted_defect(&lxc_input(&head.encode_with(Layout::LP64_LE, b"payload"), b""));
 }
 
+#[test]
+fn regressions_of_libvirt_decode_stay_fixed() {
+    replay("libvirt_decode", libvirt_decode);
+}
+
+#[test]
+fn regressions_of_libvirt_round_trip_stay_fixed() {
+    replay("libvirt_round_trip", libvirt_round_trip);
+}
+
+#[test]
+fn regressions_of_libvirt_structured_stay_fixed() {
+    replay("libvirt_structured", libvirt_structured);
+}
+
+/// A call with that many descriptors and their bytes.
+fn call_with_fds(count: u32) -> Vec<u8> {
+    let header = Header {
+        program: 0x2000_8086,
+        version: 1,
+        procedure: 1,
+        kind: MessageType::CALL_WITH_FDS,
+        serial: 0,
+        status: Status::OK,
+    };
+    [&header.message(&count.to_be_bytes())[..], &vec![0; count as usize]].concat()
+}
+
+#[test]
+#[should_panic(expected = "every byte is in a frame or left over")]
+fn a_lost_descriptor_byte_is_noticed() {
+    libvirt_planted_defect(&libvirt_input(&call_with_fds(2), b""));
+}
+
+#[test]
+fn the_planted_defect_of_libvirt_is_nowhere_else() {
+    libvirt_planted_defect(&libvirt_input(&call_with_fds(0), &call_with_fds(0)));
+}
+
 proptest! {
     #[test]
     fn the_bodies_hold_on_random_bytes(data in prop::collection::vec(any::<u8>(), 0..2000)) {
         lxc_decode(&data);
         lxc_round_trip(&data);
         lxc_structured(&data);
+        libvirt_decode(&data);
+        libvirt_round_trip(&data);
+        libvirt_structured(&data);
     }
 }

@@ -7,6 +7,7 @@ mod properties;
 use bytes::BytesMut;
 
 use super::*;
+use crate::testing::drain;
 use crate::{DecodeError, DecodeErrorKind, Decoder, Frame};
 
 /// What the releases do, as far as framing goes.
@@ -46,42 +47,6 @@ fn replies_to(text: &str) -> ResponseDecoder {
     let mut decoder = ResponseDecoder::new(Layout::LP64_LE, RULES);
     requests(text).iter().for_each(|request| decoder.note_sent(request));
     decoder
-}
-
-/// Feeds `stream` in pieces of at most `piece` bytes and collects the frames, then ends the stream.
-/// The bytes that are left over are checked to be what the frames do not hold.
-#[track_caller]
-fn drain(decoder: &mut dyn Decoder, stream: &[u8], piece: usize) -> (Vec<Frame>, Result<(), DecodeError>) {
-    let mut frames = Vec::new();
-    let mut buffer = BytesMut::new();
-    let mut end = Ok(());
-    for piece in stream.chunks(piece.min(stream.len()).max(1)) {
-        buffer.extend_from_slice(piece);
-        while end.is_ok() {
-            match decoder.decode(&mut buffer) {
-                Ok(Some(frame)) => frames.push(frame),
-                Ok(None) => break,
-                Err(error) => end = Err(error),
-            }
-        }
-    }
-    if end.is_ok() {
-        end = match decoder.decode_eof(&mut buffer) {
-            Ok(None) => Ok(()),
-            Ok(Some(frame)) => panic!("{frame:?} was complete before the end"),
-            Err(error) => Err(error),
-        };
-    }
-    let mut seen = frames.iter().flat_map(|frame| frame.bytes.iter().copied()).collect::<Vec<_>>();
-    seen.extend_from_slice(&buffer);
-    assert_eq!(seen, stream, "every byte is in one frame or left over");
-    if let Err(error) = end {
-        let left = buffer.clone();
-        assert_eq!(decoder.decode(&mut buffer), Err(error), "errors are sticky");
-        assert_eq!(decoder.decode_eof(&mut buffer), Err(error), "errors are sticky");
-        assert_eq!(buffer, left, "an error leaves the buffer as it is");
-    }
-    (frames, end)
 }
 
 fn shape(frame: &Frame) -> String {

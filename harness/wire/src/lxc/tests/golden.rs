@@ -3,7 +3,8 @@
 //! Measured on the Debian builds 4.0.6, 5.0.2, 6.0.4 and 7.0.0, except command 9, which is computed.
 
 use super::super::*;
-use super::{RULES, drain, hex, replies_to};
+use super::{RULES, hex, replies_to};
+use crate::testing::drain;
 
 /// An exchange: request, its length of payload, reply, its `ret` and length of payload. A reply of no
 /// bytes is a connection that was closed.

@@ -1,11 +1,11 @@
 //! Properties over arbitrary streams, sensible and not.
 
-use bytes::BytesMut;
 use proptest::prelude::*;
 
 use super::super::*;
 use super::RULES;
-use crate::{DecodeError, Decoder, Frame};
+use crate::testing::feed;
+use crate::{Decoder, Frame};
 
 const LAYOUTS: [Layout; 4] = [Layout::LP64_LE, Layout::LP64_BE, Layout::ILP32_LE, Layout::ILP32_BE];
 
@@ -25,45 +25,6 @@ fn stream(layout: Layout, messages: &[(u32, u64, Vec<u8>, Option<i32>)]) -> Vec<
         RequestHead { len: lie.unwrap_or(honest.len), ..honest }.encode_with(layout, payload)
     };
     messages.iter().flat_map(encode).collect()
-}
-
-/// What came out of a stream that was fed in pieces.
-#[derive(Debug, PartialEq)]
-struct Outcome {
-    frames: Vec<Frame>,
-    left: Vec<u8>,
-    end: Result<(), DecodeError>,
-}
-
-/// Feeds `stream` cut at `cuts`; fails if the buffer grows by more than what was fed.
-fn feed(decoder: &mut dyn Decoder, stream: &[u8], cuts: &[usize]) -> Result<Outcome, TestCaseError> {
-    let mut cuts = cuts.iter().map(|cut| cut % (stream.len() + 1)).collect::<Vec<_>>();
-    cuts.extend([0, stream.len()]);
-    cuts.sort_unstable();
-    let mut buffer = BytesMut::with_capacity(stream.len());
-    let capacity = buffer.capacity();
-    let mut outcome = Outcome { frames: Vec::new(), left: Vec::new(), end: Ok(()) };
-    for pair in cuts.windows(2) {
-        buffer.extend_from_slice(&stream[pair[0]..pair[1]]);
-        while outcome.end.is_ok() {
-            match decoder.decode(&mut buffer) {
-                Ok(Some(frame)) => outcome.frames.push(frame),
-                Ok(None) => break,
-                Err(error) => outcome.end = Err(error),
-            }
-            prop_assert!(buffer.capacity() <= capacity, "the decoder reserved memory");
-        }
-    }
-    if outcome.end.is_ok() {
-        let before = buffer.len();
-        match decoder.decode_eof(&mut buffer) {
-            Ok(None) => prop_assert_eq!(before, 0, "bytes are left, and the end is clean"),
-            Ok(Some(frame)) => prop_assert!(false, "{:?} was complete before the end", frame),
-            Err(error) => outcome.end = Err(error),
-        }
-    }
-    outcome.left = buffer.to_vec();
-    Ok(outcome)
 }
 
 /// Both decoders, the second one told what the first one found.

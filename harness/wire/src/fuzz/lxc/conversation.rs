@@ -1,17 +1,15 @@
 //! A conversation made of whole messages, whose lengths are mostly right and sometimes a chosen lie.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
-use bytes::BytesMut;
 
+use super::super::Input;
+use super::super::told::{EXCHANGES_MAX, Told, mostly, payload};
 use super::{LAYOUTS, RULES};
+use crate::Decoder;
 use crate::lxc::{
     Command, DESCRIPTOR_BYTE, Layout, REQUEST, RESPONSE, RequestDecoder, RequestHead, ResponseDecoder,
     ResponseHead, STATE_MESSAGE, StateMessage,
 };
-use crate::{Decoder, Frame, FrameKind};
-
-/// The most exchanges of a conversation; fewer than a decoder remembers.
-const EXCHANGES_MAX: usize = 64;
 
 /// Any conversation of whole messages: up to the first lie, what was sent is what is decoded. Behind
 /// it the properties hold that [`super::lxc_decode`] asserts of any bytes.
@@ -32,50 +30,13 @@ pub fn lxc_structured(data: &[u8]) {
     let mut server = ResponseDecoder::new(layout, RULES);
     sent.check(&mut RequestDecoder::new(layout, RULES), &mut |frame| server.note_sent(frame));
     answered.check(&mut server, &mut |_| {});
-    super::decode_both(
-        &super::Input { layout, pieces, requests: &sent.bytes, replies: &answered.bytes },
-        &mut RequestDecoder::new(layout, RULES),
-    );
+    let input = Input { variant: 0, pieces, requests: &sent.bytes, replies: &answered.bytes };
+    super::decode_both(layout, input, &mut RequestDecoder::new(layout, RULES));
 }
 
 fn beginning(choices: &mut Unstructured<'_>) -> Result<(Layout, [usize; 2])> {
     let layout = *choices.choose(&LAYOUTS)?;
     Ok((layout, <[u8; 2]>::arbitrary(choices)?.map(usize::from)))
-}
-
-/// One direction of a conversation as it was told.
-#[derive(Default)]
-struct Told {
-    bytes: Vec<u8>,
-    /// The frames that must come out, up to the first lie: kind and length.
-    expect: Vec<(FrameKind, usize)>,
-    /// What follows can not be foretold.
-    lied: bool,
-}
-
-impl Told {
-    fn tell(&mut self, kind: FrameKind, message: &[u8]) {
-        self.bytes.extend_from_slice(message);
-        if !self.lied {
-            self.expect.push((kind, message.len()));
-        }
-    }
-
-    #[track_caller]
-    fn check(&self, decoder: &mut dyn Decoder, note: &mut dyn FnMut(&Frame)) {
-        let mut buffer = BytesMut::from(&self.bytes[..]);
-        let mut rest = &self.bytes[..];
-        for (kind, len) in &self.expect {
-            let frame = decoder.decode(&mut buffer).expect("in step").expect("complete");
-            let (told, behind) = rest.split_at(*len);
-            assert_eq!((frame.kind, &frame.bytes[..]), (*kind, told), "what was sent is what is decoded");
-            note(&frame);
-            rest = behind;
-        }
-        if !self.lied {
-            assert_eq!(decoder.decode(&mut buffer), Ok(None), "nothing else was sent");
-        }
-    }
 }
 
 /// A conversation while it is made up.
@@ -102,10 +63,10 @@ impl Conversation {
     /// A request and what the server says to it.
     fn exchange(&mut self, layout: Layout, choices: &mut Unstructured<'_>) -> Result<()> {
         let command = Command(*choices.choose(&COMMANDS)?);
-        let payload = payload(choices)?;
+        let payload = payload(choices, &LENS)?;
         let honest = RequestHead::of(command, data(layout, choices)?, &payload);
         let mut head = honest.expect("a short payload");
-        head.len = length(choices, head.len)?;
+        head.len = mostly(choices, head.len, &LIES)?;
         // What is asked behind a lie is not known to the server either.
         self.sent.lied |= head.len != honest.map_or(0, |honest| honest.len);
         self.answered.lied |= self.sent.lied;
@@ -144,10 +105,10 @@ impl Conversation {
         if ret >= 0 {
             self.silence = false;
         }
-        let payload = payload(choices)?;
+        let payload = payload(choices, &LENS)?;
         let honest = ResponseHead::of(ret, data(layout, choices)?, &payload);
         let mut head = honest.expect("a short payload");
-        head.len = length(choices, head.len)?;
+        head.len = mostly(choices, head.len, &LIES)?;
         self.answered.lied |= head.len != honest.map_or(0, |honest| honest.len);
         self.answered.tell(RESPONSE, &head.encode_with(layout, &payload));
         Ok(())
@@ -165,10 +126,6 @@ impl Conversation {
     }
 }
 
-fn payload(choices: &mut Unstructured<'_>) -> Result<Vec<u8>> {
-    if choices.ratio(1, 8)? { Ok(vec![0x61; *choices.choose(&LENS)?]) } else { Vec::arbitrary(choices) }
-}
-
 /// The field as wide as a pointer.
 fn data(layout: Layout, choices: &mut Unstructured<'_>) -> Result<u64> {
     match layout.width {
@@ -177,13 +134,9 @@ fn data(layout: Layout, choices: &mut Unstructured<'_>) -> Result<u64> {
     }
 }
 
-/// The honest length, or now and then a lie.
-fn length(choices: &mut Unstructured<'_>, honest: i32) -> Result<i32> {
-    if choices.ratio(1, 64)? { choices.choose(&LIES).copied() } else { Ok(honest) }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::super::told::noise;
     use super::*;
 
     /// A body that tells nothing would hold whatever the decoders do.
@@ -191,14 +144,7 @@ mod tests {
     fn conversations_reach_every_kind_of_frame_and_go_on_for_long() {
         let (mut kinds, mut longest, mut lied) = (Vec::new(), 0, 0);
         for seed in 0..200_u32 {
-            // Bytes without a pattern: one of the upper bytes of a linear congruential generator.
-            let mut state = seed;
-            let data: Vec<u8> = std::iter::repeat_with(|| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                state.to_le_bytes()[2]
-            })
-            .take(400)
-            .collect();
+            let data = noise(seed, 400);
             let mut choices = Unstructured::new(&data);
             let (layout, _) = beginning(&mut choices).expect("enough bytes");
             let mut conversation = Conversation::default();
