@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Fuzzes every target for a fixed time and prints how fast it went, then proves that the fuzzer finds
-# a defect when there is one.
+# a defect in each framing when there is one.
 #
 #   FUZZ_SECONDS     time for each target (default 20)
 #   FUZZ_TOOLCHAIN   toolchain with sanitizers (default nightly)
@@ -72,7 +72,7 @@ run() {
   local units
   units=$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/log")
   awk -v target="$target" -v units="${units:-0}" -v seconds="$seconds" '
-    { printf "%-16s %9d runs  %7d exec/s  %7d exec/s per core\n", target, units, units / seconds, units / ($1 + $2)
+    { printf "%-22s %9d runs  %7d exec/s  %7d exec/s per core\n", target, units, units / seconds, units / ($1 + $2)
       exit units == 0 }' "$work/times"
 }
 
@@ -81,17 +81,27 @@ run lxc_decode -max_len=384 -reduce_inputs=0
 run lxc_round_trip -max_len=384
 run lxc_structured -max_len=512
 run lxc_dissect -max_len=512
+run libvirt_decode -max_len=384 -reduce_inputs=0
+run libvirt_round_trip -max_len=384
+run libvirt_structured -max_len=512
 run fixture_parse -max_len=2048 -dict=fuzz/fixture_parse.dict
 
 # A fuzzer that finds nothing proves nothing: from an empty corpus, it must find a lost byte in time.
-if fuzz planted_defect "$work/corpus" -max_len=384 -reduce_inputs=0 -artifact_prefix="$work/" -print_final_stats=0; then
-  say "planted_defect: NOT FOUND within $seconds s; this run proves nothing"
-  exit 1
-fi
-if ! grep -q 'every byte is in a frame or left over\|splits do not matter\|a frame keeps its bytes' "$work/log" ||
-  ! compgen -G "$work/crash-*" >/dev/null; then
-  tail -n 60 "$work/log" >&2
-  say "planted_defect: failed, but not by the lost byte"
-  exit 1
-fi
-printf '%-16s found, as it must be\n' planted_defect
+proves() {
+  local target=$1
+  shift
+  if fuzz "$target" "$work/corpus-$target" -max_len=384 -reduce_inputs=0 -artifact_prefix="$work/$target-" \
+    -print_final_stats=0 "$@"; then
+    say "$target: NOT FOUND within $seconds s; this run proves nothing"
+    exit 1
+  fi
+  if ! grep -q 'every byte is in a frame or left over\|splits do not matter\|a frame keeps its bytes' "$work/log" ||
+    ! compgen -G "$work/$target-crash-*" >/dev/null; then
+    tail -n 60 "$work/log" >&2
+    say "$target: failed, but not by the lost byte"
+    exit 1
+  fi
+  printf '%-22s found, as it must be\n' "$target"
+}
+proves planted_defect
+proves libvirt_planted_defect

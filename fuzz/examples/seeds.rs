@@ -10,6 +10,26 @@ use std::{env, fs};
 use transcript::{ConnId, EventKind, Transcript};
 use wire::Direction;
 
+/// What makes an input of a target from what both sides of a connection sent.
+type Input = fn(&[u8], &[u8]) -> Vec<u8>;
+
+/// The targets that start from the recordings of a protocol. A protocol whose fixtures are not read here
+/// has seeds for `fixture_parse` all the same.
+const TARGETS: [(&str, &[(&str, Input)]); 2] = [
+    (
+        "lxc-command",
+        &[
+            ("lxc_decode", wire::fuzz::lxc_input),
+            ("lxc_round_trip", wire::fuzz::lxc_input),
+            ("lxc_dissect", protocols::fuzz::lxc_dissect_input),
+        ],
+    ),
+    (
+        "libvirt-remote",
+        &[("libvirt_decode", wire::fuzz::libvirt_input), ("libvirt_round_trip", wire::fuzz::libvirt_input)],
+    ),
+];
+
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Longer inputs are cut down by the fuzzer anyway.
@@ -40,12 +60,10 @@ fn main() -> Result<()> {
             Ok(())
         };
         write("fixture_parse", &text)?;
-        if transcript.provenance.protocol == "lxc-command" {
-            for (requests, replies) in streams(&transcript).into_values() {
-                let input = wire::fuzz::lxc_input(&requests, &replies);
-                write("lxc_decode", &input)?;
-                write("lxc_round_trip", &input)?;
-                write("lxc_dissect", &protocols::fuzz::lxc_dissect_input(&requests, &replies))?;
+        let targets = TARGETS.iter().filter(|(protocol, _)| *protocol == transcript.provenance.protocol);
+        for (target, input) in targets.flat_map(|(_, targets)| *targets) {
+            for (requests, replies) in streams(&transcript).values() {
+                write(target, &input(requests, replies))?;
             }
         }
     }
