@@ -122,6 +122,8 @@ pub mod roles {
     pub const GREETING: &str = "greeting";
     /// What comes unasked is collected here.
     pub const QUIET: &str = "quiet";
+    /// State of the server is read back; the argument `at` says when, and the protocol's checks know what is due.
+    pub const STATE: &str = "state";
     /// Something happened to the server; the argument `act` says what. On connection 0.
     pub const SERVER: &str = "server";
 }

@@ -36,6 +36,7 @@ pub const SHAPES: &[(&str, &[&str])] = &[
             "split-refused",
             "lost-pipelined",
             "closed",
+            "kept-open",
         ],
     ),
     ("payload-drained", &["not-drained", "closed-after-refusal", "one-request-per-connection"]),
@@ -70,7 +71,8 @@ pub const SHAPES: &[(&str, &[&str])] = &[
 pub fn of(kind: matrix::CaseKind) -> Vec<Box<dyn Check>> {
     match kind {
         matrix::CaseKind::Probe => generic(),
-        matrix::CaseKind::Client | matrix::CaseKind::Scenario => operation(),
+        matrix::CaseKind::Client => operation(),
+        matrix::CaseKind::Scenario => scenario(),
         matrix::CaseKind::Replay => replay(),
     }
 }
@@ -92,6 +94,12 @@ pub fn generic() -> Vec<Box<dyn Check>> {
 #[must_use]
 pub fn operation() -> Vec<Box<dyn Check>> {
     vec![Box::new(EffectMatchesClaim), Box::new(StaysUp), Box::new(ReadableReplies)]
+}
+
+/// The generic checks of a scenario. What the states that it reads back must be is the protocol's to say.
+#[must_use]
+pub fn scenario() -> Vec<Box<dyn Check>> {
+    vec![Box::new(AnsweredAsDue), Box::new(AnsweredOnce), Box::new(StaysUp), Box::new(ReadableReplies)]
 }
 
 /// The checks of a replay.

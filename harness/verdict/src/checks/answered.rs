@@ -19,6 +19,8 @@ enum Expect {
     Refusal,
     /// Any answer, or a clean close; but not silence.
     Any,
+    /// A close is right; an error reply is as good.
+    Closed,
     /// Anything but a crash.
     Survive,
 }
@@ -30,6 +32,7 @@ impl Expect {
             "not-supported" => Self::NotSupported,
             "refusal" => Self::Refusal,
             "any" => Self::Any,
+            "closed" => Self::Closed,
             "survive" => Self::Survive,
             _ => return None,
         })
@@ -41,6 +44,7 @@ impl Expect {
             Self::NotSupported => "`not supported`",
             Self::Refusal => "an error reply, or a clean close",
             Self::Any => "an answer, or a clean close",
+            Self::Closed => "a close, or an error reply",
             Self::Survive => "anything but a crash",
         }
     }
@@ -76,6 +80,13 @@ impl Check for AnsweredAsDue {
                 }
             }
         }
+        // A state that is read back is judged by the protocol; that it can be read is due in any case.
+        for (conn, step) in evidence.reading.steps("state") {
+            let lost = step.answers_by_request(evidence.grammar).iter().position(Option::is_none);
+            if let Some(at) = lost {
+                judge_absence(&mut report, conn, step, Expect::Answer, at);
+            }
+        }
         report.finish()
     }
 }
@@ -94,7 +105,7 @@ pub(super) fn expectations(step: &Step) -> (Option<&str>, usize) {
 fn judge_answer(report: &mut Report<'_>, conn: &ConnReading, reply: &ReplyAt, expect: Expect) {
     let frame = Some(report.reply(conn.conn.0, reply));
     let (weight, shape, actual) = match (expect, reply.meaning) {
-        (Expect::NotSupported | Expect::Refusal, Meaning::Success) => {
+        (Expect::NotSupported | Expect::Refusal | Expect::Closed, Meaning::Success) => {
             (Weight::Violation, "wrong-success", "success".to_owned())
         }
         (Expect::NotSupported, Meaning::Refused(code)) => {
@@ -119,13 +130,16 @@ fn judge_absence(report: &mut Report<'_>, conn: &ConnReading, step: &Step, expec
     let split = step.arg("split").is_some();
     let (weight, shape, actual) = if step.closed.is_some() || step.send_failed.is_some() {
         match expect {
+            Expect::Closed => return,
             Expect::Refusal | Expect::Any => (Weight::Refusal, "closed", "closed without a reply"),
             _ if split => (Weight::Violation, "split-refused", "closed without a reply"),
             _ if at > 0 => (Weight::Violation, "lost-pipelined", "closed after an earlier answer"),
             _ => (Weight::Violation, "no-reply", "closed without a reply"),
         }
     } else if step.timeout.is_some() {
-        if at > 0 {
+        if expect == Expect::Closed {
+            (Weight::Violation, "kept-open", "neither an answer nor a close within the deadline")
+        } else if at > 0 {
             (Weight::Violation, "lost-pipelined", "nothing after an earlier answer")
         } else {
             (Weight::Violation, "hang", "neither an answer nor a close within the deadline")

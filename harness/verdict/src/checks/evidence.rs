@@ -8,6 +8,7 @@
 //! |---|---|
 //! | probe | answered setups; subjects that came to an end; a canary that was sent; a fresh client, and behind it a look at the server |
 //! | client | what was expected of the operation, and bytes of the client |
+//! | scenario | subjects that came to an end; the state read back before the first and after the last of them; a fresh client, and behind it a server that is alive |
 //! | replay | the recording, all bytes of its client, and a look at the server where it has one |
 
 use matrix::CaseKind;
@@ -32,7 +33,7 @@ impl Check for EvidenceComplete {
             CaseKind::Probe => of_probe(evidence.reading),
             CaseKind::Client => of_client(evidence.reading),
             CaseKind::Replay => of_replay(evidence),
-            CaseKind::Scenario => Vec::new(),
+            CaseKind::Scenario => of_scenario(evidence.reading),
         };
         if let Some(limit) = evidence.reading.observed("overflow") {
             missing.push(format!("the transcript was cut after {limit}"));
@@ -47,17 +48,7 @@ impl Check for EvidenceComplete {
 }
 
 fn of_probe(reading: &Reading) -> Vec<String> {
-    let mut missing = Vec::new();
-    if reading.steps("subject").next().is_none() {
-        missing.push("nothing was done that the probe is about".to_owned());
-    }
-    for (_, step) in reading.steps("subject") {
-        let (unknown, expects) = answered::expectations(step);
-        missing.extend(unknown.map(|word| format!("no check knows the expectation `{word}`")));
-        if step.answers().count() < expects && !has_ended(step) {
-            missing.push("a subject came to no end: no answer, no close, no deadline".to_owned());
-        }
-    }
+    let mut missing = of_subjects(reading);
     for (_, step) in reading.steps("setup") {
         let name = step.arg("name").unwrap_or_default();
         // Whether a second request on one connection is answered is what `kept` finds out.
@@ -83,14 +74,61 @@ fn of_probe(reading: &Reading) -> Vec<String> {
     missing
 }
 
+fn of_subjects(reading: &Reading) -> Vec<String> {
+    let mut missing = Vec::new();
+    if reading.steps("subject").next().is_none() {
+        missing.push("nothing was done that the case is about".to_owned());
+    }
+    for (_, step) in reading.steps("subject") {
+        let (unknown, expects) = answered::expectations(step);
+        missing.extend(unknown.map(|word| format!("no check knows the expectation `{word}`")));
+        if step.answers().count() < expects && !has_ended(step) {
+            missing.push("a subject came to no end: no answer, no close, no deadline".to_owned());
+        }
+    }
+    missing
+}
+
+fn of_scenario(reading: &Reading) -> Vec<String> {
+    let mut missing = of_subjects(reading);
+    let subjects = || reading.steps("subject").map(|(_, step)| step.event);
+    let (first, last) = (subjects().min().unwrap_or(0), subjects().max().unwrap_or(0));
+    let mut states: Vec<usize> = Vec::new();
+    for (_, step) in reading.steps("state") {
+        let at = step.arg("at").unwrap_or_default();
+        let wanted = step.requests.len();
+        if wanted == 0 || (step.answers().count() < wanted && !has_ended(step)) {
+            missing.push(format!("the state `{at}` was not read to its end"));
+        } else {
+            states.push(step.event);
+        }
+    }
+    if !states.iter().any(|at| *at < first) {
+        missing.push("nobody looked what was there before".to_owned());
+    }
+    if !states.iter().any(|at| *at > last) {
+        missing.push("nobody looked what came of it".to_owned());
+    }
+    match reading.steps("fresh").map(|(_, step)| step.event).max() {
+        Some(fresh) if fresh > last => missing.extend(seen_alive(reading, fresh)),
+        _ => missing.push("no client asked afterwards".to_owned()),
+    }
+    missing
+}
+
+/// Whether somebody looked behind that event and found the server alive.
+fn seen_alive(reading: &Reading, after: usize) -> Option<String> {
+    let alive = reading.observations.iter().any(|(event, dir, key, value)| {
+        *dir == Direction::ToClient && *event > after && key == "alive" && value == "yes"
+    });
+    (!alive).then(|| "nobody looked whether the server is alive at the end".to_owned())
+}
+
 /// What is missing of the looks at the server: alive behind that event, and each count both before the
 /// subject and at the end, as a number.
 fn looked_at(reading: &Reading, after: usize) -> Vec<String> {
-    let mut missing = Vec::new();
+    let mut missing: Vec<String> = seen_alive(reading, after).into_iter().collect();
     let server = || reading.observations.iter().filter(|(_, dir, _, _)| *dir == Direction::ToClient);
-    if !server().any(|(event, _, key, value)| *event > after && key == "alive" && value == "yes") {
-        missing.push("nobody looked whether the server is alive at the end".to_owned());
-    }
     for count in ["fds", "rss_kib"] {
         let looks: Vec<_> = server().filter(|(_, _, key, _)| key == count).collect();
         let number = |value: &str| value.parse::<i64>().is_ok();

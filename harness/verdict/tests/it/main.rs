@@ -5,5 +5,6 @@ mod evidence;
 mod probe;
 mod reading;
 mod replay;
+mod scenario;
 mod shapes;
 mod toy;
