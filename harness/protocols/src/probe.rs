@@ -22,6 +22,8 @@ pub const QUIET_MS: u64 = 15;
 const SPLIT_GAP_MS: u64 = 10;
 /// How long a server gets to run into a stalled message before another client comes.
 pub const STALL_MS: u64 = 40;
+/// How many bytes of payload a busy server takes in a millisecond at least.
+const BYTES_PER_MS: usize = 32 << 10;
 /// The gap between single bytes of a slow sender.
 const SLOW_GAP_MS: u64 = 2;
 /// How long an idle client is idle.
@@ -70,6 +72,31 @@ pub struct Description {
     pub greeting: Vec<Bytes>,
     /// Where requests carry serial numbers that their answers repeat.
     pub ids: Option<Ids>,
+    /// What becomes of a message that is no request.
+    pub stray: Stray,
+    /// What becomes of a request that is longer than servers take.
+    pub above_limit: AboveLimit,
+    /// How many clients end their sending half right behind a request: more than one where an answer is only
+    /// lost now and then.
+    pub half_close_tries: u32,
+}
+
+/// What becomes of a message that is no request, e.g. a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stray {
+    /// It is refused as any bad request is.
+    Refused,
+    /// It is dropped without a word. A request in the same write shows it: that one is answered, and nothing else.
+    Dropped,
+}
+
+/// What becomes of a request that is longer than servers take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AboveLimit {
+    /// It is drained and answered as any unknown one is.
+    Answered,
+    /// The connection is closed: the length alone is reason enough.
+    Closed,
 }
 
 /// Serial numbers of requests.
@@ -105,6 +132,12 @@ pub fn open(d: &Description, script: Script, conn: u32, role: &str, args: &[(&st
         script = script.send(conn, bytes.clone()).reply(conn, REPLY_MS);
     }
     script.role(conn, role, args)
+}
+
+/// How long the answer to a request with that many bytes of payload may take.
+#[must_use]
+pub fn reply_ms(payload: usize) -> u64 {
+    REPLY_MS + u64::try_from(payload / BYTES_PER_MS).unwrap_or(0)
 }
 
 /// A probe around one subject: setup, subject, canary behind it, fresh connection.
@@ -184,8 +217,14 @@ fn unknown_requests(d: &Description, cases: &mut Vec<Case>) {
     for (label, size) in sizes {
         let name = format!("unknown-payload-{label}");
         let request = (d.unknown)(size);
-        cases.push(around(d, &name, ABOUT, Hazard::Harmless, "not-supported", |s| {
-            s.send(MAIN, request).reply(MAIN, REPLY_MS)
+        let closes = size > d.payload_max && d.above_limit == AboveLimit::Closed;
+        let (about, expect) = if closes {
+            ("an unknown request above the limit ends the connection", "closed")
+        } else {
+            (ABOUT, "not-supported")
+        };
+        cases.push(around(d, &name, about, Hazard::Harmless, expect, |s| {
+            s.send(MAIN, request).reply(MAIN, reply_ms(size))
         }));
     }
     let mut both = BytesMut::from(&(d.unknown)(16)[..]);
@@ -300,19 +339,28 @@ fn splits(d: &Description, cases: &mut Vec<Case>) {
     cases.push(around(d, "idle-then-request", "a client is idle first", Hazard::Harmless, "answer", |s| {
         s.pause(IDLE_MS).send(MAIN, d.canary.clone()).reply(MAIN, REPLY_MS)
     }));
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "answer")])
-        .send(MAIN, d.canary.clone())
-        .half_close(MAIN)
-        .reply(MAIN, REPLY_MS)
-        .close(MAIN);
+    let mut script = opening(d);
+    let conns = std::iter::once(MAIN).chain(MORE..);
+    for (_, conn) in (0..d.half_close_tries).zip(conns) {
+        script = open(d, script, conn, roles::SUBJECT, &[("expect", "answer")])
+            .send(conn, d.canary.clone())
+            .half_close(conn)
+            .reply(conn, REPLY_MS)
+            .close(conn);
+    }
     let about = "a client that will send no more is still answered";
     cases.push(case("half-close-after-request", about, Hazard::Harmless, closing(d, script)));
 }
 
 fn contents(d: &Description, cases: &mut Vec<Case>) {
     let big = vec![b'a'; 1 << 20];
+    let stray = match d.stray {
+        Stray::Refused => (d.reply.clone(), "refusal"),
+        // The answer to the canary is the sign that the server is done with what came before it.
+        Stray::Dropped => (Bytes::from([&d.reply[..], &d.canary[..]].concat()), "answer"),
+    };
     let subjects: [(&str, &'static str, &str, Bytes); 7] = [
-        ("reply-as-request", "a reply where a request belongs", "refusal", d.reply.clone()),
+        ("reply-as-request", "a reply where a request belongs", stray.1, stray.0),
         (
             "trailing-bytes",
             "a valid request with more payload than it needs",

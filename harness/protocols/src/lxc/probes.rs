@@ -11,7 +11,8 @@ use wire::lxc::Command;
 use super::names::{self, GET_CONFIG_ITEM, GET_INIT_PID, GET_STATE};
 use super::request;
 use crate::probe::{
-    Description, QUIET_MS, REPLY_MS, STALL_MS, SUBJECT_CONN, around, closing, generic, opening,
+    AboveLimit, Description, QUIET_MS, REPLY_MS, STALL_MS, SUBJECT_CONN, Stray, around, closing, generic,
+    opening,
 };
 use crate::{Action, Case, Hazard};
 
@@ -44,6 +45,9 @@ pub fn description() -> Description {
         text: |bytes| request::with_payload(GET_CONFIG_ITEM, bytes),
         greeting: Vec::new(),
         ids: None,
+        stray: Stray::Refused,
+        above_limit: AboveLimit::Answered,
+        half_close_tries: 1,
     }
 }
 

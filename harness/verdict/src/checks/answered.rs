@@ -72,6 +72,7 @@ impl Check for AnsweredAsDue {
             for (at, expect) in expects.iter().enumerate() {
                 match answers.get(at).copied().flatten() {
                     Some(reply) => judge_answer(&mut report, conn, reply, *expect),
+                    None if *expect == Expect::Survive => {}
                     // Only the first lost answer is told; what follows it is its consequence.
                     None => {
                         judge_absence(&mut report, conn, step, *expect, at);
@@ -124,9 +125,6 @@ fn judge_answer(report: &mut Report<'_>, conn: &ConnReading, reply: &ReplyAt, ex
 }
 
 fn judge_absence(report: &mut Report<'_>, conn: &ConnReading, step: &Step, expect: Expect, at: usize) {
-    if expect == Expect::Survive {
-        return;
-    }
     let split = step.arg("split").is_some();
     let (weight, shape, actual) = if step.closed.is_some() || step.send_failed.is_some() {
         match expect {

@@ -3,7 +3,9 @@
 use matrix::{CaseKind, Verdict};
 use transcript::ExitStatus;
 
-use crate::toy::{CANARY, CANARY_OK, NOT_SUPPORTED, REFUSED, SECOND, SECOND_OK, Tale, UNKNOWN, found, judged};
+use crate::toy::{
+    CANARY, CANARY_OK, NOT_SUPPORTED, REFUSED, SECOND, SECOND_OK, Tale, UNKNOWN, found, judged,
+};
 use Verdict::{Broken, Compatible, Refused};
 
 /// What happens, and what must be found: `check: shape`, or nothing.
@@ -60,12 +62,7 @@ pub(crate) fn rows() -> Vec<Row> {
             Refused,
             Some("answered-as-due: not-supported"),
         ),
-        (
-            "a state that nobody answers",
-            unread(|tale| tale.silent(1)),
-            Broken,
-            Some("answered-as-due: hang"),
-        ),
+        ("a state that nobody answers", unread(|tale| tale.silent(1)), Broken, Some("answered-as-due: hang")),
         (
             "a connection that ends where a state was to be read",
             unread(|tale| tale.ends(1)),

@@ -14,8 +14,7 @@ fn every_shape_is_listed_and_every_listed_shape_is_found_somewhere() {
     let clients = client::rows().into_iter().map(|(_, tale, ..)| judged(CaseKind::Client, tale, None));
     let replays =
         replay::rows().into_iter().map(|(_, then, now, ..)| judged(CaseKind::Replay, now, Some(then)));
-    let scenarios =
-        scenario::rows().into_iter().map(|(_, tale, ..)| judged(CaseKind::Scenario, tale, None));
+    let scenarios = scenario::rows().into_iter().map(|(_, tale, ..)| judged(CaseKind::Scenario, tale, None));
     let incomplete = evidence::rows().into_iter().map(|(_, kind, tale, then)| judged(kind, tale, then));
     let empty = std::iter::once(judged(CaseKind::Probe, Tale::default(), None));
     let found: BTreeSet<(String, String)> = probes
