@@ -150,7 +150,20 @@ pub fn around(
     expect: &str,
     subject: impl FnOnce(Script) -> Script,
 ) -> Case {
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", expect)]);
+    around_marked(d, name, about, hazard, &[("expect", expect)], subject)
+}
+
+/// The same, with more to say about the subject than what is expected.
+#[must_use]
+pub fn around_marked(
+    d: &Description,
+    name: &str,
+    about: &'static str,
+    hazard: Hazard,
+    args: &[(&str, &str)],
+    subject: impl FnOnce(Script) -> Script,
+) -> Case {
+    let script = open(d, opening(d), MAIN, roles::SUBJECT, args);
     let script = subject(script)
         .role(MAIN, roles::SETTLE, &[])
         .quiet(MAIN, SETTLE_MS)
@@ -165,6 +178,8 @@ pub fn around(
 
 /// The connection on which [`around`] puts its subject.
 pub const SUBJECT_CONN: u32 = MAIN;
+/// The connection of another client while the subject is going on.
+pub const WITNESS_CONN: u32 = WITNESS;
 
 fn case(name: &str, about: &'static str, hazard: Hazard, script: Script) -> Case {
     Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script) }
@@ -198,7 +213,9 @@ pub fn closing(d: &Description, script: Script) -> Script {
         .watch()
 }
 
-fn ask(d: &Description, script: Script, conn: u32, role: &str) -> Script {
+/// Another client asks for the canary, is answered, and goes.
+#[must_use]
+pub fn ask(d: &Description, script: Script, conn: u32, role: &str) -> Script {
     open(d, script, conn, role, &[("expect", "answer")])
         .send(conn, d.canary.clone())
         .reply(conn, REPLY_MS)

@@ -10,8 +10,10 @@ mod lock;
 pub mod message;
 pub mod names;
 pub mod operations;
+pub mod probes;
 mod releases;
 pub mod request;
+pub mod scenarios;
 
 pub use dialect::Dialect;
 pub use grammar::LibvirtGrammar;
