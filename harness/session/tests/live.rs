@@ -155,7 +155,7 @@ async fn workload() {
                   && sh -c 'echo 0 >$0/cgroup.procs; sleep 1000' $0/deep </dev/null >/dev/null 2>&1 &";
     let cgroup = slot.cgroup().path().display().to_string();
     let argv = ["sh", "-c", daemon, &cgroup].map(str::to_owned).to_vec();
-    let command = SlotCommand { root: "/".into(), argv, env: path_variable(), input: Input::Nothing };
+    let command = SlotCommand { root: "/".into(), argv, env: path_variable(), ..SlotCommand::default() };
     let output = slot.run(&command, Duration::from_secs(5)).await.expect("sh can be run");
     assert!(output.success(), "{output:?}");
     let steps = vec![MountStep::New {
@@ -267,7 +267,7 @@ async fn slots() {
     let mut seen = BTreeSet::new();
     for (slot, _) in &held {
         let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
-        let command = SlotCommand { root: "/".into(), argv, env: path_variable(), input: Input::Nothing };
+        let command = SlotCommand { root: "/".into(), argv, env: path_variable(), ..SlotCommand::default() };
         let output = slot.run(&command, Duration::from_secs(5)).await.expect("sh can be run");
         assert_eq!(output.exit, Some(Exit::Signal(11)));
         seen.insert(output.stdout.text());
@@ -280,6 +280,7 @@ async fn slots() {
         argv: ["cat"].map(str::to_owned).to_vec(),
         env: path_variable(),
         input: Input::Bytes(b"typed".to_vec()),
+        ..SlotCommand::default()
     };
     assert_eq!(
         slot.run(&command, Duration::from_secs(5)).await.expect("cat can be run").stdout.text(),
@@ -293,6 +294,13 @@ async fn slots() {
     };
     let output = slot.run(&asks, Duration::from_secs(5)).await.expect("sh can be run");
     assert_eq!(output.stdout.text(), "Ready\ngot this\n");
+    let nobody = SlotCommand {
+        argv: ["sh", "-c", "id -u; id -G"].map(str::to_owned).to_vec(),
+        user: Some((65534, 65534)),
+        ..command.clone()
+    };
+    let output = slot.run(&nobody, Duration::from_secs(5)).await.expect("sh can be run");
+    assert_eq!(output.stdout.text(), "65534\n65534\n");
     let missing = SlotCommand { argv: vec!["no-such-program".to_owned()], input: Input::Nothing, ..command };
     let output = slot.run(&missing, Duration::from_secs(5)).await.expect("chroot can be run");
     assert_eq!(output.exit, Some(Exit::Code(127)));

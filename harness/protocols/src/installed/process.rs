@@ -4,8 +4,9 @@ use std::fs;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
 use session::Recorder;
-use session::sandbox::Slot;
+use session::sandbox::{Slot, SlotError};
 use transcript::{ConnId, EventKind, ExitStatus};
 use wire::Direction;
 
@@ -45,6 +46,19 @@ impl Process {
             }
             std::thread::sleep(Duration::from_millis(1));
         }
+    }
+
+    /// Sends it a signal that ends it, and waits for that; `None` when it is still there after the deadline.
+    ///
+    /// # Errors
+    /// When the slot is gone.
+    pub(crate) async fn end(
+        &self,
+        signal: Signal,
+        deadline: Duration,
+    ) -> Result<Option<ExitStatus>, SlotError> {
+        self.slot.kill(self.pid, false, signal).await?;
+        Ok(self.slot.wait(self.pid, deadline).await)
     }
 
     /// Writes down that it is gone, or what can be seen of it from outside.

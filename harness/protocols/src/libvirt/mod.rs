@@ -6,6 +6,7 @@
 
 pub mod dialect;
 mod grammar;
+pub mod launch;
 mod lock;
 pub mod message;
 pub mod names;

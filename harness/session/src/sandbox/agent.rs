@@ -48,6 +48,8 @@ pub(super) enum Op {
         root: PathBuf,
         argv: Vec<String>,
         env: Vec<(String, String)>,
+        /// Its user and group, if they are not root's.
+        user: Option<(u32, u32)>,
     },
     /// Signals a process, or a process group.
     Kill { pid: i32, group: bool, signal: i32 },
@@ -272,10 +274,13 @@ fn carry_out(op: Op, fds: Vec<OwnedFd>) -> io::Result<i32> {
             }
             Ok(0)
         }
-        Op::Spawn { root, argv, env } => {
+        Op::Spawn { root, argv, env, user } => {
             let [stdin, stdout, stderr] = <[OwnedFd; 3]>::try_from(fds)
                 .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "three streams are needed"))?;
             let mut command = Command::new("/usr/sbin/chroot");
+            if let Some((user, group)) = user {
+                command.arg(format!("--userspec=+{user}:+{group}")).arg("--groups=");
+            }
             command.arg(root).args(argv).env_clear().envs(env).process_group(0);
             command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
             // It is reaped with all others, by `wait`.

@@ -134,6 +134,8 @@ pub struct SlotCommand {
     pub argv: Vec<String>,
     /// All variables that it gets.
     pub env: Vec<(String, String)>,
+    /// Its user and group, by number; without any, root's. Other groups it has none then.
+    pub user: Option<(u32, u32)>,
     /// What it reads from its standard input, which ends behind it.
     pub input: Input,
 }
@@ -266,9 +268,9 @@ impl Slot {
     /// # Errors
     /// See [`SlotError`].
     pub async fn spawn(&self, command: &SlotCommand, streams: [OwnedFd; 3]) -> Result<i32, SlotError> {
-        let SlotCommand { root, argv, env, .. } = command.clone();
+        let SlotCommand { root, argv, env, user, .. } = command.clone();
         let fds = streams.each_ref().map(AsFd::as_fd);
-        self.request("spawn", Op::Spawn { root, argv, env }, &fds).await
+        self.request("spawn", Op::Spawn { root, argv, env, user }, &fds).await
     }
 
     /// Runs a process to its end or to the deadline, when its whole group is killed.
