@@ -245,6 +245,10 @@ pub struct ClientFacts {
     pub node_device_state: bool,
     /// Whether it prints a failure of that as a value.
     pub prints_failures_as_values: bool,
+    /// What it prints where it could not be told whether a device is started by itself.
+    pub unknown_autostart: &'static str,
+    /// Whether `iface-destroy` ends as if it had failed, although it did not.
+    pub destroy_ends_badly: bool,
     /// Whether `net-desc` asks for NETWORK_GET_METADATA before it reads the XML.
     pub network_metadata: bool,
     /// Whether it knows DOMAIN_ABORT_JOB_FLAGS and DOMAIN_START_DIRTY_RATE_CALC.
@@ -452,6 +456,8 @@ impl ClientFacts {
         retries_without_flags: false,
         node_device_state: false,
         prints_failures_as_values: false,
+        unknown_autostart: "no autostart",
+        destroy_ends_badly: false,
         network_metadata: false,
         job_flags: false,
         announces_interfaces: false,

@@ -4,6 +4,8 @@
 //! framing is [`wire::libvirt_rpc`], arguments and results are [`wire::xdr`]. The promise is that messages
 //! are only added and none is changed under its number.
 
+pub mod beside;
+pub mod claims;
 pub mod dialect;
 mod grammar;
 pub mod launch;
@@ -12,9 +14,12 @@ pub mod message;
 pub mod names;
 pub mod operations;
 pub mod probes;
+pub mod reference;
 mod releases;
 pub mod request;
+mod rpc;
 pub mod scenarios;
+mod values;
 
 pub use dialect::Dialect;
 pub use grammar::LibvirtGrammar;

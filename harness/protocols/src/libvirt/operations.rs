@@ -22,7 +22,7 @@
 //! devices       computer scsi_host1 …               names of node devices
 //! device        active:yes persistent:yes autostart:unknown
 //! xml           <interface …>…</interface>          in one line, nothing between the elements
-//! description   hello                               of network default; empty where it has none
+//! description   hello                               of network default; `none` where it has none
 //! dhcp-hosts    00:11:22:33:44:55=192.168.122.77    of network default
 //! screenshot    image/png 33443 bytes 1f0c…         kind, length and digest (FNV-1a, 64 bits)
 //! event         lifecycle of test
@@ -79,6 +79,8 @@ pub const NETWORK: &str = "default";
 pub const INTERFACE: &str = "eth1";
 /// A node device that it comes with.
 pub const DEVICE_NAME: &str = "computer";
+/// What is written of a network without a description.
+pub const NO_DESCRIPTION: &str = "none";
 /// The text that an operation describes the network with.
 pub const NEW_DESCRIPTION: &str = "hello";
 /// The host that an operation adds to the network.

@@ -121,6 +121,11 @@ const SINCE_7_0_0: &[Change] = &[
             ..d.client
         };
     }),
+    change(
+        "virsh ends an iface-destroy that worked with exit code 1",
+        "measured on virsh 9.0.0 and 11.3.0, whatever the server; 7.0.0 and 12.8.0 end with 0",
+        |d| d.client.destroy_ends_badly = true,
+    ),
 ];
 
 const SINCE_9_0_0: &[Change] = &[
@@ -177,4 +182,12 @@ const SINCE_11_3_0: &[Change] = &[
     change("virsh announces interfaces", "measured on virsh 12.8.0: 456", |d| {
         d.client.announces_interfaces = true;
     }),
+    change("virsh ends iface-destroy as it went", "measured on virsh 12.8.0: exit code 0", |d| {
+        d.client.destroy_ends_badly = false
+    }),
+    change(
+        "virsh says that it does not know whether a device is started by itself",
+        "measured on virsh 12.8.0: `unknown`, `no autostart` on 9.0.0 and 11.3.0",
+        |d| d.client.unknown_autostart = "unknown",
+    ),
 ];

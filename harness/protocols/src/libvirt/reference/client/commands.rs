@@ -1,0 +1,306 @@
+//! What each command of virsh calls, and what it prints of the answers.
+//!
+//! ```text
+//! version --daemon     3 4 157                 iface-dumpxml       128 130
+//! screenshot           23 211, stream          iface-begin         220
+//! event                23 316, event, 317      iface-define        131
+//! nodedev-info         113 115 436 435 433     iface-destroy       128 134
+//! net-desc             46 445, else 43         iface-commit        221
+//! net-desc, writing    46 445 444              iface-rollback      222
+//! net-update           46, 60(16) since 7.2.0, 291
+//! domjobabort --postcopy  23 442      domdirtyrate-calc  23 427      domifannounce  23 60(9) 456
+//! ```
+//!
+//! Measured with 7.0.0, 9.0.0, 11.3.0 and 12.8.0 against all four; lists are in [`super::lists`].
+
+use std::time::Duration;
+
+use wire::xdr::{Reader, Writer};
+
+use super::super::super::beside::element;
+use super::super::super::dialect::UpdateOrder;
+use super::super::super::names::{feature, lifecycle, procedures as call, update_command, update_section};
+use super::super::super::operations::{NEW_INTERFACE_XML, URI};
+use super::super::super::rpc::{Failure, Message};
+use super::super::super::values::{self, Kind, Object};
+use super::defects;
+use super::lists::yes_no;
+use super::virsh::{Attempt, Complaint, Done, Virsh};
+
+/// The code of `metadata not found` of a network. `include/libvirt/virterror.h`.
+const NO_NETWORK_METADATA: i32 = 111;
+/// The part of the metadata that is the description. `include/libvirt/libvirt-network.h`.
+const DESCRIPTION: i32 = 0;
+/// Change the running network. `include/libvirt/libvirt-network.h`.
+const AFFECT_LIVE: u32 = 1;
+/// The post-copy phase. `include/libvirt/libvirt-domain.h`.
+const POSTCOPY: u32 = 1;
+/// The event of domains that start, stop, are paused and go on.
+const LIFECYCLE: i32 = 0;
+/// A client that throws the rest of a stream away keeps so many bytes of it.
+const FIRST_PART_LEN: usize = 1000;
+
+impl Virsh<'_> {
+    /// Carries out one command.
+    pub(super) async fn command(&mut self, words: &[&str]) -> Done {
+        match words {
+            ["uri"] => {
+                self.say(URI);
+                self.say("");
+                Ok(())
+            }
+            ["version", ..] => self.version().await,
+            ["list", ..] => self.list_domains().await,
+            ["iface-list", ..] => self.list_interfaces().await,
+            ["net-list", ..] => self.list_networks().await,
+            ["pool-list", ..] => self.list_pools().await,
+            ["nodedev-list"] => self.list_devices().await,
+            ["nodedev-info", device] => self.device(device).await,
+            ["iface-dumpxml", name] => self.interface_xml(name).await,
+            ["iface-define", file] => self.define(file).await,
+            ["iface-destroy", name] => self.destroy(name).await,
+            ["iface-begin"] => self.change(call::INTERFACE_CHANGE_BEGIN, "begin", "started").await,
+            ["iface-commit"] => self.change(call::INTERFACE_CHANGE_COMMIT, "commit", "committed").await,
+            ["iface-rollback"] => {
+                self.change(call::INTERFACE_CHANGE_ROLLBACK, "rollback", "rolled back").await
+            }
+            ["net-desc", network] => self.describe(network, None).await,
+            ["net-desc", network, text] => self.describe(network, Some(text)).await,
+            ["net-update", network, "add", "ip-dhcp-host", xml, ..] => self.update(network, xml).await,
+            ["screenshot", domain, file] => self.screenshot(domain, file).await,
+            ["event", "--domain", domain, "--event", "lifecycle", "--timeout", seconds] => {
+                let seconds = seconds.parse().unwrap_or(0);
+                self.event(domain, Duration::from_secs(seconds)).await
+            }
+            ["domjobabort", domain, "--postcopy"] => {
+                let domain = self.domain(domain).await?;
+                self.call(call::DOMAIN_ABORT_JOB_FLAGS, domain.arguments().u32(POSTCOPY)).await?;
+                Ok(())
+            }
+            ["domdirtyrate-calc", domain, "--seconds", seconds] => {
+                let seconds = seconds.parse().unwrap_or(0);
+                let arguments = self.domain(domain).await?.arguments().i32(seconds).u32(0);
+                self.call(call::DOMAIN_START_DIRTY_RATE_CALC, arguments).await?;
+                Ok(())
+            }
+            ["domifannounce", domain] => self.announce(domain).await,
+            _ => Err(Complaint(vec![format!("unknown command: '{}'", words.join(" "))])),
+        }
+    }
+
+    async fn version(&mut self) -> Done {
+        let own = values::version(self.dialect.lib_version);
+        self.say(&format!("Compiled against library: libvirt {own}"));
+        self.say(&format!("Using library: libvirt {own}"));
+        let kind = self.call(call::CONNECT_GET_TYPE, Writer::new()).await.map_err(Complaint::from)?;
+        let kind = values::text(&kind)?;
+        self.say(&format!("Using API: {kind} {own}"));
+        let version = self.call(call::CONNECT_GET_VERSION, Writer::new()).await?;
+        self.say(&format!("Running hypervisor: {kind} {}", values::version(values::long(&version)?)));
+        // A failure here does not make the command fail.
+        match self.call(call::CONNECT_GET_LIB_VERSION, Writer::new()).await {
+            Ok(version) => {
+                let version = values::version(values::long(&version)?);
+                self.say(&format!("Running against daemon: {version}"));
+            }
+            Err(_) => self.complain(&Complaint(vec!["failed to get the daemon version".to_owned()])),
+        }
+        self.say("");
+        Ok(())
+    }
+
+    async fn domain(&mut self, name: &str) -> Result<Object, Failure> {
+        self.lookup(call::DOMAIN_LOOKUP_BY_NAME, name, Kind::Domain).await
+    }
+
+    async fn network(&mut self, name: &str) -> Result<Object, Failure> {
+        self.lookup(call::NETWORK_LOOKUP_BY_NAME, name, Kind::Network).await
+    }
+
+    async fn interface(&mut self, name: &str) -> Result<Object, Complaint> {
+        let found = self.lookup(call::INTERFACE_LOOKUP_BY_NAME, name, Kind::Interface).await;
+        found.while_doing(&format!("failed to get interface '{name}'"))
+    }
+
+    async fn interface_xml(&mut self, name: &str) -> Done {
+        let arguments = self.interface(name).await?.arguments().u32(0);
+        let xml = self.call(call::INTERFACE_GET_XML_DESC, arguments).await?;
+        let xml = values::text(&xml)?;
+        self.say(&xml);
+        Ok(())
+    }
+
+    async fn define(&mut self, file: &str) -> Done {
+        let arguments = Writer::new().opaque(NEW_INTERFACE_XML.as_bytes()).u32(0);
+        let defined = self.call(call::INTERFACE_DEFINE_XML, arguments).await;
+        let defined = defined.and_then(|interface| values::object(&interface, Kind::Interface));
+        let interface = defined.while_doing(&format!("Failed to define interface from {file}"))?;
+        self.say(&format!("Interface {} defined from {file}\n", interface.name));
+        Ok(())
+    }
+
+    async fn destroy(&mut self, name: &str) -> Done {
+        let arguments = self.interface(name).await?.arguments().u32(0);
+        let destroyed = self.call(call::INTERFACE_DESTROY, arguments).await;
+        destroyed.while_doing(&format!("Failed to destroy interface {name}"))?;
+        self.say(&format!("Interface {name} destroyed\n"));
+        Ok(())
+    }
+
+    async fn change(&mut self, procedure: i32, verb: &str, done: &str) -> Done {
+        let changed = self.call(procedure, Writer::new().u32(0)).await;
+        changed.while_doing(&format!("Failed to {verb} network config change transaction"))?;
+        self.say(&format!("Network config change transaction {done}\n"));
+        Ok(())
+    }
+
+    async fn device(&mut self, name: &str) -> Done {
+        let facts = self.dialect.client;
+        let device = self.lookup(call::NODE_DEVICE_LOOKUP_BY_NAME, name, Kind::NodeDevice).await;
+        let device = device.while_doing(&format!("Could not find matching device '{name}'"))?;
+        let parent = self.call(call::NODE_DEVICE_GET_PARENT, device.arguments()).await?;
+        let parent = values::optional_text(&parent)?.unwrap_or_default();
+        let careless = facts.prints_failures_as_values || self.switches.has(defects::PRINTS_ERROR_AS_VALUE);
+        // The library answers -1 for a failure, and virsh asks whether that is zero.
+        let failed = if careless { "yes" } else { "unknown" };
+        let mut values = Vec::new();
+        for (procedure, failed) in [
+            (call::NODE_DEVICE_IS_ACTIVE, failed),
+            (call::NODE_DEVICE_IS_PERSISTENT, failed),
+            (call::NODE_DEVICE_GET_AUTOSTART, facts.unknown_autostart),
+        ] {
+            values.push(match self.call(procedure, device.arguments()).await {
+                Ok(told) => yes_no(values::number(&told)? != 0),
+                Err(Failure::Refused(_)) => failed.to_owned(),
+                Err(failure) => return Err(failure.into()),
+            });
+        }
+        self.say(&format!("Name:           {name}\nParent:         {parent}"));
+        for (word, value) in ["Active:", "Persistent:", "Autostart:"].into_iter().zip(values) {
+            self.say(&format!("{word:<16}{value}"));
+        }
+        self.say("");
+        Ok(())
+    }
+
+    /// Reads the description, and writes another one if there is one to write.
+    async fn describe(&mut self, name: &str, new: Option<&str>) -> Done {
+        let network = self.network(name).await?;
+        let text = self.description(&network).await?;
+        let Some(new) = new else {
+            match text {
+                Some(text) => self.say(&format!("{text}\n")),
+                None => self.say(&format!("No description for network: {name}")),
+            }
+            return Ok(());
+        };
+        let arguments = network.arguments().i32(DESCRIPTION).optional(Some(new.as_bytes()));
+        let arguments = arguments.optional(None).optional(None).u32(0);
+        let written = self.call(call::NETWORK_SET_METADATA, arguments).await;
+        written.while_doing("Failed to set new network description")?;
+        self.say("Network description updated successfully");
+        Ok(())
+    }
+
+    async fn description(&mut self, network: &Object) -> Result<Option<String>, Failure> {
+        let arguments = network.arguments().i32(DESCRIPTION).optional(None).u32(0);
+        let text = match self.call(call::NETWORK_GET_METADATA, arguments).await {
+            Ok(text) => Some(values::text(&text)?),
+            Err(Failure::Refused(refusal)) if refusal.code == NO_NETWORK_METADATA => None,
+            Err(failure) if self.falls_back(&failure) => {
+                let xml = self.call(call::NETWORK_GET_XML_DESC, network.arguments().u32(0)).await?;
+                element(&values::text(&xml)?, "description")
+            }
+            Err(failure) => return Err(failure),
+        };
+        Ok(text.filter(|text| !text.is_empty()))
+    }
+
+    async fn update(&mut self, name: &str, xml: &str) -> Done {
+        let network = self.network(name).await?;
+        let order = self.update_order().await?;
+        let (command, section) = (update_command::ADD_LAST, update_section::IP_DHCP_HOST);
+        let (first, second) = match order {
+            UpdateOrder::CommandFirst => (command, section),
+            UpdateOrder::SectionFirst => (section, command),
+        };
+        let arguments = network.arguments().u32(first).u32(second).i32(-1).opaque(xml.as_bytes());
+        let updated = self.call(call::NETWORK_UPDATE, arguments.u32(AFFECT_LIVE)).await;
+        updated.while_doing(&format!("Failed to update network {name}"))?;
+        self.say(&format!("Updated network {name} live state"));
+        Ok(())
+    }
+
+    /// The order in which the server reads the two integers, as far as the client cares.
+    async fn update_order(&mut self) -> Result<UpdateOrder, Failure> {
+        if self.switches.has(defects::SWAPS_UPDATE) {
+            return Ok(UpdateOrder::SectionFirst);
+        }
+        if self.switches.has(defects::FORGETS_FEATURE) {
+            return Ok(UpdateOrder::CommandFirst);
+        }
+        if !self.dialect.client.asks_update_order {
+            return Ok(self.dialect.update_order);
+        }
+        let correct = self.supports(feature::NETWORK_UPDATE_HAS_CORRECT_ORDER).await?;
+        Ok(if correct { UpdateOrder::CommandFirst } else { UpdateOrder::SectionFirst })
+    }
+
+    async fn screenshot(&mut self, domain: &str, file: &str) -> Done {
+        let arguments = self.domain(domain).await?.arguments().u32(0).u32(0);
+        let shot = self.rpc.call_and_keep_serial(call::DOMAIN_SCREENSHOT, arguments).await;
+        let (serial, mime) = shot.while_doing(&format!("could not take a screenshot of {domain}"))?;
+        let mime = values::optional_text(&mime)?.unwrap_or_default();
+        let confirm = !self.switches.has(defects::LEAVES_STREAM_OPEN);
+        let bytes = self.rpc.download(call::DOMAIN_SCREENSHOT, serial, confirm).await;
+        let mut bytes = bytes.while_doing(&format!("could not receive data from domain {domain}"))?;
+        if self.switches.has(defects::CUTS_STREAM) {
+            bytes.truncate(FIRST_PART_LEN.min(bytes.len().saturating_sub(1)));
+        }
+        self.file = Some(bytes);
+        self.say(&format!("Screenshot saved to {file}, with type of {mime}\n"));
+        Ok(())
+    }
+
+    async fn event(&mut self, name: &str, within: Duration) -> Done {
+        let domain = self.domain(name).await?;
+        let arguments = Writer::new().i32(LIFECYCLE).u32(1).raw(&domain.arguments().finish());
+        let registered = self.call(call::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, arguments).await?;
+        let callback = values::number(&registered)?;
+        let event = self.rpc.event(call::DOMAIN_EVENT_CALLBACK_LIFECYCLE, within).await?;
+        let count = usize::from(event.is_some());
+        let seen = event.as_ref().and_then(happened);
+        match &seen {
+            Some(what) => self.say(&format!("event 'lifecycle' for domain '{name}': {what}")),
+            None => self.say("event loop timed out"),
+        }
+        self.say(&format!("events received: {count}\n"));
+        let arguments = Writer::new().i32(callback);
+        self.call(call::CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, arguments).await?;
+        if seen.is_some() { Ok(()) } else { Err(Complaint(Vec::new())) }
+    }
+
+    async fn announce(&mut self, domain: &str) -> Done {
+        let domain = self.domain(domain).await?;
+        self.supports(feature::TYPED_PARAM_STRING).await?;
+        // No device, no parameters, no flags.
+        let arguments = domain.arguments().u32(0).u32(0).u32(0);
+        self.call(call::DOMAIN_ANNOUNCE_INTERFACE, arguments).await?;
+        Ok(())
+    }
+}
+
+/// What an event of a domain says: `{i32 callback, domain, i32 event, i32 detail}`.
+fn happened(event: &Message) -> Option<String> {
+    let mut reader = Reader::new(&event.payload);
+    reader.i32().ok()?;
+    reader.opaque(wire::libvirt_rpc::STRING_MAX).ok()?;
+    reader.fixed(16).ok()?;
+    reader.i32().ok()?;
+    let ((_, what), (_, detail)) = (reader.i32().ok()?, reader.i32().ok()?);
+    Some(match (what, detail) {
+        (lifecycle::SUSPENDED, 0) => "Suspended Paused".to_owned(),
+        (lifecycle::RESUMED, 0) => "Resumed Unpaused".to_owned(),
+        _ => format!("{} {detail}", lifecycle::name(what).unwrap_or("unknown")),
+    })
+}
