@@ -1,6 +1,6 @@
 //! Bodies of fuzz targets.
 //!
-//! Input of [`lxc_dissect`]; any bytes are an input:
+//! Input of [`lxc_dissect`] and [`libvirt_dissect`]; any bytes are an input:
 //!
 //! ```text
 //! 0         1        3                      3 + cut
@@ -10,19 +10,28 @@
 //! +---------+--------+----------------------+------------------+
 //! ```
 
-use std::collections::VecDeque;
-
 use bytes::{Bytes, BytesMut};
 use verdict::{Grammar, ReplyDue};
 use wire::{Decoder, Direction, Dissection, Frame, FrameKind};
 
-use crate::lxc::{Dialect, LxcGrammar};
+use crate::libvirt::{self, LibvirtGrammar};
+use crate::lxc::{self, LxcGrammar};
 
 /// The input of [`lxc_dissect`] that holds this conversation, for the newest dialect. Of requests
 /// longer than 64 KiB the rest is taken for replies.
 #[must_use]
 pub fn lxc_dissect_input(requests: &[u8], replies: &[u8]) -> Vec<u8> {
-    let newest = u8::try_from(Dialect::all().len() - 1).unwrap_or(0);
+    input(lxc::Dialect::all().len(), requests, replies)
+}
+
+/// The same for [`libvirt_dissect`].
+#[must_use]
+pub fn libvirt_dissect_input(requests: &[u8], replies: &[u8]) -> Vec<u8> {
+    input(libvirt::Dialect::all().len(), requests, replies)
+}
+
+fn input(dialects: usize, requests: &[u8], replies: &[u8]) -> Vec<u8> {
+    let newest = u8::try_from(dialects - 1).unwrap_or(0);
     let cut = u16::try_from(requests.len()).unwrap_or(u16::MAX).to_le_bytes();
     [&[newest], &cut[..], requests, replies].concat()
 }
@@ -34,10 +43,23 @@ pub fn lxc_dissect_input(requests: &[u8], replies: &[u8]) -> Vec<u8> {
 /// # Panics
 /// One of these does not hold.
 pub fn lxc_dissect(data: &[u8]) {
+    let dialects = lxc::Dialect::all();
+    dissect(data, |dialect| LxcGrammar::new(&dialects[dialect % dialects.len()]));
+}
+
+/// The same for libvirt's messages; there the odd frame may be a whole message whose length word lies.
+///
+/// # Panics
+/// One of these does not hold.
+pub fn libvirt_dissect(data: &[u8]) {
+    let dialects = libvirt::Dialect::all();
+    dissect(data, |dialect| LibvirtGrammar::new(&dialects[dialect % dialects.len()]));
+}
+
+fn dissect<G: Grammar>(data: &[u8], grammar_of: impl Fn(usize) -> G) {
     let Some((control, streams)) = data.split_first_chunk::<3>() else { return };
     let [dialect, low, high] = *control;
-    let dialects = Dialect::all();
-    let grammar = LxcGrammar::new(&dialects[usize::from(dialect) % dialects.len()]);
+    let grammar = grammar_of(dialect.into());
     let (requests, replies) =
         streams.split_at(usize::from(u16::from_le_bytes([low, high])).min(streams.len()));
 
@@ -49,10 +71,11 @@ pub fn lxc_dissect(data: &[u8]) {
         server.note_sent(&frame);
         asked.push(frame);
     }
-    let mut due: VecDeque<&Frame> =
+    let mut due: Vec<&Frame> =
         asked.iter().filter(|frame| grammar.reply_due(frame) != ReplyDue::None).collect();
     for frame in frames(&mut *server, replies) {
-        check(&grammar, Direction::ToClient, &frame, due.pop_front());
+        let open = due.iter().position(|request| grammar.answers(request, &frame));
+        check(&grammar, Direction::ToClient, &frame, open.map(|at| due.remove(at)));
         check(&grammar, Direction::ToClient, &frame, None);
     }
     let odd =
@@ -69,7 +92,7 @@ fn frames(decoder: &mut dyn Decoder, stream: &[u8]) -> Vec<Frame> {
     std::iter::from_fn(|| decoder.decode(&mut buffer).ok().flatten()).collect()
 }
 
-fn check(grammar: &LxcGrammar, direction: Direction, frame: &Frame, request: Option<&Frame>) {
+fn check(grammar: &dyn Grammar, direction: Direction, frame: &Frame, request: Option<&Frame>) {
     let len = frame.bytes.len();
     let dissection = grammar.dissect(direction, frame, request);
     assert!(dissection.covers(len), "{dissection:?} leaves bytes out of {len}");
@@ -92,5 +115,10 @@ mod tests {
     #[test]
     fn regressions_of_lxc_dissect_stay_fixed() {
         replay("lxc_dissect", super::lxc_dissect);
+    }
+
+    #[test]
+    fn regressions_of_libvirt_dissect_stay_fixed() {
+        replay("libvirt_dissect", super::libvirt_dissect);
     }
 }
