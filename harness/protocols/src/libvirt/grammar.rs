@@ -27,8 +27,8 @@ impl Grammar for LibvirtGrammar {
         self.dialect.name
     }
 
-    fn decoder(&self, _dir: Direction) -> Box<dyn Decoder> {
-        Box::new(MessageDecoder::new())
+    fn decoder(&self, dir: Direction) -> Box<dyn Decoder> {
+        Box::new(MessageDecoder::towards(dir))
     }
 
     fn dissect(&self, dir: Direction, frame: &Frame, request: Option<&Frame>) -> Dissection {
