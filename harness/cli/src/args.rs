@@ -372,6 +372,9 @@ pub(crate) enum Builds {
     Update {
         /// Builds, `4.0.6` or `lxc@4.0.6`; without any, all.
         ids: Vec<String>,
+        /// Keep the versions that are pinned, and only write the lock of what they bring along.
+        #[arg(long)]
+        pinned: bool,
     },
 }
 

@@ -32,9 +32,9 @@ pub(crate) fn builds(global: &Global, args: &Builds) -> Done {
             let runtime = tokio::runtime::Runtime::new().map_err(Failure::setup)?;
             runtime.block_on(fetch(global, &project, &cache, ids))
         }
-        Builds::Update { ids } => {
+        Builds::Update { ids, pinned } => {
             let runtime = tokio::runtime::Runtime::new().map_err(Failure::setup)?;
-            runtime.block_on(update(global, &project, &cache, ids))
+            runtime.block_on(update(global, &project, &cache, ids, *pinned))
         }
     }
 }
@@ -198,11 +198,13 @@ fn fetched_words(name: &str, fetched: &Fetched, is_locked: bool) -> String {
     out
 }
 
-/// Pins the newest version of every suite, fetches it, and writes the lock.
-async fn update(global: &Global, project: &Project, cache: &Cache, ids: &[String]) -> Done {
+/// Pins the newest version of every suite unless told not to, fetches it, and writes the lock.
+async fn update(global: &Global, project: &Project, cache: &Cache, ids: &[String], pinned: bool) -> Done {
     for mut build in wanted(project, ids)? {
         let name = format!("{}@{}", build.protocol, build.id);
-        repin(global, &mut build).await?;
+        if !pinned {
+            repin(global, &mut build).await?;
+        }
         let fetched = cache.fetch(&build.source, None, FETCH_DEADLINE).await.map_err(Failure::setup)?;
         let path = lock_path(&global.root, &build.protocol);
         let before = read_lock(&global.root, &build.protocol)?;
@@ -274,4 +276,36 @@ fn locked_packages(build: &LockedBuild) -> Vec<Package> {
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
     std::fs::write(path, text)
         .map_err(|e| Failure::text(Exit::Setup, format!("cannot write `{}`: {e}", path.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In the builds of this repository.
+    #[track_caller]
+    fn check(ids: &[&str], expect: Result<&[&str], &str>) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let project = Project::load(&root, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let ids: Vec<_> = ids.iter().map(|id| (*id).to_owned()).collect();
+        let found = wanted(&project, &ids).map_err(|failure| failure.report.to_string());
+        match (found, expect) {
+            (Ok(found), Ok(expect)) => {
+                let names: Vec<_> =
+                    found.iter().map(|build| format!("{}@{}", build.protocol, build.id)).collect();
+                assert_eq!(names, expect);
+            }
+            (Err(said), Err(expect)) => assert!(said.starts_with(expect), "{said}"),
+            (found, _) => panic!("{:?}", found.map(|found| found.len())),
+        }
+    }
+
+    #[test]
+    fn a_build_is_called_by_its_id_alone_or_with_its_protocol() {
+        check(&["lxc@4.0.6"], Ok(&["lxc-command@4.0.6"]));
+        check(&["lxc-command@7.0.0", "4.0.6"], Ok(&["lxc-command@4.0.6", "lxc-command@7.0.0"]));
+        check(&["lxc@4.0.7"], Err("no Debian build is called `lxc@4.0.7`"));
+        check(&["tuxedo@4.0.6"], Err("no Debian build is called `tuxedo@4.0.6`"));
+        check(&["lxc@ideal"], Err("no Debian build is called `lxc@ideal`"));
+    }
 }
