@@ -53,6 +53,12 @@ pub trait Protocol: Send + Sync {
     /// What an operation must come to: the observations `expected.*` that every transcript of it begins with.
     fn expected(&self, case: &CaseId) -> Vec<(String, String)>;
 
+    /// Why a client cannot carry out a case whoever the server is, e.g. because its release has no such command.
+    /// Such a cell is explained and not run.
+    fn lacks(&self, _client: &Build, _case: &CaseId) -> Option<String> {
+        None
+    }
+
     /// The checks of a case: the generic ones that apply, and the protocol's own.
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>>;
 

@@ -184,6 +184,7 @@ fn with_work(files: &ProtocolFiles, planned: PlannedCell, cases: &[Case]) -> Pla
     }
     let case = cases.iter().find(|case| case.id == id.case);
     let hazard = case.map_or(Hazard::Disturbs, |case| case.hazard);
+    let lacking = files.builds.get(&id.client).and_then(|client| files.protocol.lacks(client, &id.case));
     let work = if recorded(planned.server_source) {
         match files.fixtures.find(&id.client, &id.server, &id.case) {
             Some(fixture) => match case.map(|case| crate::genuine::check(files, fixture, case)) {
@@ -192,12 +193,17 @@ fn with_work(files: &ProtocolFiles, planned: PlannedCell, cases: &[Case]) -> Pla
                 }
                 _ => Work::Judge(fixture.clone()),
             },
-            None => {
-                Work::Missing(format!("not recorded; `wireskew record '{id}'` does it where the builds run"))
-            }
+            None => match lacking {
+                Some(why) => Work::Explain(why),
+                None => Work::Missing(format!(
+                    "not recorded; `wireskew record '{id}'` does it where the builds run"
+                )),
+            },
         }
     } else if recorded(planned.client_source) {
         Work::Explain("a recorded client can only be replayed".to_owned())
+    } else if let Some(why) = lacking {
+        Work::Explain(why)
     } else {
         match case.map(|case| &case.action) {
             Some(Action::Script(script)) => Work::Play(Arc::new(script.clone())),
