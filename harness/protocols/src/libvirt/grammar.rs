@@ -129,3 +129,6 @@ fn code_domain_text(reply: &Frame) -> Result<(i32, i32, &[u8]), XdrError> {
     let text = if present { reader.opaque(wire::libvirt_rpc::STRING_MAX)?.bytes } else { &[] };
     Ok((code, domain, text))
 }
+
+#[cfg(test)]
+mod tests;

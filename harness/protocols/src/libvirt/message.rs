@@ -166,7 +166,7 @@ impl<'a> Dissector<'a> {
         let header = self.header(dir)?;
         self.out.title = title(self.dialect, dir, &header);
         self.check(dir, &header, call);
-        if header.kind.has_fds() {
+        if header.kind == MessageType::with_fds(dir) {
             let (span, count) = self.reader.u32()?;
             self.push("descriptors", span, Value::Uint(count.into()), None);
         }
