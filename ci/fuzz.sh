@@ -84,6 +84,7 @@ run lxc_dissect -max_len=512
 run libvirt_decode -max_len=384 -reduce_inputs=0
 run libvirt_round_trip -max_len=384
 run libvirt_structured -max_len=512
+run libvirt_dissect -max_len=512
 run fixture_parse -max_len=2048 -dict=fuzz/fixture_parse.dict
 
 # A fuzzer that finds nothing proves nothing: from an empty corpus, it must find a lost byte in time.

@@ -26,7 +26,11 @@ const TARGETS: [(&str, &[(&str, Input)]); 2] = [
     ),
     (
         "libvirt-remote",
-        &[("libvirt_decode", wire::fuzz::libvirt_input), ("libvirt_round_trip", wire::fuzz::libvirt_input)],
+        &[
+            ("libvirt_decode", wire::fuzz::libvirt_input),
+            ("libvirt_round_trip", wire::fuzz::libvirt_input),
+            ("libvirt_dissect", protocols::fuzz::libvirt_dissect_input),
+        ],
     ),
 ];
 

@@ -121,4 +121,12 @@ mod tests {
     fn regressions_of_libvirt_dissect_stay_fixed() {
         replay("libvirt_dissect", super::libvirt_dissect);
     }
+
+    proptest::proptest! {
+        #[test]
+        fn the_bodies_hold_on_random_bytes(data: Vec<u8>) {
+            super::lxc_dissect(&data);
+            super::libvirt_dissect(&data);
+        }
+    }
 }
