@@ -7,6 +7,7 @@
 //! /wireskew/home                         its home
 //! /wireskew/drivers                      drivers that it loads: none, or the one for real interfaces
 //! /wireskew/home/log, /wireskew/said     what it logs, and what it prints
+//! /wireskew/network, /wireskew/state      where netcf finds interfaces, and the script for its transactions
 //! /wireskew/proxy                        in the slot of a client: the recording proxy listens there
 //! ```
 //!
@@ -16,6 +17,7 @@
 //! crash at its start.
 
 mod daemon;
+mod script;
 mod settings;
 mod virsh;
 

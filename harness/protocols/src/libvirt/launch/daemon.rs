@@ -20,6 +20,7 @@ use transcript::Endpoint;
 use wire::Direction;
 use wire::libvirt_rpc::{HEAD_LEN, Header};
 
+use super::script;
 use super::settings::Settings;
 use crate::installed::{Installed, Process, environment, setup, work};
 use crate::libvirt::names::procedures;
@@ -33,6 +34,8 @@ const OWN: [&str; 3] = ["run", "home", "drivers"];
 const INTERFACE_DRIVER: &str = "libvirt_driver_interface.so";
 const DRIVER_DIRECTORIES: [&str; 2] =
     ["usr/lib/x86_64-linux-gnu/libvirt/connection-driver", "usr/lib/libvirt/connection-driver"];
+/// The user and the group as whom daemons run. The user needs an entry in `passwd`.
+const NOBODY: u32 = 65534;
 /// How long one of our own questions may take.
 const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
 /// How often readiness is tried again.
@@ -105,7 +108,7 @@ impl Place {
         fs::create_dir(slot.directory().join("r"))?;
         fs::create_dir(&work)?;
         for name in OWN {
-            make_own(&work.join(name), settings)?;
+            make_own(&work.join(name))?;
         }
         let root = real.mount(&slot).await.map_err(setup)?;
         if settings.real_interfaces {
@@ -114,6 +117,10 @@ impl Place {
         }
         if let Some(text) = settings.configuration() {
             fs::write(work.join("libvirtd.conf"), text)?;
+        }
+        if settings.has_script {
+            let steps = script::install(&work, &root)?;
+            slot.mount(steps).await.map_err(setup)?;
         }
         Ok(Self { real: Arc::clone(real), settings: settings.clone(), slot, root })
     }
@@ -126,7 +133,7 @@ impl Place {
     async fn spawn(&self) -> Result<Process, LaunchErrorKind> {
         let argv = command_line(&self.real, &self.settings);
         let mut command = self.real.command(self.root.clone(), argv);
-        command.user = Some(self.settings.user());
+        command.user = Some((NOBODY, NOBODY));
         let replaced = variables(&self.settings);
         command.env.retain(|(name, _)| replaced.iter().all(|(new, _)| new != name));
         command.env.extend(replaced);
@@ -134,6 +141,23 @@ impl Place {
         let streams = [OwnedFd::from(File::open("/dev/null")?), said.try_clone()?.into(), said.into()];
         let pid = self.slot.spawn(&command, streams).await.map_err(setup)?;
         Ok(Process::new(&self.slot, pid))
+    }
+
+    /// Runs what runs at boot before the daemon.
+    async fn boot(&self) -> Result<(), LaunchErrorKind> {
+        if !self.settings.has_script {
+            return Ok(());
+        }
+        let mut command = self.real.command(self.root.clone(), script::at_boot());
+        command.user = Some((NOBODY, NOBODY));
+        let output = self.slot.run(&command, END_DEADLINE).await.map_err(setup)?;
+        match output.success() {
+            true => Ok(()),
+            false => {
+                let why = format!("at boot: {:?} {}", output.exit, output.tail(TAIL_LINES));
+                Err(LaunchErrorKind::Setup(why))
+            }
+        }
     }
 
     /// The end of what the daemon printed and logged.
@@ -147,11 +171,10 @@ impl Place {
 }
 
 /// A directory of the daemon's alone. The mode is asked for: it takes no other for its sockets.
-fn make_own(directory: &Path, settings: &Settings) -> io::Result<()> {
-    let (user, group) = settings.user();
+pub(super) fn make_own(directory: &Path) -> io::Result<()> {
     fs::create_dir(directory)?;
     fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-    chown(directory, Some(user), Some(group))
+    chown(directory, Some(NOBODY), Some(NOBODY))
 }
 
 /// Where the driver for interfaces is, below the root.
@@ -166,9 +189,6 @@ fn command_line(real: &Installed, settings: &Settings) -> Vec<String> {
     argv.extend(real.args.iter().cloned());
     if settings.configuration().is_some() {
         argv.extend(["-f", "/wireskew/libvirtd.conf"].map(str::to_owned));
-    }
-    if settings.as_root {
-        argv.extend(["-p", "/wireskew/run/libvirtd.pid"].map(str::to_owned));
     }
     argv
 }
@@ -257,11 +277,11 @@ impl Daemon {
         let signal = if act == ServerAct::Restart { Signal::TERM } else { Signal::KILL };
         self.end(signal).await?;
         if act == ServerAct::Reboot {
-            // What is in memory only does not outlive the machine. Nothing of libvirt's runs at boot here: the
-            // packages have no script for interface transactions.
+            // What is in memory only does not outlive the machine.
             let run = work(&self.place.slot).join("run");
             fs::remove_dir_all(&run)?;
-            make_own(&run, &self.place.settings)?;
+            make_own(&run)?;
+            self.place.boot().await?;
         }
         if act.comes_back() {
             self.process = start(&self.place, AGAIN_DEADLINE).await?;

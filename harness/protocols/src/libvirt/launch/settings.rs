@@ -4,17 +4,18 @@
 //! settings = { locale = "de_DE.UTF-8" }     # it translates what it says
 //! settings = { authentication = "sasl" }    # it wants to know who asks
 //! settings = { driver = "interface" }       # beside the test driver it has the one for the machine's interfaces
-//! settings = { user = "root" }              # it runs as root, and so as the daemon of the system
+//! settings = { driver = "interface", transactions = "script" }   # netcf finds a script for transactions
 //! ```
 
 use std::collections::BTreeMap;
 
 /// What every key may be set to; a locale is whatever the root has.
-const KNOWN: [(&str, &[&str]); 4] =
-    [("authentication", &["sasl"]), ("driver", &["interface"]), ("locale", &[]), ("user", &["root"])];
-
-/// The user as whom daemons run, `nobody` and `nogroup`. It needs an entry in `passwd`.
-const NOBODY: u32 = 65534;
+const KNOWN: [(&str, &[&str]); 4] = [
+    ("authentication", &["sasl"]),
+    ("driver", &["interface"]),
+    ("locale", &[]),
+    ("transactions", &["script"]),
+];
 
 /// How a daemon is run.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -25,8 +26,8 @@ pub(super) struct Settings {
     pub(super) authenticates: bool,
     /// Whether the driver for the machine's interfaces is loaded.
     pub(super) real_interfaces: bool,
-    /// Whether it runs as root.
-    pub(super) as_root: bool,
+    /// Whether there is a script for transactions of interface changes; netcf alone asks for one.
+    pub(super) has_script: bool,
 }
 
 impl Settings {
@@ -46,29 +47,13 @@ impl Settings {
             locale: settings.get("locale").cloned(),
             authenticates: settings.contains_key("authentication"),
             real_interfaces: settings.contains_key("driver"),
-            as_root: settings.contains_key("user"),
+            has_script: settings.contains_key("transactions"),
         })
     }
 
-    /// User and group, by number.
-    pub(super) fn user(&self) -> (u32, u32) {
-        if self.as_root { (0, 0) } else { (NOBODY, NOBODY) }
-    }
-
     /// The configuration file, if one is needed.
-    pub(super) fn configuration(&self) -> Option<String> {
-        let mut lines = Vec::new();
-        if self.as_root {
-            lines.push("unix_sock_dir = \"/wireskew/run/libvirt\"");
-            lines.push("unix_sock_rw_perms = \"0700\"");
-            lines.push("auth_unix_ro = \"none\"");
-        }
-        match (self.authenticates, self.as_root) {
-            (true, _) => lines.push("auth_unix_rw = \"sasl\""),
-            (false, true) => lines.push("auth_unix_rw = \"none\""),
-            (false, false) => {}
-        }
-        (!lines.is_empty()).then(|| lines.join("\n") + "\n")
+    pub(super) fn configuration(&self) -> Option<&'static str> {
+        self.authenticates.then_some("auth_unix_rw = \"sasl\"\n")
     }
 
     /// The variables that the locale is taken from.
@@ -98,7 +83,7 @@ mod tests {
         check(&[("driver", "qemu")], Err("`driver` cannot be `qemu`; it can be interface"));
         check(
             &[("local", "C")],
-            Err("`local` is no setting of libvirtd; there are authentication, driver, locale, user"),
+            Err("`local` is no setting of libvirtd; there are authentication, driver, locale, transactions"),
         );
     }
 
@@ -106,8 +91,6 @@ mod tests {
     fn a_configuration_is_written_only_where_the_usual_one_does_not_do() {
         assert_eq!(Settings::default().configuration(), None);
         let sasl = Settings { authenticates: true, ..Settings::default() };
-        assert_eq!(sasl.configuration().as_deref(), Some("auth_unix_rw = \"sasl\"\n"));
-        let root = Settings { as_root: true, ..Settings::default() };
-        assert!(root.configuration().is_some_and(|text| text.contains("auth_unix_rw = \"none\"")));
+        assert_eq!(sasl.configuration(), Some("auth_unix_rw = \"sasl\"\n"));
     }
 }
