@@ -10,7 +10,7 @@
 //! |---|---|
 //! | `remote`, `qemu`, `keepalive` | procedures; the reply of an event is what it carries |
 //! | `feature` | what CONNECT_SUPPORTS_FEATURE answers with 1 |
-//! | `interface-list-flag`, `node-device-list-flag` | a bit that 284 or 285 knows |
+//! | `flag-14`, `flag-285` and others | a bit that procedure 14, 285, … knows, where that was measured |
 //! | `error`, `stream-hole` | payloads that belong to no procedure |
 //! | `error-code`, `lifecycle` and others | values of a field |
 
@@ -52,7 +52,7 @@ fn changes(release: &str) -> Vec<DeclaredChange> {
 /// One dialect by itself.
 fn locked(dialect: &Dialect) -> LockedDialect {
     let mut messages: Vec<LockedMessage> =
-        [remote(dialect), qemu(dialect), keepalive(), features(dialect), list_flags(dialect)]
+        [remote(dialect), qemu(dialect), keepalive(), features(dialect), known_flags(dialect)]
             .into_iter()
             .chain([payloads(dialect), values()])
             .flatten()
@@ -140,24 +140,25 @@ fn features(dialect: &Dialect) -> Vec<LockedMessage> {
         .collect()
 }
 
-fn list_flags(dialect: &Dialect) -> Vec<LockedMessage> {
-    let lists = [
-        ("interface-list-flag", procedures::CONNECT_LIST_ALL_INTERFACES, names::interface_list_flag::ALL),
-        (
-            "node-device-list-flag",
-            procedures::CONNECT_LIST_ALL_NODE_DEVICES,
-            names::node_device_list_flag::ALL,
-        ),
-    ];
+fn known_flags(dialect: &Dialect) -> Vec<LockedMessage> {
     let mut found = Vec::new();
-    for (kind, procedure, flags) in lists {
-        let known = flags.iter().filter(|(flag, _)| dialect.unknown_flags(procedure, *flag) == 0);
-        found.extend(known.map(|(flag, name)| LockedMessage {
-            since: since(|dialect| dialect.unknown_flags(procedure, *flag) == 0),
-            ..entry(kind, (*flag).into(), name)
+    for (procedure, known) in &dialect.flags {
+        let bits = (0..u32::BITS).map(|bit| 1_u32 << bit).filter(|bit| known & bit != 0);
+        found.extend(bits.map(|bit| LockedMessage {
+            since: since(|dialect| dialect.flags.get(procedure).is_some_and(|known| known & bit != 0)),
+            ..entry(&format!("flag-{procedure}"), bit.into(), &flag_name(*procedure, bit))
         }));
     }
     found
+}
+
+fn flag_name(procedure: i32, bit: u32) -> String {
+    let name = match procedure {
+        procedures::CONNECT_LIST_ALL_INTERFACES => names::interface_list_flag::name(bit),
+        procedures::CONNECT_LIST_ALL_NODE_DEVICES => names::node_device_list_flag::name(bit),
+        _ => None,
+    };
+    name.map_or_else(|| format!("{bit:#x}"), ToOwned::to_owned)
 }
 
 fn payloads(dialect: &Dialect) -> Vec<LockedMessage> {
@@ -305,9 +306,10 @@ mod tests {
         };
         let of = |pairs: &[(&'static str, usize)]| pairs.iter().copied().collect::<BTreeMap<_, _>>();
         // Section 2.4 of the fact sheet: 18 numbers, then 10.
-        let first = of(&[("feature", 1), ("node-device-list-flag", 1), ("qemu", 1), ("remote", 18)]);
+        let first = of(&[("feature", 1), ("flag-131", 1), ("flag-285", 1), ("qemu", 1), ("remote", 18)]);
         assert_eq!(kinds("7.0.0", "9.0.0"), first);
-        assert_eq!(kinds("9.0.0", "11.3.0"), of(&[("node-device-list-flag", 2), ("remote", 10)]));
+        let second = [("flag-114", 1), ("flag-285", 6), ("flag-444", 2), ("flag-445", 2), ("remote", 10)];
+        assert_eq!(kinds("9.0.0", "11.3.0"), of(&second));
         assert_eq!(kinds("11.3.0", "12.8.0"), of(&[("remote", 3)]));
         assert_eq!(kinds("12.8.0", "ideal"), of(&[]));
     }
@@ -324,7 +326,7 @@ mod tests {
             let known = d.flags.get_mut(&procedures::CONNECT_LIST_ALL_NODE_DEVICES).expect("measured");
             *known &= !node_device_list_flag::CAP_NET;
         };
-        check(forget, LockViolationKind::MessageVanished, "node-device-list-flag/16");
+        check(forget, LockViolationKind::MessageVanished, "flag-285/16");
         check(
             |d| {
                 d.features.remove(&feature::REMOTE_CLOSE_CALLBACK);

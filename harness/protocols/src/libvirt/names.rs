@@ -106,6 +106,7 @@ numbers! {
         NO_SUPPORT = 3;
         NO_CONNECT = 5;
         INVALID_ARG = 8;
+        XML_ERROR = 27;
         OPERATION_DENIED = 29;
         XML_DETAIL = 35;
         SYSTEM_ERROR = 38;
@@ -114,7 +115,9 @@ numbers! {
         AUTH_FAILED = 45;
         OPERATION_INVALID = 55;
         NO_INTERFACE = 57;
+        CONFIG_UNSUPPORTED = 67;
         OPERATION_UNSUPPORTED = 84;
+        NO_NETWORK_METADATA = 111;
     }
 }
 
@@ -122,12 +125,15 @@ numbers! {
     /// Where an error comes from, those that were seen. `include/libvirt/virterror.h`.
     error_domain: i32 {
         NONE = 0;
+        XML = 5;
         RPC = 7;
         TEST = 12;
         REMOTE = 13;
         NETWORK = 19;
         DOMAIN = 20;
+        NODEDEV = 22;
         INTERFACE = 26;
+        SECRET = 30;
         NWFILTER = 33;
     }
 }

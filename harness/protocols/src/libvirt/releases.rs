@@ -4,10 +4,9 @@
 //! release between two of the table brought a change, its source names it.
 
 use super::dialect::{
-    Change, ClientFacts, Dialect, FreePages, IDEAL, NoDetail, Release, TRANSACTION, UnknownUri, UpdateOrder,
-    XmlPlace,
+    Change, ClientFacts, Dialect, FreePages, IDEAL, NoDetail, Release, UnknownUri, UpdateOrder, XmlPlace,
 };
-use super::names::{feature, interface_list_flag, node_device_list_flag, procedures};
+use super::names::{feature, node_device_list_flag, procedures};
 
 const fn change(what: &'static str, source: &'static str, apply: fn(&mut Dialect)) -> Change {
     Change { what, source, apply }
@@ -30,6 +29,40 @@ pub(super) const RELEASES: &[Release] = &[
     },
 ];
 
+/// Every bit by itself was sent to every release, behind arguments that are good; what is refused with 8/12
+/// `unsupported flags` is not known.
+const FLAGS_MEASURED: &str = "measured on 7.0.0, 9.0.0, 11.3.0 and 12.8.0: each of the 32 bits";
+
+const FLAGS_OF_7_0_0: [(i32, u32); 27] = [
+    (procedures::DOMAIN_CREATE_XML, 0x10),
+    (procedures::DOMAIN_GET_XML_DESC, 0xb),
+    (procedures::NETWORK_GET_XML_DESC, 0),
+    (procedures::STORAGE_POOL_GET_XML_DESC, 0),
+    (procedures::NODE_NUM_OF_DEVICES, 0),
+    (procedures::NODE_LIST_DEVICES, 0),
+    (procedures::NODE_DEVICE_GET_XML_DESC, 0),
+    (procedures::INTERFACE_GET_XML_DESC, 0),
+    (procedures::INTERFACE_DEFINE_XML, 0),
+    (procedures::INTERFACE_CREATE, 0),
+    (procedures::INTERFACE_DESTROY, 0),
+    (procedures::DOMAIN_HAS_MANAGED_SAVE_IMAGE, 0),
+    (procedures::DOMAIN_SNAPSHOT_NUM, 0x7ff),
+    (procedures::CONNECT_GET_SYSINFO, 0),
+    (procedures::DOMAIN_SCREENSHOT, 0),
+    (procedures::DOMAIN_GET_STATE, 0),
+    (procedures::INTERFACE_CHANGE_BEGIN, 0),
+    (procedures::INTERFACE_CHANGE_COMMIT, 0),
+    (procedures::INTERFACE_CHANGE_ROLLBACK, 0),
+    (procedures::DOMAIN_UNDEFINE_FLAGS, 0x3),
+    (procedures::CONNECT_LIST_ALL_DOMAINS, 0xffff),
+    (procedures::CONNECT_LIST_ALL_STORAGE_POOLS, 0x000f_ffff),
+    (procedures::CONNECT_LIST_ALL_NETWORKS, 0x3f),
+    (procedures::CONNECT_LIST_ALL_INTERFACES, 0x3),
+    (procedures::CONNECT_LIST_ALL_NODE_DEVICES, 0x001f_ffff),
+    (procedures::NETWORK_UPDATE, 0x3),
+    (procedures::NODE_GET_FREE_PAGES, 0),
+];
+
 const FIRST: &[Change] = &[
     change("is 7.0.0", "measured on 7.0.0: CONNECT_GET_LIB_VERSION", |d| d.lib_version = 7_000_000),
     change("knows the procedures up to 425", "measured on 7.0.0: every number from 0 to 519", |d| {
@@ -46,23 +79,19 @@ const FIRST: &[Change] = &[
             feature::REMOTE_CLOSE_CALLBACK,
         ]);
     }),
-    change("transactions know no flags", "measured on 7.0.0: 8/12 `unsupported flags (0x1)`", |d| {
-        d.flags.extend(TRANSACTION.map(|procedure| (procedure, 0)));
-    }),
+    change("procedures know these flags", FLAGS_MEASURED, |d| d.flags.extend(FLAGS_OF_7_0_0)),
     change(
-        "lists of interfaces know two flags",
-        "libvirt/libvirt@v7.0.0:src/test/test_driver.c, testConnectListAllInterfaces",
+        "the test driver has no function for these",
+        "measured on 7.0.0: code 3; 20 is the domain for 122 and 344, 30 for secrets, 33 for filters",
         |d| {
-            let known = interface_list_flag::INACTIVE | interface_list_flag::ACTIVE;
-            d.flags.insert(procedures::CONNECT_LIST_ALL_INTERFACES, known);
-        },
-    ),
-    change(
-        "lists of node devices know capabilities and nothing else",
-        "measured on 7.0.0: 8 `unsupported flags (0x80000000)`; libvirt/libvirt@v7.0.0:src/conf/node_device_conf.h",
-        |d| {
-            let known = (node_device_list_flag::CAP_AP_MATRIX << 1) - 1;
-            d.flags.insert(procedures::CONNECT_LIST_ALL_NODE_DEVICES, known);
+            d.server.driver_lacks.extend([
+                procedures::NODE_GET_SECURITY_MODEL,
+                procedures::CONNECT_NUM_OF_SECRETS,
+                procedures::CONNECT_NUM_OF_NWFILTERS,
+                procedures::CONNECT_LIST_ALL_NWFILTERS,
+                procedures::CONNECT_LIST_ALL_SECRETS,
+                procedures::CONNECT_GET_ALL_DOMAIN_STATS,
+            ]);
         },
     ),
 ];
@@ -84,14 +113,16 @@ const SINCE_7_0_0: &[Change] = &[
             d.features.insert(feature::NETWORK_UPDATE_HAS_CORRECT_ORDER);
         },
     ),
-    change(
-        "lists of node devices know one more capability",
-        "libvirt/libvirt@v7.9.0:include/libvirt/libvirt-nodedev.h",
-        |d| {
-            let known = (node_device_list_flag::CAP_VPD << 1) - 1;
-            d.flags.insert(procedures::CONNECT_LIST_ALL_NODE_DEVICES, known);
-        },
-    ),
+    change("lists of node devices know one more capability", FLAGS_MEASURED, |d| {
+        d.flags.insert(procedures::CONNECT_LIST_ALL_NODE_DEVICES, 0x003f_ffff);
+    }),
+    change("definitions of interfaces can be validated", FLAGS_MEASURED, |d| {
+        d.flags.insert(procedures::INTERFACE_DEFINE_XML, 0x1);
+    }),
+    change("the test driver has statistics and a security model", "measured on 9.0.0: 122 and 344", |d| {
+        d.server.driver_lacks.remove(&procedures::NODE_GET_SECURITY_MODEL);
+        d.server.driver_lacks.remove(&procedures::CONNECT_GET_ALL_DOMAIN_STATS);
+    }),
     change("finds no driver for an unknown address", "measured on 9.0.0: 5/0; 38/7 on 7.0.0", |d| {
         d.server.unknown_uri = UnknownUri::NoDriver;
     }),
@@ -100,7 +131,7 @@ const SINCE_7_0_0: &[Change] = &[
     }),
     change(
         "the test driver has no function for what was learned",
-        "measured on 9.0.0: code 3 for 427 and 442; libvirt/libvirt@v9.0.0:src/test/test_driver.c for 433, 435, 436",
+        "measured on 9.0.0: 3/20 for 427 and 442, 3/22 for 433, 435 and 436",
         |d| {
             d.server.driver_lacks.extend([
                 procedures::DOMAIN_START_DIRTY_RATE_CALC,
@@ -135,13 +166,21 @@ const SINCE_9_0_0: &[Change] = &[
         d.highest_event = 453;
     }),
     change(
-        "lists of node devices know whether a device is active",
-        "measured on 11.3.0: 0x80000000; the other bit came with it in v7.3.0:include/libvirt/libvirt-nodedev.h",
+        "lists of node devices know two more capabilities, and whether a device is active and persistent",
+        FLAGS_MEASURED,
         |d| {
-            let learned = node_device_list_flag::ACTIVE | node_device_list_flag::INACTIVE;
-            *d.flags.entry(procedures::CONNECT_LIST_ALL_NODE_DEVICES).or_default() |= learned;
+            d.flags.insert(procedures::CONNECT_LIST_ALL_NODE_DEVICES, 0xf0ff_ffff);
         },
     ),
+    change("descriptions of node devices can be those of inactive ones", FLAGS_MEASURED, |d| {
+        d.flags.insert(procedures::NODE_DEVICE_GET_XML_DESC, 0x1);
+    }),
+    change("metadata of networks know two flags", FLAGS_MEASURED, |d| {
+        d.flags.extend([(procedures::NETWORK_SET_METADATA, 0x3), (procedures::NETWORK_GET_METADATA, 0x3)]);
+    }),
+    change("the test driver has no function for 449", "measured on 11.3.0: 3/20", |d| {
+        d.server.driver_lacks.insert(procedures::DOMAIN_GET_AUTOSTART_ONCE);
+    }),
     change(
         "the test driver says whether a node device is active and persistent",
         "libvirt/libvirt@v10.3.0:src/test/test_driver.c; measured on 11.3.0: 433 alone is missing",
@@ -176,7 +215,7 @@ const SINCE_11_3_0: &[Change] = &[
             d.highest_event = 455;
         },
     ),
-    change("the test driver has no function for 456", "measured on 12.8.0: code 3", |d| {
+    change("the test driver has no function for 456", "measured on 12.8.0: 3/20", |d| {
         d.server.driver_lacks.insert(procedures::DOMAIN_ANNOUNCE_INTERFACE);
     }),
     change("virsh announces interfaces", "measured on virsh 12.8.0: 456", |d| {

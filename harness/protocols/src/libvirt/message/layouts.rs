@@ -135,6 +135,7 @@ pub(super) static LAYOUTS: &[Layout] = &[
         uint("state").labelled(domain_state_name), unsigned_hyper("max_mem"), unsigned_hyper("memory"),
         uint("nr_virt_cpu"), unsigned_hyper("cpu_time").masked(CLOCK),
     ]),
+    call(p::DOMAIN_GET_OS_TYPE, OF_DOM, &[text("os_type")]),
     call(p::DOMAIN_GET_VCPUS, &[DOM, int("maxinfo"), int("maplen")], &[
         list("info", Bound::Of(2048), &[
             uint("number"), int("state"), unsigned_hyper("cpu_time").masked(CLOCK), int("cpu"),
@@ -162,6 +163,7 @@ pub(super) static LAYOUTS: &[Layout] = &[
     call(p::NETWORK_GET_BRIDGE_NAME, OF_NET, NAME),
     call(p::NETWORK_LOOKUP_BY_NAME, NAME, OF_NET),
     call(p::NETWORK_LOOKUP_BY_UUID, &[uuid("uuid")], OF_NET),
+    call(p::NETWORK_SET_AUTOSTART, &[NET, int("autostart")], VOID),
     call(p::NETWORK_UNDEFINE, OF_NET, VOID),
     call(p::CONNECT_NUM_OF_DEFINED_NETWORKS, VOID, NUMBER),
     call(p::CONNECT_NUM_OF_DOMAINS, VOID, NUMBER),
@@ -204,6 +206,10 @@ pub(super) static LAYOUTS: &[Layout] = &[
     call(p::NODE_DEVICE_LIST_CAPS, &[text("name"), int("maxnames")], &[
         set("names", Bound::NodeDevices, TEXTS),
     ]),
+    call(p::DOMAIN_GET_SECURITY_LABEL, OF_DOM, &[char_list("label", Bound::Of(4097)), int("enforcing")]),
+    call(p::NODE_GET_SECURITY_MODEL, VOID, &[
+        char_list("model", Bound::Of(257)), char_list("doi", Bound::Of(257)),
+    ]),
     call(p::CONNECT_NUM_OF_INTERFACES, VOID, NUMBER),
     call(p::CONNECT_LIST_INTERFACES, MAX_NAMES, NAMES),
     call(p::INTERFACE_LOOKUP_BY_NAME, NAME, OF_IFACE),
@@ -228,11 +234,14 @@ pub(super) static LAYOUTS: &[Layout] = &[
     call(p::CONNECT_DOMAIN_EVENT_REGISTER_ANY, &[int("event_id")], VOID),
     call(p::CONNECT_DOMAIN_EVENT_DEREGISTER_ANY, &[int("event_id")], VOID),
     call(p::DOMAIN_HAS_MANAGED_SAVE_IMAGE, OF_DOM_FLAGS, &[int("result")]),
+    call(p::DOMAIN_SNAPSHOT_NUM, OF_DOM_FLAGS, NUMBER),
+    call(p::CONNECT_GET_SYSINFO, &[FLAGS], &[text("sysinfo").masked(DOCUMENT)]),
     call(p::DOMAIN_SCREENSHOT, &[DOM, uint("screen"), FLAGS], &[optional_text("mime")]),
     call(p::DOMAIN_GET_STATE, OF_DOM_FLAGS, &[int("state").labelled(domain_state_name), int("reason")]),
     call(p::INTERFACE_CHANGE_BEGIN, &[FLAGS], VOID),
     call(p::INTERFACE_CHANGE_COMMIT, &[FLAGS], VOID),
     call(p::INTERFACE_CHANGE_ROLLBACK, &[FLAGS], VOID),
+    call(p::DOMAIN_UNDEFINE_FLAGS, OF_DOM_FLAGS, VOID),
     call(p::CONNECT_LIST_ALL_DOMAINS, NEED_RESULTS, &[set("domains", Bound::List, DOMAIN), RETURNED]),
     call(p::CONNECT_LIST_ALL_STORAGE_POOLS, NEED_RESULTS, &[set("pools", Bound::List, POOL), RETURNED]),
     call(p::CONNECT_LIST_ALL_NETWORKS, NEED_RESULTS, &[set("nets", Bound::List, NETWORK), RETURNED]),
@@ -258,6 +267,7 @@ pub(super) static LAYOUTS: &[Layout] = &[
     call(p::CONNECT_UNREGISTER_CLOSE_CALLBACK, VOID, VOID),
     event(p::CONNECT_EVENT_CONNECTION_CLOSED, &[int("reason")]),
     call(p::CONNECT_SET_IDENTITY, &[parameters("params", Bound::Identity), FLAGS], VOID),
+    call(p::DOMAIN_GET_MESSAGES, OF_DOM_FLAGS, &[list("msgs", Bound::Of(2048), TEXTS)]),
     call(p::DOMAIN_START_DIRTY_RATE_CALC, &[DOM, int("seconds"), FLAGS], VOID),
     call(p::NODE_DEVICE_GET_AUTOSTART, NAME, AUTOSTART),
     call(p::NODE_DEVICE_IS_PERSISTENT, NAME, PERSISTENT),
@@ -268,6 +278,7 @@ pub(super) static LAYOUTS: &[Layout] = &[
         NET, int("metadata_type"), optional_text("metadata"), optional_text("key"), optional_text("uri"), FLAGS,
     ], VOID),
     call(p::NETWORK_GET_METADATA, &[NET, int("metadata_type"), optional_text("uri"), FLAGS], &[text("metadata")]),
+    call(p::DOMAIN_GET_AUTOSTART_ONCE, OF_DOM, AUTOSTART),
     // In no source that was read; the domain was seen in a recording of virsh 12.8.0.
     call(p::DOMAIN_ANNOUNCE_INTERFACE, &[DOM, rest("unknown")], VOID),
     qemu(names::qemu::DOMAIN_MONITOR_COMMAND, &[DOM, text("cmd"), FLAGS], &[text("result")]),
