@@ -415,6 +415,7 @@ impl Dialect {
         self.client = ClientFacts {
             retries_without_flags: true,
             prints_failures_as_values: false,
+            destroy_ends_badly: false,
             no_reply: NoReply::GivesUp,
             ..self.client
         };

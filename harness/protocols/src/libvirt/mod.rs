@@ -19,6 +19,7 @@ mod releases;
 pub mod request;
 mod rpc;
 pub mod scenarios;
+pub mod streams;
 mod values;
 
 pub use dialect::Dialect;

@@ -8,6 +8,7 @@
 //! wrong procedure, unknown status                      an error, the connection goes on
 //! an error that cannot be read                         an error, the connection goes on
 //! an event                                             kept; a wait for an answer goes on
+//! a part of a stream before the answer to its call     kept; 7.0.0 sends such once in a hundred
 //! a sign of life                                       answered
 //! ```
 
@@ -123,6 +124,8 @@ pub(super) struct Rpc {
     trace: Option<(Recorder, ConnId)>,
     habits: Habits,
     events: VecDeque<Message>,
+    /// Parts of a stream that came before the answer to the call that began it.
+    early: VecDeque<Message>,
     lost: bool,
 }
 
@@ -164,6 +167,7 @@ impl Rpc {
             trace,
             habits,
             events: VecDeque::new(),
+            early: VecDeque::new(),
             lost: false,
         }
     }
@@ -253,11 +257,23 @@ impl Rpc {
     /// Waits for what belongs to a call or a stream, whatever else comes in between.
     async fn answer_to(&mut self, call: Header, kind: MessageType) -> Result<Message, Failure> {
         loop {
-            let message = self.message(self.habits.patience.unwrap_or(FOR_EVER)).await?;
+            let early = if kind == MessageType::STREAM { self.early.pop_front() } else { None };
+            let message = match early {
+                Some(message) => message,
+                None => self.message(self.habits.patience.unwrap_or(FOR_EVER)).await?,
+            };
             if self.habits.ignores_serials && message.header.program == program::REMOTE {
                 return Ok(message);
             }
             if self.is_aside(&message).await? {
+                continue;
+            }
+            let header = message.header;
+            if kind == MessageType::REPLY
+                && header.kind == MessageType::STREAM
+                && header.serial == call.serial
+            {
+                self.early.push_back(message);
                 continue;
             }
             match weigh(call, kind, message) {

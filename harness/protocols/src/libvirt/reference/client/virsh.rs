@@ -92,7 +92,7 @@ impl<'a> Virsh<'a> {
                     1
                 }
             };
-            // virsh 9.0.0 and 11.3.0 say so of an iface-destroy that worked.
+            // virsh since 9.0.0 says so of an iface-destroy that worked.
             if words.first() == Some(&"iface-destroy") && self.dialect.client.destroy_ends_badly {
                 exit = 1;
             }
