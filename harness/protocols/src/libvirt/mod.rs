@@ -5,6 +5,7 @@
 //! are only added and none is changed under its number.
 
 pub mod beside;
+pub mod checks;
 pub mod claims;
 pub mod dialect;
 mod grammar;
