@@ -8,7 +8,7 @@
 //!
 //! | kind | number |
 //! |---|---|
-//! | `remote`, `qemu`, `keepalive` | procedures; the reply of an event is what it carries |
+//! | `remote`, `qemu`, `lxc`, `keepalive` | procedures; the reply of an event is what it carries |
 //! | `feature` | what CONNECT_SUPPORTS_FEATURE answers with 1 |
 //! | `flag-14`, `flag-285` and others | a bit that procedure 14, 285, … knows, where that was measured |
 //! | `error`, `stream-hole` | payloads that belong to no procedure |
@@ -52,7 +52,7 @@ fn changes(release: &str) -> Vec<DeclaredChange> {
 /// One dialect by itself.
 fn locked(dialect: &Dialect) -> LockedDialect {
     let mut messages: Vec<LockedMessage> =
-        [remote(dialect), qemu(dialect), keepalive(), features(dialect), known_flags(dialect)]
+        [remote(dialect), qemu(dialect), lxc(dialect), keepalive(), features(dialect), known_flags(dialect)]
             .into_iter()
             .chain([payloads(dialect), values()])
             .flatten()
@@ -110,6 +110,17 @@ fn qemu(dialect: &Dialect) -> Vec<LockedMessage> {
         .map(|(number, name)| LockedMessage {
             since: since(|dialect| has(dialect, *number)),
             ..with_layout(dialect, program::QEMU, *number, "qemu", name)
+        })
+        .collect()
+}
+
+fn lxc(dialect: &Dialect) -> Vec<LockedMessage> {
+    let has = |dialect: &Dialect, number: i32| dialect.knows(program::LXC, number);
+    let known = names::lxc::ALL.iter().filter(|(number, _)| has(dialect, *number));
+    known
+        .map(|(number, name)| LockedMessage {
+            since: since(|dialect| has(dialect, *number)),
+            ..with_layout(dialect, program::LXC, *number, "lxc", name)
         })
         .collect()
 }

@@ -77,6 +77,13 @@ numbers! {
 }
 
 numbers! {
+    /// Procedures of program `lxc`. `src/remote/lxc_protocol.x`.
+    lxc: i32 {
+        DOMAIN_OPEN_NAMESPACE = 1;
+    }
+}
+
+numbers! {
     /// What CONNECT_SUPPORTS_FEATURE can be asked for. `src/libvirt_internal.h`.
     feature: i32 {
         MIGRATION_V1 = 1;
@@ -319,6 +326,7 @@ pub fn procedure_name(program: u32, number: i32) -> Option<&'static str> {
     match program {
         program::REMOTE => procedure(number).map(|procedure| procedure.name),
         program::QEMU => qemu::name(number),
+        program::LXC => lxc::name(number),
         program::KEEPALIVE => keepalive::name(number),
         _ => None,
     }
