@@ -1,13 +1,13 @@
-//! What framing costs: our decoder of LXC requests beside a hand-written read of the same bytes and
-//! beside the `LengthDelimitedCodec` of tokio-util.
+//! What framing costs: our decoders of LXC requests and of libvirt messages beside a hand-written read of
+//! the same bytes and beside the `LengthDelimitedCodec` of tokio-util.
 //!
 //! A buffer of many equal frames is taken apart, as after a large read. Two kinds of contender:
 //!
 //! ```text
 //! borrowing   slice       a hand-written loop over the bytes, unchecked limits, no errors
-//!             extents     `RequestDecoder::next_extent`: where does the next frame end?
+//!             extents     `StreamDecoder::next_extent`: where does the next frame end?
 //! owning      split       the hand-written loop, each frame cut off the buffer by `split_to`
-//!             decoder     `RequestDecoder::decode`: the same, with limits, errors and offsets
+//!             decoder     `Decoder::decode`: the same, with limits, errors and offsets
 //!             codec       `LengthDelimitedCodec::decode`, set up for these heads
 //! ```
 //!
@@ -21,20 +21,9 @@ use std::time::{Duration, Instant};
 use bytes::{Buf, BytesMut};
 use divan::{Bencher, counter::ItemsCount};
 use tokio_util::codec::{Decoder as _, LengthDelimitedCodec};
-use wire::Decoder as _;
-use wire::lxc::{Command, DATA_MAX, Layout, Notifies, RequestDecoder, RequestHead, Rules};
-
-/// The rules of a release, so that the tables are looked through as in real use.
-const RULES: Rules = Rules {
-    payload_max: DATA_MAX,
-    exempt: &[Command(11)],
-    two_part: &[Command(13)],
-    notifies: &[Notifies { command: Command(10), waiting: 8 }],
-    silent_on_success: &[Command(2)],
-};
-
-/// Length of a head in bytes.
-const HEAD_LEN: usize = 16;
+use wire::libvirt_rpc::{self, Header, LENGTH_MAX, MessageDecoder, MessageScan, MessageType, Status};
+use wire::lxc::{Command, DATA_MAX, Layout, Notifies, RequestDecoder, RequestHead, RequestScan, Rules};
+use wire::{Decoder as _, Direction, Scan, StreamDecoder};
 
 /// Frame lengths in bytes, head included.
 const FRAME_LENS: [usize; 2] = [64, 4096];
@@ -42,11 +31,117 @@ const FRAME_LENS: [usize; 2] = [64, 4096];
 /// Length of the buffer that is taken apart, in bytes: fits the second-level cache.
 const BUFFER_LEN: usize = 64 * 1024;
 
+/// A framing that is measured.
+trait Framing {
+    /// Its name in the table.
+    const NAME: &str;
+    /// What our decoder looks with.
+    type Scan: Scan;
+
+    /// A frame of that length.
+    fn frame(len: usize) -> Vec<u8>;
+    /// Length of the frame at the front by the shortest code that does not panic.
+    fn frame_len(bytes: &[u8]) -> Option<usize>;
+    /// Our decoder.
+    fn decoder() -> StreamDecoder<Self::Scan>;
+    /// That of tokio-util.
+    fn codec() -> LengthDelimitedCodec;
+}
+
+/// Requests of LXC.
+struct Lxc;
+
+impl Lxc {
+    const HEAD_LEN: usize = 16;
+
+    /// The rules of a release, so that the tables are looked through as in real use.
+    const RULES: Rules = Rules {
+        payload_max: DATA_MAX,
+        exempt: &[Command(11)],
+        two_part: &[Command(13)],
+        notifies: &[Notifies { command: Command(10), waiting: 8 }],
+        silent_on_success: &[Command(2)],
+    };
+}
+
+impl Framing for Lxc {
+    const NAME: &str = "lxc";
+    type Scan = RequestScan;
+
+    fn frame(len: usize) -> Vec<u8> {
+        let payload = vec![0x61; len - Self::HEAD_LEN];
+        let head = RequestHead::of(Command(7), 0, &payload).expect("a short payload");
+        head.encode_with(Layout::LP64_LE, &payload)
+    }
+
+    #[inline]
+    fn frame_len(bytes: &[u8]) -> Option<usize> {
+        let len = i32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
+        let len = Self::HEAD_LEN + usize::try_from(len).unwrap_or(0);
+        (bytes.len() >= len).then_some(len)
+    }
+
+    fn decoder() -> RequestDecoder {
+        RequestDecoder::new(Layout::LP64_LE, Self::RULES)
+    }
+
+    fn codec() -> LengthDelimitedCodec {
+        LengthDelimitedCodec::builder()
+            .little_endian()
+            .length_field_offset(4)
+            .length_field_type::<u32>()
+            .length_adjustment(16)
+            .num_skip(0)
+            .max_frame_length(usize::try_from(DATA_MAX).expect("8192 fits"))
+            .new_codec()
+    }
+}
+
+/// Messages of libvirt to a server.
+struct Libvirt;
+
+impl Framing for Libvirt {
+    const NAME: &str = "libvirt";
+    type Scan = MessageScan;
+
+    fn frame(len: usize) -> Vec<u8> {
+        let header = Header {
+            program: 0x2000_8086,
+            version: 1,
+            procedure: 131,
+            kind: MessageType::CALL,
+            serial: 7,
+            status: Status::OK,
+        };
+        header.message(&vec![0x61; len - libvirt_rpc::HEAD_LEN]).to_vec()
+    }
+
+    #[inline]
+    fn frame_len(bytes: &[u8]) -> Option<usize> {
+        let len = u32::from_be_bytes(*bytes.first_chunk()?) as usize;
+        // A length of nothing would be taken for ever.
+        (len > 0 && bytes.len() >= len).then_some(len)
+    }
+
+    fn decoder() -> MessageDecoder {
+        MessageDecoder::towards(Direction::ToServer)
+    }
+
+    fn codec() -> LengthDelimitedCodec {
+        LengthDelimitedCodec::builder()
+            .big_endian()
+            .length_field_offset(0)
+            .length_field_type::<u32>()
+            .length_adjustment(0)
+            .num_skip(0)
+            .max_frame_length(usize::try_from(LENGTH_MAX).expect("32 MiB fit"))
+            .new_codec()
+    }
+}
+
 /// A buffer full of frames of that length.
-fn buffer(frame_len: usize) -> BytesMut {
-    let payload = vec![0x61; frame_len - HEAD_LEN];
-    let head = RequestHead::of(Command(7), 0, &payload).expect("a short payload");
-    BytesMut::from(&head.encode_with(Layout::LP64_LE, &payload).repeat(BUFFER_LEN / frame_len)[..])
+fn buffer<F: Framing>(frame_len: usize) -> BytesMut {
+    BytesMut::from(&F::frame(frame_len).repeat(BUFFER_LEN / frame_len)[..])
 }
 
 /// Takes a buffer apart and says how many frames it held. The memory of the buffer is freed outside
@@ -54,20 +149,17 @@ fn buffer(frame_len: usize) -> BytesMut {
 type Contender = fn(&mut BytesMut) -> usize;
 
 /// Every contender with its name; the first of each kind is what the others are measured by.
-const BORROWING: [(&str, Contender); 2] = [("slice", slice), ("extents", extents)];
-const OWNING: [(&str, Contender); 3] = [("codec", codec), ("split", split), ("decoder", decoder)];
-
-/// Length of the frame at the front by the shortest code that does not panic.
-#[inline]
-fn frame_len(bytes: &[u8]) -> Option<usize> {
-    let len = i32::from_le_bytes(bytes.get(4..8)?.try_into().ok()?);
-    let len = HEAD_LEN + usize::try_from(len).unwrap_or(0);
-    (bytes.len() >= len).then_some(len)
+fn borrowing<F: Framing>() -> Vec<(&'static str, Contender)> {
+    vec![("slice", slice::<F>), ("extents", extents::<F>)]
 }
 
-fn slice(buffer: &mut BytesMut) -> usize {
+fn owning<F: Framing>() -> Vec<(&'static str, Contender)> {
+    vec![("codec", codec::<F>), ("split", split::<F>), ("decoder", decoder::<F>)]
+}
+
+fn slice<F: Framing>(buffer: &mut BytesMut) -> usize {
     let (mut rest, mut count) = (&buffer[..], 0);
-    while let Some(len) = frame_len(rest) {
+    while let Some(len) = F::frame_len(rest) {
         let (frame, behind) = rest.split_at(len);
         black_box(frame);
         (rest, count) = (behind, count + 1);
@@ -75,8 +167,8 @@ fn slice(buffer: &mut BytesMut) -> usize {
     count
 }
 
-fn extents(buffer: &mut BytesMut) -> usize {
-    let mut decoder = RequestDecoder::new(Layout::LP64_LE, RULES);
+fn extents<F: Framing>(buffer: &mut BytesMut) -> usize {
+    let mut decoder = F::decoder();
     let (mut rest, mut count) = (&buffer[..], 0);
     while let Ok(Some(extent)) = decoder.next_extent(rest) {
         let (frame, behind) = rest.split_at(extent.len);
@@ -86,17 +178,17 @@ fn extents(buffer: &mut BytesMut) -> usize {
     count
 }
 
-fn split(buffer: &mut BytesMut) -> usize {
+fn split<F: Framing>(buffer: &mut BytesMut) -> usize {
     let mut count = 0;
-    while let Some(len) = frame_len(buffer.chunk()) {
+    while let Some(len) = F::frame_len(buffer.chunk()) {
         black_box(buffer.split_to(len).freeze());
         count += 1;
     }
     count
 }
 
-fn decoder(buffer: &mut BytesMut) -> usize {
-    let mut decoder = RequestDecoder::new(Layout::LP64_LE, RULES);
+fn decoder<F: Framing>(buffer: &mut BytesMut) -> usize {
+    let mut decoder = F::decoder();
     let mut count = 0;
     while let Ok(Some(frame)) = decoder.decode(buffer) {
         black_box(frame);
@@ -105,15 +197,8 @@ fn decoder(buffer: &mut BytesMut) -> usize {
     count
 }
 
-fn codec(buffer: &mut BytesMut) -> usize {
-    let mut codec = LengthDelimitedCodec::builder()
-        .little_endian()
-        .length_field_offset(4)
-        .length_field_type::<u32>()
-        .length_adjustment(16)
-        .num_skip(0)
-        .max_frame_length(usize::try_from(DATA_MAX).expect("8192 fits"))
-        .new_codec();
+fn codec<F: Framing>(buffer: &mut BytesMut) -> usize {
+    let mut codec = F::codec();
     let mut count = 0;
     while let Ok(Some(frame)) = codec.decode(buffer) {
         black_box(frame);
@@ -122,46 +207,46 @@ fn codec(buffer: &mut BytesMut) -> usize {
     count
 }
 
-fn bench(bencher: Bencher<'_, '_>, frame_len: usize, contender: Contender) {
+fn bench<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize, contender: Contender) {
     bencher
         .counter(ItemsCount::new(BUFFER_LEN / frame_len))
-        .with_inputs(|| buffer(frame_len))
+        .with_inputs(|| buffer::<F>(frame_len))
         .bench_refs(contender);
 }
 
-#[divan::bench(args = FRAME_LENS)]
-fn borrowing_slice(bencher: Bencher<'_, '_>, frame_len: usize) {
-    bench(bencher, frame_len, slice);
+#[divan::bench(types = [Lxc, Libvirt], args = FRAME_LENS)]
+fn borrowing_slice<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
+    bench::<F>(bencher, frame_len, slice::<F>);
 }
 
-#[divan::bench(args = FRAME_LENS)]
-fn borrowing_extents(bencher: Bencher<'_, '_>, frame_len: usize) {
-    bench(bencher, frame_len, extents);
+#[divan::bench(types = [Lxc, Libvirt], args = FRAME_LENS)]
+fn borrowing_extents<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
+    bench::<F>(bencher, frame_len, extents::<F>);
 }
 
-#[divan::bench(args = FRAME_LENS)]
-fn owning_split(bencher: Bencher<'_, '_>, frame_len: usize) {
-    bench(bencher, frame_len, split);
+#[divan::bench(types = [Lxc, Libvirt], args = FRAME_LENS)]
+fn owning_split<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
+    bench::<F>(bencher, frame_len, split::<F>);
 }
 
-#[divan::bench(args = FRAME_LENS)]
-fn owning_decoder(bencher: Bencher<'_, '_>, frame_len: usize) {
-    bench(bencher, frame_len, decoder);
+#[divan::bench(types = [Lxc, Libvirt], args = FRAME_LENS)]
+fn owning_decoder<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
+    bench::<F>(bencher, frame_len, decoder::<F>);
 }
 
-#[divan::bench(args = FRAME_LENS)]
-fn owning_codec(bencher: Bencher<'_, '_>, frame_len: usize) {
-    bench(bencher, frame_len, codec);
+#[divan::bench(types = [Lxc, Libvirt], args = FRAME_LENS)]
+fn owning_codec<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
+    bench::<F>(bencher, frame_len, codec::<F>);
 }
 
 /// Nanoseconds per frame of each contender: the median of many turns.
-fn measure(frame_len: usize, contenders: &[(&str, Contender)]) -> Vec<f64> {
+fn measure<F: Framing>(frame_len: usize, contenders: &[(&str, Contender)]) -> Vec<f64> {
     const TURNS: usize = 401;
     let expected = BUFFER_LEN / frame_len;
     let mut times = vec![Vec::with_capacity(TURNS); contenders.len()];
     for _ in 0..TURNS {
         for ((name, contender), times) in contenders.iter().zip(&mut times) {
-            let mut input = buffer(frame_len);
+            let mut input = buffer::<F>(frame_len);
             let start = Instant::now();
             let count = contender(&mut input);
             times.push(start.elapsed());
@@ -175,14 +260,13 @@ fn measure(frame_len: usize, contenders: &[(&str, Contender)]) -> Vec<f64> {
     times.iter_mut().map(median).collect()
 }
 
-fn print_ratios() {
-    println!("\nframe  contender   ns/frame   ratio");
+fn print_ratios<F: Framing>() {
     for frame_len in FRAME_LENS {
-        for contenders in [&BORROWING[..], &OWNING[..]] {
-            let times = measure(frame_len, contenders);
+        for contenders in [borrowing::<F>(), owning::<F>()] {
+            let times = measure::<F>(frame_len, &contenders);
             for ((name, _), time) in contenders.iter().zip(&times) {
-                let ratio = time / times[0];
-                println!("{frame_len:>5}  {name:<9}  {time:>9.2}   {ratio:>5.2} x {}", contenders[0].0);
+                let (ratio, first) = (time / times[0], contenders[0].0);
+                println!("{:<7}  {frame_len:>5}  {name:<9}  {time:>9.2}   {ratio:>5.2} x {first}", F::NAME);
             }
         }
     }
@@ -192,6 +276,8 @@ fn main() {
     divan::main();
     // `cargo test --benches` and `--list` want no numbers.
     if !std::env::args().any(|arg| arg == "--test" || arg == "--list") {
-        print_ratios();
+        println!("\nframing  frame  contender   ns/frame   ratio");
+        print_ratios::<Lxc>();
+        print_ratios::<Libvirt>();
     }
 }
