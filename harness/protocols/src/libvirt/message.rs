@@ -327,4 +327,6 @@ fn title(dialect: &Dialect, dir: Direction, header: &Header) -> String {
 }
 
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 mod tests;

@@ -15,15 +15,15 @@ use crate::libvirt::{Dialect, LibvirtGrammar};
 const GOLDEN: &str = include_str!("golden.hex");
 
 /// One recorded message, and the call that came before it.
-struct Golden {
+pub(super) struct Golden {
     dialect: &'static Dialect,
     about: &'static str,
     dir: Direction,
-    frame: Frame,
+    pub(super) frame: Frame,
     call: Option<Frame>,
 }
 
-fn golden() -> Vec<Golden> {
+pub(super) fn golden() -> Vec<Golden> {
     let mut found = Vec::new();
     let (mut about, mut call) = (("", ""), None);
     for line in GOLDEN.lines() {
