@@ -35,7 +35,7 @@ const INTERFACE_DRIVER: &str = "libvirt_driver_interface.so";
 const DRIVER_DIRECTORIES: [&str; 2] =
     ["usr/lib/x86_64-linux-gnu/libvirt/connection-driver", "usr/lib/libvirt/connection-driver"];
 /// The user and the group as whom daemons run. The user needs an entry in `passwd`.
-const NOBODY: u32 = 65534;
+pub(super) const NOBODY: u32 = 65534;
 /// How long one of our own questions may take.
 const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
 /// How often readiness is tried again.

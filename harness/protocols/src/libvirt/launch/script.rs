@@ -8,12 +8,12 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 
 use session::sandbox::MountStep;
 
-use super::daemon::make_own;
+use super::daemon::{NOBODY, make_own};
 
 /// The script, for the daemon.
 const SCRIPT: &str = "/wireskew/state/script";
@@ -68,7 +68,10 @@ pub(super) fn install(work: &Path, root: &Path) -> io::Result<Vec<MountStep>> {
     let script = state.join("script");
     fs::write(&script, TEXT)?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
-    fs::write(network.join("interfaces"), INTERFACES)?;
+    let interfaces = network.join("interfaces");
+    fs::write(&interfaces, INTERFACES)?;
+    // What replaces it gets its owner.
+    chown(&interfaces, Some(NOBODY), Some(NOBODY))?;
     let bind = |source, at: &str| MountStep::Bind {
         source,
         target: root.join(at),

@@ -15,6 +15,8 @@ use transcript::{ConnId, Endpoint};
 
 use crate::effects;
 use crate::installed::{Installed, setup, work};
+use crate::libvirt::beside::Beside;
+use crate::libvirt::claims::{self, Printed};
 use crate::libvirt::operations::{self, NEW_INTERFACE_XML, Operation};
 
 /// Where the recording proxy listens, for the client and below its directory.
@@ -69,10 +71,17 @@ impl Virsh {
         let error = |kind| self.real.error("run virsh of", kind);
         operation.announce(recorder);
         let place = Place::prepare(&self.real).await.map_err(error)?;
-        let ran = self.run_in(&place, operation, server.address(), recorder, deadline).await;
+        let address = server.address().clone();
+        let mut beside = Beside::open(&address).await;
+        let running = self.run_in(&place, operation, &address, recorder, deadline);
+        let ran = beside.during(operation, running).await;
+        let file = fs::read(work(&place.slot).join(OUTPUT_FILE)).ok();
         place.slot.close().await;
         let output = ran.map_err(error)?;
         effects::claim_exit(recorder, output.exit);
+        let (stdout, stderr) = (output.stdout.text(), output.stderr.text());
+        let printed = Printed { stdout: &stdout, stderr: &stderr, file: file.as_deref() };
+        beside.report(operation, &claims::read(operation, &printed), recorder).await;
         server.effects(recorder).await;
         let (stdout, stderr) = (output.stdout.bytes(), output.stderr.bytes());
         Ok(ClientReport { exit: output.exit, stdout, stderr })
