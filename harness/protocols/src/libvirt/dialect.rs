@@ -243,7 +243,8 @@ pub struct ClientFacts {
     pub retries_without_flags: bool,
     /// Whether `nodedev-info` asks whether the device is active, persistent and started by itself.
     pub node_device_state: bool,
-    /// Whether it prints a failure of that as a value.
+    /// Whether it takes a failure for yes when it asks whether something is active or persistent: of node
+    /// devices, and in lists of interfaces, networks and pools.
     pub prints_failures_as_values: bool,
     /// What it prints where it could not be told whether a device is started by itself.
     pub unknown_autostart: &'static str,
@@ -459,7 +460,7 @@ impl ClientFacts {
         node_device_list_flags: 0,
         retries_without_flags: false,
         node_device_state: false,
-        prints_failures_as_values: false,
+        prints_failures_as_values: true,
         unknown_autostart: "no autostart",
         destroy_ends_badly: false,
         network_metadata: false,

@@ -147,7 +147,6 @@ const SINCE_7_0_0: &[Change] = &[
             asks_update_order: true,
             node_device_list_flags: node_device_list_flag::ACTIVE,
             node_device_state: true,
-            prints_failures_as_values: true,
             job_flags: true,
             ..d.client
         };

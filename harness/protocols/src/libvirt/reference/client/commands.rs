@@ -1,14 +1,16 @@
 //! What each command of virsh calls, and what it prints of the answers.
 //!
 //! ```text
-//! version --daemon     3 4 157                 iface-dumpxml       128 130
-//! screenshot           23 211, stream          iface-begin         220
-//! event                23 316, event, 317      iface-define        131
-//! nodedev-info         113 115 436 435 433     iface-destroy       128 134
-//! net-desc             46 445, else 43         iface-commit        221
-//! net-desc, writing    46 445 444              iface-rollback      222
-//! net-update           46, 60(16) since 7.2.0, 291
-//! domjobabort --postcopy  23 442      domdirtyrate-calc  23 427      domifannounce  23 60(9) 456
+//! version --daemon        3 4 157              iface-dumpxml    128 130
+//! nodedev-info            113 115 436 435 433  iface-begin      220
+//! net-desc                46 445, else 43      iface-define     131
+//! net-desc, writing       the same, then 444   iface-destroy    128 134
+//! domjobabort --postcopy  23 442               iface-commit     221
+//! domdirtyrate-calc       23 427               iface-rollback   222
+//! domifannounce           23 60(9) 456
+//! net-update              46, 60(16) since 7.2.0, 291
+//! screenshot              23 211, the stream and its end
+//! event                   23 316, an event, 317; without feature 14: 23 167, an event, 168
 //! ```
 //!
 //! Measured with 7.0.0, 9.0.0, 11.3.0 and 12.8.0 against all four; lists are in [`super::lists`].
@@ -160,21 +162,15 @@ impl Virsh<'_> {
         let device = device.while_doing(&format!("Could not find matching device '{name}'"))?;
         let parent = self.call(call::NODE_DEVICE_GET_PARENT, device.arguments()).await?;
         let parent = values::optional_text(&parent)?.unwrap_or_default();
-        let careless = facts.prints_failures_as_values || self.switches.has(defects::PRINTS_ERROR_AS_VALUE);
-        // The library answers -1 for a failure, and virsh asks whether that is zero.
-        let failed = if careless { "yes" } else { "unknown" };
-        let mut values = Vec::new();
-        for (procedure, failed) in [
-            (call::NODE_DEVICE_IS_ACTIVE, failed),
-            (call::NODE_DEVICE_IS_PERSISTENT, failed),
-            (call::NODE_DEVICE_GET_AUTOSTART, facts.unknown_autostart),
-        ] {
-            values.push(match self.call(procedure, device.arguments()).await {
-                Ok(told) => yes_no(values::number(&told)? != 0),
-                Err(Failure::Refused(_)) => failed.to_owned(),
-                Err(failure) => return Err(failure.into()),
-            });
-        }
+        let active = self.flag(call::NODE_DEVICE_IS_ACTIVE, &device).await?;
+        let persistent = self.flag(call::NODE_DEVICE_IS_PERSISTENT, &device).await?;
+        // This one releases do not take for yes.
+        let autostart = match self.call(call::NODE_DEVICE_GET_AUTOSTART, device.arguments()).await {
+            Ok(told) => yes_no(Some(values::number(&told)? != 0)),
+            Err(Failure::Refused(_)) => facts.unknown_autostart.to_owned(),
+            Err(failure) => return Err(failure.into()),
+        };
+        let values = [yes_no(active), yes_no(persistent), autostart];
         self.say(&format!("Name:           {name}\nParent:         {parent}"));
         for (word, value) in ["Active:", "Persistent:", "Autostart:"].into_iter().zip(values) {
             self.say(&format!("{word:<16}{value}"));
@@ -264,20 +260,27 @@ impl Virsh<'_> {
 
     async fn event(&mut self, name: &str, within: Duration) -> Done {
         let domain = self.domain(name).await?;
-        let arguments = Writer::new().i32(LIFECYCLE).u32(1).raw(&domain.arguments().finish());
-        let registered = self.call(call::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, arguments).await?;
-        let callback = values::number(&registered)?;
-        let event = self.rpc.event(call::DOMAIN_EVENT_CALLBACK_LIFECYCLE, within).await?;
-        let count = usize::from(event.is_some());
-        let seen = event.as_ref().and_then(happened);
+        let (events, callback) = self.register(&domain).await?;
+        let event = self.rpc.event(events.lifecycle, within).await?;
+        let seen = event.as_ref().and_then(|event| happened(event, events.with_callback));
         match &seen {
             Some(what) => self.say(&format!("event 'lifecycle' for domain '{name}': {what}")),
             None => self.say("event loop timed out"),
         }
-        self.say(&format!("events received: {count}\n"));
-        let arguments = Writer::new().i32(callback);
-        self.call(call::CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY, arguments).await?;
+        self.say(&format!("events received: {}\n", usize::from(seen.is_some())));
+        self.call(events.deregister, Writer::new().i32(callback)).await?;
         if seen.is_some() { Ok(()) } else { Err(Complaint(Vec::new())) }
+    }
+
+    /// Registers for the events of a domain, or for those of all domains where feature 14 is not there.
+    async fn register(&mut self, domain: &Object) -> Result<(&'static Events, i32), Failure> {
+        if !self.has_event_callbacks {
+            self.call(OF_ALL.register, Writer::new().i32(LIFECYCLE)).await?;
+            return Ok((&OF_ALL, LIFECYCLE));
+        }
+        let arguments = Writer::new().i32(LIFECYCLE).u32(1).raw(&domain.arguments().finish());
+        let callback = self.call(OF_ONE.register, arguments).await?;
+        Ok((&OF_ONE, values::number(&callback)?))
     }
 
     async fn announce(&mut self, domain: &str) -> Done {
@@ -290,10 +293,35 @@ impl Virsh<'_> {
     }
 }
 
-/// What an event of a domain says: `{i32 callback, domain, i32 event, i32 detail}`.
-fn happened(event: &Message) -> Option<String> {
+/// One of the two ways to be told of events.
+struct Events {
+    register: i32,
+    lifecycle: i32,
+    deregister: i32,
+    /// Whether an event names the callback that it is for.
+    with_callback: bool,
+}
+
+const OF_ONE: Events = Events {
+    register: call::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY,
+    lifecycle: call::DOMAIN_EVENT_CALLBACK_LIFECYCLE,
+    deregister: call::CONNECT_DOMAIN_EVENT_CALLBACK_DEREGISTER_ANY,
+    with_callback: true,
+};
+const OF_ALL: Events = Events {
+    register: call::CONNECT_DOMAIN_EVENT_REGISTER_ANY,
+    lifecycle: call::DOMAIN_EVENT_LIFECYCLE,
+    deregister: call::CONNECT_DOMAIN_EVENT_DEREGISTER_ANY,
+    with_callback: false,
+};
+
+/// What an event of a domain says: `{i32 callback, domain, i32 event, i32 detail}`, or the same without the
+/// callback.
+fn happened(event: &Message, with_callback: bool) -> Option<String> {
     let mut reader = Reader::new(&event.payload);
-    reader.i32().ok()?;
+    if with_callback {
+        reader.i32().ok()?;
+    }
     reader.opaque(wire::libvirt_rpc::STRING_MAX).ok()?;
     reader.fixed(16).ok()?;
     reader.i32().ok()?;

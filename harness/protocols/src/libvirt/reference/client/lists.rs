@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Measured with all four releases and a server that knew nothing above 222; with nothing above 70 the
-//! domains are listed and the interfaces are not.
+//! domains are listed and the interfaces are not. With nothing above 148, where the questions whether
+//! something is active are not known, all four releases print that everything is.
 
 use wire::xdr::Writer;
 
@@ -51,6 +52,8 @@ const POOLS: Old = Old {
     counts_first: true,
 };
 
+/// What is printed where the server does not say, by a client that does not make it up.
+const UNKNOWN: &str = "unknown";
 /// Active and inactive ones.
 const ALL: u32 = interface_list_flag::ACTIVE | interface_list_flag::INACTIVE;
 
@@ -238,9 +241,18 @@ impl Virsh<'_> {
         values::texts(&listed)
     }
 
-    async fn flag(&mut self, procedure: i32, object: &Object) -> Result<bool, Failure> {
-        let told = self.call(procedure, object.arguments()).await?;
-        Ok(values::number(&told)? != 0)
+    /// What the server says of an object: yes, no, or nothing. A careless client reads a refusal as yes: the library
+    /// answers -1 for a failure, and virsh asks whether that is zero.
+    pub(super) async fn flag(&mut self, procedure: i32, object: &Object) -> Result<Option<bool>, Failure> {
+        match self.call(procedure, object.arguments()).await {
+            Ok(told) => Ok(Some(values::number(&told)? != 0)),
+            Err(Failure::Refused(_)) => Ok(self.is_careless().then_some(true)),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn is_careless(&self) -> bool {
+        self.dialect.client.prints_failures_as_values || self.switches.has(defects::PRINTS_ERROR_AS_VALUE)
     }
 
     /// An object by its name.
@@ -250,10 +262,10 @@ impl Virsh<'_> {
     }
 }
 
-fn activity(active: bool) -> String {
-    if active { "active" } else { "inactive" }.to_owned()
+fn activity(active: Option<bool>) -> String {
+    active.map_or(UNKNOWN, |active| if active { "active" } else { "inactive" }).to_owned()
 }
 
-pub(super) fn yes_no(yes: bool) -> String {
-    if yes { "yes" } else { "no" }.to_owned()
+pub(super) fn yes_no(yes: Option<bool>) -> String {
+    yes.map_or(UNKNOWN, |yes| if yes { "yes" } else { "no" }).to_owned()
 }

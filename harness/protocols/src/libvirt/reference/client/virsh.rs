@@ -60,6 +60,8 @@ pub(super) struct Virsh<'a> {
     pub(super) stderr: String,
     /// What was written into the file that a command was given.
     pub(super) file: Option<Vec<u8>>,
+    /// Whether the server lets a client register for the events of one domain.
+    pub(super) has_event_callbacks: bool,
     /// Whether the server is to be told that nobody wants to know when it closes.
     has_close_callback: bool,
 }
@@ -73,6 +75,7 @@ impl<'a> Virsh<'a> {
             stdout: String::new(),
             stderr: String::new(),
             file: None,
+            has_event_callbacks: false,
             has_close_callback: false,
         }
     }
@@ -110,7 +113,7 @@ impl<'a> Virsh<'a> {
         self.supports(feature::PROGRAM_KEEPALIVE).await?;
         let arguments = Writer::new().optional(Some(URI.as_bytes())).u32(0);
         self.call(call::CONNECT_OPEN, arguments).await?;
-        self.supports(feature::REMOTE_EVENT_CALLBACK).await?;
+        self.has_event_callbacks = self.supports(feature::REMOTE_EVENT_CALLBACK).await?;
         if self.supports(feature::REMOTE_CLOSE_CALLBACK).await? {
             match self.call(call::CONNECT_REGISTER_CLOSE_CALLBACK, Writer::new()).await {
                 Ok(_) => self.has_close_callback = true,
