@@ -140,14 +140,35 @@ pub struct ServerFacts {
     pub no_detail: NoDetail,
     /// How an error of the XML parser says where it stopped.
     pub xml_place: XmlPlace,
-    /// What a server under a German locale says instead of [`names::UNKNOWN_PROCEDURE_TEXT`].
-    pub german_unknown_procedure: Option<&'static str>,
+    /// What a server under a German locale says; `None` where it says the same as under any other.
+    pub german: Option<Translation>,
     /// Serial of events.
     pub event_serial: u32,
     /// When feature 10 was asked for.
     pub keepalive: Keepalive,
     /// Calls of one client that are worked on at a time; more wait.
     pub requests_at_a_time: u32,
+}
+
+/// The translated texts of errors of the RPC layer. Clients look for the first words of the untranslated ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Translation {
+    /// `unknown procedure: {}`, of the number.
+    pub unknown_procedure: &'static str,
+    /// `Cannot find program {} version {}`.
+    pub unknown_program: &'static str,
+    /// `Unable to decode message payload`.
+    pub undecodable: &'static str,
+}
+
+impl Translation {
+    /// The catalogues `de/LC_MESSAGES/libvirt.mo` of all four packages have the same texts; the first was
+    /// also recorded on 7.0.0, 11.3.0 and 12.8.0.
+    pub const GERMAN: Self = Self {
+        unknown_procedure: "unbekannte Prozedur: {}",
+        unknown_program: "Kann Program {} Version {} nicht finden",
+        undecodable: "Kann Inhalt der Nachricht nicht entschlüsseln",
+    };
 }
 
 /// The server's own pings.
@@ -412,7 +433,7 @@ impl Dialect {
             rollback: Rollback::Faithful,
             last_close: LastClose::Keeps,
             half_close: HalfClose::Answers,
-            german_unknown_procedure: None,
+            german: None,
             event_serial: 0,
             ..self.server.clone()
         };
@@ -445,7 +466,7 @@ impl ServerFacts {
             numbered_formats: false,
             no_detail: NoDetail::Empty,
             xml_place: XmlPlace::Document,
-            german_unknown_procedure: Some("unbekannte Prozedur"),
+            german: Some(Translation::GERMAN),
             event_serial: 1,
             keepalive: Keepalive { interval_s: 5, count: 5 },
             requests_at_a_time: 5,
@@ -593,6 +614,22 @@ mod tests {
                 assert_eq!(dialect(name).unknown_flags(procedure, 1), 1);
             }
             assert_eq!(dialect(name).unknown_flags(procedures::CONNECT_OPEN, 0xffff), 0);
+        }
+    }
+
+    /// That a procedure is not known is a contract on text, and a translated one breaks it (LV-04).
+    #[test]
+    fn a_translated_text_does_not_begin_as_clients_expect() {
+        for dialect in Dialect::all() {
+            let starts = |text: &str, words: &str| text.starts_with(words);
+            match dialect.server.german {
+                Some(german) => {
+                    assert_ne!(dialect.name, IDEAL);
+                    assert!(!starts(german.unknown_procedure, names::UNKNOWN_PROCEDURE_TEXT));
+                    assert!(!starts(german.unknown_program, names::UNKNOWN_PROGRAM_TEXT));
+                }
+                None => assert_eq!(dialect.name, IDEAL),
+            }
         }
     }
 
