@@ -12,6 +12,9 @@
 //! Marks with several words in `due` take any of them: `begin|changed`. `at=initial` is the driver as it
 //! starts, before an interface `eth8` is defined outside of any transaction: a driver that is back in that
 //! state has forgotten everything, and that is no rollback.
+//!
+//! Scenarios called `machine-…` open the driver of the machine's own interfaces (udev or netcf) instead of the
+//! test driver. Most servers do not have it and refuse; there nothing is to be held.
 
 use matrix::{CaseId, CaseKind};
 use session::{Script, ServerAct, roles};
@@ -29,8 +32,12 @@ pub(super) const ETH1: (&str, &str) = ("eth1", "aa:bb:cc:dd:ee:ff");
 const ETH8: (&str, &str) = ("eth8", "aa:bb:cc:dd:ee:88");
 /// An interface that is defined within one.
 const ETH9: (&str, &str) = ("eth9", "aa:bb:cc:dd:ee:99");
-/// Every interface that scenarios know.
-const ALL: [(&str, &str); 3] = [ETH1, ETH8, ETH9];
+/// Every interface that scenarios know of the test driver.
+const ALL: &[(&str, &str)] = &[ETH1, ETH8, ETH9];
+/// Every interface that they know of the machine.
+const MACHINE: &[(&str, &str)] = &[("lo", "00:00:00:00:00:00"), ETH9];
+/// The driver of the machine's own interfaces.
+const MACHINE_URI: &str = "interface:///session";
 
 /// What defines `eth8`.
 const ETH8_XML: &str = "<interface type='ethernet' name='eth8'><start mode='none'/>\
@@ -55,11 +62,18 @@ struct Scene {
     d: Description,
     script: Script,
     serial: u32,
+    uri: &'static str,
+    interfaces: &'static [(&'static str, &'static str)],
 }
 
 impl Scene {
     fn new() -> Self {
-        Self { d: probes::description(), script: Script::new(), serial: 0x100 }
+        let (uri, interfaces) = (probes::URI, ALL);
+        Self { d: probes::description(), script: Script::new(), serial: 0x100, uri, interfaces }
+    }
+
+    fn of_machine() -> Self {
+        Self { uri: MACHINE_URI, interfaces: MACHINE, ..Self::new() }
     }
 
     /// A client comes and opens the driver.
@@ -70,7 +84,7 @@ impl Scene {
     /// The same; `flags` 1 is a client that may only read.
     fn opens(mut self, conn: u32, flags: u32) -> Self {
         let serial = self.next();
-        let open = request::open(serial, Some(probes::URI), flags);
+        let open = request::open(serial, Some(self.uri), flags);
         let script = self.script.open(conn, roles::GREETING, &[]).send(conn, open).reply(conn, REPLY_MS);
         Self { script, ..self }
     }
@@ -116,7 +130,7 @@ impl Scene {
         let script = self.script.role(conn, roles::STATE, &args);
         let scene = Self { script, ..self };
         let scene = scene.asks(conn, p::CONNECT_LIST_ALL_INTERFACES, Writer::new().i32(1).u32(3));
-        ALL.into_iter().fold(scene, |scene, (name, mac)| {
+        scene.interfaces.iter().fold(scene, |scene, (name, mac)| {
             let scene = scene.asks(conn, p::INTERFACE_IS_ACTIVE, request::interface(name, mac));
             scene.asks(conn, p::INTERFACE_GET_XML_DESC, request::interface(name, mac).u32(0))
         })
@@ -199,6 +213,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(with_others());
     cases.extend(deaths());
     cases.extend(restarts());
+    cases.extend(machine());
     cases
 }
 
@@ -393,4 +408,42 @@ fn restarts() -> Vec<Case> {
             .case("daemon-crash-after-rollback", "the daemon crashes behind a rollback"),
     );
     cases
+}
+
+/// The same on the machine's own interfaces, with whatever the driver can do.
+fn machine() -> Vec<Case> {
+    let begun = || {
+        let scene = Scene::of_machine().comes(A).state(A, "begin", &[]);
+        let scene = [BEGIN, DEFINE_9].into_iter().fold(scene, |scene, act| scene.acts(A, act, "any"));
+        scene.state(A, "changed", &[])
+    };
+    let late = |scene: Scene| {
+        scene
+            .acts(C, ROLLBACK, "any")
+            .due(C, "end", "late-rollback", "begin|changed")
+            .acts(C, UNDEFINE_9, "any")
+            .state(C, "cleaned", &[])
+    };
+    let ended = |act: &Act, after: &str, due: &str| {
+        let scene = begun().acts(A, act, "any").due(A, "end", after, due);
+        scene.acts(A, UNDEFINE_9, "any").state(A, "cleaned", &[])
+    };
+    let restarted = |act: ServerAct, after: &str, due: &str| {
+        late(begun().server(act).comes(C).due(C, "left", after, due))
+    };
+    let either = "begin|changed";
+    vec![
+        ended(ROLLBACK, "rollback", "begin")
+            .case("machine-rollback", "a rollback gives back the machine's own interfaces (LV-09)"),
+        ended(COMMIT, "commit", "changed")
+            .case("machine-commit", "a commit keeps the machine's own interfaces (LV-09)"),
+        late(begun().dies(A).comes(C).due(C, "left", "client-death", either)).case(
+            "machine-client-dies",
+            "the only client dies within a transaction of the machine's interfaces",
+        ),
+        restarted(ServerAct::CrashRestart, "crash", either)
+            .case("machine-crash", "the daemon crashes within a transaction of the machine's interfaces"),
+        restarted(ServerAct::Reboot, "reboot", "begin")
+            .case("machine-reboot", "the machine loses power within a transaction of its interfaces"),
+    ]
 }

@@ -8,7 +8,7 @@ use wire::libvirt_rpc::{Header, MessageType, Status};
 use wire::xdr::Reader;
 use wire::{Direction, Dissection, Frame};
 
-use super::{Failure, number};
+use super::{Failure, number, text};
 use crate::libvirt::names::{
     UNKNOWN_PROCEDURE_TEXT, UNKNOWN_PROGRAM_TEXT, VERSION, error, error_domain, error_level, feature,
     procedures as p, program, update_command, update_section,
@@ -16,6 +16,7 @@ use crate::libvirt::names::{
 
 pub(super) fn all() -> Vec<Box<dyn Check>> {
     vec![
+        Box::new(NumbersKeepMeaning),
         Box::new(UnknownText),
         Box::new(FeaturesHold),
         Box::new(AuthenticationFirst),
@@ -41,6 +42,38 @@ fn answered(conn: &ConnReading) -> impl Iterator<Item = (i32, &Frame, &ReplyAt)>
         let call = reply.request.as_ref()?;
         Some((procedure(call)?, call, reply))
     })
+}
+
+/// A good answer holds what its number has always answered.
+struct NumbersKeepMeaning;
+
+const NUMBERS: (&str, &str) = (
+    "messages are only added: none is removed or changed under its number",
+    "libvirt/libvirt@v11.3.0:docs/support.rst and docs/kbase/internals/rpc.rst",
+);
+
+impl Check for NumbersKeepMeaning {
+    fn name(&self) -> &'static str {
+        "numbers-keep-meaning"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let mut report = Report::new(self.name(), evidence);
+        for (conn, step) in evidence.reading.steps("subject") {
+            let Some((field, value)) = step.arg("field").zip(step.arg("value")) else { continue };
+            for reply in step.answers().filter(|reply| reply.meaning == Meaning::Success) {
+                let found =
+                    text(&answer(evidence, reply), field).unwrap_or_else(|| "no such text".to_owned());
+                if found != value {
+                    let frame = Some(report.reply(conn.conn.0, reply));
+                    let message =
+                        format!("`{field}` holds something else than this number has always answered");
+                    report.push(Weight::Violation, "changed-meaning", NUMBERS, message, value, found, frame);
+                }
+            }
+        }
+        report.finish()
+    }
 }
 
 /// What is unknown is told in words that clients look for.

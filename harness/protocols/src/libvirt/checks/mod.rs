@@ -4,6 +4,7 @@
 //!
 //! | check | shapes | the rule |
 //! |---|---|---|
+//! | `numbers-keep-meaning` | `changed-meaning` | a number answers what it has always answered |
 //! | `unknown-text` | `other-error`, `translated-text` | what is unknown is told by 39/7 and two English words |
 //! | `features-hold` | `feature-without-procedure`, `procedure-without-feature`, `order-not-as-announced` | features are promised together with procedures |
 //! | `authentication-first` | `served-before-authentication` | whoever must authenticate is not served before |
@@ -24,6 +25,7 @@ mod tests;
 
 /// What each of these checks can find; a test holds it against what they do find.
 pub const SHAPES: &[(&str, &[&str])] = &[
+    ("numbers-keep-meaning", &["changed-meaning"]),
     ("unknown-text", &["other-error", "translated-text"]),
     ("features-hold", &["feature-without-procedure", "procedure-without-feature", "order-not-as-announced"]),
     ("authentication-first", &["served-before-authentication"]),

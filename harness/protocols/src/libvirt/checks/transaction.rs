@@ -3,6 +3,8 @@
 //! | shape | weight | what it says |
 //! |---|---|---|
 //! | `not-supported-by-driver` | refusal | the driver has no transactions: code 3, which is not an unknown procedure |
+//! | `begin-fails` | refusal | the driver has transactions, and cannot begin one |
+//! | `no-such-driver` | note | the driver that the scenario is about is not there |
 //! | `rollback-leaves-inactive` | violation | a rollback gave back an interface that was active as an inactive one |
 //! | `rollback-touches-others` | violation | the same of an interface that the transaction had not touched |
 //! | `changes-kept` | violation | behind a rollback or a boot something is still changed |
@@ -35,6 +37,8 @@ use crate::libvirt::names::{error, procedures as p};
 /// What [`TransactionHolds`] can find.
 pub const SHAPES: &[&str] = &[
     "not-supported-by-driver",
+    "begin-fails",
+    "no-such-driver",
     "rollback-leaves-inactive",
     "rollback-touches-others",
     "changes-kept",
@@ -86,6 +90,10 @@ const OWNER: Rule = (
     "nothing ties a transaction to the client that began it",
     "measured on 7.0.0 to 12.8.0, test driver: another client commits and rolls back",
 );
+const BEGINS: Rule = (
+    "a transaction begins where none is open",
+    "libvirt/libvirt@v11.3.0:src/libvirt-interface.c, virInterfaceChangeBegin; LV-09: no script in Debian's netcf",
+);
 const BY_ITSELF: Rule = (
     "nothing is rolled back by itself when a client goes",
     "measured on 7.0.0 to 12.8.0; virInterfaceAutoRollbackTest was proposed in 2011 and is in no release",
@@ -103,18 +111,11 @@ impl Check for TransactionHolds {
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
         let story = Story::of(evidence);
-        if let Some(act) = story.acts.iter().find(|act| act.call == "begin" && act.refused_with_no_support())
+        if let Some(first) = story.acts.iter().find(|act| act.call == "begin")
+            && first.step.arg("expect") != Some("refusal")
+            && !first.done()
         {
-            let message = "the driver has no transactions of interface changes";
-            let (due, was) = ("a transaction begins", "refused with code 3");
-            let frame = act.frame(&report);
-            report.push(Weight::Refusal, "not-supported-by-driver", SUPPORT, message, due, was, frame);
-            return report.finish();
-        }
-        // Where no transaction began that was to begin, there is none to be held; others tell of the refusal.
-        let began = |act: &&Act<'_>| act.call == "begin" && act.step.arg("expect") == Some("answer");
-        if story.acts.iter().find(began).is_some_and(|act| !act.done()) {
-            return report.finish();
+            return did_not_begin(report, evidence, first);
         }
         for (at, state) in story.states.iter().enumerate() {
             if let Some(after) = state.step.arg("after") {
@@ -123,6 +124,27 @@ impl Check for TransactionHolds {
         }
         report.finish()
     }
+}
+
+/// No transaction began that was to begin: there is none to be held.
+fn did_not_begin(mut report: Report<'_>, evidence: &Evidence<'_>, begin: &Act<'_>) -> Vec<Finding> {
+    let mut greetings = evidence.reading.steps("greeting").filter(|(conn, _)| conn.conn == begin.conn.conn);
+    let opened = greetings.any(|(_, step)| step.answers().any(|reply| reply.meaning == Meaning::Success));
+    let frame = begin.frame(&report);
+    let due = "a transaction begins";
+    if !opened {
+        let message = "the driver that this is about is not there";
+        report.push(Weight::Note, "no-such-driver", SUPPORT, message, due, "refused to open", frame);
+    } else if begin.refused_with_no_support() {
+        let message = "the driver has no transactions of interface changes";
+        let was = "refused with code 3";
+        report.push(Weight::Refusal, "not-supported-by-driver", SUPPORT, message, due, was, frame);
+    } else if let Some(Meaning::Refused(code)) = begin.meaning {
+        let message = "the driver has transactions of interface changes, and cannot begin one";
+        let was = format!("refused with code {code}");
+        report.push(Weight::Refusal, "begin-fails", BEGINS, message, due, was, frame);
+    }
+    report.finish()
 }
 
 /// One interface as it was seen.

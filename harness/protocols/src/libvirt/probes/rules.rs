@@ -11,11 +11,26 @@ const FEATURES: std::ops::RangeInclusive<i32> = 0..=24;
 
 pub(super) fn all(d: &Description) -> Vec<Case> {
     let mut cases = opens(d);
+    cases.push(meanings(d));
     cases.extend(features(d));
     cases.extend(keepalives(d));
     cases.extend(before_authentication(d));
     cases.extend(events_and_streams(d));
     cases
+}
+
+/// What a number has answered since it exists: the driver's type, and the address that was opened.
+fn meanings(d: &Description) -> Case {
+    let rows = [(p::CONNECT_GET_TYPE, "driver_type", "TEST"), (p::CONNECT_GET_URI, "uri", URI)];
+    let script = open(d, opening(d), MAIN, roles::SETUP, &[("name", "opened")])
+        .send(MAIN, d.second.clone())
+        .reply(MAIN, REPLY_MS);
+    let script = (SUBJECT..).zip(rows).fold(script, |script, (serial, (procedure, field, value))| {
+        let args = [("expect", "answer"), ("field", field), ("value", value)];
+        asks(script, MAIN, roles::SUBJECT, &args, call(procedure, serial, b""))
+    });
+    let about = "the driver's type and address are answered under their numbers";
+    case(d, "type-and-address", about, Hazard::Harmless, script.close(MAIN))
 }
 
 fn feature_call(serial: u32, feature: i32) -> Bytes {
@@ -233,7 +248,25 @@ fn events_and_streams(d: &Description) -> Vec<Case> {
         let old = call(p::CONNECT_DOMAIN_EVENT_REGISTER, SUBJECT + 1, b"");
         asks(s, MAIN, roles::SUBJECT, &[("expect", "refusal")], old)
     });
-    vec![unknown, twice, event_not_lost(d, register(SUBJECT, 0)), stream_complete(d)]
+    let mut cases = vec![unknown, twice, event_not_lost(d, register(SUBJECT, 0)), stream_complete(d)];
+    cases.extend(stray_streams(d));
+    cases
+}
+
+/// Parts of a stream that is over, or never was, take nobody's place among the calls that are worked on at a
+/// time: more of them come than there are places.
+fn stray_streams(d: &Description) -> Vec<Case> {
+    const PARTS: usize = 12;
+    let part = |kind: MessageType, payload: &[u8]| {
+        let header = request::header(p::DOMAIN_SCREENSHOT, SUBJECT);
+        Header { kind, status: Status::CONTINUE, ..header }.message(payload).repeat(PARTS)
+    };
+    let hole = Writer::new().u64(4096).u32(0).finish();
+    let about = "parts of a stream that never was are dropped, and calls go on";
+    vec![
+        dropped(d, "stream-parts-without-stream", about, &part(MessageType::STREAM, b"part")),
+        dropped(d, "stream-holes-without-stream", about, &part(MessageType::STREAM_HOLE, &hole)),
+    ]
 }
 
 /// Another client suspends and resumes the domain: two events.

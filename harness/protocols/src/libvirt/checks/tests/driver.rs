@@ -18,6 +18,10 @@ pub(super) enum Habit {
     TestDriver,
     /// As a driver without transactions.
     NoTransactions,
+    /// As a driver that lacks what it needs for them.
+    CannotBegin,
+    /// It is not there.
+    Absent,
     /// A rollback leaves what was added.
     KeepsAdded,
     /// A rollback gives back what was stopped, stopped, but leaves alone what it finds as it was.
@@ -125,6 +129,7 @@ impl Driver {
             }
             _ if self.readers.contains(&conn) && header.procedure != p::CONNECT_GET_TYPE => Err(DENIED),
             p::INTERFACE_CHANGE_BEGIN if self.habit == Habit::NoTransactions => Err(NO_SUPPORT),
+            p::INTERFACE_CHANGE_BEGIN if self.habit == Habit::CannotBegin => Err(NO_SCRIPT),
             p::INTERFACE_CHANGE_BEGIN | p::INTERFACE_CHANGE_COMMIT | p::INTERFACE_CHANGE_ROLLBACK
                 if flags != 0 =>
             {
@@ -162,10 +167,21 @@ impl Driver {
 impl Server for Driver {
     fn answers(&mut self, conn: u32, header: &Header, payload: &[u8]) -> Answers {
         if header.procedure == p::CONNECT_OPEN {
+            if self.habit == Habit::Absent && !payload.ends_with(b"test:///default\0\0\0\0\0") {
+                return fails(
+                    header,
+                    error::NO_CONNECT,
+                    error_domain::NONE,
+                    "no connection driver available",
+                );
+            }
             self.clients.insert(conn);
             if payload.ends_with(&[0, 0, 0, 1]) {
                 self.readers.insert(conn);
             }
+        }
+        if !self.clients.contains(&conn) {
+            return fails(header, error::INTERNAL_ERROR, error_domain::RPC, "connection not open");
         }
         match self.call(conn, header, payload) {
             Some(Ok(result)) => answers(header, result),
@@ -217,3 +233,4 @@ const INVALID: Refusal =
 const UNKNOWN: Refusal = (error::NO_INTERFACE, error_domain::TEST, "Interface not found");
 const DENIED: Refusal = (error::OPERATION_DENIED, error_domain::INTERFACE, "operation forbidden: read only");
 const NO_SUPPORT: Refusal = (error::NO_SUPPORT, error_domain::INTERFACE, "this function is not supported");
+const NO_SCRIPT: Refusal = (error::INTERNAL_ERROR, error_domain::INTERFACE, "failed to begin transaction");

@@ -49,6 +49,11 @@ const TOLD: &[Told] = {
     use Verdict::{Broken, Compatible, Degraded, Refused};
     &[
         ("rollback-restores", H::NoTransactions, Refused, &["not-supported-by-driver"]),
+        ("machine-rollback", H::NoTransactions, Refused, &["not-supported-by-driver"]),
+        ("machine-rollback", H::CannotBegin, Refused, &["begin-fails"]),
+        ("machine-rollback", H::Absent, Compatible, &["no-such-driver"]),
+        ("machine-rollback", H::KeepsAdded, Broken, &["changes-kept"]),
+        ("rollback-restores", H::CannotBegin, Refused, &["begin-fails"]),
         ("rollback-restores", H::TestDriver, Broken, &["rollback-leaves-inactive"]),
         ("rollback-restores", H::KeepsAdded, Broken, &["changes-kept"]),
         ("rollback-of-nothing", H::TestDriver, Broken, &["rollback-leaves-inactive"]),
@@ -208,6 +213,8 @@ const OF: fn(&Header) -> bool = |header| header.program == program::REMOTE;
 
 #[rustfmt::skip]
 const SEEN: &[Seen] = &[
+    ("a number that means something else", "type-and-address", |_, h, _| (h.procedure == p::CONNECT_GET_TYPE && h.serial == 0x20).then(|| answers(h, Writer::new().opaque(b"QEMU"))), &["changed-meaning"]),
+    ("numbers that mean what they did", "type-and-address", |_, h, _| (h.procedure == p::CONNECT_GET_URI).then(|| answers(h, Writer::new().opaque(b"test:///default"))), &[]),
     ("in English", "unknown-payload-16", |_, _, _| None, &[]),
     ("in German", "unknown-payload-16", |_, h, _| (h.procedure == UNKNOWN).then(|| fails(h, 39, 7, "unbekannte Prozedur: 9999")), &["translated-text"]),
     ("with another code", "unknown-payload-16", |_, h, _| (h.procedure == UNKNOWN).then(|| fails(h, 3, 26, "unknown procedure: 9999")), &["other-error"]),

@@ -158,7 +158,7 @@ pub(super) fn plain(header: &Header, payload: &[u8]) -> Answers {
         p::CONNECT_REGISTER_CLOSE_CALLBACK | p::CONNECT_UNREGISTER_CLOSE_CALLBACK => {
             answers(header, Writer::new())
         }
-        p::CONNECT_GET_TYPE => answers(header, Writer::new().opaque(b"Test")),
+        p::CONNECT_GET_TYPE => answers(header, Writer::new().opaque(b"TEST")),
         p::CONNECT_GET_LIB_VERSION => answers(header, Writer::new().u64(12_008_000)),
         p::AUTH_LIST => answers(header, Writer::new().u32(1).i32(0)),
         p::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY => answers(header, Writer::new().i32(0)),
