@@ -140,6 +140,8 @@ pub struct ServerFacts {
     pub no_detail: NoDetail,
     /// How an error of the XML parser says where it stopped.
     pub xml_place: XmlPlace,
+    /// Who looks at the outermost element of XML and at its kind.
+    pub xml_faults: XmlFaults,
     /// What a server under a German locale says; `None` where it says the same as under any other.
     pub german: Option<Translation>,
     /// Serial of events.
@@ -251,6 +253,15 @@ pub enum XmlPlace {
     Document,
     /// `at line 1: `
     Line,
+}
+
+/// Who refuses XML that is well formed and no description of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum XmlFaults {
+    /// The interface driver: 27/26 for another root element, 67/26 for an unknown kind.
+    Driver,
+    /// The reader of XML: 27/5 for both.
+    Reader,
 }
 
 /// What a client does: virsh and the library behind it.
@@ -466,6 +477,7 @@ impl ServerFacts {
             numbered_formats: false,
             no_detail: NoDetail::Empty,
             xml_place: XmlPlace::Document,
+            xml_faults: XmlFaults::Driver,
             german: Some(Translation::GERMAN),
             event_serial: 1,
             keepalive: Keepalive { interval_s: 5, count: 5 },
