@@ -1,0 +1,153 @@
+//! Calls about the machine and its devices.
+
+use wire::xdr::Writer;
+
+use super::super::super::names::{error_domain, node_device_list_flag as flag, procedures as proc};
+use super::super::driver::{NODE_DEVICES, NodeDevice, lacks, node_device_xml};
+use super::super::failure::{Failure, NO_NODE_DEVICE, NODE_DEVICE_DOMAIN};
+use super::domains::selected;
+use super::{Answer, Arguments, Call, Function, Needs, Outcome, library_name};
+
+const OBJECTS: Needs = Needs::Objects;
+/// The most bytes of the name of a processor.
+const MODEL_LEN: usize = 32;
+/// Memory of the two cells in KiB.
+const CELLS: [u64; 2] = [2 << 20, 4 << 20];
+
+pub(super) const TABLE: &[(i32, Function)] = &[
+    (proc::NODE_GET_INFO, node_info),
+    (proc::NODE_GET_FREE_MEMORY, |call, _| {
+        call.driver(Needs::Hypervisor)?;
+        Ok(Answer::Result(Writer::new().u64(3 << 20)))
+    }),
+    (proc::NODE_GET_CELLS_FREE_MEMORY, cells),
+    (proc::NODE_NUM_OF_DEVICES, |call, arguments| {
+        let (capability, _flags) = (arguments.optional()?, arguments.u32()?);
+        call.driver(OBJECTS)?;
+        let count = NODE_DEVICES.iter().filter(|device| can(device, capability)).count();
+        Ok(Answer::Result(Writer::new().u32(counted(count))))
+    }),
+    (proc::NODE_LIST_DEVICES, list),
+    (proc::CONNECT_LIST_ALL_NODE_DEVICES, list_all),
+    (proc::NODE_DEVICE_LOOKUP_BY_NAME, |call, arguments| {
+        let device = looked_up(call, arguments)?;
+        Ok(Answer::Result(Writer::new().opaque(device.name.as_bytes())))
+    }),
+    (proc::NODE_DEVICE_GET_XML_DESC, |call, arguments| {
+        let device = looked_up(call, arguments)?;
+        let flags = arguments.u32()?;
+        call.check_flags(flags, 0)?;
+        Ok(Answer::Result(Writer::new().opaque(node_device_xml(device).as_bytes())))
+    }),
+    (proc::NODE_DEVICE_GET_PARENT, |call, arguments| {
+        let device = looked_up(call, arguments)?;
+        Ok(Answer::Result(Writer::new().optional(device.parent.map(str::as_bytes))))
+    }),
+    (proc::NODE_DEVICE_NUM_OF_CAPS, |call, arguments| {
+        let device = looked_up(call, arguments)?;
+        Ok(Answer::Result(Writer::new().u32(counted(device.capabilities.len()))))
+    }),
+    (proc::NODE_DEVICE_LIST_CAPS, |call, arguments| {
+        let device = looked_up(call, arguments)?;
+        let max = usize::try_from(arguments.i32()?).unwrap_or(0);
+        let listed = device.capabilities.iter().take(max);
+        let writer = Writer::new().u32(counted(listed.len()));
+        Ok(Answer::Result(listed.fold(writer, |list, name| list.opaque(name.as_bytes()))))
+    }),
+    (proc::NODE_DEVICE_IS_ACTIVE, state),
+    (proc::NODE_DEVICE_IS_PERSISTENT, state),
+    (proc::NODE_DEVICE_GET_AUTOSTART, state),
+];
+
+fn counted(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+fn node_info(call: &mut Call<'_>, _arguments: &mut Arguments<'_>) -> Outcome {
+    call.driver(Needs::Hypervisor)?;
+    // One character of the name to an integer.
+    let model = "i686".bytes().chain(std::iter::repeat(0)).take(MODEL_LEN);
+    let info = model.fold(Writer::new(), |info, byte| info.u32(byte.into()));
+    // Memory in KiB, processors, MHz, nodes, sockets, cores, threads.
+    let counts = [16, 1400, 2, 2, 2, 2];
+    Ok(Answer::Result(counts.into_iter().fold(info.u64(3 << 20), Writer::i32)))
+}
+
+fn cells(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
+    let (first, max) = (arguments.i32()?, arguments.i32()?);
+    call.driver(Needs::Hypervisor)?;
+    let Ok(wanted) = usize::try_from(max) else {
+        return Err(Failure::rpc("maxcells must be non-negative"));
+    };
+    if counted(wanted) > call.dialect.limits.cells {
+        return Err(Failure::rpc("maxcells > REMOTE_NODE_MAX_CELLS"));
+    }
+    let told = CELLS.iter().skip(usize::try_from(first).unwrap_or(0)).take(wanted);
+    let list = Writer::new().u32(counted(told.len()));
+    Ok(Answer::Result(told.fold(list, |list, cell| list.u64(*cell))))
+}
+
+fn can(device: &NodeDevice, capability: Option<&[u8]>) -> bool {
+    capability.is_none_or(|wanted| device.capabilities.iter().any(|own| own.as_bytes() == wanted))
+}
+
+fn list(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
+    let capability = arguments.optional()?;
+    let (max, _flags) = (arguments.i32()?, arguments.u32()?);
+    call.driver(OBJECTS)?;
+    let Ok(wanted) = usize::try_from(max) else {
+        return Err(Failure::rpc("maxnames must be non-negative"));
+    };
+    if counted(wanted) > call.dialect.limits.node_devices {
+        return Err(Failure::rpc("maxnames > REMOTE_NODE_DEVICE_LIST_MAX"));
+    }
+    let listed = NODE_DEVICES.iter().filter(|device| can(device, capability)).take(wanted);
+    let names: Vec<&str> = listed.map(|device| device.name).collect();
+    let list = Writer::new().u32(counted(names.len()));
+    Ok(Answer::Result(names.into_iter().fold(list, |list, name| list.opaque(name.as_bytes()))))
+}
+
+fn list_all(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
+    let (wanted, flags) = (arguments.i32()?, arguments.u32()?);
+    call.driver(OBJECTS)?;
+    call.check_flags(flags, u32::MAX)?;
+    // All of them are active and persistent.
+    let (states, lasting) = (flag::ACTIVE | flag::INACTIVE, PERSISTENT | TRANSIENT);
+    let capabilities = !(states | lasting);
+    let listed = NODE_DEVICES.iter().filter(|device| {
+        let own = [(states, flag::ACTIVE), (lasting, PERSISTENT), (capabilities, device.capability_flags)];
+        selected(flags, &own)
+    });
+    let names: Vec<&str> = listed.map(|device| device.name).collect();
+    let count = counted(names.len());
+    let list = if wanted == 0 {
+        Writer::new().u32(0)
+    } else {
+        names.into_iter().fold(Writer::new().u32(count), |list, name| list.opaque(name.as_bytes()))
+    };
+    Ok(Answer::Result(list.u32(count)))
+}
+
+/// Flags of lists since 10.1.0, measured on 11.3.0: both are known.
+const PERSISTENT: u32 = 0x1000_0000;
+const TRANSIENT: u32 = 0x2000_0000;
+
+fn looked_up(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Result<&'static NodeDevice, Failure> {
+    let name = arguments.string()?;
+    call.driver(OBJECTS)?;
+    NODE_DEVICES.iter().find(|device| device.name.as_bytes() == name).ok_or_else(|| {
+        let detail = format!("no node device with matching name '{}'", String::from_utf8_lossy(name));
+        Failure::made(NO_NODE_DEVICE, error_domain::TEST, "Node device not found: {}", detail)
+    })
+}
+
+/// Whether a device is active, lasting, started by itself: as far as the dialect's driver says it.
+fn state(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
+    if lacks(call.dialect, call.procedure) {
+        arguments.string()?;
+        call.driver(OBJECTS)?;
+        return Err(Failure::no_support(NODE_DEVICE_DOMAIN, library_name(call.procedure)));
+    }
+    looked_up(call, arguments)?;
+    Ok(Answer::Result(Writer::new().i32(1)))
+}
