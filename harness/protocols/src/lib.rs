@@ -21,7 +21,7 @@ pub mod replay;
 /// Every protocol that wireskew knows.
 #[must_use]
 pub fn all() -> Vec<Arc<dyn Protocol>> {
-    vec![Arc::new(lxc::LxcCommand)]
+    vec![Arc::new(libvirt::LibvirtRemote), Arc::new(lxc::LxcCommand)]
 }
 
 /// Finds a protocol by its name or its alias.
