@@ -6,10 +6,11 @@
 //! netcf brings along for other systems does. An open transaction is a directory that is there whole or not at
 //! all; the file of interfaces is replaced in one step.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use session::sandbox::MountStep;
 
@@ -54,6 +55,8 @@ snapshot-dir)
 esac
 "#;
 
+/// How old the file of interfaces is.
+const AGE: Duration = Duration::from_secs(3600);
 /// The interfaces at the beginning. `eth1` is that of the test driver.
 const INTERFACES: &str = "auto lo\niface lo inet loopback\n\n\
     auto eth1\niface eth1 inet static\n    address 192.168.0.5\n    netmask 255.255.255.0\n    \
@@ -70,6 +73,10 @@ pub(super) fn install(work: &Path, root: &Path) -> io::Result<Vec<MountStep>> {
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?;
     let interfaces = network.join("interfaces");
     fs::write(&interfaces, INTERFACES)?;
+    // By the second of this time netcf knows whether a file is another one, so one that is changed and rolled back
+    // within the second in which it was made would stay as changed for it. On a machine it is older than that.
+    let written = SystemTime::now().checked_sub(AGE).unwrap_or(SystemTime::UNIX_EPOCH);
+    File::options().append(true).open(&interfaces)?.set_modified(written)?;
     // What replaces it gets its owner.
     chown(&interfaces, Some(NOBODY), Some(NOBODY))?;
     let bind = |source, at: &str| MountStep::Bind {
