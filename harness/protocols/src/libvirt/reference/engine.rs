@@ -261,9 +261,16 @@ impl Engine {
         }
         // Whether the client ends its direction right behind a call is seen here if it has done so by now.
         // Releases that see it in time drop what they were about to carry out; that is a race there too.
-        if loses && !client.finished && matches!(client.connection.try_recv(1), Ok(Some(Received::Eof))) {
-            client.finished = true;
-            client.incoming.clear();
+        if loses && !client.finished {
+            match client.connection.try_recv(READ_LEN_MAX) {
+                Ok(Some(Received::Data(data, fds))) => client.take(&data.bytes, fds.len()),
+                Ok(Some(Received::Eof)) => {
+                    client.finished = true;
+                    client.incoming.clear();
+                }
+                // What is wrong shows at the next look.
+                _ => {}
+            }
         }
         self.shared.buffered_max.fetch_max(client.incoming.len(), Ordering::Relaxed);
         self.understand(peer).await
