@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use session::{Address, Recorder};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use wire::xdr::Writer;
 
 use super::claims::{device_state, named, one_line, picture};
@@ -30,12 +30,8 @@ use super::values::{self, Kind, Object};
 
 /// How long it waits for an answer. A server under test may not give any.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long it keeps asking for what the client's end needs a moment for.
-const SETTLE: Duration = Duration::from_millis(500);
 /// From one change of a domain's state to the next.
 const TOGGLE: Duration = Duration::from_millis(100);
-/// From one look at what is waited for to the next.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// What is written of a part that the server does not say.
 const UNKNOWN: &str = "unknown";
 /// Most elements that it asks for.
@@ -96,8 +92,7 @@ impl Beside {
         Ok(())
     }
 
-    /// Writes down what the client said, what is so, and whether the client's answers are true. What the
-    /// operation expects is waited for a moment.
+    /// Writes down what the client said, what is so, and whether the client's answers are true.
     pub async fn report(
         mut self,
         operation: &Operation,
@@ -116,22 +111,11 @@ impl Beside {
             crate::effects::effect(recorder, &format!("{AS_SAID}{word}"), &as_said(said, &told));
             crate::effects::detail(recorder, word, &told);
         }
-        for (word, expected) in operation.effects {
-            if let Ok(seen) = self.settled(word, expected).await {
+        // What a client was answered has happened: there is nothing to wait for.
+        for (word, _) in operation.effects {
+            if let Ok(seen) = self.told(word).await {
                 crate::effects::effect(recorder, word, &seen);
             }
-        }
-    }
-
-    /// What is so, as soon as it is what is expected, or at last.
-    async fn settled(&mut self, word: &str, expected: &str) -> Told {
-        let until = Instant::now() + SETTLE;
-        loop {
-            let told = self.told(word).await?;
-            if told == expected || Instant::now() >= until {
-                return Ok(told);
-            }
-            sleep(LOOK_AGAIN).await;
         }
     }
 

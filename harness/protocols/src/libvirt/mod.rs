@@ -98,7 +98,17 @@ impl Protocol for LibvirtRemote {
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
         let mut checks = verdict::checks::of(case.kind);
         checks.extend(checks::of(case.kind));
+        if case.kind == CaseKind::Client {
+            checks.push(Box::new(streams::StreamConfirmed));
+        }
         checks
+    }
+
+    /// A client of a branch has the number of its dialect.
+    fn lacks(&self, client: &Build, case: &CaseId) -> Option<String> {
+        let operation = operations::operation(&case.name).filter(|_| case.kind == CaseKind::Client)?;
+        let numbered = client.version.starts_with(|first: char| first.is_ascii_digit());
+        operation.lacking_in(if numbered { &client.version } else { &client.dialect })
     }
 
     /// There is no negotiation. What gives a server away is the version that it says.

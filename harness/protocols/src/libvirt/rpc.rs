@@ -107,8 +107,8 @@ fn optional_text(reader: &mut Reader<'_>) -> Option<Option<String>> {
 /// Where a client differs from one that is right. All are off unless a defect switches one on.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Habits {
-    /// Whatever comes next is the answer.
-    pub(super) ignores_serials: bool,
+    /// An answer is looked for under the serial of the next call.
+    pub(super) expects_next_serial: bool,
     /// An answer that says of a failure is no answer.
     pub(super) ignores_errors: bool,
     /// How long it waits for an answer; for ever if that is not bounded.
@@ -256,15 +256,14 @@ impl Rpc {
 
     /// Waits for what belongs to a call or a stream, whatever else comes in between.
     async fn answer_to(&mut self, call: Header, kind: MessageType) -> Result<Message, Failure> {
+        let later = u32::from(self.habits.expects_next_serial);
+        let call = Header { serial: call.serial.wrapping_add(later), ..call };
         loop {
             let early = if kind == MessageType::STREAM { self.early.pop_front() } else { None };
             let message = match early {
                 Some(message) => message,
                 None => self.message(self.habits.patience.unwrap_or(FOR_EVER)).await?,
             };
-            if self.habits.ignores_serials && message.header.program == program::REMOTE {
-                return Ok(message);
-            }
             if self.is_aside(&message).await? {
                 continue;
             }

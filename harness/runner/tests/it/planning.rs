@@ -96,6 +96,50 @@ fn unknown_protocols_are_refused() {
     assert!(matches!(error, PlanError::UnknownProtocol(_)), "{error}");
 }
 
+/// Builds of which the older has no `net-desc`, with a source for each group.
+const LIBVIRT_BUILDS: &str = r#"
+protocol = "libvirt-remote"
+alias = "libvirt"
+
+[[build]]
+id = "older"
+version = "9.0.0"
+reference = true
+recorded = true
+
+[[build]]
+id = "newer"
+version = "12.8.0"
+reference = true
+recorded = true
+"#;
+
+#[test]
+fn what_a_client_has_no_command_for_is_explained_and_never_missing() {
+    #[track_caller]
+    fn check(source: &str, case: &str, works: [&str; 2]) {
+        let files = Files::new();
+        let folder = "matrices/libvirt-remote";
+        let cells = format!(
+            "[[cells]]\nname = \"them\"\nabout = \"two clients\"\nclients = [\"newer\", \"older\"]\n\
+             servers = [\"newer\"]\ncases = [\"{case}\"]\nsource = \"{source}\"\n"
+        );
+        let head = "protocol = \"libvirt-remote\"\n";
+        files.write(&format!("{folder}/builds.toml"), LIBVIRT_BUILDS);
+        files.write(&format!("{folder}/matrix.toml"), &format!("{head}\n{cells}"));
+        files.write(&format!("{folder}/expectations.toml"), head);
+        files.write(&format!("{folder}/known-bugs.toml"), head);
+        files.write("matrices/them.toml", &format!("[[run]]\n{head}groups = [\"them\"]\n"));
+        let plan = plan(&files.project(), "them", None).expect("a plan");
+        let planned: Vec<_> = plan.cells.iter().map(|cell| work(&cell.work)).collect();
+        assert_eq!(planned, works, "{source} {case}");
+    }
+    check("reference", "client/net-desc", ["operate", "explain"]);
+    check("recorded", "client/net-desc", ["missing", "explain"]);
+    check("reference", "client/list", ["operate", "operate"]);
+    check("recorded", "client/list", ["missing", "missing"]);
+}
+
 fn plan_without_files(project: &Project) -> Result<runner::Plan, PlanError> {
     let run = matrix::RunFile {
         about: None,

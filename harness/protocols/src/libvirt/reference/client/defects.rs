@@ -39,8 +39,8 @@ defects! {
         "The client prints a failure as if it were the value that it asked for.";
     INSISTS_ON_FLAGS, "insists-on-flags", "7.0.0", "client/nodedev-list", "loud-fail",
         "The client does not ask again without a flag that the server does not know.";
-    IGNORES_SERIALS, "ignores-serials", "ideal", "client/event", "loud-fail",
-        "The client takes whatever comes next for the answer to its call.";
+    MISTAKES_SERIALS, "mistakes-serials", "ideal", "client/connect", "loud-fail",
+        "The client looks for the serial of its next call in the answer to this one.";
     WAITS_FOR_EVER, "waits-for-ever", "ideal", "client/begin-twice", "client-hang",
         "The client does not see that an error is an answer, and waits for another.";
     LEAVES_STREAM_OPEN, "leaves-stream-open", "ideal", "client/screenshot", "stream-left-open",

@@ -89,7 +89,7 @@ impl ReferenceClient {
         let deaf = self.switches.has(defects::WAITS_FOR_EVER);
         let gives_up = self.dialect.client.no_reply == NoReply::GivesUp && !deaf;
         Habits {
-            ignores_serials: self.switches.has(defects::IGNORES_SERIALS),
+            expects_next_serial: self.switches.has(defects::MISTAKES_SERIALS),
             ignores_errors: deaf,
             patience: gives_up.then_some(PATIENCE),
         }
@@ -136,3 +136,6 @@ fn endpoint(build: &Build, switches: &Switches) -> Endpoint {
         ..Endpoint::default()
     }
 }
+
+#[cfg(test)]
+mod tests;
