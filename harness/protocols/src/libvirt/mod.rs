@@ -91,10 +91,6 @@ impl Protocol for LibvirtRemote {
         operations::operation(&case.name).map(operations::Operation::expected).unwrap_or_default()
     }
 
-    fn lacks(&self, client: &Build, case: &CaseId) -> Option<String> {
-        operations::operation(&case.name)?.lacking_in(&client.version)
-    }
-
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
         let mut checks = verdict::checks::of(case.kind);
         checks.extend(checks::of(case.kind));
