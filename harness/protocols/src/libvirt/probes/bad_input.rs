@@ -48,7 +48,7 @@ fn unknown_programs(d: &Description) -> Vec<Case> {
     const PROGRAM: &str = "a program that nobody serves is drained and answered as unknown";
     const VERSION: &str = "a version that nobody serves is answered as an unknown program";
     let program = |program: u32, len: usize| {
-        zeros(Header { program, ..request::header(p::CONNECT_GET_TYPE, SUBJECT) }, len)
+        filled(Header { program, ..request::header(p::CONNECT_GET_TYPE, SUBJECT) }, len)
     };
     let version = |version: u32| call_of(|header| header.version = version, b"");
     vec![
@@ -63,7 +63,7 @@ fn unknown_programs(d: &Description) -> Vec<Case> {
             "qemu-procedure-9999",
             "an unknown procedure of a known program is answered as unknown",
             "not-supported",
-            zeros(Header { program: QEMU, ..request::header(UNKNOWN_PROCEDURE, SUBJECT) }, 16),
+            filled(Header { program: QEMU, ..request::header(UNKNOWN_PROCEDURE, SUBJECT) }, 16),
         ),
     ]
 }

@@ -108,15 +108,25 @@ fn length_word(payload: i64) -> u32 {
     u32::try_from(word).unwrap_or(if word < 0 { 0 } else { u32::MAX })
 }
 
-/// A call that no release knows. Its payload is zeros, which cost neither time nor memory until they are sent.
+/// A call that no release knows.
 fn unknown(len: usize) -> Bytes {
-    zeros(request::header(UNKNOWN_PROCEDURE, SUBJECT), len)
+    filled(request::header(UNKNOWN_PROCEDURE, SUBJECT), len)
 }
 
-fn zeros(header: Header, len: usize) -> Bytes {
+/// The payload of what is to be drained: read as a message, a length that the canary behind it does not fill. A
+/// server that does not drain waits for more, and never answers the canary.
+const UNDRAINED: [u8; 4] = 256_u32.to_be_bytes();
+/// Larger payloads are zeros, which cost neither time nor memory until they are sent.
+const UNDRAINED_MAX: usize = 64 << 10;
+
+fn filled(header: Header, len: usize) -> Bytes {
     let mut bytes = BytesMut::zeroed(HEAD_LEN + len);
     let word = length_word(i64::try_from(len).unwrap_or(i64::MAX));
-    bytes[..HEAD_LEN].copy_from_slice(&header.with_length(word, b""));
+    let (head, payload) = bytes.split_at_mut(HEAD_LEN);
+    head.copy_from_slice(&header.with_length(word, b""));
+    if len <= UNDRAINED_MAX {
+        payload.iter_mut().zip(UNDRAINED.iter().cycle()).for_each(|(to, byte)| *to = *byte);
+    }
     bytes.freeze()
 }
 

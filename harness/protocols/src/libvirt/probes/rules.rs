@@ -216,7 +216,7 @@ fn before_authentication(d: &Description) -> Vec<Case> {
         ("unknown-procedure", UNKNOWN, "not-supported", unknown(0)),
         ("unknown-procedure-payload-4096", UNKNOWN, "not-supported", unknown(4096)),
         ("unknown-procedure-payload-1048576", UNKNOWN, "not-supported", unknown(1 << 20)),
-        ("unknown-program", UNKNOWN, "not-supported", zeros(program, 16)),
+        ("unknown-program", UNKNOWN, "not-supported", filled(program, 16)),
     ];
     rows.into_iter()
         .map(|(name, about, expect, request)| {

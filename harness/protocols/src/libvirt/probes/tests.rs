@@ -206,7 +206,6 @@ fn nothing_is_sent_that_spoils_the_rest() {
     }
 }
 
-/// Planning must not fill memory: a call of the largest size is zeros that nobody has touched.
 #[test]
 fn the_largest_calls_are_whole_messages() {
     for (len, word) in [(0, 28), (16, 44), (PAYLOAD_MAX, 33_554_436), (PAYLOAD_MAX + 1, 33_554_437)] {
