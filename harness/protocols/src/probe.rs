@@ -14,6 +14,8 @@ use crate::{Action, Case, Hazard};
 
 /// How long an answer may take before it counts as none, in milliseconds before scaling.
 pub const REPLY_MS: u64 = 500;
+/// How long an answer may take on a busy machine, where it is not its lateness that is judged.
+pub const PATIENT_MS: u64 = 4 * REPLY_MS;
 /// How long a server that closes after its answer gets to do so. A close with unread bytes shows as a reset.
 pub const SETTLE_MS: u64 = 5;
 /// How long nothing must come before a stream counts as quiet.
@@ -130,9 +132,10 @@ pub fn generic(d: &Description) -> Vec<Case> {
 #[must_use]
 pub fn open(d: &Description, script: Script, conn: u32, role: &str, args: &[(&str, &str)]) -> Script {
     let Some((first, rest)) = d.greeting.split_first() else { return script.open(conn, role, args) };
-    let mut script = script.open(conn, roles::GREETING, &[]).send(conn, first.clone()).reply(conn, REPLY_MS);
+    let script = script.open(conn, roles::GREETING, &[]);
+    let mut script = script.send(conn, first.clone()).reply(conn, PATIENT_MS);
     for bytes in rest {
-        script = script.send(conn, bytes.clone()).reply(conn, REPLY_MS);
+        script = script.send(conn, bytes.clone()).reply(conn, PATIENT_MS);
     }
     script.role(conn, role, args)
 }

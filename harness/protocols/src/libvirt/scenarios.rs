@@ -23,7 +23,7 @@ use wire::xdr::Writer;
 use super::names::procedures as p;
 use super::probes;
 use super::request::{self, call_with};
-use crate::probe::{Description, REPLY_MS, STALL_MS, closing};
+use crate::probe::{Description, PATIENT_MS, STALL_MS, closing};
 use crate::{Action, Case, Hazard};
 
 /// The interface that the test driver starts with: active, with this address.
@@ -85,7 +85,7 @@ impl Scene {
     fn opens(mut self, conn: u32, flags: u32) -> Self {
         let serial = self.next();
         let open = request::open(serial, Some(self.uri), flags);
-        let script = self.script.open(conn, roles::GREETING, &[]).send(conn, open).reply(conn, REPLY_MS);
+        let script = self.script.open(conn, roles::GREETING, &[]).send(conn, open).reply(conn, PATIENT_MS);
         Self { script, ..self }
     }
 
@@ -107,7 +107,7 @@ impl Scene {
 
     fn asks(mut self, conn: u32, procedure: i32, arguments: Writer) -> Self {
         let call = call_with(procedure, self.next(), arguments);
-        let script = self.script.send(conn, call).reply(conn, REPLY_MS);
+        let script = self.script.send(conn, call).reply(conn, PATIENT_MS);
         Self { script, ..self }
     }
 

@@ -15,6 +15,7 @@ use crate::libvirt::{probes, request, scenarios};
 use crate::{Action, Case};
 
 mod driver;
+mod releases;
 mod toy;
 
 fn named(kind: CaseKind, name: &str) -> Case {
