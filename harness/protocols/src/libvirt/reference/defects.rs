@@ -27,26 +27,28 @@ macro_rules! defects {
 }
 
 defects! {
-    DOES_NOT_DRAIN, "does-not-drain", Server, "ideal", "probe/unknown-payload-16", "not-drained",
-        "The payload of an unknown procedure is read as the next message.";
+    DOES_NOT_DRAIN, "does-not-drain", Server, "ideal", "probe/unknown-payload-16", "closed-after-refusal",
+        "The payload of an unknown procedure is read as the next message, which it is not.";
+    DRAINS_TOO_MUCH, "drains-too-much", Server, "ideal", "probe/unknown-payload-4096", "not-drained",
+        "As many bytes as an unknown procedure had payload are thrown away behind it.";
     NEVER_ANSWERS, "drains-but-never-answers", Server, "ideal", "probe/unknown-payload-16", "hang",
         "An unknown procedure is consumed and nothing is said.";
-    GERMAN, "translates-unknown-procedure", Server, "ideal", "probe/unknown-payload-0", "unknown-text",
+    GERMAN, "translates-unknown-procedure", Server, "ideal", "probe/unknown-payload-0", "translated-text",
         "An unknown procedure is refused in German.";
-    NOT_UTF8, "refuses-in-latin-1", Server, "ideal", "probe/unknown-payload-0", "unknown-text",
+    NOT_UTF8, "refuses-in-latin-1", Server, "ideal", "probe/unknown-payload-0", "translated-text",
         "An unknown procedure is refused in French, in bytes that are not UTF-8.";
     WRONG_CODE, "unknown-is-no-support", Server, "ideal", "probe/unknown-payload-0", "wrong-refusal",
         "An unknown procedure is refused with code 3 of the driver.";
-    WRONG_TEXT, "unknown-without-prefix", Server, "ideal", "probe/unknown-payload-0", "unknown-text",
+    WRONG_TEXT, "unknown-without-prefix", Server, "ideal", "probe/unknown-payload-0", "translated-text",
         "An unknown procedure is refused with the right code and another text.";
     CLOSES_AFTER_REFUSING, "closes-after-refusing", Server, "ideal", "probe/unknown-payload-0", "closed-after-refusal",
         "The connection is closed after an unknown procedure was refused.";
     ANSWERS_TWICE, "answers-twice", Server, "ideal", "probe/unknown-payload-0", "answered-twice",
         "Every answer is sent two times.";
-    WRONG_SERIAL, "wrong-serial", Server, "ideal", "probe/unknown-payload-0", "stray-reply",
+    WRONG_SERIAL, "wrong-serial", Server, "ideal", "probe/unknown-payload-0", "serial-not-echoed",
         "Every answer has the serial of the call plus one.";
-    NUMBER_REUSED, "number-reused", Server, "ideal", "probe/features-and-procedures", "changed-meaning",
-        "The number of CONNECT_GET_TYPE answers the version of the driver.";
+    NUMBER_REUSED, "number-reused", Server, "ideal", "probe/type-and-address", "changed-meaning",
+        "The number of CONNECT_GET_TYPE answers the address of the driver.";
     SUCCESS_FOR_UNKNOWN, "success-for-unknown", Server, "ideal", "probe/unknown-payload-0", "wrong-success",
         "An unknown procedure is answered as if it had been carried out.";
     CRASHES_ON_OVERFLOW, "crashes-on-free-pages-overflow", Server, "ideal", "probe/free-pages-overflow", "crash",
@@ -57,43 +59,43 @@ defects! {
         "Whatever was read behind the first call is thrown away.";
     LEAKS_DESCRIPTOR, "leaks-descriptor", Server, "ideal", "probe/connect-and-close-64", "leak-fds",
         "A descriptor stays open for each connection that is gone.";
-    ROLLBACK_LEAVES_INACTIVE, "rollback-leaves-inactive", Server, "ideal", "scenario/rollback-of-nothing", "rollback-not-faithful",
+    ROLLBACK_LEAVES_INACTIVE, "rollback-leaves-inactive", Server, "ideal", "scenario/rollback-of-nothing", "rollback-leaves-inactive",
         "A rollback takes every interface down.";
-    ROLLBACK_FORGETS_ADDED, "rollback-forgets-added", Server, "ideal", "scenario/rollback-restores", "rollback-not-faithful",
+    ROLLBACK_FORGETS_ADDED, "rollback-forgets-added", Server, "ideal", "scenario/rollback-restores", "changes-kept",
         "A rollback leaves the interfaces that were added.";
-    COMMIT_DISCARDS, "commit-discards", Server, "ideal", "scenario/commit-keeps", "commit-lost",
+    COMMIT_DISCARDS, "commit-discards", Server, "ideal", "scenario/commit-keeps", "changes-lost",
         "A commit brings back what was before.";
     BEGIN_TWICE_ACCEPTED, "begin-twice-accepted", Server, "ideal", "scenario/begin-twice", "wrong-success",
         "A second transaction begins while one is open.";
-    GONE_KEEPS, "gone-client-keeps-transaction", Server, "ideal", "scenario/last-client-dies", "not-rolled-back",
-        "The last client is gone, and its transaction stays open.";
-    SECOND_OPEN_DROPS_FIRST, "second-open-drops-first", Server, "ideal", "probe/second-open", "driver-lost",
+    BOOT_KEEPS, "boot-does-not-roll-back", Server, "ideal", "scenario/reboot-in-transaction", "changes-kept",
+        "What was open when the machine lost power is still there when it is back.";
+    SECOND_OPEN_DROPS_FIRST, "second-open-drops-first", Server, "ideal", "probe/second-open", "first-driver-lost",
         "A second CONNECT_OPEN is refused, and the first one's driver is gone.";
     FEATURES_NOT_DOWNGRADED, "features-not-downgraded", Server, "ideal", "probe/features-and-procedures", "feature-without-procedure",
         "The server knows no procedure above 222 and announces the features of those that it does not know.";
-    UPDATE_SWAPPED, "network-update-swapped", Server, "ideal", "probe/network-update-order", "changed-meaning",
+    UPDATE_SWAPPED, "network-update-swapped", Server, "ideal", "probe/network-update-order", "order-not-as-announced",
         "NETWORK_UPDATE takes the section for the command, although feature 16 is announced.";
-    HOSTILE_SERIAL, "hostile-wrong-serial", Server, "12.8.0", "client/list", "loud-fail",
+    HOSTILE_SERIAL, "hostile-wrong-serial", Server, "ideal", "probe/idle-then-request", "serial-not-echoed",
         "What is asked of the driver is answered with another serial.";
-    HOSTILE_PROGRAM, "hostile-wrong-program", Server, "12.8.0", "client/list", "loud-fail",
+    HOSTILE_PROGRAM, "hostile-wrong-program", Server, "ideal", "probe/type-and-address", "changed-meaning",
         "What is asked of the driver is answered in the name of another program.";
-    HOSTILE_PROCEDURE, "hostile-wrong-procedure", Server, "12.8.0", "client/list", "loud-fail",
+    HOSTILE_PROCEDURE, "hostile-wrong-procedure", Server, "ideal", "probe/type-and-address", "changed-meaning",
         "What is asked of the driver is answered in the name of another procedure.";
-    HOSTILE_TYPE, "hostile-wrong-type", Server, "12.8.0", "client/list", "loud-fail",
+    HOSTILE_TYPE, "hostile-wrong-type", Server, "ideal", "probe/idle-then-request", "not-usable-after",
         "What is asked of the driver is answered with a message of type 9.";
-    HOSTILE_STATUS, "hostile-status-7", Server, "12.8.0", "client/list", "loud-fail",
+    HOSTILE_STATUS, "hostile-status-7", Server, "ideal", "probe/type-and-address", "changed-meaning",
         "What is asked of the driver is answered with status 7.";
-    HOSTILE_CUT, "hostile-cut-error", Server, "12.8.0", "client/list", "loud-fail",
+    HOSTILE_CUT, "hostile-cut-error", Server, "ideal", "probe/idle-then-request", "refused-valid",
         "What is asked of the driver is refused with an error of which half is missing.";
-    HOSTILE_LONG, "hostile-length-7fffffff", Server, "12.8.0", "client/list", "loud-fail",
+    HOSTILE_LONG, "hostile-length-7fffffff", Server, "ideal", "probe/idle-then-request", "unreadable-reply",
         "What is asked of the driver is answered with a length of two gigabytes.";
-    HOSTILE_SHORT, "hostile-length-3", Server, "12.8.0", "client/list", "loud-fail",
+    HOSTILE_SHORT, "hostile-length-3", Server, "ideal", "probe/idle-then-request", "unreadable-reply",
         "What is asked of the driver is answered with a length of three bytes.";
     HOSTILE_EVENT, "hostile-event-instead", Server, "12.8.0", "client/list", "client-hang",
         "What is asked of the driver is answered with an event that nobody knows.";
-    HOSTILE_EMPTY, "hostile-empty-payload", Server, "12.8.0", "client/list", "loud-fail",
+    HOSTILE_EMPTY, "hostile-empty-payload", Server, "ideal", "probe/type-and-address", "changed-meaning",
         "What is asked of the driver is answered with success and no result.";
-    HOSTILE_EOF, "hostile-eof-all", Server, "12.8.0", "client/list", "loud-fail",
+    HOSTILE_EOF, "hostile-eof-all", Server, "ideal", "probe/idle-then-request", "no-reply",
         "What is asked of the driver closes the connection.";
     HOSTILE_SILENT, "hostile-silent", Server, "12.8.0", "client/list", "client-hang",
         "What is asked of the driver is never answered.";

@@ -41,6 +41,8 @@ const SIGSEGV: i32 = 11;
 const ACCEPT_RETRY: Duration = Duration::from_millis(1);
 /// The most bytes of a stream in one message, as releases send them: what fitted into a message of old.
 const STREAM_PART_MAX: usize = 262_120;
+/// How often one client is read before others get their turn: half a megabyte.
+const READS_IN_A_ROW: usize = 8;
 /// A time that does not come.
 const FAR: Duration = Duration::from_secs(86_400 * 365);
 
@@ -106,6 +108,8 @@ struct Client {
     decoder: MessageDecoder,
     /// What was read and not yet understood.
     incoming: BytesMut,
+    /// How many bytes are thrown away before the next message.
+    passes_over: usize,
     /// How many bytes were understood so far.
     understood: u64,
     /// A call whose descriptors are still to come, and how many.
@@ -237,6 +241,7 @@ impl Engine {
             session: Session::new(Owner(self.next)),
             decoder: MessageDecoder::towards(Direction::ToServer),
             incoming: BytesMut::new(),
+            passes_over: 0,
             understood: 0,
             pending: None,
             descriptors: VecDeque::new(),
@@ -253,24 +258,13 @@ impl Engine {
     async fn readable(&mut self, peer: Peer) -> Flow {
         let loses = self.dialect.server.half_close == HalfClose::MayLoseReply;
         let Some(client) = self.peers.get_mut(&peer) else { return GO_ON };
-        match client.connection.try_recv(READ_LEN_MAX) {
-            Ok(None) => return GO_ON,
-            Ok(Some(Received::Data(data, fds))) => client.take(&data.bytes, fds.len()),
-            Ok(Some(Received::Eof)) => client.finished = true,
-            _ => return self.remove(peer),
+        if !client.read_what_is_there() {
+            return self.remove(peer);
         }
-        // Whether the client ends its direction right behind a call is seen here if it has done so by now.
-        // Releases that see it in time drop what they were about to carry out; that is a race there too.
-        if loses && !client.finished {
-            match client.connection.try_recv(READ_LEN_MAX) {
-                Ok(Some(Received::Data(data, fds))) => client.take(&data.bytes, fds.len()),
-                Ok(Some(Received::Eof)) => {
-                    client.finished = true;
-                    client.incoming.clear();
-                }
-                // What is wrong shows at the next look.
-                _ => {}
-            }
+        // A release that sees in time that the client ended its direction drops what it was about to carry
+        // out. Who wins is a race there too.
+        if loses && client.finished {
+            client.incoming.clear();
         }
         self.shared.buffered_max.fetch_max(client.incoming.len(), Ordering::Relaxed);
         self.understand(peer).await
@@ -282,6 +276,7 @@ impl Engine {
             if client.ending || !client.outgoing.is_empty() {
                 return GO_ON;
             }
+            client.pass_over();
             let frame = match client.decoder.decode(&mut client.incoming) {
                 Ok(Some(frame)) => frame,
                 Ok(None) if client.finished => return self.remove(peer),
@@ -368,7 +363,7 @@ impl Engine {
         let Some(client) = self.peers.get_mut(&peer) else { return GO_ON };
         let mut procedure = header.procedure;
         if self.switches.has(defects::NUMBER_REUSED) && procedure == proc::CONNECT_GET_TYPE {
-            procedure = proc::CONNECT_GET_VERSION;
+            procedure = proc::CONNECT_GET_URI;
         }
         let mut call = Call {
             dialect: &self.dialect,
@@ -430,6 +425,11 @@ impl Engine {
             let rest = std::mem::take(&mut client.incoming);
             client.incoming.extend_from_slice(payload);
             client.incoming.extend_from_slice(&rest);
+        }
+        if self.switches.has(defects::DRAINS_TOO_MUCH)
+            && let Some(client) = self.peers.get_mut(&peer)
+        {
+            client.passes_over = payload.len();
         }
         if self.switches.has(defects::CLOSES_AFTER_REFUSING) {
             self.end(peer);
@@ -648,6 +648,28 @@ impl Client {
             let to = from + u64::try_from(bytes.len()).unwrap_or(0);
             self.descriptors.push_back((from, to, fds));
         }
+    }
+
+    /// Reads as long as something is there, and not for too long; false if the connection is broken.
+    fn read_what_is_there(&mut self) -> bool {
+        for _ in 0..READS_IN_A_ROW {
+            match self.connection.try_recv(READ_LEN_MAX) {
+                Ok(None) => return true,
+                Ok(Some(Received::Data(data, fds))) => self.take(&data.bytes, fds.len()),
+                Ok(Some(Received::Eof)) => {
+                    self.finished = true;
+                    return true;
+                }
+                _ => return false,
+            }
+        }
+        true
+    }
+
+    fn pass_over(&mut self) {
+        let len = self.passes_over.min(self.incoming.len());
+        self.incoming.advance(len);
+        self.passes_over -= len;
     }
 
     /// The message that a frame completes, if it does.

@@ -134,7 +134,8 @@ impl ReferenceServers {
             (defects::ROLLBACK_FORGETS_ADDED, Fault::RollbackForgetsAdded),
             (defects::COMMIT_DISCARDS, Fault::CommitDiscards),
             (defects::BEGIN_TWICE_ACCEPTED, Fault::BeginTwiceAccepted),
-            (defects::GONE_KEEPS, Fault::GoneClientKeepsTransaction),
+            (defects::BOOT_KEEPS, Fault::BootKeepsTransaction),
+            (defects::BOOT_KEEPS, Fault::GoneClientKeepsTransaction),
         ]
         .into_iter()
         .filter(|(defect, _)| self.switches.has(defect))

@@ -797,7 +797,7 @@ fn every_defect_can_be_switched_on_and_shows() {
         ),
         ("unknown-without-prefix", unknown(0), "39/7 no such procedure: 9999"),
         ("success-for-unknown", unknown(0), "ok"),
-        ("number-reused", (3, Writer::new()), "ok 0000000000000002"),
+        ("number-reused", (3, Writer::new()), "ok 0000000f746573743a2f2f2f64656661756c7400"),
         ("features-not-downgraded", (273, Writer::new()), "39/7 unknown procedure: 273"),
         ("hostile-status-7", (4, Writer::new()), "ok 0000000000000000"),
         ("hostile-empty-payload", (4, Writer::new()), "ok"),

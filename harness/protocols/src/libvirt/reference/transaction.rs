@@ -94,6 +94,8 @@ pub enum Fault {
     BeginTwiceAccepted,
     /// A client that is gone is not missed.
     GoneClientKeepsTransaction,
+    /// Boot leaves open what is open.
+    BootKeepsTransaction,
 }
 
 /// A directory of interfaces with transactions.
@@ -283,7 +285,7 @@ impl Transactions {
     /// When the directory cannot be changed.
     pub fn boot(&mut self, starts: StartsAtBoot) -> Result<(), TransactionError> {
         self.recover()?;
-        if self.is_open() {
+        if self.is_open() && !self.has(Fault::BootKeepsTransaction) {
             self.bring_back()?;
         }
         let state = self.store.state()?;

@@ -305,6 +305,7 @@ fn the_property_finds_each_planted_fault() {
         Fault::CommitDiscards,
         Fault::BeginTwiceAccepted,
         Fault::GoneClientKeepsTransaction,
+        Fault::BootKeepsTransaction,
     ] {
         assert!(found(fault).is_some(), "{fault:?} was not found");
     }
