@@ -304,6 +304,8 @@ mod tests {
     fn a_build_is_called_by_its_id_alone_or_with_its_protocol() {
         check(&["lxc@4.0.6"], Ok(&["lxc-command@4.0.6"]));
         check(&["lxc-command@7.0.0", "4.0.6"], Ok(&["lxc-command@4.0.6", "lxc-command@7.0.0"]));
+        check(&["7.0.0"], Ok(&["libvirt-remote@7.0.0", "lxc-command@7.0.0"]));
+        check(&["libvirt@9.0.0-german", "libvirt@9.0.0"], Ok(&["libvirt-remote@9.0.0"]));
         check(&["lxc@4.0.7"], Err("no Debian build is called `lxc@4.0.7`"));
         check(&["tuxedo@4.0.6"], Err("no Debian build is called `tuxedo@4.0.6`"));
         check(&["lxc@ideal"], Err("no Debian build is called `lxc@ideal`"));

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use matrix::{Build, DebianSource, Source};
-use session::rootfs::{Cache, hex_sha256};
+use session::rootfs::{Cache, MOUNT_POINT, hex_sha256};
 use session::sandbox::{Slot, SlotCommand, SlotError};
 use session::{LaunchError, LaunchErrorKind};
 use transcript::Endpoint;
@@ -113,11 +113,19 @@ impl Installed {
         let path = path.canonicalize().map_err(|error| missing(format!("`{}`: {error}", path.display())))?;
         let directory = if path.is_dir() { path.clone() } else { path.parent().unwrap_or(&path).to_owned() };
         let below = |place: &&str| Some(directory.join(place).join(program)).filter(|file| file.is_file());
-        let in_root = software.in_root.iter().find_map(below);
+        // A prefix has a `bin` too, but no users.
+        let is_root = directory.join("etc/passwd").is_file();
+        let in_root = software.in_root.iter().find_map(below).filter(|_| is_root);
         let kind = match &in_root {
             Some(_) => Kind::Whole(directory.clone()),
             None => Kind::Tools(directory.clone()),
         };
+        if in_root.is_some() && !directory.join(MOUNT_POINT).is_dir() {
+            return Err(LaunchErrorKind::Missing {
+                why: format!("`{}` has no directory `{MOUNT_POINT}` to mount over", directory.display()),
+                hint: format!("make it: mkdir {}", directory.join(MOUNT_POINT).display()),
+            });
+        }
         let found = in_root.or_else(|| software.programs.iter().find_map(below));
         let file = found.ok_or_else(|| missing(format!("no {program} in `{}`", directory.display())))?;
         let digest = std::fs::read(&file).map(|bytes| format!("sha256:{}", hex_sha256(&bytes)));
@@ -167,4 +175,53 @@ pub(crate) fn environment() -> BTreeMap<String, String> {
     let uname = rustix::system::uname();
     let arch = uname.machine().to_string_lossy().into_owned();
     BTreeMap::from([("arch".to_owned(), arch)])
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    const SOFTWARE: Software = Software {
+        name: "tuxedo",
+        program: "tuxd",
+        in_root: &["usr/bin", "bin"],
+        programs: &["", "bin", "src"],
+        libraries: &["lib"],
+    };
+
+    /// What is found in a directory with these files.
+    #[track_caller]
+    fn check(files: &[&str], expect: Result<bool, &str>) {
+        let dir = tempfile::tempdir().expect("a temporary directory can be made");
+        for file in files {
+            let file = dir.path().join(file);
+            fs::create_dir_all(file.parent().expect("it is below the directory"))
+                .and_then(|()| fs::write(file, "x"))
+                .expect("it can be written");
+        }
+        let cache = Cache::at(dir.path().to_owned());
+        let found = Installed::path(&SOFTWARE, Endpoint::default(), dir.path(), &[], cache);
+        match (found, expect) {
+            (Ok(found), Ok(whole)) => assert_eq!(found.root.whole().is_some(), whole, "{files:?}"),
+            (Err(error), Err(expect)) => assert!(error.to_string().contains(expect), "{error}"),
+            (found, _) => panic!("{files:?}: {found:?}"),
+        }
+    }
+
+    #[test]
+    fn tells_a_root_from_a_prefix_and_from_a_build_tree() {
+        check(&["usr/bin/tuxd", "etc/passwd", "wireskew/.keep"], Ok(true));
+        check(&["bin/tuxd", "etc/passwd", "wireskew/.keep"], Ok(true));
+        check(&["bin/tuxd", "etc/tuxd.conf"], Ok(false));
+        check(&["src/tuxd"], Ok(false));
+        check(&["tuxd"], Ok(false));
+    }
+
+    #[test]
+    fn says_what_a_directory_lacks() {
+        check(&["usr/bin/tuxd", "etc/passwd"], Err("has no directory `wireskew` to mount over"));
+        check(&["share/tuxd"], Err("no tuxd in"));
+    }
 }

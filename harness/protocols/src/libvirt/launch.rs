@@ -33,13 +33,16 @@ use settings::Settings;
 use virsh::Virsh;
 
 /// Where programs are: in a root, in a prefix, in a tree that was built by meson.
-const SOFTWARE: Software = Software {
+const DAEMON: Software = Software {
     name: "libvirt",
     program: "libvirtd",
     in_root: &["usr/sbin", "usr/bin", "sbin"],
     programs: &["", "sbin", "bin", "src", "tools"],
     libraries: &["", "lib", "lib64", "lib/x86_64-linux-gnu", "src"],
 };
+
+/// The same for a build that is a client.
+const CLIENT: Software = Software { program: "virsh", ..DAEMON };
 
 /// A launcher of the daemons of a real build. It is to be used inside a sandbox; making it needs none.
 ///
@@ -50,7 +53,7 @@ pub fn server(build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn L
         let what = format!("start {} {}", build.protocol, build.id);
         LaunchError::new(what, LaunchErrorKind::Setup(why))
     })?;
-    let real = Installed::find(&SOFTWARE, build, source, bench)?;
+    let real = Installed::find(&DAEMON, build, source, bench)?;
     Ok(Arc::new(DaemonLauncher::new(Arc::new(real), settings)))
 }
 
@@ -59,5 +62,5 @@ pub fn server(build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn L
 /// # Errors
 /// The build was not fetched or is not where it was said to be.
 pub fn client(build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
-    Ok(Arc::new(Virsh::new(Arc::new(Installed::find(&SOFTWARE, build, source, bench)?))))
+    Ok(Arc::new(Virsh::new(Arc::new(Installed::find(&CLIENT, build, source, bench)?))))
 }
