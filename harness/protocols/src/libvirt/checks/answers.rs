@@ -438,6 +438,9 @@ impl Check for SerialEchoed {
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
         for conn in &evidence.reading.conns {
+            for reply in conn.steps.iter().flat_map(Step::answers) {
+                hold_echo(&mut report, conn, reply);
+            }
             let answered: Vec<Header> = conn
                 .steps
                 .iter()
@@ -466,5 +469,28 @@ impl Check for SerialEchoed {
             }
         }
         report.finish()
+    }
+}
+
+/// An answer with the right serial speaks of the same call in the rest of its header too.
+fn hold_echo(report: &mut Report<'_>, conn: &ConnReading, reply: &ReplyAt) {
+    let call = reply.request.as_ref().and_then(Header::of_frame);
+    let Some((call, answer)) = call.zip(Header::of_frame(&reply.at.frame)) else { return };
+    let words = |header: &Header| {
+        format!("program {:#x}, version {}, procedure {}", header.program, header.version, header.procedure)
+    };
+    // A sign of life is answered by a procedure of its own.
+    if call.kind.is_call() && words(&call) != words(&answer) {
+        let frame = Some(report.reply(conn.conn.0, reply));
+        let message = "the answer to a call speaks of another one: clients drop it, or the connection";
+        report.push(
+            Weight::Violation,
+            "call-not-echoed",
+            SERIAL,
+            message,
+            words(&call),
+            words(&answer),
+            frame,
+        );
     }
 }

@@ -11,7 +11,7 @@
 //! | `driver-kept` | `first-driver-lost`, `driver-left-behind` | a connection has one driver, and takes it with it |
 //! | `event-not-lost` | `lost-event`, `event-twice` | who registered is told of each event, once |
 //! | `stream-complete` | `stream-cut`, `stream-goes-on` | a stream ends with an empty message, and only then |
-//! | `serial-echoed` | `serial-not-echoed` | an answer carries the serial of its call |
+//! | `serial-echoed` | `serial-not-echoed`, `call-not-echoed` | an answer carries the serial, program and procedure of its call |
 //! | `transaction-holds` | see [`transaction`] | commit keeps, rollback gives back |
 
 use verdict::Check;
@@ -32,7 +32,7 @@ pub const SHAPES: &[(&str, &[&str])] = &[
     ("driver-kept", &["first-driver-lost", "driver-left-behind"]),
     ("event-not-lost", &["lost-event", "event-twice"]),
     ("stream-complete", &["stream-cut", "stream-goes-on"]),
-    ("serial-echoed", &["serial-not-echoed"]),
+    ("serial-echoed", &["serial-not-echoed", "call-not-echoed"]),
     ("transaction-holds", transaction::SHAPES),
 ];
 

@@ -248,6 +248,8 @@ const SEEN: &[Seen] = &[
     ("a stream in parts", "stream-complete", |_, h, _| (h.procedure == p::DOMAIN_SCREENSHOT).then(|| screenshot(h, &[99, 7, 8, 0])).flatten(), &[]),
     ("a stream without end", "stream-complete", |_, h, _| (h.procedure == p::DOMAIN_SCREENSHOT).then(|| screenshot(h, &[99])).flatten(), &["stream-cut"]),
     ("a stream beyond its end", "stream-complete", |_, h, _| (h.procedure == p::DOMAIN_SCREENSHOT).then(|| screenshot(h, &[99, 0, 5])).flatten(), &["stream-goes-on"]),
+    ("another procedure", "call-status-1", |_, h, _| (h.status == Status::ERROR).then(|| fails(&Header { procedure: 4, ..*h }, 39, 7, "Unexpected message status 1")), &["call-not-echoed"]),
+    ("another program", "unknown-payload-0", |_, h, _| (h.procedure == UNKNOWN).then(|| fails(&Header { program: 5, ..*h }, 39, 7, "unknown procedure: 9999")), &["call-not-echoed"]),
     ("another serial", "call-status-1", |_, h, _| (h.status == Status::ERROR).then(|| fails(&Header { serial: 7, ..*h }, 39, 7, "Unexpected message status 1")), &["serial-not-echoed"]),
 ];
 
