@@ -27,8 +27,8 @@ macro_rules! defects {
 }
 
 defects! {
-    DOES_NOT_DRAIN, "does-not-drain", Server, "ideal", "probe/unknown-payload-16", "closed-after-refusal",
-        "The payload of an unknown procedure is read as the next message, which it is not.";
+    DOES_NOT_DRAIN, "does-not-drain", Server, "ideal", "probe/unknown-payload-16", "not-drained",
+        "The payload of an unknown procedure is read as the next message.";
     DRAINS_TOO_MUCH, "drains-too-much", Server, "ideal", "probe/unknown-payload-4096", "not-drained",
         "As many bytes as an unknown procedure had payload are thrown away behind it.";
     NEVER_ANSWERS, "drains-but-never-answers", Server, "ideal", "probe/unknown-payload-16", "hang",
