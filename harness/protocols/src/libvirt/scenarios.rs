@@ -23,7 +23,7 @@ use wire::xdr::Writer;
 use super::names::procedures as p;
 use super::probes;
 use super::request::{self, call_with};
-use crate::probe::{Description, PATIENT_MS, STALL_MS, closing};
+use crate::probe::{Description, PATIENT_MS, closing};
 use crate::{Action, Case, Hazard};
 
 /// The interface that the test driver starts with: active, with this address.
@@ -49,6 +49,9 @@ pub(super) const ETH9_XML: &str = "<interface type='ethernet' name='eth9'><start
 /// What defines `eth8` anew, as another one.
 const ETH8_OTHER_XML: &str = "<interface type='ethernet' name='eth8'><start mode='none'/>\
 <mac address='aa:bb:cc:dd:ee:88'/><mtu size='9000'/></interface>";
+
+/// How long a server gets to see that a client is gone, before another one comes.
+const DEATH_MS: u64 = 150;
 
 /// The client whose transaction it is.
 const A: u32 = 2;
@@ -91,7 +94,7 @@ impl Scene {
 
     /// A client is gone without a word. The server gets a moment to see it.
     fn dies(self, conn: u32) -> Self {
-        Self { script: self.script.close(conn).pause(STALL_MS), ..self }
+        Self { script: self.script.close(conn).pause(DEATH_MS), ..self }
     }
 
     /// Something happens to the server; every connection is over.
