@@ -57,6 +57,8 @@ defects! {
         "A message that does not come whole keeps the server from everybody else.";
     LOSES_SECOND_PIPELINED, "loses-second-pipelined", Server, "ideal", "probe/two-in-one-write", "lost-pipelined",
         "Whatever was read behind the first call is thrown away.";
+    LOSES_REPLY_ON_HALF_CLOSE, "loses-reply-on-half-close", Server, "ideal", "probe/half-close-after-request", "no-reply",
+        "A call is dropped when the client has ended its direction behind it.";
     LEAKS_DESCRIPTOR, "leaks-descriptor", Server, "ideal", "probe/connect-and-close-64", "leak-fds",
         "A descriptor stays open for each connection that is gone.";
     ROLLBACK_LEAVES_INACTIVE, "rollback-leaves-inactive", Server, "ideal", "scenario/rollback-of-nothing", "rollback-leaves-inactive",
