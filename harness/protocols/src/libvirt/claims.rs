@@ -276,4 +276,20 @@ mod tests {
         }
         check("begin", "Network config change transaction started\n\n", "", &[]);
     }
+
+    proptest::proptest! {
+        /// Whatever a client prints is read without a panic, a table in one line, and nothing is said twice.
+        #[test]
+        fn reads_anything(stdout in "[ -~\n]{0,400}", table in proptest::bool::ANY, stderr in "\\PC{0,80}") {
+            let head = if table { " Name   State   MAC Address\n-----------\n" } else { "" };
+            let stdout = format!("{head}{stdout}");
+            for operation in crate::libvirt::operations::operations() {
+                let said = read(operation, &Printed { stdout: &stdout, stderr: &stderr, file: Some(b"") });
+                let words: std::collections::BTreeSet<_> = said.iter().map(|(word, _)| word).collect();
+                proptest::prop_assert_eq!(words.len(), said.len());
+                let mut lists = said.iter().filter(|(word, _)| *word == INTERFACES);
+                proptest::prop_assert!(lists.all(|(_, said)| !said.contains('\n')));
+            }
+        }
+    }
 }

@@ -163,4 +163,27 @@ mod tests {
         let written = [7_000_000, 11_003_000, 12_008_000, 1_002_003].map(version);
         assert_eq!(written, ["7.0.0", "11.3.0", "12.8.0", "1.2.3"]);
     }
+
+    proptest::proptest! {
+        /// Results that mean nothing are read without a panic, and nothing is read that is not there.
+        #[test]
+        fn reads_anything(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let payload = Bytes::from(bytes);
+            for kind in [Kind::Domain, Kind::Network, Kind::Interface, Kind::Pool, Kind::NodeDevice] {
+                if let Ok(object) = object(&payload, kind) {
+                    let arguments = object.arguments().finish();
+                    proptest::prop_assert!(payload.starts_with(&arguments));
+                }
+                if let Ok(all) = objects(&payload, kind) {
+                    proptest::prop_assert!(all.len() * 4 <= payload.len());
+                }
+            }
+            if let Ok(all) = texts(&payload) {
+                proptest::prop_assert!(all.len() * 4 <= payload.len());
+            }
+            if let Ok(all) = numbers(&payload) {
+                proptest::prop_assert_eq!(all.len(), payload[..4].iter().fold(0, |n, b| n << 8 | usize::from(*b)));
+            }
+        }
+    }
 }
