@@ -6,6 +6,8 @@ mod interfaces;
 mod networks;
 mod nodes;
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use wire::libvirt_rpc::STRING_MAX;
 use wire::xdr::{Reader, Writer};
@@ -28,6 +30,8 @@ pub(super) enum Answer {
     Stream(Writer, Bytes),
     /// With a result, and then the connection is closed.
     Close,
+    /// With a refusal, after some time; other calls are answered meanwhile.
+    Later(Duration, Failure),
     /// The process dies.
     Crash,
 }
@@ -301,7 +305,11 @@ fn open(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     }
     let Some(uri) = uri else { return Err(Failure::internal("connection not open")) };
     let uri = String::from_utf8_lossy(uri);
-    let place = place(call, &uri)?;
+    let place = match place(call, &uri) {
+        Ok(place) => place,
+        Err(failure) if waits_for_socket(call, &uri) => return Ok(Answer::Later(SOCKET_WAIT, failure)),
+        Err(failure) => return Err(failure),
+    };
     call.session.read_only = flags & open_flag::RO != 0;
     if place == Place::Private {
         call.session.opened = Opened::Private(Box::new(call.host.make.make()));
@@ -341,7 +349,8 @@ fn place(call: &Call<'_>, uri: &str) -> Result<Place, Failure> {
     if scheme != "test" {
         return Err(match call.dialect.server.unknown_uri {
             UnknownUri::NoSocket => {
-                let socket = format!("Failed to connect socket to '/var/run/libvirt/virt{scheme}d-sock'");
+                let dir = if rest.starts_with("/session") { "/run" } else { "/var/run" };
+                let socket = format!("Failed to connect socket to '{dir}/libvirt/virt{scheme}d-sock'");
                 let text = format!("{socket}: No such file or directory");
                 Failure::system(error_domain::RPC, &text, ENOENT)
             }
@@ -367,6 +376,15 @@ fn place(call: &Call<'_>, uri: &str) -> Result<Place, Failure> {
             Err(Failure::system(error_domain::NONE, &text, ENOENT))
         }
     }
+}
+
+/// How long a server waits for the socket of another daemon that it has tried to start. Measured on 7.0.0.
+const SOCKET_WAIT: Duration = Duration::from_millis(5100);
+
+/// Whether a server tries to start the daemon that an address is for: only those of the session, which its
+/// own user may start.
+fn waits_for_socket(call: &Call<'_>, uri: &str) -> bool {
+    call.dialect.server.unknown_uri == UnknownUri::NoSocket && uri.starts_with("interface:///session")
 }
 
 const ENOENT: i32 = 2;

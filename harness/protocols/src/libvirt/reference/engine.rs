@@ -123,6 +123,8 @@ struct Client {
     ending: bool,
     /// It has ended its direction.
     finished: bool,
+    /// Answers that take their time, and when they are due.
+    later: Vec<(Instant, Bytes)>,
     /// When the next sign of life is due, and how many were not answered.
     ping: Option<(Instant, u32)>,
 }
@@ -198,8 +200,8 @@ impl Engine {
     /// Waits for a new client, one that sent something or takes something again, or a time; in turn.
     async fn next_event(&mut self) -> Event {
         self.accepts_first = !self.accepts_first;
-        let pings = self.peers.values().filter_map(|client| client.ping.map(|(at, _)| at));
-        let due = pings.chain(self.test.as_ref().map(|(_, until)| *until)).min();
+        let due = self.peers.values().filter_map(Client::next_due);
+        let due = due.chain(self.test.as_ref().map(|(_, until)| *until)).min();
         let until = due.unwrap_or_else(|| Instant::now() + FAR);
         let (listener, peers, last) = (&self.listener, &self.peers, self.last);
         let (first, test) = (self.accepts_first, &self.test);
@@ -249,6 +251,7 @@ impl Engine {
             stream: None,
             ending: false,
             finished: false,
+            later: Vec::new(),
             ping: None,
         };
         self.peers.insert(self.next, client);
@@ -394,6 +397,11 @@ impl Engine {
                 }
                 self.send(peer, header, request::reply(header, Writer::new()))
             }
+            Ok(Answer::Later(wait, failure)) => {
+                let answer = request::failure(header, &failure.error(&self.dialect));
+                client.later.push((Instant::now() + wait, answer));
+                GO_ON
+            }
             Ok(Answer::Crash) => Flow::Break(ExitStatus::Signal(SIGSEGV)),
             Err(failure) => self.refuse(peer, header, &failure),
         };
@@ -523,6 +531,13 @@ impl Engine {
             serial: 0,
             status: Status::OK,
         };
+        for peer in self.peers.keys().copied().collect::<Vec<Peer>>() {
+            let due = self.peers.get_mut(&peer).map(|client| client.take_due(now)).unwrap_or_default();
+            for answer in due {
+                self.push(peer, answer);
+                self.flush(peer);
+            }
+        }
         let late: Vec<Peer> =
             self.peers.iter().filter(|(_, client)| client.is_due(now)).map(|(p, _)| *p).collect();
         for peer in late {
@@ -712,6 +727,20 @@ impl Client {
 
     fn is_due(&self, now: Instant) -> bool {
         self.ping.is_some_and(|(at, _)| now >= at)
+    }
+
+    /// When something is to be sent that nobody asks for.
+    fn next_due(&self) -> Option<Instant> {
+        let later = self.later.iter().map(|(at, _)| *at);
+        later.chain(self.ping.map(|(at, _)| at)).min()
+    }
+
+    /// The answers whose time has come.
+    fn take_due(&mut self, now: Instant) -> Vec<Bytes> {
+        let (due, later) = std::mem::take(&mut self.later).into_iter().partition(|(at, _)| now >= *at);
+        self.later = later;
+        let due: Vec<(Instant, Bytes)> = due;
+        due.into_iter().map(|(_, answer)| answer).collect()
     }
 
     fn send_all(&mut self) -> Result<(), session::SendEnd> {

@@ -562,6 +562,22 @@ fn stands_for_an_older_release_in_any_language() {
     });
 }
 
+/// Measured: 5.1 s on 7.0.0, at once on the others.
+#[test]
+fn looks_for_another_daemon_without_keeping_anybody_waiting() {
+    runtime().block_on(async {
+        let bogus = "5/0 no connection driver available for interface:///session";
+        for (release, expect) in [("7.0.0", "silence"), ("9.0.0", bogus), ("ideal", bogus)] {
+            let server = start(release).await;
+            let mut caller = Caller::connect(&*server).await;
+            caller.send(&open(1, Some("interface:///session"), 0)).await;
+            assert_eq!(told(&caller.came(QUIET).await), expect, "{release}");
+            let told = caller.call(proc::CONNECT_GET_TYPE, Writer::new()).await;
+            assert_eq!(told, "1/7 internal error: hypervisor connection not open", "{release}");
+        }
+    });
+}
+
 /// 1023 pages times 4198405 cells is 1019 in 32 bits.
 #[test]
 fn dies_of_the_overflow_where_releases_died() {
