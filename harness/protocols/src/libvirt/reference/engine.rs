@@ -5,7 +5,7 @@
 //! whatever pieces come; nothing is reserved for what a length announces, and a client that does not take
 //! its answers makes only itself wait.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -14,24 +14,25 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
 use session::{Connection, Listener, READ_LEN_MAX, Received};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep_until};
 use transcript::ExitStatus;
-use wire::libvirt_rpc::{DESCRIPTOR_BYTE, HEAD_LEN, Header, MessageDecoder, MessageType, Status};
+use wire::libvirt_rpc::{DESCRIPTOR_BYTE, HEAD_LEN, Header, MessageType, Status};
 use wire::xdr::Writer;
-use wire::{Decoder, Direction, Frame};
+use wire::{Decoder, Frame};
 
 use super::super::dialect::{Dialect, FreePages, LastClose, SecondOpen, Translation};
 use super::super::names::{self, keepalive, procedures as proc, program};
 use super::super::request::{self, RpcError};
-use super::calls::{self, Answer, Call, Host, Opened, Session};
+use super::calls::{self, Answer, Call, Host, Opened};
 use super::defects::{self, Switches};
 use super::driver::Lifecycle;
 use super::failure::{Failure, STREAMS_DOMAIN};
 use super::hostile;
+use super::peer::Client;
 use super::settings::{Auth, Language, Settings};
 use super::transaction::Owner;
 
@@ -41,8 +42,6 @@ const SIGSEGV: i32 = 11;
 const ACCEPT_RETRY: Duration = Duration::from_millis(1);
 /// The most bytes of a stream in one message, as releases send them: what fitted into a message of old.
 const STREAM_PART_MAX: usize = 262_120;
-/// How often one client is read before others get their turn: half a megabyte.
-const READS_IN_A_ROW: usize = 8;
 /// A time that does not come.
 const FAR: Duration = Duration::from_secs(86_400 * 365);
 
@@ -99,34 +98,6 @@ pub(super) struct Engine {
     leaked: Vec<OwnedFd>,
     /// The address that a client has to reach, and until when.
     test: Option<(TcpListener, Instant)>,
-}
-
-/// One client.
-struct Client {
-    connection: Connection,
-    session: Session,
-    decoder: MessageDecoder,
-    /// What was read and not yet understood.
-    incoming: BytesMut,
-    /// How many bytes are thrown away before the next message.
-    passes_over: usize,
-    /// How many bytes were understood so far.
-    understood: u64,
-    /// A call whose descriptors are still to come, and how many.
-    pending: Option<(Frame, u32)>,
-    /// Where in the stream descriptors came: first byte, byte behind the last, how many.
-    descriptors: VecDeque<(u64, u64, usize)>,
-    outgoing: VecDeque<Bytes>,
-    /// The stream that it reads: procedure and serial.
-    stream: Option<(i32, u32)>,
-    /// Closed as soon as everything is sent.
-    ending: bool,
-    /// It has ended its direction.
-    finished: bool,
-    /// Answers that take their time, and when they are due.
-    later: Vec<(Instant, Bytes)>,
-    /// When the next sign of life is due, and how many were not answered.
-    ping: Option<(Instant, u32)>,
 }
 
 enum Event {
@@ -238,22 +209,7 @@ impl Engine {
 
     fn accept(&mut self, connection: Connection) -> Flow {
         self.next += 1;
-        let client = Client {
-            connection,
-            session: Session::new(Owner(self.next)),
-            decoder: MessageDecoder::towards(Direction::ToServer),
-            incoming: BytesMut::new(),
-            passes_over: 0,
-            understood: 0,
-            pending: None,
-            descriptors: VecDeque::new(),
-            outgoing: VecDeque::new(),
-            stream: None,
-            ending: false,
-            finished: false,
-            later: Vec::new(),
-            ping: None,
-        };
+        let client = Client::new(connection, Owner(self.next));
         self.peers.insert(self.next, client);
         GO_ON
     }
@@ -653,108 +609,6 @@ impl Engine {
             hostile::Harm::Ignores => {}
         }
         Some(GO_ON)
-    }
-}
-
-impl Client {
-    fn take(&mut self, bytes: &[u8], fds: usize) {
-        let from = self.understood + u64::try_from(self.incoming.len()).unwrap_or(0);
-        self.incoming.extend_from_slice(bytes);
-        if fds > 0 {
-            let to = from + u64::try_from(bytes.len()).unwrap_or(0);
-            self.descriptors.push_back((from, to, fds));
-        }
-    }
-
-    /// Reads as long as something is there, and not for too long; false if the connection is broken.
-    fn read_what_is_there(&mut self) -> bool {
-        for _ in 0..READS_IN_A_ROW {
-            match self.connection.try_recv(READ_LEN_MAX) {
-                Ok(None) => return true,
-                Ok(Some(Received::Data(data, fds))) => self.take(&data.bytes, fds.len()),
-                Ok(Some(Received::Eof)) => {
-                    self.finished = true;
-                    return true;
-                }
-                _ => return false,
-            }
-        }
-        true
-    }
-
-    fn pass_over(&mut self) {
-        let len = self.passes_over.min(self.incoming.len());
-        self.incoming.advance(len);
-        self.passes_over -= len;
-    }
-
-    /// The message that a frame completes, if it does.
-    fn completed(&mut self, frame: Frame) -> Option<Frame> {
-        if frame.kind == DESCRIPTOR_BYTE {
-            let (call, left) = self.pending.take()?;
-            if left > 1 {
-                self.pending = Some((call, left - 1));
-                return None;
-            }
-            return Some(call);
-        }
-        let with_fds = Header::of_frame(&frame)?.kind == MessageType::CALL_WITH_FDS;
-        let count = frame.bytes.get(HEAD_LEN..HEAD_LEN + 4).and_then(|raw| raw.try_into().ok());
-        match count.map(u32::from_be_bytes) {
-            Some(due @ 1..) if with_fds => {
-                self.pending = Some((frame, due));
-                None
-            }
-            _ => Some(frame),
-        }
-    }
-
-    /// Whether a descriptor came beside the byte at that place of the stream; takes it.
-    fn has_descriptor(&mut self, at: u64) -> bool {
-        while let Some((from, to, left)) = self.descriptors.front_mut() {
-            if *to <= at || *left == 0 {
-                self.descriptors.pop_front();
-                continue;
-            }
-            if *from > at {
-                return false;
-            }
-            *left -= 1;
-            return true;
-        }
-        false
-    }
-
-    fn is_due(&self, now: Instant) -> bool {
-        self.ping.is_some_and(|(at, _)| now >= at)
-    }
-
-    /// When something is to be sent that nobody asks for.
-    fn next_due(&self) -> Option<Instant> {
-        let later = self.later.iter().map(|(at, _)| *at);
-        later.chain(self.ping.map(|(at, _)| at)).min()
-    }
-
-    /// The answers whose time has come.
-    fn take_due(&mut self, now: Instant) -> Vec<Bytes> {
-        let (due, later) = std::mem::take(&mut self.later).into_iter().partition(|(at, _)| now >= *at);
-        self.later = later;
-        let due: Vec<(Instant, Bytes)> = due;
-        due.into_iter().map(|(_, answer)| answer).collect()
-    }
-
-    fn send_all(&mut self) -> Result<(), session::SendEnd> {
-        while let Some(bytes) = self.outgoing.front_mut() {
-            let sent = self.connection.try_send(bytes, &[])?;
-            if sent == 0 {
-                return Ok(());
-            }
-            bytes.advance(sent.min(bytes.len()));
-            if bytes.is_empty() {
-                self.outgoing.pop_front();
-            }
-        }
-        Ok(())
     }
 }
 

@@ -5,7 +5,7 @@
 //!
 //! ```text
 //! server.rs       starts servers, looks at them from outside, restarts them
-//! engine.rs       the loop: reading, answering, closing, signs of life, streams, events
+//! engine.rs       the loop: reading, answering, closing, signs of life, streams, events; peer.rs one client of it
 //! calls.rs        what each call does and answers; calls/ has the objects
 //! driver.rs       the test driver behind it             description.rs  descriptions of interfaces
 //! interfaces.rs   where interfaces are kept             failure.rs      refusals as releases word them
@@ -24,6 +24,7 @@ mod engine;
 mod failure;
 mod hostile;
 mod interfaces;
+mod peer;
 mod server;
 mod settings;
 mod store;
