@@ -142,6 +142,8 @@ pub struct ServerFacts {
     pub xml_place: XmlPlace,
     /// Who looks at the outermost element of XML and at its kind.
     pub xml_faults: XmlFaults,
+    /// What the driver for the machine's own interfaces is made of.
+    pub machine: MachineDriver,
     /// What a server under a German locale says; `None` where it says the same as under any other.
     pub german: Option<Translation>,
     /// Serial of events.
@@ -253,6 +255,15 @@ pub enum XmlPlace {
     Document,
     /// `at line 1: `
     Line,
+}
+
+/// What `interface:///session` is, where that driver is installed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MachineDriver {
+    /// Reads and writes the files of the distribution.
+    Netcf,
+    /// Lists what the kernel has, and changes nothing: 3/26.
+    Udev,
 }
 
 /// Who refuses XML that is well formed and no description of an interface.
@@ -478,6 +489,7 @@ impl ServerFacts {
             no_detail: NoDetail::Empty,
             xml_place: XmlPlace::Document,
             xml_faults: XmlFaults::Driver,
+            machine: MachineDriver::Netcf,
             german: Some(Translation::GERMAN),
             event_serial: 1,
             keepalive: Keepalive { interval_s: 5, count: 5 },

@@ -4,8 +4,8 @@
 //! release between two of the table brought a change, its source names it.
 
 use super::dialect::{
-    Change, ClientFacts, Dialect, FreePages, IDEAL, NoDetail, Release, UnknownUri, UpdateOrder, XmlFaults,
-    XmlPlace,
+    Change, ClientFacts, Dialect, FreePages, IDEAL, MachineDriver, NoDetail, Release, UnknownUri,
+    UpdateOrder, XmlFaults, XmlPlace,
 };
 use super::names::{feature, node_device_list_flag, procedures};
 
@@ -127,6 +127,11 @@ const SINCE_7_0_0: &[Change] = &[
     change("finds no driver for an unknown address", "measured on 9.0.0: 5/0; 38/7 on 7.0.0", |d| {
         d.server.unknown_uri = UnknownUri::NoDriver;
     }),
+    change(
+        "the driver for the machine's interfaces reads udev and changes nothing",
+        "measured on 9.0.0: 3/26; 7.0.0 has netcf",
+        |d| d.server.machine = MachineDriver::Udev,
+    ),
     change(
         "the reader of XML looks at the outermost element and its kind",
         "measured on 9.0.0: 27/5; 27/26 and 67/26 on 7.0.0",

@@ -311,8 +311,13 @@ fn open(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
         Err(failure) => return Err(failure),
     };
     call.session.read_only = flags & open_flag::RO != 0;
-    if place == Place::Private {
-        call.session.opened = Opened::Private(Box::new(call.host.make.make()));
+    let private = match place {
+        Place::Shared => None,
+        Place::Private => Some(call.host.make.make()),
+        Place::Machine => Some(TestDriver::new(Box::new(super::interfaces::Machine))),
+    };
+    if let Some(driver) = private {
+        call.session.opened = Opened::Private(Box::new(driver));
         return Ok(Answer::Result(Writer::new()));
     }
     if call.host.shared.is_none() {
@@ -330,6 +335,8 @@ fn open(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
 enum Place {
     Shared,
     Private,
+    /// The interfaces of the machine; calls about anything else are answered as by the test driver.
+    Machine,
 }
 
 /// Files below this directory stand for private drivers; no other file is there for the server.
@@ -346,6 +353,9 @@ fn place(call: &Call<'_>, uri: &str) -> Result<Place, Failure> {
         }
         return Err(no_driver(&format!("URI '{uri}' does not include a driver name")));
     };
+    if scheme == "interface" && call.settings.machine {
+        return Ok(Place::Machine);
+    }
     if scheme != "test" {
         return Err(match call.dialect.server.unknown_uri {
             UnknownUri::NoSocket => {

@@ -42,6 +42,15 @@ pub(super) trait Keeper: Send + Sync + std::fmt::Debug {
     fn rollback(&mut self, owner: Owner) -> Done;
     /// A client has gone; `last` if no other one uses the driver.
     fn client_gone(&mut self, owner: Owner, last: bool);
+    /// Whether nothing can be changed here, because the driver has no functions for it.
+    fn is_fixed(&self) -> bool {
+        false
+    }
+    /// What is said of a name or address that nothing here has.
+    fn not_found(&self, by: &str, value: &str) -> Failure {
+        let detail = format!("no interface with matching {by} '{value}'");
+        Failure::made(error::NO_INTERFACE, error_domain::TEST, "Interface not found: {}", detail)
+    }
     /// The connectivity test that the open transaction still has to pass.
     fn test(&self) -> Option<ConnectivityTest> {
         None
@@ -128,6 +137,63 @@ impl Keeper for Listed {
     }
 
     fn client_gone(&mut self, _owner: Owner, _last: bool) {}
+}
+
+/// The machine's own interfaces as udev tells of them, on a machine that has none but `lo`.
+#[derive(Debug)]
+pub(super) struct Machine;
+
+/// As libvirtd 9.0.0 to 12.8.0 describe it in a namespace of its own.
+const LOOPBACK: &str = "<interface type='ethernet' name='lo'>\n  <mtu size='65536'/>\n  <link state='down'/>\n  \
+    <mac address='00:00:00:00:00:00'/>\n</interface>\n";
+
+impl Keeper for Machine {
+    fn all(&self) -> Result<Interfaces, Failure> {
+        let description = Description::parse(LOOPBACK.as_bytes()).ok();
+        let named = description.map(|d| (d.name.clone(), Interface { description: d, active: false }));
+        Ok(named.into_iter().collect())
+    }
+
+    fn is_fixed(&self) -> bool {
+        true
+    }
+
+    fn not_found(&self, by: &str, value: &str) -> Failure {
+        let what = if by == "mac" { "with MAC address" } else { "named" };
+        let detail = format!("couldn't find interface {what} '{value}'");
+        Failure::made(error::NO_INTERFACE, error_domain::INTERFACE, "Interface not found: {}", detail)
+    }
+
+    fn define(&mut self, _description: Description) -> Done {
+        fixed()
+    }
+
+    fn undefine(&mut self, _name: &[u8]) -> Done {
+        fixed()
+    }
+
+    fn set_active(&mut self, _name: &[u8], _active: bool) -> Done {
+        fixed()
+    }
+
+    fn begin(&mut self, _owner: Owner) -> Done {
+        fixed()
+    }
+
+    fn commit(&mut self, _owner: Owner) -> Done {
+        fixed()
+    }
+
+    fn rollback(&mut self, _owner: Owner) -> Done {
+        fixed()
+    }
+
+    fn client_gone(&mut self, _owner: Owner, _last: bool) {}
+}
+
+/// What every change says; callers who look at [`Keeper::is_fixed`] first name the function.
+fn fixed() -> Done {
+    Err(Failure::no_support(error_domain::INTERFACE, "virInterface"))
 }
 
 /// A directory with transactions.

@@ -5,6 +5,7 @@
 //! settings = { locale = "de_DE.UTF-8" }     # says "unbekannte Prozedur"
 //! settings = { locale = "fr_FR.ISO-8859-1" }    # says it in bytes that are not UTF-8
 //! settings = { authentication = "sasl" }    # wants to know who asks, and nobody can tell
+//! settings = { driver = "interface" }       # has the driver for the machine's interfaces, where that is udev
 //! settings = { highest = "222" }            # stands for an older release: knows no procedure above
 //! ```
 //!
@@ -13,7 +14,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::dialect::{Dialect, Translation};
+use super::super::dialect::{Dialect, MachineDriver, Translation};
 use super::super::names::{UNKNOWN_PROCEDURE_TEXT, UNKNOWN_PROGRAM_TEXT, feature, procedures as proc};
 use super::failure::Failure;
 
@@ -73,6 +74,8 @@ impl Language {
 pub(super) struct Settings {
     pub(super) auth: Auth,
     pub(super) language: Language,
+    /// Whether `interface:///session` can be opened.
+    pub(super) machine: bool,
     /// The highest procedure, where that is not the dialect's.
     pub(super) highest: Option<i32>,
 }
@@ -97,6 +100,9 @@ impl Settings {
         for (key, value) in settings {
             match (key.as_str(), value.as_str()) {
                 ("authentication", "sasl") => read.auth = Auth::Sasl,
+                ("driver", "interface") if dialect.server.machine == MachineDriver::Udev => {
+                    read.machine = true;
+                }
                 ("locale", locale) => read.language = language(locale, dialect)?,
                 ("highest", number) => {
                     let highest = number.parse().map_err(|_| format!("`{number}` is no procedure"))?;

@@ -562,6 +562,24 @@ fn stands_for_an_older_release_in_any_language() {
     });
 }
 
+#[test]
+fn the_driver_of_the_machine_lists_and_changes_nothing() {
+    runtime().block_on(async {
+        let servers = servers("11.3.0", &[("driver", "interface")], &[]);
+        let server = servers.start(DEADLINE).await.expect("started");
+        let mut caller = Caller::connect(&*server).await;
+        let uri = Writer::new().optional(Some(b"interface:///session")).u32(0);
+        assert_eq!(caller.call(proc::CONNECT_OPEN, uri).await, "ok");
+        let lo = "ok 00000001000000026c6f00000000001130303a30303a30303a30303a30303a303000000000000001";
+        assert_eq!(caller.call(proc::CONNECT_LIST_ALL_INTERFACES, Writer::new().i32(1).u32(3)).await, lo);
+        assert_eq!(is_active(&mut caller, "lo").await, "ok 00000000");
+        let nobody = "57/26 Interface not found: couldn't find interface named 'eth9'";
+        assert_eq!(is_active(&mut caller, "eth9").await, nobody);
+        let cannot = "3/26 this function is not supported by the connection driver: virInterfaceChangeBegin";
+        assert_eq!(caller.call(proc::INTERFACE_CHANGE_BEGIN, Writer::new().u32(0)).await, cannot);
+    });
+}
+
 /// Measured: 5.1 s on 7.0.0, at once on the others.
 #[test]
 fn looks_for_another_daemon_without_keeping_anybody_waiting() {

@@ -7,7 +7,7 @@ use super::super::description::Description;
 use super::super::failure::{Failure, MULTIPLE_INTERFACES};
 use super::super::interfaces::{Interface, Interfaces};
 use super::domains::{check_max, selected};
-use super::{Answer, Arguments, Call, Function, Needs, Outcome};
+use super::{Answer, Arguments, Call, Function, Needs, Outcome, library_name};
 
 const OBJECTS: Needs = Needs::Objects;
 const INTERFACE: i32 = error_domain::INTERFACE;
@@ -39,7 +39,7 @@ pub(super) const TABLE: &[(i32, Function)] = &[
     (proc::INTERFACE_DEFINE_XML, define),
     (proc::INTERFACE_UNDEFINE, |call, arguments| {
         let (name, _) = named(arguments, false)?;
-        call.writable(OBJECTS, INTERFACE)?;
+        check_change(call)?;
         let (name, _) = known(call, name)?;
         call.driver(OBJECTS)?.interfaces.undefine(&name)?;
         Ok(Answer::Result(Writer::new()))
@@ -57,10 +57,20 @@ fn named<'a>(arguments: &mut Arguments<'a>, flags: bool) -> Result<(&'a [u8], u3
     Ok((name, if flags { arguments.u32()? } else { 0 }))
 }
 
-fn not_found(by: &str, value: &[u8]) -> Failure {
+fn not_found(call: &mut Call<'_>, by: &str, value: &[u8]) -> Failure {
     let value = String::from_utf8_lossy(value);
-    let detail = format!("no interface with matching {by} '{value}'");
-    Failure::made(error::NO_INTERFACE, error_domain::TEST, "Interface not found: {}", detail)
+    match call.driver(OBJECTS) {
+        Ok(driver) => driver.interfaces.not_found(by, &value),
+        Err(failure) => failure,
+    }
+}
+
+/// Refuses who may not change anything, and where nothing can be changed.
+fn check_change(call: &mut Call<'_>) -> Result<(), Failure> {
+    if call.writable(OBJECTS, INTERFACE)?.interfaces.is_fixed() {
+        return Err(Failure::no_support(INTERFACE, library_name(call.procedure)));
+    }
+    Ok(())
 }
 
 fn all(call: &mut Call<'_>) -> Result<Interfaces, Failure> {
@@ -69,7 +79,7 @@ fn all(call: &mut Call<'_>) -> Result<Interfaces, Failure> {
 
 fn known(call: &mut Call<'_>, name: &[u8]) -> Result<(Vec<u8>, Interface), Failure> {
     let found = all(call)?.remove_entry(name);
-    found.ok_or_else(|| not_found("name", name))
+    found.ok_or_else(|| not_found(call, "name", name))
 }
 
 fn written(writer: Writer, interface: &Interface) -> Writer {
@@ -121,7 +131,7 @@ fn by_mac(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     let interfaces = all(call)?;
     let mut found = interfaces.values().filter(|known| known.description.mac.eq_ignore_ascii_case(mac));
     match (found.next(), found.next()) {
-        (None, _) => Err(not_found("mac", mac)),
+        (None, _) => Err(not_found(call, "mac", mac)),
         (Some(interface), None) => Ok(Answer::Result(written(Writer::new(), interface))),
         (Some(_), Some(_)) => {
             let text = "multiple matching interfaces found";
@@ -132,7 +142,7 @@ fn by_mac(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
 
 fn define(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     let (xml, flags) = (arguments.string()?, arguments.u32()?);
-    call.writable(OBJECTS, INTERFACE)?;
+    check_change(call)?;
     call.check_flags(flags, 0)?;
     let description =
         Description::parse(xml).map_err(|why| why.told(call.dialect, INTERFACE, "interface_definition"))?;
@@ -143,7 +153,7 @@ fn define(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
 
 fn set_active(call: &mut Call<'_>, arguments: &mut Arguments<'_>, active: bool) -> Outcome {
     let (name, flags) = named(arguments, true)?;
-    call.writable(OBJECTS, INTERFACE)?;
+    check_change(call)?;
     call.check_flags(flags, 0)?;
     let (name, interface) = known(call, name)?;
     if interface.active == active {
@@ -156,7 +166,7 @@ fn set_active(call: &mut Call<'_>, arguments: &mut Arguments<'_>, active: bool) 
 
 fn transaction(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     let flags = arguments.u32()?;
-    call.writable(OBJECTS, INTERFACE)?;
+    check_change(call)?;
     call.check_flags(flags, 0)?;
     let (procedure, owner) = (call.procedure, call.session.owner);
     let interfaces = &mut call.driver(OBJECTS)?.interfaces;
