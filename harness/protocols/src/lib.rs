@@ -59,6 +59,12 @@ pub trait Protocol: Send + Sync {
         None
     }
 
+    /// Why a recording of a case cannot be played again, e.g. because somebody else had a part in it whom the
+    /// recording has not. Such a replay is explained and not run.
+    fn cannot_replay(&self, _case: &CaseId) -> Option<&'static str> {
+        None
+    }
+
     /// The checks of a case: the generic ones that apply, and the protocol's own.
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>>;
 

@@ -74,7 +74,9 @@ pub fn script(recorded: &Transcript, grammar: &dyn Grammar, condition: Option<St
             }
             (EventKind::Timeout(_), _) => vec![Step::AwaitQuiet { conn, quiet_ms: QUIET_MS }],
             (EventKind::Eof(Some(how)), Direction::ToServer) if how == "half-close" => {
-                vec![Step::HalfClose(conn)]
+                // A client that ends its direction right behind a request is another one than a client that waits.
+                let waits = (gap_us >= STALL_GAP_US).then_some(Step::Pause { ms: STALL_MS });
+                waits.into_iter().chain([Step::HalfClose(conn)]).collect()
             }
             (EventKind::Eof(_), Direction::ToServer) => vec![Step::Close(conn)],
             (EventKind::Observe { key, .. }, Direction::ToClient) if key == "alive" => vec![Step::Watch],

@@ -157,6 +157,11 @@ fn replays(files: &ProtocolFiles, pair: &Pair) -> Vec<CaseId> {
         let recorded = files.builds.get(&fixture.server);
         matches!((recorded, server), (Some(a), Some(b)) if a.dialect == b.dialect)
     };
+    // Under other settings a server may well answer otherwise, e.g. in another language.
+    let same_settings = |fixture: &Fixture| {
+        let recorded = files.builds.get(&fixture.server);
+        matches!((recorded, server), (Some(a), Some(b)) if a.settings == b.settings)
+    };
     let ours = |fixture: &Fixture| {
         files.builds.get(&fixture.server).is_some_and(|build| build.source(SourceKind::Reference).is_some())
     };
@@ -165,7 +170,7 @@ fn replays(files: &ProtocolFiles, pair: &Pair) -> Vec<CaseId> {
         .all
         .iter()
         .filter(|fixture| fixture.client == pair.client.build && fixture.case.kind != CaseKind::Replay)
-        .filter(|fixture| !ours(fixture))
+        .filter(|fixture| !ours(fixture) && same_settings(fixture))
         .filter(|fixture| fixture.case.kind == CaseKind::Client || same_release(fixture))
         .map(Fixture::replay_case)
         .collect()
@@ -177,7 +182,10 @@ fn with_work(files: &ProtocolFiles, planned: PlannedCell, cases: &[Case]) -> Pla
     if id.case.kind == CaseKind::Replay {
         let fixture = files.fixtures.all.iter().find(|f| f.client == id.client && f.replay_case() == id.case);
         let work = match fixture {
-            Some(fixture) => Work::Replay(fixture.clone()),
+            Some(fixture) => match files.protocol.cannot_replay(&fixture.case) {
+                Some(why) => Work::Explain(why.to_owned()),
+                None => Work::Replay(fixture.clone()),
+            },
             None => Work::Explain("the fixture is gone".to_owned()),
         };
         return PlanCell { work, hazard: replay_hazard(fixture, cases), planned };

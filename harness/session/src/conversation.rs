@@ -23,8 +23,9 @@ const NOISE_MS: u64 = 2_000;
 const LOOKS_MAX: u32 = 25;
 /// How long between two looks, in milliseconds before scaling.
 const LOOK_AGAIN_MS: u64 = 20;
-/// How long one of our own writes may take.
+/// How long one of our own writes may take, and how much longer for each mebibyte of it.
 const SEND_DEADLINE: Duration = Duration::from_secs(2);
+const SEND_DEADLINE_PER_MIB: Duration = Duration::from_millis(500);
 
 /// A conversation with one server, over any number of connections.
 pub struct Conversation<'a> {
@@ -162,7 +163,9 @@ impl<'a> Conversation<'a> {
         let owned = notes.iter().map(open_kind).collect::<io::Result<Vec<OwnedFd>>>()?;
         let fds: Vec<_> = owned.iter().map(AsFd::as_fd).collect();
         let data = Data { bytes: bytes.clone(), fds: notes.to_vec(), creds };
-        match open.connection.send(bytes, &fds, creds, SEND_DEADLINE).await {
+        let mebibytes = u32::try_from(bytes.len() >> 20).unwrap_or(u32::MAX);
+        let deadline = SEND_DEADLINE.saturating_add(SEND_DEADLINE_PER_MIB.saturating_mul(mebibytes));
+        match open.connection.send(bytes, &fds, creds, deadline).await {
             Ok(()) => {
                 self.recorder.data(conn, Direction::ToServer, data);
                 open.sent.extend_from_slice(bytes);

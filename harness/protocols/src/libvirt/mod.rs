@@ -27,6 +27,7 @@ use verdict::{Check, Grammar, Meaning, Reading};
 use wire::libvirt_rpc::Header;
 use wire::xdr::Reader;
 
+use self::operations::Meanwhile;
 use crate::{Action, Bench, Case, Defect, Protocol};
 
 pub mod beside;
@@ -89,6 +90,13 @@ impl Protocol for LibvirtRemote {
 
     fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
         operations::operation(&case.name).map(operations::Operation::expected).unwrap_or_default()
+    }
+
+    fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
+        let caused_by_others = |operation: &operations::Operation| operation.meanwhile != Meanwhile::Nothing;
+        operations::operation(&case.name)
+            .filter(|operation| caused_by_others(operation))
+            .map(|_| "another client, which is not recorded, caused the events that came")
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {

@@ -232,7 +232,7 @@ impl<'a> Parser<'a> {
         let more = times.saturating_mul(DUMP_WIDTH);
         let whole = usize::try_from(self.bytes).unwrap_or(usize::MAX).saturating_add(bytes.len());
         if times < FOLD_FROM || bytes.len() < DUMP_WIDTH || !bytes.len().is_multiple_of(DUMP_WIDTH) {
-            return Err(line.expected_at(0, "a repetition of a full dump line, from 8192 times on"));
+            return Err(line.expected_at(0, "a repetition of a full dump line, from 1024 times on"));
         }
         if more > len - bytes.len() || whole.saturating_add(more) > FOLDED_BYTES_MAX {
             return Err(line.expected_at(at, "a number of repetitions that the event has room for"));

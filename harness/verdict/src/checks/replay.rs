@@ -1,11 +1,12 @@
 //! Does a recorded conversation keep its meaning on another server?
 //!
-//! Replies are compared connection by connection, in order, field by field. Fields under a named mask are
+//! Replies are compared connection by connection, request by request, field by field; what servers send by
+//! themselves, in order. Fields under a named mask are
 //! passed over; nothing else is. What got better (an answer where there was none) is a note.
 
 use crate::checks::difference::first_difference;
 use crate::checks::{ReadableReplies, Report, StaysUp, rules};
-use crate::{Check, ConnReading, Evidence, Finding, Meaning, Recorded, ReplyAt, ReplyDue, Weight};
+use crate::{Check, ConnReading, Evidence, Finding, Meaning, Recorded, ReplyAt, ReplyDue, Step, Weight};
 
 /// Compares a replay with its recording.
 pub struct SameMeaning;
@@ -67,8 +68,30 @@ impl Check for SameFate {
     }
 }
 
-fn replies(conn: &ConnReading) -> Vec<&ReplyAt> {
-    conn.steps.iter().flat_map(|step| &step.replies).collect()
+/// The answers of a connection in the order of its requests, whatever the order in which they came. Where an
+/// answer belongs to no request that could be framed, `None`: then only the order in which they came is left.
+fn answers_by_request<'a>(
+    conn: &'a ConnReading,
+    grammar: &dyn crate::Grammar,
+) -> Option<Vec<Option<&'a ReplyAt>>> {
+    let requests = conn.steps.iter().flat_map(|step| &step.requests);
+    let due = requests.filter(|at| grammar.reply_due(&at.frame) != ReplyDue::None);
+    let mut answers = answers(conn);
+    let mut ordered = Vec::new();
+    for at in due {
+        let of = |reply: &&ReplyAt| reply.request.as_ref() == Some(&at.frame);
+        ordered.push(answers.iter().position(of).map(|index| answers.remove(index)));
+    }
+    answers.is_empty().then_some(ordered)
+}
+
+fn answers(conn: &ConnReading) -> Vec<&ReplyAt> {
+    conn.steps.iter().flat_map(Step::answers).collect()
+}
+
+fn notifications(conn: &ConnReading) -> Vec<Option<&ReplyAt>> {
+    let replies = conn.steps.iter().flat_map(|step| &step.replies);
+    replies.filter(|reply| reply.meaning == Meaning::Notification).map(Some).collect()
 }
 
 fn compare_conn(
@@ -78,32 +101,59 @@ fn compare_conn(
     then: &ConnReading,
     now: &ConnReading,
 ) {
-    let (before, after) = (replies(then), replies(now));
-    let number = now.conn.0;
-    for (at, old) in before.iter().enumerate() {
-        let Some(new) = after.get(at) else {
-            lost(report, now, old);
-            return;
-        };
-        compare_reply(report, evidence, recorded, number, old, new);
-    }
-    if before.len() == after.len() {
+    let by_request =
+        answers_by_request(then, recorded.grammar).zip(answers_by_request(now, evidence.grammar));
+    let as_they_came = || {
+        let all = |conn| answers(conn).into_iter().map(Some).collect();
+        (all(then), all(now))
+    };
+    let (before, after) = by_request.unwrap_or_else(as_they_came);
+    if compare_all(report, evidence, recorded, now, (&before, &after))
+        && compare_all(report, evidence, recorded, now, (&notifications(then), &notifications(now)))
+        && before.iter().flatten().count() == after.iter().flatten().count()
+    {
         compare_ends(report, then, now);
     }
-    for new in after.iter().skip(before.len()) {
-        let frame = Some(report.reply(number, new));
-        let fails = new.request.as_ref().is_some_and(|request| {
-            evidence.grammar.reply_due(request) == ReplyDue::OnlyOnFailure && new.meaning != Meaning::Success
-        });
-        let (weight, shape, message) = if fails {
-            (Weight::Refusal, "refused-before-accepted", "a request that was carried out is refused")
-        } else if new.request.is_some() || new.meaning == Meaning::Notification {
-            (Weight::Note, "answers-more", "an answer where the recorded server gave none")
-        } else {
-            (Weight::Violation, "answered-twice", "a reply that no open request is due")
-        };
-        report.push(weight, shape, rules::SAME_MEANING, message, "no reply", "a reply", frame);
+}
+
+/// Compares what has the same place in both. False where something is missing: what follows is its consequence.
+fn compare_all(
+    report: &mut Report<'_>,
+    evidence: &Evidence<'_>,
+    recorded: Recorded<'_>,
+    now: &ConnReading,
+    (before, after): (&[Option<&ReplyAt>], &[Option<&ReplyAt>]),
+) -> bool {
+    for at in 0..before.len().max(after.len()) {
+        let old = before.get(at).copied().flatten();
+        let new = after.get(at).copied().flatten();
+        match (old, new) {
+            (Some(old), Some(new)) => compare_reply(report, evidence, recorded, now.conn.0, old, new),
+            (Some(old), None) => {
+                lost(report, now, old);
+                return false;
+            }
+            (None, Some(new)) => one_more(report, evidence, now.conn.0, new),
+            (None, None) => {}
+        }
     }
+    true
+}
+
+/// An answer where the recording has none.
+fn one_more(report: &mut Report<'_>, evidence: &Evidence<'_>, conn: u32, new: &ReplyAt) {
+    let frame = Some(report.reply(conn, new));
+    let fails = new.request.as_ref().is_some_and(|request| {
+        evidence.grammar.reply_due(request) == ReplyDue::OnlyOnFailure && new.meaning != Meaning::Success
+    });
+    let (weight, shape, message) = if fails {
+        (Weight::Refusal, "refused-before-accepted", "a request that was carried out is refused")
+    } else if new.request.is_some() || new.meaning == Meaning::Notification {
+        (Weight::Note, "answers-more", "an answer where the recorded server gave none")
+    } else {
+        (Weight::Violation, "answered-twice", "a reply that no open request is due")
+    };
+    report.push(weight, shape, rules::SAME_MEANING, message, "no reply", "a reply", frame);
 }
 
 /// How a server left a connection.
