@@ -16,6 +16,7 @@
 //! clients = ["*"]
 //! servers = ["ref-*"]
 //! cases = ["client/*", "replay/**"]
+//! except = ["client/stop"]           # optional: cases that are left out of those
 //! client-source = ["path", "debian"] # where the two sides differ
 //! server-source = "reference"
 //! ```
@@ -114,6 +115,8 @@ pub struct CellGroup {
     pub servers: Vec<Glob>,
     /// Cases.
     pub cases: Vec<CasePattern>,
+    /// Cases that are left out of those.
+    pub except: Vec<CasePattern>,
     /// Sources of the clients, in order of preference.
     pub client_sources: Vec<SourceKind>,
     /// Sources of the servers, in order of preference.
@@ -170,7 +173,8 @@ impl CellGroup {
     /// Whether it runs this case.
     #[must_use]
     pub fn wants(&self, case: &CaseId) -> bool {
-        self.cases.iter().any(|pattern| pattern.matches(case))
+        let any = |patterns: &[CasePattern]| patterns.iter().any(|pattern| pattern.matches(case));
+        any(&self.cases) && !any(&self.except)
     }
 
     /// All its pairs, in the order of the builds.
@@ -336,6 +340,7 @@ fn read_group(section: &mut Section<'_>, builds: &Builds) -> Option<CellGroup> {
     let clients = section.required_list::<Spanned<Glob>>("clients");
     let servers = section.required_list::<Spanned<Glob>>("servers");
     let cases = section.required_list::<CasePattern>("cases");
+    let except = section.optional::<Vec<CasePattern>>("except").unwrap_or_default();
     let problems_before = section.context().problem_count();
     let both = section.optional::<OneOrMany<SourceKind>>("source").map(|sources| sources.0);
     let client_sources = section.optional::<OneOrMany<SourceKind>>("client-source").map(|sources| sources.0);
@@ -366,6 +371,7 @@ fn read_group(section: &mut Section<'_>, builds: &Builds) -> Option<CellGroup> {
         clients: plain(clients),
         servers: plain(servers),
         cases: cases?,
+        except,
         client_sources,
         server_sources,
         location,

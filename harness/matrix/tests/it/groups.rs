@@ -49,6 +49,18 @@ fn a_group_is_the_pairs_of_its_clients_and_servers() {
 }
 
 #[test]
+fn cases_may_be_left_out_of_a_pattern() {
+    let text = "[[cells]]\nname = 'a'\nclients = ['4.0.6']\nservers = ['ideal']\ncases = ['client/*']\nclient-source = 'recorded'\nserver-source = 'reference'\n";
+    let (info, attach) = (
+        "lxc-command/4.0.6..ideal/client/info recorded->reference",
+        "lxc-command/4.0.6..ideal/client/attach recorded->reference",
+    );
+    check(text, &[info, attach]);
+    check(&format!("{text}except = ['client/i*']"), &[attach]);
+    check(&format!("{text}except = ['client/stop']"), &[info, attach]);
+}
+
+#[test]
 fn a_pattern_takes_only_builds_with_the_role_and_the_source() {
     // `ideal` plays no client; the recorded builds have no reference source.
     check(
