@@ -16,6 +16,8 @@ use crate::libvirt::reference::ReferenceServers;
 use crate::libvirt::{Dialect, LibvirtGrammar, LibvirtRemote};
 use crate::{Bench, Protocol};
 
+mod recorded;
+
 /// Longer than any operation against a server that answers.
 const PATIENCE: Duration = Duration::from_millis(2500);
 const START_DEADLINE: Duration = Duration::from_secs(5);
