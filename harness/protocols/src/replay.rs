@@ -15,6 +15,8 @@ use wire::{Decoder, Direction};
 
 use crate::probe::{QUIET_MS, REPLY_MS, SETTLE_MS, STALL_MS};
 
+/// The longest wait for an answer, however long it took when it was recorded, in milliseconds before scaling.
+const SLOWEST_MS: u64 = 6_000;
 /// Before a client that came so long after everything else, the script pauses too: it may have been the server that
 /// was given time, to run into what another client had left unfinished.
 const STALL_GAP_US: u64 = 8_000;
@@ -63,7 +65,7 @@ pub fn script(recorded: &Transcript, grammar: &dyn Grammar, condition: Option<St
             }
             (EventKind::Data(data), Direction::ToClient) => {
                 let frames = open.get_mut(&conn).map_or(0, |side| side.received(&data.bytes));
-                vec![Step::AwaitReply { conn, deadline_ms: REPLY_MS }; frames]
+                vec![Step::AwaitReply { conn, deadline_ms: patience(gap_us) }; frames]
             }
             (EventKind::Eof(_) | EventKind::Reset, Direction::ToClient) if ended.insert(conn) => {
                 if open.get(&conn).is_some_and(|side| side.answered) {
@@ -85,6 +87,11 @@ pub fn script(recorded: &Transcript, grammar: &dyn Grammar, condition: Option<St
         script.steps.extend(steps);
     }
     script
+}
+
+/// How long to wait for an answer that took so long when it was recorded: a server that took its time may do so again.
+fn patience(took_us: u64) -> u64 {
+    REPLY_MS.max((took_us / 1000).saturating_mul(4)).min(SLOWEST_MS)
 }
 
 impl Side {
@@ -134,6 +141,15 @@ mod tests {
 
     fn data(bytes: &[u8]) -> EventKind {
         EventKind::Data(Data { bytes: Bytes::copy_from_slice(bytes), fds: Vec::new(), creds: None })
+    }
+
+    #[test]
+    fn waits_longer_for_what_took_long() {
+        let check = |took_us, ms| assert_eq!(patience(took_us), ms, "{took_us}");
+        check(0, REPLY_MS);
+        check(100_000, REPLY_MS);
+        check(1_000_000, 4_000);
+        check(60_000_000, SLOWEST_MS);
     }
 
     #[test]
