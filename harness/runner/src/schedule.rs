@@ -403,7 +403,15 @@ fn build_records(project: &Project, plan: &Plan, peers: &Peers) -> Vec<BuildReco
             });
         }
     }
-    records.into_values().collect()
+    let mut records: Vec<_> = records.into_values().collect();
+    records.sort_by_key(|record| (record.protocol.clone(), place(project, record)));
+    records
+}
+
+/// Where a build stands in `builds.toml`, which lists releases oldest first; reports keep that order.
+fn place(project: &Project, record: &BuildRecord) -> Option<usize> {
+    let files = project.protocols.get(&record.protocol)?;
+    files.builds.iter().position(|build| build.id.0 == record.id)
 }
 
 fn recorded_endpoint(cell: &PlanCell, is_client: bool) -> Option<transcript::Endpoint> {

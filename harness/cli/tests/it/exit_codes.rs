@@ -14,7 +14,7 @@ fn everything_as_expected_is_0() {
     check(&project, &[], 0);
     check(&project, &["run", "--matrix", "matrices/red.toml", "**/unknown-payload-16"], 0);
     check(&project, &["list"], 0);
-    check(&project, &["probe", "two-in-one-write"], 0);
+    check(&project, &["probe", "two-in-one-write", "--protocol", "lxc"], 0);
     check(&project, &["completions", "bash"], 0);
 }
 
@@ -27,6 +27,8 @@ fn a_wrong_command_line_is_2() {
     check(&project, &["run", "-E", "verdict(broken)"], 2);
     check(&project, &["run", "--partition", "hash:3/2"], 2);
     check(&project, &["repro", "no-cell"], 2);
+    // Several protocols have it.
+    check(&project, &["probe", "two-in-one-write"], 2);
     check(&project, &["builds", "fetch", "4.0.6"], 2);
 }
 
