@@ -42,6 +42,9 @@ const FRESH: u32 = 3;
 const WITNESS: u32 = 4;
 const MORE: u32 = 10;
 
+/// The probe of a client that ends its direction right behind a request.
+pub const HALF_CLOSE: &str = "half-close-after-request";
+
 /// What the generic probes must know of a protocol.
 #[derive(Debug, Clone)]
 pub struct Description {
@@ -377,7 +380,7 @@ fn splits(d: &Description, cases: &mut Vec<Case>) {
             .close(conn);
     }
     let about = "a client that will send no more is still answered";
-    cases.push(case("half-close-after-request", about, Hazard::Harmless, closing(d, script)));
+    cases.push(case(HALF_CLOSE, about, Hazard::Harmless, closing(d, script)));
 }
 
 fn contents(d: &Description, cases: &mut Vec<Case>) {

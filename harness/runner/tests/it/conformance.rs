@@ -8,10 +8,26 @@ use matrix::Selection;
 use protocols::Bench;
 use runner::{Clock, Project, Request, RunOptions, plan, run};
 use tokio::sync::{mpsc, watch};
-use verdict::{CellResult, RunResults};
+use verdict::{CellResult, Finding, RunResults};
 
-/// The four recorded releases.
-const RELEASES: [&str; 4] = ["4.0.6", "5.0.2", "6.0.4", "7.0.0"];
+/// The recorded releases of each protocol, and how many replays each of them has at least: twelve operations of four
+/// clients and more than seventy probes; twenty operations and more than a hundred and eighty probes and scenarios.
+const RELEASES: [(&str, [&str; 4], usize); 2] = [
+    ("lxc-command", ["4.0.6", "5.0.2", "6.0.4", "7.0.0"], 4 * 12 + 70),
+    ("libvirt-remote", ["7.0.0", "9.0.0", "11.3.0", "12.8.0"], 4 * 20 + 180),
+];
+
+/// Whether the protocol says that the recording cannot be played again: another client caused what came, or a race
+/// decided.
+fn cannot_be_played(cell: &CellResult) -> bool {
+    let names = ["replay/event@", "replay/probe.half-close-after-request@"];
+    cell.verdict.is_none() && names.iter().any(|name| cell.case.starts_with(name))
+}
+
+/// How long a connection is kept depends on how busy the machine is.
+fn is_luck(finding: &Finding) -> bool {
+    finding.shape == "keeps-longer"
+}
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
@@ -48,17 +64,23 @@ fn default_run(filter: &str) -> RunResults {
 
 #[test]
 fn every_recording_replays_to_the_same_on_its_own_release() {
-    for release in RELEASES {
-        let results = default_run(&format!("case(replay/*@{release}) & server(ref-{release})"));
+    for (protocol, release, at_least) in
+        RELEASES.iter().flat_map(|(name, releases, least)| releases.map(|release| (name, release, *least)))
+    {
+        let results =
+            default_run(&format!("protocol({protocol}) & case(replay/*@{release}) & server(ref-{release})"));
+        let other = |cell: &CellResult| match cell.verdict {
+            Some(_) => cell.findings.iter().find(|finding| !is_luck(finding)).map(|f| f.message.clone()),
+            None if cannot_be_played(cell) => None,
+            None => Some("not played".to_owned()),
+        };
         let other: Vec<String> = results
             .cells
             .iter()
-            .filter(|cell| !cell.findings.is_empty() || cell.verdict.is_none())
-            .map(|cell| format!("{}: {}", cell.cell, cell.findings.first().map_or("", |f| &f.message)))
+            .filter_map(|cell| other(cell).map(|what| format!("{}: {what}", cell.cell)))
             .collect();
         assert_eq!(other, Vec::<String>::new());
-        // Twelve operations of four clients, and more than seventy probes.
-        assert!(results.cells.len() > 4 * 12 + 70, "only {} cells", results.cells.len());
+        assert!(results.cells.len() > at_least, "only {} cells", results.cells.len());
     }
 }
 
@@ -74,6 +96,10 @@ fn reference_peers_come_to_the_verdicts_of_the_real_ones() {
             continue;
         }
         let Some(real) = by_name.get(real.as_str()) else { continue };
+        // The race of LV-10: the real ones lose some answers, the reference none.
+        if cell.case == "probe/half-close-after-request" && cell.protocol == "libvirt-remote" {
+            continue;
+        }
         compared += 1;
         if (real.verdict, &real.shapes) != (cell.verdict, &cell.shapes) {
             differ.push(format!("{}: {:?}, recorded {:?}", cell.cell, cell.shapes, real.shapes));
