@@ -132,14 +132,15 @@ pub(super) fn older(dialect: &Dialect, highest: i32) -> Dialect {
     Dialect { features, highest_procedure, ..dialect.clone() }
 }
 
-/// What a server speaks in a locale. One without a translation speaks as in the C locale.
+/// What a server speaks in a locale. One that it has no words for is an error: a server that spoke English there
+/// would prove nothing of clients that meet a translation.
 fn language(locale: &str, dialect: &Dialect) -> Result<Language, String> {
     let (name, encoding) = locale.split_once('.').unwrap_or((locale, "UTF-8"));
-    match name.get(..2) {
-        Some("de") => Ok(dialect.server.german.map_or(Language::C, Language::Translated)),
-        Some("fr") if encoding == "ISO-8859-1" => Ok(Language::Latin1),
-        Some("en") => Ok(Language::C),
-        _ if name == "C" || name == "POSIX" => Ok(Language::C),
+    let language = name.split('_').next().unwrap_or(name);
+    match (language, encoding) {
+        ("de", "UTF-8") => Ok(Language::Translated(dialect.server.german)),
+        ("fr", "ISO-8859-1") => Ok(Language::Latin1),
+        ("en" | "C" | "POSIX", _) => Ok(Language::C),
         _ => Err(format!("a reference server has no words for `{locale}`")),
     }
 }
@@ -170,19 +171,39 @@ mod tests {
         }
     }
 
+    fn in_locale(release: &str, locale: &str) -> Result<Language, String> {
+        let dialect = Dialect::named(release).expect("in the table");
+        let settings = BTreeMap::from([("locale".to_owned(), locale.to_owned())]);
+        Settings::read(&settings, dialect).map(|read| read.language)
+    }
+
     #[test]
     fn speaks_the_language_that_is_asked_for() {
+        let no_words = |locale: &str| Err(format!("a reference server has no words for `{locale}`"));
         for (release, locale, expect) in [
             ("12.8.0", "C", Ok(Language::C)),
             ("12.8.0", "C.UTF-8", Ok(Language::C)),
             ("12.8.0", "de_DE.UTF-8", Ok(Language::Translated(Translation::GERMAN))),
-            ("ideal", "de_DE.UTF-8", Ok(Language::C)),
+            ("ideal", "de_DE.UTF-8", Ok(Language::Translated(Translation::GERMAN))),
+            ("ideal", "de_DE.ISO-8859-1", no_words("de_DE.ISO-8859-1")),
             ("12.8.0", "fr_FR.ISO-8859-1", Ok(Language::Latin1)),
-            ("12.8.0", "ja_JP.UTF-8", Err("a reference server has no words for `ja_JP.UTF-8`".to_owned())),
+            ("12.8.0", "fr_FR.UTF-8", no_words("fr_FR.UTF-8")),
+            ("12.8.0", "ja_JP.UTF-8", no_words("ja_JP.UTF-8")),
         ] {
-            let dialect = Dialect::named(release).expect("in the table");
-            let settings = BTreeMap::from([("locale".to_owned(), locale.to_owned())]);
-            assert_eq!(Settings::read(&settings, dialect).map(|read| read.language), expect);
+            assert_eq!(in_locale(release, locale), expect, "{release} {locale}");
+        }
+    }
+
+    /// LV-04. A translated refusal that began so would be one that clients understand.
+    #[test]
+    fn a_translation_does_not_begin_with_the_words_that_clients_look_for() {
+        for dialect in Dialect::all() {
+            for locale in ["de_DE.UTF-8", "fr_FR.ISO-8859-1"] {
+                let said = in_locale(dialect.name, locale).expect("has words").unknown_procedure(223);
+                let english = said.starts_with(UNKNOWN_PROCEDURE_TEXT.as_bytes());
+                assert!(!english, "{} in {locale}", dialect.name);
+                assert!(said.ends_with(b": 223"), "{} in {locale}", dialect.name);
+            }
         }
     }
 }

@@ -171,6 +171,16 @@ fn a_translated_refusal_ends_the_command() {
     let german = Peer { dialect: "9.0.0", ..GERMAN };
     assert_eq!(shapes(("12.8.0", &[]), german, "net-desc"), ["loud-fail"]);
     assert_eq!(shapes(("12.8.0", &[]), german, "list"), [""; 0]);
+    // A good server of 2011 that speaks German: every list ends, and what needs no fallback does not.
+    let older = Peer { dialect: "ideal", settings: &[("highest", "222"), ("locale", "de_DE.UTF-8")] };
+    for client in ALL.iter().chain(&["ideal"]) {
+        for name in ["list", "iface-list", "net-list", "pool-list"] {
+            assert_eq!(shapes((client, &[]), older, name), ["loud-fail"], "{client} {name}");
+        }
+        for name in ["version", "begin"] {
+            assert_eq!(shapes((client, &[]), older, name), [""; 0], "{client} {name}");
+        }
+    }
 }
 
 #[test]
