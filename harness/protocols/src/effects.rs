@@ -16,12 +16,15 @@
 //! ```
 //!
 //! `none` stands for a client that was killed when its deadline passed. An `Exit` event of direction
-//! `ToServer` is recorded beside `claim.exit`. An effect that cannot be seen is not written at all.
+//! `ToServer` is recorded beside `claim.exit`. An effect that cannot be seen is not written at all, or as
+//! [`UNTOLD`] where that cannot be the client's doing.
 //! `verdict::checks::EffectMatchesClaim` says how a check reads this.
 
 use session::Recorder;
 use transcript::{ConnId, EventKind, ExitStatus};
 use wire::Direction;
+
+pub use verdict::checks::UNTOLD;
 
 /// Key under which the name of the operation is written.
 pub const OPERATION: &str = "operation";

@@ -17,7 +17,7 @@ use crate::{Blame, Check, Evidence, Finding, FrameAt, FrameRef, ReplyAt, Rule, S
 pub use answered::{AnsweredAsDue, AnsweredOnce, ReadableReplies};
 pub(crate) use drained::Drain;
 pub use drained::PayloadDrained;
-pub use effects::EffectMatchesClaim;
+pub use effects::{EffectMatchesClaim, UNTOLD};
 pub use evidence::EvidenceComplete;
 pub use process::{GivesBack, StaysUp};
 pub use replay::{SameFate, SameMeaning};

@@ -8,6 +8,12 @@
 //!
 //! Whether a transaction is open cannot be asked. So it begins one: the driver refuses if one is open, and
 //! if it was not, committing at once leaves everything as it was.
+//!
+//! A server that stands for a release older than interfaces, or than their transactions, cannot be asked at
+//! all. After an operation that changes nothing that is written as [`UNTOLD`], which passes: what a server
+//! has no procedure for, no client has changed there. An operation that changes something must be seen to
+//! have changed it; there it is no effect, and what is expected does not pass. The same goes for an answer,
+//! where the client says that it was not told either: one that makes an answer up is wrong.
 
 use std::future::Future;
 use std::pin::pin;
@@ -22,11 +28,13 @@ use super::claims::{device_state, named, one_line, picture};
 use super::names::{domain_state, error, procedures as call};
 use super::operations::{
     AS_SAID, AS_SAID_YES, DAEMON, DESCRIPTION, DEVICE, DEVICE_NAME, DEVICES, DHCP_HOSTS, DOMAIN, DOMAINS,
-    INTERFACE, INTERFACES, Meanwhile, NETWORK, NETWORKS, NO_DESCRIPTION, Operation, POOLS, SCREENSHOT,
+    ERROR, INTERFACE, INTERFACES, Meanwhile, NETWORK, NETWORKS, NO_DESCRIPTION, Operation, POOLS, SCREENSHOT,
     TRANSACTION, URI, XML,
 };
 use super::rpc::{Failure, Habits, Rpc};
 use super::values::{self, Kind, Object};
+use crate::Hazard;
+use crate::effects::UNTOLD;
 
 /// How long it waits for an answer. A server under test may not give any.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -34,6 +42,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const TOGGLE: Duration = Duration::from_millis(100);
 /// What is written of a part that the server does not say.
 const UNKNOWN: &str = "unknown";
+/// What is written of a transaction that a server has no procedures for.
+const UNSUPPORTED: &str = "unsupported";
 /// Most elements that it asks for.
 const LIST_MAX: i32 = 1024;
 
@@ -105,16 +115,33 @@ impl Beside {
         if let Err(failure) = &self.rpc {
             crate::effects::detail(recorder, "beside", &failure.to_string());
         }
+        let claimed = |word: &str| claims.iter().find(|(claim, _)| *claim == word).map(|(_, said)| said);
         for word in operation.answers {
-            let Ok(told) = self.told(word).await else { continue };
-            let said = claims.iter().find(|(claim, _)| claim == word).map(|(_, said)| said.as_str());
-            crate::effects::effect(recorder, &format!("{AS_SAID}{word}"), &as_said(said, &told));
-            crate::effects::detail(recorder, word, &told);
+            let said = claimed(word).map(String::as_str);
+            let as_said = match self.told(word).await {
+                Ok(told) => {
+                    crate::effects::detail(recorder, word, &told);
+                    as_said(said, &told)
+                }
+                Err(failure) if may_be_untold(operation, &failure) => {
+                    as_untold(said, claimed(ERROR).is_some())
+                }
+                Err(_) => continue,
+            };
+            crate::effects::effect(recorder, &format!("{AS_SAID}{word}"), &as_said);
         }
         // What a client was answered has happened: there is nothing to wait for.
         for (word, _) in operation.effects {
-            if let Ok(seen) = self.told(word).await {
-                crate::effects::effect(recorder, word, &seen);
+            match self.told(word).await {
+                Ok(seen) => crate::effects::effect(recorder, word, &seen),
+                Err(failure) if may_be_untold(operation, &failure) => {
+                    crate::effects::effect(recorder, word, UNTOLD);
+                }
+                // Written for people to see; no operation expects it.
+                Err(failure) if *word == TRANSACTION && failure.is_not_supported() => {
+                    crate::effects::effect(recorder, word, UNSUPPORTED);
+                }
+                Err(_) => {}
             }
         }
     }
@@ -187,7 +214,6 @@ impl Beside {
             Err(Failure::Refused(refusal)) if refusal.code == error::OPERATION_INVALID => {
                 Ok("open".to_owned())
             }
-            Err(failure) if failure.is_not_supported() => Ok("unsupported".to_owned()),
             Err(failure) => Err(failure),
         }
     }
@@ -256,6 +282,21 @@ const NETWORK_LISTS: Lists =
 const POOL_LISTS: Lists =
     Lists { active: call::CONNECT_LIST_STORAGE_POOLS, inactive: call::CONNECT_LIST_DEFINED_STORAGE_POOLS };
 
+/// Whether it is no fault of the client that our own connection is not told something: nothing was to be
+/// changed, and the server says that it has no procedure for it.
+fn may_be_untold(operation: &Operation, failure: &Failure) -> bool {
+    operation.hazard == Hazard::Harmless && failure.is_not_supported()
+}
+
+/// Whether a client is right about what the server cannot say.
+fn as_untold(said: Option<&str>, failed: bool) -> String {
+    match (said, failed) {
+        (None, true) => UNTOLD.to_owned(),
+        (None, false) => "nothing was said, not that it cannot be told either".to_owned(),
+        (Some(said), _) => format!("no, the client says `{said}` of what the server cannot say"),
+    }
+}
+
 /// Whether a client said what we are told.
 fn as_said(said: Option<&str>, told: &str) -> String {
     match said {
@@ -319,5 +360,13 @@ mod tests {
         assert_eq!(as_said(Some("a"), "a"), AS_SAID_YES);
         assert_eq!(as_said(Some("a"), "b"), "no, it is `b`");
         assert_eq!(as_said(None, "b"), "nothing was said, it is `b`");
+    }
+
+    #[test]
+    fn lets_only_a_client_pass_that_says_it_was_not_told() {
+        assert_eq!(as_untold(None, true), UNTOLD);
+        assert_ne!(as_untold(None, false), UNTOLD);
+        assert_ne!(as_untold(Some("eth1:active"), true), UNTOLD);
+        assert_ne!(as_untold(Some("eth1:active"), false), UNTOLD);
     }
 }

@@ -12,6 +12,9 @@
 //! Against a server of ours with a fault switched on there may be no end to reach; then a client that fails
 //! and says so is right, and only `silent-wrong`, `client-crash` and `client-hang` are faults.
 //!
+//! An effect that is [`UNTOLD`] passes: whoever observes writes it only of a server that cannot tell, where
+//! the operation had nothing to change.
+//!
 //! A client that was right although its server refused something has taken its fallback: `fell-back`,
 //! which makes the cell `degraded`.
 
@@ -19,6 +22,9 @@ use crate::checks::{Report, rules};
 use crate::{Blame, Check, Evidence, Finding, FrameRef, Meaning, Reading, Weight};
 
 const EXPECTED: &str = "expected.";
+
+/// What is written of an effect that the server has no way to tell, where no client can have changed it.
+pub const UNTOLD: &str = "untold";
 
 /// Compares what a client says with what really is so.
 pub struct EffectMatchesClaim;
@@ -86,9 +92,12 @@ fn wrong_effects(reading: &Reading) -> Vec<(String, String, String)> {
     let mut wrong = Vec::new();
     for (_, _, key, expected) in &reading.observations {
         let Some(name) = key.strip_prefix(EXPECTED).filter(|name| *name != "exit") else { continue };
-        let seen = if name.starts_with("claim.") { name.to_owned() } else { format!("effect.{name}") };
+        let is_claim = name.starts_with("claim.");
+        let seen = if is_claim { name.to_owned() } else { format!("effect.{name}") };
         let actual = reading.observed(&seen).unwrap_or("not seen");
-        if actual != expected {
+        // A word of the client is never untold: it is the client that says it.
+        let untold = actual == UNTOLD && !is_claim;
+        if actual != expected && !untold {
             wrong.push((seen, expected.clone(), actual.to_owned()));
         }
     }

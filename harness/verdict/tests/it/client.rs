@@ -27,6 +27,7 @@ pub(crate) fn good() -> Vec<Row> {
         ("claims and does", claims(operation("0"), "0", "yes"), Compatible, None),
         ("fails as it must", claims(operation("1"), "1", "yes"), Compatible, None),
         ("says what is so", claims(said, "0", "yes"), Compatible, None),
+        ("the server cannot tell", claims(operation("0"), "0", "untold"), Compatible, None),
         ("a refusal is no lack of support", tolerated, Compatible, None),
     ]
 }
@@ -36,6 +37,16 @@ pub(crate) fn rows() -> Vec<Row> {
     let unknown = || asked("0").sends(1, UNKNOWN).answers(1, NOT_SUPPORTED);
     vec![
         ("claims and does not", claims(operation("0"), "0", "no"), Broken, silent),
+        (
+            "says that it is untold",
+            claims(
+                operation("0").sees("expected.claim.state", "FROZEN").sees("claim.state", "untold"),
+                "0",
+                "yes",
+            ),
+            Broken,
+            silent,
+        ),
         ("nobody saw the effect", operation("0").sees("claim.exit", "0"), Broken, silent),
         ("success where failure is due", claims(operation("1"), "0", "yes"), Broken, silent),
         ("fails as due, but did something else", claims(operation("1"), "1", "no"), Broken, silent),

@@ -48,6 +48,8 @@ const fn peer(dialect: &'static str) -> Peer {
 }
 
 const UP_TO_222: Peer = Peer { dialect: "12.8.0", settings: &[("highest", "222")] };
+const UP_TO_219: Peer = Peer { dialect: "ideal", settings: &[("highest", "219")] };
+const UP_TO_70: Peer = Peer { dialect: "ideal", settings: &[("highest", "70")] };
 const GERMAN: Peer = Peer { dialect: "11.3.0", settings: &[("locale", "de_DE.UTF-8")] };
 
 /// What passes when a client carries out an operation.
@@ -162,6 +164,37 @@ fn every_release_reaches_the_same_end_on_a_server_of_2011() {
             assert_eq!(shapes((client, &[]), UP_TO_222, name), [""; 0], "{client} {name}");
         }
     }
+}
+
+/// Section 4.5 of the fact sheet: without transactions, and from a time before interfaces. What the server has no
+/// procedure for cannot be read beside the client either; nobody but a client that changes it is held to it.
+#[test]
+fn older_servers_are_read_and_not_changed() {
+    let lists = ["list", "net-list", "pool-list", "iface-list"];
+    for client in ALL.iter().chain(&["ideal"]) {
+        let check = |server: Peer, name: &str, expect: &[&str]| {
+            assert_eq!(shapes((client, &[]), server, name), expect, "{client} {server:?} {name}");
+        };
+        check(UP_TO_219, "version", &[]);
+        for name in lists {
+            check(UP_TO_219, name, &["fell-back"]);
+        }
+        check(UP_TO_70, "version", &["fell-back"]);
+        check(UP_TO_70, "list", &["fell-back"]);
+        for name in ["iface-list", "begin", "rollback"] {
+            check(UP_TO_70, name, &["loud-fail"]);
+        }
+    }
+    // Nobody passes for want of evidence, however old the server.
+    let check = |defect: &str, server: Peer, name: &str, expect: &str| {
+        let found = shapes(("ideal", &[defect]), server, name);
+        assert!(!found.is_empty() && found.iter().all(|shape| shape == expect), "{name}: {found:?}");
+    };
+    for name in ["begin", "rollback", "iface-list", "list"] {
+        check("takes-refusal-for-success", UP_TO_70, name, "silent-wrong");
+    }
+    check("takes-refusal-for-success", UP_TO_219, "begin", "silent-wrong");
+    check("ignores-unknown-procedure", UP_TO_70, "list", "loud-fail");
 }
 
 /// LV-04: the fallback hangs on two English words.
