@@ -98,7 +98,8 @@ pub(crate) struct Select {
     /// The run file.
     #[arg(long, value_name = "FILE", default_value = "matrices/default.toml")]
     pub(crate) matrix: PathBuf,
-    /// A build of your own, e.g. `lxc@dev=path:./target/lxc`.
+    /// A build of your own, e.g. `lxc@dev=path:./target/lxc`; `,dialect=7.0.0` says which release it is like (the
+    /// newest, if nothing does), `,role=server` that it is no client.
     #[arg(long = "build", value_name = "PROTOCOL@ID=path:PATH")]
     pub(crate) builds: Vec<BuildFlag>,
     /// One shard of the cells, e.g. `hash:1/4`.
@@ -249,7 +250,7 @@ pub(crate) struct ProxyArgs {
     /// The fixture to write.
     #[arg(long, value_name = "FILE", requires = "listen")]
     pub(crate) out: Option<PathBuf>,
-    /// The protocol, or its alias; `wireskew list protocols` shows them.
+    /// The protocol, or its alias; `wireskew list --what protocols` shows them.
     #[arg(long, value_name = "PROTOCOL", requires = "listen")]
     pub(crate) protocol: Option<String>,
     /// What the client does; the case is `client/<NAME>`.

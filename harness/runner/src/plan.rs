@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use matrix::{
-    CaseId, CaseKind, CellGroup, CellId, CellInfo, Pair, Partition, PlanConflict, PlannedCell, RunFile,
-    Selection, Settings, SourceKind, merge_cells,
+    CaseId, CaseKind, CasePattern, CellGroup, CellId, CellInfo, Pair, Partition, PlanConflict, PlannedCell,
+    RunFile, Selection, Settings, SourceKind, merge_cells,
 };
 use protocols::{Action, Case, Hazard};
 use session::Script;
@@ -99,6 +99,7 @@ pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError>
         let planned = merge_cells(groups.iter().flat_map(|group| group_cells(files, group, &cases)))?;
         complaints.extend(files.fixtures.complaints.iter().cloned());
         complaints.extend(unread_fixtures(files, &groups, &planned));
+        complaints.extend(dead_patterns(files, &groups, &cases));
         let wanted = |planned: &PlannedCell| {
             request.selection.matches(&CellInfo {
                 id: &planned.id,
@@ -220,6 +221,27 @@ fn with_work(files: &ProtocolFiles, planned: PlannedCell, cases: &[Case]) -> Pla
         }
     };
     PlanCell { work, hazard, planned }
+}
+
+/// Patterns of groups that stand for no case: a slip of the pen there must not drop cells in silence.
+fn dead_patterns(files: &ProtocolFiles, groups: &[&CellGroup], cases: &[Case]) -> Vec<String> {
+    let known = || {
+        let replays = files.fixtures.all.iter().map(Fixture::replay_case);
+        cases.iter().map(|case| case.id.clone()).chain(replays)
+    };
+    let dead = |pattern: &&CasePattern| {
+        // Without fixtures there is nothing to replay, and what should be recorded says so.
+        !pattern.as_str().starts_with("replay/") && !known().any(|case| pattern.matches(&case))
+    };
+    let mut complaints = Vec::new();
+    for group in groups {
+        for pattern in group.cases.iter().chain(&group.except).filter(dead) {
+            complaints.push(format!("{}: `{pattern}` matches no case", group.location));
+        }
+    }
+    complaints.sort();
+    complaints.dedup();
+    complaints
 }
 
 /// A replay does what the recorded case did.

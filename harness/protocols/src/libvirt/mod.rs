@@ -30,6 +30,7 @@ use wire::xdr::Reader;
 use self::operations::Meanwhile;
 use crate::{Action, Bench, Case, Defect, Protocol};
 
+pub mod asked;
 pub mod beside;
 pub mod checks;
 pub mod claims;
@@ -106,6 +107,7 @@ impl Protocol for LibvirtRemote {
         let mut checks = verdict::checks::of(case.kind);
         checks.extend(checks::of(case.kind));
         if case.kind == CaseKind::Client {
+            checks.push(Box::new(asked::ClientAsked));
             checks.push(Box::new(streams::StreamConfirmed));
         }
         checks

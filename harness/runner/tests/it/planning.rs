@@ -51,6 +51,22 @@ fn fixtures_that_nobody_reads_are_complained_about() {
 }
 
 #[test]
+fn patterns_that_stand_for_no_case_are_complained_about() {
+    let files = Files::new();
+    let text = std::fs::read_to_string(files.path().join("matrices/lxc-command/matrix.toml"))
+        .expect("it was written");
+    let slip = text.replace("unknown-payload-0", "unknwon-payload-0");
+    assert_ne!(slip, text);
+    files.write("matrices/lxc-command/matrix.toml", &slip);
+    let plan = plan(&files.project(), "recorded", None).expect("a plan");
+    assert!(
+        plan.complaints.iter().any(|said| said.contains("`probe/unknwon-payload-0` matches no case")),
+        "{:?}",
+        plan.complaints
+    );
+}
+
+#[test]
 fn one_cell_has_one_fixture() {
     let twice =
         [("a.wire", "kept", "probe/unknown-payload-0"), ("b.wire", "kept", "probe/unknown-payload-0")];

@@ -259,6 +259,21 @@ impl Check for ReadableReplies {
                         frame.clone(),
                     );
                 }
+                // A success that cannot be read says nothing.
+                for reply in step.answers().filter(|reply| reply.meaning == Meaning::Success) {
+                    let request = reply.request.as_ref();
+                    let dissection = evidence.grammar.dissect(Direction::ToClient, &reply.at.frame, request);
+                    let Some(problem) = dissection.problems.first() else { continue };
+                    report.push(
+                        Weight::Violation,
+                        "unreadable-reply",
+                        rules::ANSWER,
+                        "an answer that reports success cannot be read",
+                        "an answer of the layout that its request has",
+                        problem.what.clone(),
+                        Some(report.reply(conn.conn.0, reply)),
+                    );
+                }
                 if let Some(closed) = step.closed.filter(|closed| closed.tail > 0) {
                     report.push(
                         Weight::Violation,

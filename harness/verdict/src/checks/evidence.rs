@@ -35,6 +35,7 @@ impl Check for EvidenceComplete {
             CaseKind::Replay => of_replay(evidence),
             CaseKind::Scenario => of_scenario(evidence.reading),
         };
+        missing.extend(unreadable_looks(evidence.reading));
         if let Some(limit) = evidence.reading.observed("overflow") {
             missing.push(format!("the transcript was cut after {limit}"));
         }
@@ -122,6 +123,19 @@ fn seen_alive(reading: &Reading, after: usize) -> Option<String> {
         *dir == Direction::ToClient && *event > after && key == "alive" && value == "yes"
     });
     (!alive).then(|| "nobody looked whether the server is alive at the end".to_owned())
+}
+
+/// Looks at the server that say nothing: then nobody knows whether it lives, or what it holds.
+fn unreadable_looks(reading: &Reading) -> Vec<String> {
+    let server = reading.observations.iter().filter(|(_, dir, _, _)| *dir == Direction::ToClient);
+    server
+        .filter(|(_, _, key, value)| match key.as_str() {
+            "alive" => value != "yes",
+            "fds" | "rss_kib" => value.parse::<i64>().is_err(),
+            _ => false,
+        })
+        .map(|(_, _, key, value)| format!("a look at the server says `{key}` is `{value}`"))
+        .collect()
 }
 
 /// What is missing of the looks at the server: alive behind that event, and each count both before the

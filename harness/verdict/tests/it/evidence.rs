@@ -53,6 +53,12 @@ pub(crate) fn rows() -> Vec<Row> {
         ("nobody looked at the end", Probe, fresh(), None),
         ("dead, and nobody saw how", Probe, fresh().sees("alive", "no"), None),
         ("descriptors were only counted before", Probe, fresh().sees("alive", "yes"), None),
+        (
+            "a look in the middle that says nothing",
+            Probe,
+            closing(subject("answer").sends(5, CANARY).answers(5, CANARY_OK).sees("alive", "bogus")),
+            None,
+        ),
         ("descriptors are no number", Probe, fresh().watch("many", "1000"), None),
         (
             "a setup without answer",

@@ -298,6 +298,12 @@ fn server() -> Vec<Row> {
             Some("readable-replies: unreadable-reply"),
         ),
         (
+            "a success that cannot be read",
+            closing(subject("survive").sends(5, CANARY).answers(5, b"\x00\x01c")),
+            Broken,
+            Some("readable-replies: unreadable-reply"),
+        ),
+        (
             "a close in mid-frame",
             closing(subject("survive").sends(5, STOP).answers(5, b"\x00").ends(5)),
             Broken,

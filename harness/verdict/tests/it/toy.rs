@@ -10,7 +10,9 @@ use bytes::{Bytes, BytesMut};
 use matrix::{CaseId, CaseKind};
 use transcript::{ConnId, Credentials, Data, Event, EventKind, ExitStatus, FdNote, Mark, Transcript};
 use verdict::{Evidence, Grammar, Judgement, Meaning, Reading, Recorded, ReplyDue, checks, judge};
-use wire::{DecodeError, DecodeErrorKind, Decoder, Direction, Dissection, Field, Frame, FrameKind, Value};
+use wire::{
+    DecodeError, DecodeErrorKind, Decoder, Direction, Dissection, Field, Frame, FrameKind, Problem, Value,
+};
 
 pub(crate) const CANARY: &[u8] = b"c\x01q";
 pub(crate) const SECOND: &[u8] = b"s\x00";
@@ -58,7 +60,7 @@ impl Grammar for Toy {
         Box::new(ToyDecoder)
     }
 
-    fn dissect(&self, _dir: Direction, frame: &Frame, _request: Option<&Frame>) -> Dissection {
+    fn dissect(&self, _dir: Direction, frame: &Frame, request: Option<&Frame>) -> Dissection {
         let field = |name: &'static str, span: std::ops::Range<usize>, value, mask| Field {
             name: name.into(),
             span,
@@ -75,7 +77,11 @@ impl Grammar for Toy {
             fields.push(field("value", 2..len - 1, Value::Bytes, None));
             fields.push(field("serial", len - 1..len, Value::Bytes, Some("serial")));
         }
-        Dissection { title: "toy".to_owned(), fields, problems: Vec::new() }
+        // A canary's answer is two bytes, or nothing; one is half of it.
+        let canary = request.is_some_and(|request| request.bytes.first() == Some(&b'c'));
+        let short = canary && frame.bytes.first() == Some(&0) && len == CANARY_OK.len() - 1;
+        let problems = short.then(|| Problem { span: 0..len, what: "needs 2 bytes".to_owned() });
+        Dissection { title: "toy".to_owned(), fields, problems: problems.into_iter().collect() }
     }
 
     fn reply_due(&self, request: &Frame) -> ReplyDue {
