@@ -264,6 +264,8 @@ pub enum MachineDriver {
     Netcf,
     /// Lists what the kernel has, and changes nothing: 3/26.
     Udev,
+    /// Keeps the interfaces in a directory, with transactions; it is always installed.
+    Directory,
 }
 
 /// Who refuses XML that is well formed and no description of an interface.
@@ -455,6 +457,7 @@ impl Dialect {
             rollback: Rollback::Faithful,
             last_close: LastClose::Keeps,
             half_close: HalfClose::Answers,
+            machine: MachineDriver::Directory,
             event_serial: 0,
             ..self.server.clone()
         };

@@ -14,7 +14,7 @@
 //! state has forgotten everything, and that is no rollback.
 //!
 //! Scenarios called `machine-…` open the driver of the machine's own interfaces (udev or netcf) instead of the
-//! test driver. Most servers do not have it and refuse; there nothing is to be held.
+//! test driver. A server that does not have it, or has no transactions there, is told so: nothing else is held.
 
 use matrix::{CaseId, CaseKind};
 use session::{Script, ServerAct, roles};

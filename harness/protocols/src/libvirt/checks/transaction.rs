@@ -3,8 +3,8 @@
 //! | shape | weight | what it says |
 //! |---|---|---|
 //! | `not-supported-by-driver` | refusal | the driver has no transactions: code 3, which is not an unknown procedure |
-//! | `begin-fails` | refusal | the driver has transactions, and cannot begin one |
-//! | `no-such-driver` | note | the driver that the scenario is about is not there |
+//! | `begin-fails` | refusal | the driver is there, and no transaction begins |
+//! | `no-such-driver` | refusal | the driver that the scenario is about is not there |
 //! | `rollback-leaves-inactive` | violation | a rollback gave back an interface that was active as an inactive one |
 //! | `rollback-touches-others` | violation | the same of an interface that the transaction had not touched |
 //! | `changes-kept` | violation | behind a rollback or a boot something is still changed |
@@ -134,14 +134,23 @@ fn did_not_begin(mut report: Report<'_>, evidence: &Evidence<'_>, begin: &Act<'_
     let due = "a transaction begins";
     if !opened {
         let message = "the driver that this is about is not there";
-        report.push(Weight::Note, "no-such-driver", SUPPORT, message, due, "refused to open", frame);
+        report.push(Weight::Refusal, "no-such-driver", SUPPORT, message, due, "refused to open", frame);
     } else if begin.refused_with_no_support() {
         let message = "the driver has no transactions of interface changes";
         let was = "refused with code 3";
         report.push(Weight::Refusal, "not-supported-by-driver", SUPPORT, message, due, was, frame);
-    } else if let Some(Meaning::Refused(code)) = begin.meaning {
-        let message = "the driver has transactions of interface changes, and cannot begin one";
-        let was = format!("refused with code {code}");
+    } else {
+        let (message, was) = match begin.meaning {
+            Some(Meaning::Refused(code)) => (
+                "the driver has transactions of interface changes, and cannot begin one",
+                format!("refused with code {code}"),
+            ),
+            Some(Meaning::NotSupported) => (
+                "the server does not know the procedures of interface transactions",
+                "refused as an unknown procedure".to_owned(),
+            ),
+            _ => ("whether a transaction has begun cannot be told", "no answer that can be read".to_owned()),
+        };
         report.push(Weight::Refusal, "begin-fails", BEGINS, message, due, was, frame);
     }
     report.finish()

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use wire::libvirt_rpc::STRING_MAX;
 use wire::xdr::{Reader, Writer};
 
-use super::super::dialect::{Dialect, FreePages, SecondOpen, UnknownUri, XmlPlace, free_pages_wrap};
+use super::super::dialect::{
+    Dialect, FreePages, MachineDriver, SecondOpen, UnknownUri, XmlPlace, free_pages_wrap,
+};
 use super::super::names::{self, error, error_domain, open_flag, procedures as proc, program};
 use super::defects::{self, Switches};
 use super::driver::{self, Lifecycle, TestDriver};
@@ -333,11 +335,15 @@ fn open(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
 /// Which driver an address means.
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
+    /// The directory of interfaces, or the list of the test driver.
     Shared,
     Private,
     /// The interfaces of the machine; calls about anything else are answered as by the test driver.
     Machine,
 }
+
+/// The driver of the machine's own interfaces, for the session.
+const MACHINE_URI: &str = "interface:///session";
 
 /// Files below this directory stand for private drivers; no other file is there for the server.
 const PRIVATE_DIR: &str = "/wireskew/";
@@ -355,6 +361,11 @@ fn place(call: &Call<'_>, uri: &str) -> Result<Place, Failure> {
     };
     if scheme == "interface" && call.settings.machine {
         return Ok(Place::Machine);
+    }
+    let keeps_machine =
+        call.dialect.server.machine == MachineDriver::Directory && !call.switches.has(defects::LACKS_MACHINE);
+    if uri == MACHINE_URI && keeps_machine {
+        return Ok(Place::Shared);
     }
     if scheme != "test" {
         return Err(match call.dialect.server.unknown_uri {
@@ -394,7 +405,7 @@ const SOCKET_WAIT: Duration = Duration::from_millis(5100);
 /// Whether a server tries to start the daemon that an address is for: only those of the session, which its
 /// own user may start.
 fn waits_for_socket(call: &Call<'_>, uri: &str) -> bool {
-    call.dialect.server.unknown_uri == UnknownUri::NoSocket && uri.starts_with("interface:///session")
+    call.dialect.server.unknown_uri == UnknownUri::NoSocket && uri.starts_with(MACHINE_URI)
 }
 
 const ENOENT: i32 = 2;

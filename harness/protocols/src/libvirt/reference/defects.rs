@@ -71,6 +71,10 @@ defects! {
         "A second transaction begins while one is open.";
     BOOT_KEEPS, "boot-does-not-roll-back", Server, "ideal", "scenario/reboot-in-transaction", "changes-kept",
         "What was open when the machine lost power is still there when it is back.";
+    LACKS_MACHINE, "lacks-machine-driver", Server, "ideal", "scenario/machine-rollback", "no-such-driver",
+        "The driver for the machine's own interfaces cannot be opened.";
+    CRASH_LOSES, "crash-loses-transaction", Server, "ideal", "scenario/machine-crash", "transaction-lost-at-restart",
+        "A transaction that is open when the process dies is over when it is back, and its changes stay.";
     SECOND_OPEN_DROPS_FIRST, "second-open-drops-first", Server, "ideal", "probe/second-open", "first-driver-lost",
         "A second CONNECT_OPEN is refused, and the first one's driver is gone.";
     FEATURES_NOT_DOWNGRADED, "features-not-downgraded", Server, "ideal", "probe/features-and-procedures", "feature-without-procedure",

@@ -25,7 +25,7 @@ use super::engine::{Engine, Parts, Shared};
 use super::interfaces::{Kept, ListFaults};
 use super::settings::Settings;
 use super::store::Durability;
-use super::transaction::{ConnectivityTest, Fault, TransactionError, Transactions};
+use super::transaction::{ConnectivityTest, Fault, Owner, TransactionError, Transactions};
 use crate::Bench;
 
 /// How many clients may wait to be accepted.
@@ -136,6 +136,8 @@ impl ReferenceServers {
             (defects::BEGIN_TWICE_ACCEPTED, Fault::BeginTwiceAccepted),
             (defects::BOOT_KEEPS, Fault::BootKeepsTransaction),
             (defects::BOOT_KEEPS, Fault::GoneClientKeepsTransaction),
+            // The clients of a process that dies are gone too, maybe a moment before.
+            (defects::CRASH_LOSES, Fault::GoneClientKeepsTransaction),
         ]
         .into_iter()
         .filter(|(defect, _)| self.switches.has(defect))
@@ -184,6 +186,9 @@ struct ReferenceServer {
     /// `None` after it was killed.
     task: Option<JoinHandle<()>>,
 }
+
+/// Stands for a client that no server has: sessions count from 1.
+const NOBODY: Owner = Owner(0);
 
 fn starts_at_boot(definition: &[u8]) -> bool {
     Description::parse(definition).is_ok_and(|description| description.starts_at_boot())
@@ -241,6 +246,9 @@ fn open(made: &ReferenceServers, dir: &PathBuf, first: bool) -> Result<Kept, Tra
         let interface = driver::first_interface();
         transactions.define(&interface.description.name, FIRST_INTERFACE.as_bytes())?;
         transactions.set_running(&interface.description.name, true)?;
+    }
+    if made.switches.has(defects::CRASH_LOSES) && transactions.is_open() {
+        transactions.commit(NOBODY)?;
     }
     transactions.end_orphan()?;
     Ok(Kept::new(transactions, made.test.clone()))

@@ -585,7 +585,7 @@ fn the_driver_of_the_machine_lists_and_changes_nothing() {
 fn looks_for_another_daemon_without_keeping_anybody_waiting() {
     runtime().block_on(async {
         let bogus = "5/0 no connection driver available for interface:///session";
-        for (release, expect) in [("7.0.0", "silence"), ("9.0.0", bogus), ("ideal", bogus)] {
+        for (release, expect) in [("7.0.0", "silence"), ("9.0.0", bogus), ("12.8.0", bogus)] {
             let server = start(release).await;
             let mut caller = Caller::connect(&*server).await;
             caller.send(&open(1, Some("interface:///session"), 0)).await;
@@ -593,6 +593,23 @@ fn looks_for_another_daemon_without_keeping_anybody_waiting() {
             let told = caller.call(proc::CONNECT_GET_TYPE, Writer::new()).await;
             assert_eq!(told, "1/7 internal error: hypervisor connection not open", "{release}");
         }
+    });
+}
+
+/// Ideal has that driver: it is the directory that `test:///default` opens too.
+#[test]
+fn ideal_keeps_the_machines_interfaces_in_its_directory() {
+    runtime().block_on(async {
+        let server = start("ideal").await;
+        let mut machine = Caller::connect(&*server).await;
+        machine.send(&open(1, Some("interface:///session"), 0)).await;
+        assert_eq!(told(&machine.came(QUIET).await), "ok");
+        let defined =
+            machine.call(proc::INTERFACE_DEFINE_XML, Writer::new().opaque(ETH9.as_bytes()).u32(0)).await;
+        assert!(defined.starts_with("ok"), "{defined}");
+        let mut other = Caller::opened(&*server).await;
+        let found = other.call(proc::INTERFACE_LOOKUP_BY_NAME, Writer::new().opaque(b"eth9")).await;
+        assert!(found.starts_with("ok"), "{found}");
     });
 }
 

@@ -22,6 +22,8 @@ pub(super) enum Habit {
     CannotBegin,
     /// It is not there.
     Absent,
+    /// As a server that does not know the procedures of transactions.
+    Older,
     /// A rollback leaves what was added.
     KeepsAdded,
     /// A rollback gives back what was stopped, stopped, but leaves alone what it finds as it was.
@@ -131,6 +133,11 @@ impl Driver {
             p::INTERFACE_CHANGE_BEGIN if self.habit == Habit::NoTransactions => Err(NO_SUPPORT),
             p::INTERFACE_CHANGE_BEGIN if self.habit == Habit::CannotBegin => Err(NO_SCRIPT),
             p::INTERFACE_CHANGE_BEGIN | p::INTERFACE_CHANGE_COMMIT | p::INTERFACE_CHANGE_ROLLBACK
+                if self.habit == Habit::Older =>
+            {
+                Err(NOT_KNOWN)
+            }
+            p::INTERFACE_CHANGE_BEGIN | p::INTERFACE_CHANGE_COMMIT | p::INTERFACE_CHANGE_ROLLBACK
                 if flags != 0 =>
             {
                 Err(INVALID)
@@ -233,4 +240,5 @@ const INVALID: Refusal =
 const UNKNOWN: Refusal = (error::NO_INTERFACE, error_domain::TEST, "Interface not found");
 const DENIED: Refusal = (error::OPERATION_DENIED, error_domain::INTERFACE, "operation forbidden: read only");
 const NO_SUPPORT: Refusal = (error::NO_SUPPORT, error_domain::INTERFACE, "this function is not supported");
+const NOT_KNOWN: Refusal = (error::RPC, error_domain::RPC, "unknown procedure: 320");
 const NO_SCRIPT: Refusal = (error::INTERNAL_ERROR, error_domain::INTERFACE, "failed to begin transaction");

@@ -69,7 +69,12 @@ const MEASURED: &[Measured] = {
         ("scenario/daemon-crash-in-transaction", ALL, Degraded, FORGOTTEN),
         ("scenario/reboot-in-transaction", ALL, Degraded, FORGOTTEN),
         ("scenario/daemon-crash-after-commit", ALL, Degraded, &["discarded-at-restart"]),
-        ("scenario/machine-rollback", ALL, Compatible, &["no-such-driver"]),
+        ("scenario/machine-rollback", ALL, Refused, &["no-such-driver"]),
+        ("scenario/machine-rollback", &["ideal"], Compatible, &[]),
+        ("scenario/machine-commit", &["ideal"], Compatible, &[]),
+        ("scenario/machine-client-dies", &["ideal"], Compatible, &[]),
+        ("scenario/machine-crash", &["ideal"], Compatible, &[]),
+        ("scenario/machine-reboot", &["ideal"], Compatible, &[]),
     ]
 };
 
