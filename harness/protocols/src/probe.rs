@@ -134,11 +134,23 @@ pub fn generic(d: &Description) -> Vec<Case> {
 /// Opens a connection, greets as the protocol asks, and then names the role of what follows.
 #[must_use]
 pub fn open(d: &Description, script: Script, conn: u32, role: &str, args: &[(&str, &str)]) -> Script {
-    let Some((first, rest)) = d.greeting.split_first() else { return script.open(conn, role, args) };
-    let script = script.open(conn, roles::GREETING, &[]);
-    let mut script = script.send(conn, first.clone()).reply(conn, PATIENT_MS);
-    for bytes in rest {
-        script = script.send(conn, bytes.clone()).reply(conn, PATIENT_MS);
+    open_within(d, script, conn, (role, args), PATIENT_MS)
+}
+
+/// The same, with so long for each answer to a greeting.
+fn open_within(
+    d: &Description,
+    script: Script,
+    conn: u32,
+    (role, args): (&str, &[(&str, &str)]),
+    deadline_ms: u64,
+) -> Script {
+    if d.greeting.is_empty() {
+        return script.open(conn, role, args);
+    }
+    let mut script = script.open(conn, roles::GREETING, &[]);
+    for bytes in &d.greeting {
+        script = script.send(conn, bytes.clone()).reply(conn, deadline_ms);
     }
     script.role(conn, role, args)
 }
@@ -219,7 +231,8 @@ pub fn closing(d: &Description, script: Script) -> Script {
 
 /// The same, where the server may have much to clean up first.
 fn closing_within(d: &Description, script: Script, deadline_ms: u64) -> Script {
-    open(d, script, FRESH, roles::FRESH, &[("expect", "answer")])
+    let answer = (roles::FRESH, &[("expect", "answer")][..]);
+    open_within(d, script, FRESH, answer, deadline_ms.max(PATIENT_MS))
         .send(FRESH, d.canary.clone())
         .reply(FRESH, deadline_ms)
         .close(FRESH)
