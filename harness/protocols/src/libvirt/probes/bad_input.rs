@@ -46,18 +46,29 @@ fn unknown_procedures(d: &Description) -> Vec<Case> {
 
 fn unknown_programs(d: &Description) -> Vec<Case> {
     const PROGRAM: &str = "a program that nobody serves is drained and answered as unknown";
-    const VERSION: &str = "a version that nobody serves is answered as an unknown program";
+    const VERSION: &str = "a version that nobody serves is drained and answered as an unknown program";
     let program = |program: u32, len: usize| {
         filled(Header { program, ..request::header(p::CONNECT_GET_TYPE, SUBJECT) }, len)
     };
-    let version = |version: u32| call_of(|header| header.version = version, b"");
+    let version = |version: u32, len: usize| {
+        filled(Header { version, ..request::header(p::CONNECT_GET_TYPE, SUBJECT) }, len)
+    };
     vec![
         one(d, "program-deadbeef", PROGRAM, "not-supported", program(UNKNOWN_PROGRAM, 0)),
         one(d, "program-deadbeef-payload-4096", PROGRAM, "not-supported", program(UNKNOWN_PROGRAM, 4096)),
+        one(
+            d,
+            "program-deadbeef-payload-limit",
+            PROGRAM,
+            "not-supported",
+            program(UNKNOWN_PROGRAM, PAYLOAD_MAX),
+        ),
         one(d, "program-0", PROGRAM, "not-supported", program(0, 0)),
-        one(d, "version-0", VERSION, "not-supported", version(0)),
-        one(d, "version-2", VERSION, "not-supported", version(2)),
-        one(d, "version-ffffffff", VERSION, "not-supported", version(u32::MAX)),
+        one(d, "version-0", VERSION, "not-supported", version(0, 0)),
+        one(d, "version-2", VERSION, "not-supported", version(2, 0)),
+        one(d, "version-2-payload-4096", VERSION, "not-supported", version(2, 4096)),
+        one(d, "version-2-payload-limit", VERSION, "not-supported", version(2, PAYLOAD_MAX)),
+        one(d, "version-ffffffff", VERSION, "not-supported", version(u32::MAX, 0)),
         one(
             d,
             "qemu-procedure-9999",

@@ -197,7 +197,7 @@ fn before_authentication(d: &Description) -> Vec<Case> {
     let d = Description { greeting: Vec::new(), canary: list(CANARY), second: list(SECOND), ..d.clone() };
     let sasl_start = Writer::new().opaque(b"NO-SUCH").i32(0).opaque(b"");
     let program = Header { program: UNKNOWN_PROGRAM, ..request::header(p::CONNECT_GET_TYPE, SUBJECT) };
-    let rows: [(&str, &'static str, &str, Bytes); 9] = [
+    let rows: [(&str, &'static str, &str, Bytes); 10] = [
         ("open", REFUSED, "any", request::open(SUBJECT, Some(URI), 0)),
         ("call", REFUSED, "any", call(p::CONNECT_GET_LIB_VERSION, SUBJECT, b"")),
         ("feature", REFUSED, "any", feature_call(SUBJECT, feature::REMOTE_CLOSE_CALLBACK)),
@@ -216,6 +216,7 @@ fn before_authentication(d: &Description) -> Vec<Case> {
         ("unknown-procedure", UNKNOWN, "not-supported", unknown(0)),
         ("unknown-procedure-payload-4096", UNKNOWN, "not-supported", unknown(4096)),
         ("unknown-procedure-payload-1048576", UNKNOWN, "not-supported", unknown(1 << 20)),
+        ("unknown-procedure-payload-limit", UNKNOWN, "not-supported", unknown(PAYLOAD_MAX)),
         ("unknown-program", UNKNOWN, "not-supported", filled(program, 16)),
     ];
     rows.into_iter()
