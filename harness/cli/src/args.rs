@@ -403,6 +403,9 @@ pub(crate) struct Lock {
     /// Write the lock files instead of checking them.
     #[arg(long)]
     pub(crate) write: bool,
+    /// Print what each dialect adds and changes, too.
+    #[arg(long)]
+    pub(crate) changes: bool,
 }
 
 #[derive(Debug, Args)]

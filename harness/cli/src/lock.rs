@@ -17,6 +17,11 @@ pub(crate) fn lock(global: &Global, args: &Lock) -> Done {
             std::fs::write(&path, table.render())
                 .map_err(|e| Failure::text(Exit::Setup, format!("cannot write `{}`: {e}", path.display())))?;
         }
+        if args.changes {
+            for changes in table.changes() {
+                terminal::print(&format!("{name}: {changes}\n"));
+            }
+        }
         let locked = matrix::LockTable::load(&path).map_err(|error| Failure::new(Exit::Setup, error))?;
         for violation in matrix::check_lock(&locked, &table) {
             violations += 1;

@@ -36,8 +36,8 @@ pub use filter::{CellInfo, Filter};
 pub use groups::{CellGroup, Matrix, Pair, PlanConflict, PlannedCell, Side, SourceKind, merge_cells};
 pub use known_bugs::{KnownBug, KnownBugCell, KnownBugs, Search};
 pub use messages_lock::{
-    DeclaredChange, LockTable, LockViolation, LockViolationKind, LockedDialect, LockedField, LockedMessage,
-    Rename, check_lock,
+    DeclaredChange, DialectChanges, LockTable, LockViolation, LockViolationKind, LockedDialect, LockedField,
+    LockedMessage, Rename, check_lock,
 };
 pub use model::{Build, DebianSource, Role, Source, Verdict};
 pub use partition::{Deal, Partition, PartitionError};

@@ -32,12 +32,14 @@
 //! The text of a dialect lists only what differs from the dialect that it continues, so that the file
 //! reads like the history of the protocol; [`LockTable`] holds every dialect in full.
 
+mod changes;
 mod check;
 mod text;
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+pub use changes::DialectChanges;
 pub use check::{LockViolation, LockViolationKind, check_lock};
 
 /// The numbers, layouts and limits of every dialect of one protocol.

@@ -37,6 +37,21 @@ fn proves_a_defect() {
     check(&["selftest", "does-not-drain"], "proven   lxc-command: defect does-not-drain is found");
 }
 
+/// Undeclared changes would be violations, and end the command with another code.
+#[test]
+fn libvirt_only_adds_but_for_one_procedure() {
+    let ran = here(&["lock", "--changes"]);
+    let (_, libvirt) = ran.stdout.split_once("libvirt-remote: 7.0.0 -> 9.0.0\n").expect("the first step");
+    let (libvirt, _) = libvirt.split_once(" violations").expect("the sum behind all steps");
+    let steps: Vec<_> = libvirt.lines().filter_map(|line| line.strip_prefix("libvirt-remote: ")).collect();
+    assert_eq!(steps, ["9.0.0 -> 11.3.0", "11.3.0 -> 12.8.0", "12.8.0 -> ideal", "5 dialects, 0"]);
+    let others: Vec<_> =
+        libvirt.lines().filter(|line| line.starts_with("  ") && !line.starts_with("  adds ")).collect();
+    assert!(others[0].starts_with("  changes remote/291: section, command -> "), "{others:?}");
+    assert_eq!(others[1..], ["  changes nothing"], "of the ideal");
+    assert!(libvirt.contains("  adds 18 remote: DOMAIN_GET_MESSAGES "), "{libvirt}");
+}
+
 #[test]
 fn completes_in_every_shell() {
     for (shell, words) in
