@@ -2,8 +2,8 @@
 //!
 //! Where the recorded server answered, the script waits for one reply; where it closed instead, for
 //! either; where it closed after its answer, only for a moment: how long a connection lives is a habit
-//! of the release and no part of what an answer means. Where it was silent, the script waits for nothing. Credentials of root are left to the kernel; others are claimed
-//! with the pid of whoever plays the script.
+//! of the release and no part of what an answer means. Where it was silent, the script waits for nothing.
+//! Credentials of root are left to the kernel; others are claimed with the pid of whoever plays the script.
 
 use std::collections::{BTreeMap, BTreeSet};
 

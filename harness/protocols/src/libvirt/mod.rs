@@ -11,9 +11,12 @@
 //! grammar.rs     how a dialect is read               lock.rs       what every release has promised
 //! request.rs     how messages are written            probes/       what is asked of every server
 //! scenarios.rs   transactions of interface changes, with deaths and restarts in the middle
-//! checks.rs      what answers and transactions must hold
+//! checks/        what answers and transactions must hold
+//! streams.rs     whether clients end the streams that they take
 //! operations.rs  what clients are asked to do        claims.rs     what virsh's output says
 //! beside.rs      what is so on the server, read beside the client
+//! rpc.rs         a small client, for `beside.rs` and the reference clients
+//! values.rs      what clients read in results and hand back in later calls
 //! launch/        how real builds are started
 //! reference/     servers and clients that behave as a release was measured to behave
 //! ```

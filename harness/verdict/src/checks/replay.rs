@@ -1,8 +1,8 @@
 //! Does a recorded conversation keep its meaning on another server?
 //!
 //! Replies are compared connection by connection, request by request, field by field; what servers send by
-//! themselves, in order. Fields under a named mask are
-//! passed over; nothing else is. What got better (an answer where there was none) is a note.
+//! themselves, in order. Fields under a named mask are passed over; nothing else is. What got better (an
+//! answer where there was none) is a note.
 
 use crate::checks::difference::first_difference;
 use crate::checks::{ReadableReplies, Report, StaysUp, rules};
