@@ -7,6 +7,7 @@ mod installed;
 pub mod libvirt;
 pub mod lxc;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -76,6 +77,11 @@ pub trait Protocol: Send + Sync {
 
     /// The numbers, layouts and limits that its dialects have promised.
     fn lock_table(&self) -> matrix::LockTable;
+
+    /// The settings that an ideal server has to be run with for a case to be about it; none for most.
+    fn settings_for(&self, _case: &CaseId) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
 
     /// The faults that can be switched on in its reference peers.
     fn defects(&self) -> &'static [Defect];

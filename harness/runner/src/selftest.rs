@@ -158,7 +158,8 @@ async fn run_between(
         defects: defect.filter(|d| d.side == side).map(|d| d.name.to_owned()).into_iter().collect(),
     };
     let dialect = |side: Role| defect.filter(|d| d.side != side).map_or(IDEAL, |d| d.peer);
-    let server = build(protocol, dialect(Role::Server));
+    let settings = protocol.settings_for(&case.id);
+    let server = Build { settings, ..build(protocol, dialect(Role::Server)) };
     let client = build(protocol, dialect(Role::Client));
     let launcher =
         protocol.server(&server, &source(Role::Server), bench).map_err(|error| error.to_string())?;

@@ -21,6 +21,7 @@
 //! reference/     servers and clients that behave as a release was measured to behave
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use matrix::{Build, CaseId, CaseKind, Source};
@@ -146,6 +147,10 @@ impl Protocol for LibvirtRemote {
 
     fn lock_table(&self) -> matrix::LockTable {
         lock::lock_table()
+    }
+
+    fn settings_for(&self, case: &CaseId) -> BTreeMap<String, String> {
+        scenarios::settings_for(case)
     }
 
     fn defects(&self) -> &'static [Defect] {

@@ -13,8 +13,11 @@
 //! starts, before an interface `eth8` is defined outside of any transaction: a driver that is back in that
 //! state has forgotten everything, and that is no rollback.
 //!
+//! Scenarios called `connectivity-…` are for servers that promise to roll back who is gone or not heard in time.
 //! Scenarios called `machine-…` open the driver of the machine's own interfaces (udev or netcf) instead of the
 //! test driver. A server that does not have it, or has no transactions there, is told so: nothing else is held.
+
+use std::collections::BTreeMap;
 
 use matrix::{CaseId, CaseKind};
 use session::{Script, ServerAct, roles};
@@ -208,6 +211,12 @@ const START_9: &Act = &Act::new("start", p::INTERFACE_CREATE, What::InterfaceFla
 const DESTROY_1: &Act = &Act::new("destroy", p::INTERFACE_DESTROY, What::InterfaceFlags(ETH1));
 const DESTROY_9: &Act = &Act::new("destroy", p::INTERFACE_DESTROY, What::InterfaceFlags(ETH9));
 
+/// What a server has to be run with that a scenario is for, as `builds.toml` has it.
+pub(super) fn settings_for(case: &CaseId) -> BTreeMap<String, String> {
+    let promises = case.to_string().starts_with("scenario/connectivity-");
+    promises.then(|| ("connectivity".to_owned(), "1000".to_owned())).into_iter().collect()
+}
+
 /// Every scenario.
 #[must_use]
 pub fn all() -> Vec<Case> {
@@ -217,6 +226,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(deaths());
     cases.extend(restarts());
     cases.extend(machine());
+    cases.extend(connectivity());
     cases
 }
 
@@ -411,6 +421,33 @@ fn restarts() -> Vec<Case> {
             .case("daemon-crash-after-rollback", "the daemon crashes behind a rollback"),
     );
     cases
+}
+
+/// Longer than servers that promise a rollback let who begins be silent: a second, by their setting
+/// `connectivity` in `builds.toml`.
+const PAST_DEADLINE_MS: u64 = 1500;
+
+/// With servers that promise to roll back who is gone or not heard: whoever begins has to connect anew in time.
+fn connectivity() -> Vec<Case> {
+    let begun = |scene: Scene| scene.state(A, "begin", &[]).does(A, &[BEGIN]);
+    let changed = |scene: Scene| scene.does(A, &[DEFINE_9]).state(A, "changed", &[]);
+    let heard = || changed(begun(Scene::new().comes(A)).comes(B));
+    let late = |scene: Scene| Scene { script: scene.script.pause(PAST_DEADLINE_MS), ..scene };
+    let unheard = late(changed(begun(Scene::new().comes(A))));
+    vec![
+        late(heard())
+            .due(A, "kept", "promise-deadline", "changed")
+            .does(A, &[COMMIT])
+            .due(A, "end", "commit", "changed")
+            .case("connectivity-reached", "a client that connects anew in time is not rolled back"),
+        unheard
+            .due(A, "end", "promise-deadline", "begin")
+            .case("connectivity-not-reached", "a client that does not connect anew in time is rolled back"),
+        heard()
+            .dies(A)
+            .due(B, "end", "promise-client-gone", "begin")
+            .case("connectivity-client-gone", "a client that was heard and is gone is rolled back"),
+    ]
 }
 
 /// The same on the machine's own interfaces, with whatever the driver can do.

@@ -19,6 +19,7 @@
 //! | `state-of-driver` | note | whoever comes can end a transaction: it belongs to the driver |
 //! | `state-of-client` | note | each client sees what it changed alone |
 //! | `no-automatic-rollback` | note | a client's death leaves its changes and its transaction as they are |
+//! | `no-automatic-rollback` | violation | the same where a rollback was promised, and of a client that is not heard |
 //! | `incomplete` | violation of the harness | a state that others are held against was not read |
 //!
 //! States are compared by meaning: interfaces by name, in any order, whether they are active, and their
@@ -97,6 +98,10 @@ const BEGINS: Rule = (
 const BY_ITSELF: Rule = (
     "nothing is rolled back by itself when a client goes",
     "measured on 7.0.0 to 12.8.0; virInterfaceAutoRollbackTest was proposed in 2011 and is in no release",
+);
+const PROMISED: Rule = (
+    "a client that is gone, or cannot reach the address that it named in time, is rolled back",
+    "virInterfaceAutoRollbackTest as it was proposed in 2011: host, port and milliseconds",
 );
 const SUPPORT: Rule = (
     "a driver without transactions says so with code 3; 39/7 is an old server",
@@ -349,6 +354,7 @@ impl Held<'_> {
             "refused" | "rollback" | "commit" | "foreign-rollback" | "foreign-commit" | "foreign-begin"
             | "late-begin" => self.without_effect(report),
             "nothing" => self.seen_by_others(report),
+            "promise-client-gone" | "promise-deadline" => self.promised(report),
             _ => self.left_behind(report),
         }
     }
@@ -478,6 +484,28 @@ impl Held<'_> {
             let shape = "transaction-lost-with-client";
             self.push(report, Weight::Restriction, shape, SURVIVES, message, "another transaction begins");
         }
+    }
+
+    /// What the server promised: the changes of a client that is gone or not heard in time are rolled back, and
+    /// those of one that is heard are left alone.
+    fn promised(&self, report: &mut Report<'_>) {
+        let Some(difference) = self.due().next().and_then(|name| self.difference(name)) else { return };
+        if difference.is_none() {
+            return;
+        }
+        let words = difference.words();
+        if !self.due_is_changed() && self.is("changed") {
+            let message =
+                "a client that is gone or was not heard in time is not rolled back, as was promised";
+            let shape = "no-automatic-rollback";
+            return self.push(report, Weight::Violation, shape, PROMISED, message, &words);
+        }
+        let (shape, message) = if self.due_is_changed() {
+            ("changes-lost", "a client was heard in time, and its changes are rolled back all the same")
+        } else {
+            ("half-done", "what is there is neither what was before the transaction nor what it made of it")
+        };
+        self.push(report, Weight::Violation, shape, PROMISED, message, &words);
     }
 
     /// A client, the daemon or the machine went down.

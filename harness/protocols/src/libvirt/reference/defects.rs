@@ -71,6 +71,10 @@ defects! {
         "A second transaction begins while one is open.";
     BOOT_KEEPS, "boot-does-not-roll-back", Server, "ideal", "scenario/reboot-in-transaction", "changes-kept",
         "What was open when the machine lost power is still there when it is back.";
+    GONE_CLIENT_KEEPS, "gone-client-keeps-transaction", Server, "ideal", "scenario/connectivity-client-gone", "no-automatic-rollback",
+        "The changes of a client that is gone stay, where they were to be rolled back.";
+    LATE_CLIENT_KEEPS, "late-client-keeps-transaction", Server, "ideal", "scenario/connectivity-not-reached", "no-automatic-rollback",
+        "The changes of a client that is not heard in time stay, where they were to be rolled back.";
     LACKS_MACHINE, "lacks-machine-driver", Server, "ideal", "scenario/machine-rollback", "no-such-driver",
         "The driver for the machine's own interfaces cannot be opened.";
     CRASH_LOSES, "crash-loses-transaction", Server, "ideal", "scenario/machine-crash", "transaction-lost-at-restart",

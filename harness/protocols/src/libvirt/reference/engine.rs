@@ -96,8 +96,8 @@ pub(super) struct Engine {
     /// New clients and old ones come first in turn, so that neither can keep the others waiting.
     accepts_first: bool,
     leaked: Vec<OwnedFd>,
-    /// The address that a client has to reach, and until when.
-    test: Option<(TcpListener, Instant)>,
+    /// Where a client has to be heard, and until when. Without a listener it is the server's own address.
+    test: Option<(Option<TcpListener>, Instant)>,
 }
 
 enum Event {
@@ -180,7 +180,7 @@ impl Engine {
             if first && let Poll::Ready(accepted) = listener.poll_accept(cx) {
                 return Poll::Ready(Event::Accepted(accepted));
             }
-            if let Some((listener, _)) = test
+            if let Some((Some(listener), _)) = test
                 && listener.poll_accept(cx).is_ready()
             {
                 return Poll::Ready(Event::Reached);
@@ -209,6 +209,9 @@ impl Engine {
 
     fn accept(&mut self, connection: Connection) -> Flow {
         self.next += 1;
+        if matches!(self.test, Some((None, _))) {
+            let _go_on = self.test_ends(true);
+        }
         let client = Client::new(connection, Owner(self.next));
         self.peers.insert(self.next, client);
         GO_ON
@@ -577,8 +580,12 @@ impl Engine {
             Some(_) if self.test.is_some() => {}
             Some(test) => {
                 let until = Instant::now() + Duration::from_millis(test.deadline_ms);
+                if test.port == 0 {
+                    self.test = Some((None, until));
+                    return;
+                }
                 match TcpListener::bind((test.host.as_str(), test.port)).await {
-                    Ok(listener) => self.test = Some((listener, until)),
+                    Ok(listener) => self.test = Some((Some(listener), until)),
                     // Where nothing can listen nobody can arrive.
                     Err(_) => {
                         let _go_on = self.test_ends(false);

@@ -116,6 +116,19 @@ impl ReferenceServers {
         Ok(server)
     }
 
+    /// The test that every transaction is begun with. That of the settings is for the server's own address, so
+    /// that any number of servers can run beside each other.
+    fn test(&self, address: &Address) -> Option<ConnectivityTest> {
+        let own = self.settings.connectivity_ms.map(|deadline_ms| {
+            let host = match address {
+                Address::Path(path) => path.display().to_string(),
+                other => format!("{other:?}"),
+            };
+            ConnectivityTest { host, port: 0, deadline_ms }
+        });
+        self.test.clone().or(own)
+    }
+
     fn keeps(&self) -> bool {
         self.dialect.server.last_close == LastClose::Keeps
     }
@@ -136,6 +149,8 @@ impl ReferenceServers {
             (defects::BEGIN_TWICE_ACCEPTED, Fault::BeginTwiceAccepted),
             (defects::BOOT_KEEPS, Fault::BootKeepsTransaction),
             (defects::BOOT_KEEPS, Fault::GoneClientKeepsTransaction),
+            (defects::GONE_CLIENT_KEEPS, Fault::GoneClientKeepsTransaction),
+            (defects::LATE_CLIENT_KEEPS, Fault::LateClientKeepsTransaction),
             // The clients of a process that dies are gone too, maybe a moment before.
             (defects::CRASH_LOSES, Fault::GoneClientKeepsTransaction),
         ]
@@ -202,7 +217,7 @@ impl ReferenceServer {
         let make = made.maker();
         let mut host = Host { shared: None, users: 0, make };
         if made.keeps() {
-            let kept = open(made, &self.dir, first).map_err(std::io::Error::other)?;
+            let kept = open(made, &self.address, &self.dir, first).map_err(std::io::Error::other)?;
             host.shared = Some(TestDriver::new(Box::new(kept)));
         }
         let seconds = made.dialect.server.keepalive.interval_s;
@@ -240,7 +255,12 @@ impl ReferenceServer {
 
 /// The directory of a server that starts. What is open there belonged to a client of the server before this
 /// one; it is gone.
-fn open(made: &ReferenceServers, dir: &PathBuf, first: bool) -> Result<Kept, TransactionError> {
+fn open(
+    made: &ReferenceServers,
+    address: &Address,
+    dir: &PathBuf,
+    first: bool,
+) -> Result<Kept, TransactionError> {
     let mut transactions = Transactions::open(dir, Durability::Process)?.with_faults(made.faults());
     if first {
         let interface = driver::first_interface();
@@ -251,7 +271,7 @@ fn open(made: &ReferenceServers, dir: &PathBuf, first: bool) -> Result<Kept, Tra
         transactions.commit(NOBODY)?;
     }
     transactions.end_orphan()?;
-    Ok(Kept::new(transactions, made.test.clone()))
+    Ok(Kept::new(transactions, made.test(address)))
 }
 
 impl Server for ReferenceServer {

@@ -6,6 +6,8 @@
 //! settings = { locale = "fr_FR.ISO-8859-1" }    # says it in bytes that are not UTF-8
 //! settings = { authentication = "sasl" }    # wants to know who asks, and nobody can tell
 //! settings = { driver = "interface" }       # has the driver for the machine's interfaces, where that is udev
+//! settings = { connectivity = "1000" }      # who begins has to connect anew within that many milliseconds, and
+//!                                           # to stay, or is rolled back; for servers with real transactions
 //! settings = { highest = "222" }            # stands for an older release: knows no procedure above
 //! ```
 //!
@@ -14,7 +16,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::dialect::{Dialect, MachineDriver, Translation};
+use super::super::dialect::{Dialect, LastClose, MachineDriver, Translation};
 use super::super::names::{UNKNOWN_PROCEDURE_TEXT, UNKNOWN_PROGRAM_TEXT, feature, procedures as proc};
 use super::failure::Failure;
 
@@ -76,6 +78,8 @@ pub(super) struct Settings {
     pub(super) language: Language,
     /// Whether `interface:///session` can be opened.
     pub(super) machine: bool,
+    /// How long who begins a transaction has to connect to the server's own address anew, in milliseconds.
+    pub(super) connectivity_ms: Option<u64>,
     /// The highest procedure, where that is not the dialect's.
     pub(super) highest: Option<i32>,
 }
@@ -104,6 +108,10 @@ impl Settings {
                     read.machine = true;
                 }
                 ("locale", locale) => read.language = language(locale, dialect)?,
+                ("connectivity", ms) if dialect.server.last_close == LastClose::Keeps => {
+                    let deadline = ms.parse().map_err(|_| format!("`{ms}` is no number of milliseconds"))?;
+                    read.connectivity_ms = Some(deadline);
+                }
                 ("highest", number) => {
                     let highest = number.parse().map_err(|_| format!("`{number}` is no procedure"))?;
                     read.highest = Some(highest);
@@ -168,6 +176,20 @@ mod tests {
             let dialect = Settings::read(&settings, ideal()).expect("a setting").apply(ideal());
             assert_eq!(dialect.features, expect.iter().copied().collect(), "{highest}");
             assert_eq!(dialect.highest_procedure, highest);
+        }
+    }
+
+    #[test]
+    fn promises_a_rollback_only_where_there_are_real_transactions() {
+        for (release, ms, expect) in [
+            ("ideal", "1000", Ok(Some(1000))),
+            ("ideal", "soon", Err("`soon` is no number of milliseconds")),
+            ("12.8.0", "1000", Err("a reference server cannot be run with `connectivity = 1000`")),
+        ] {
+            let dialect = Dialect::named(release).expect("in the table");
+            let settings = BTreeMap::from([("connectivity".to_owned(), ms.to_owned())]);
+            let read = Settings::read(&settings, dialect).map(|read| read.connectivity_ms);
+            assert_eq!(read, expect.map_err(str::to_owned), "{release} {ms}");
         }
     }
 

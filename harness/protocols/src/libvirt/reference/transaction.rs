@@ -45,9 +45,9 @@ pub struct Owner(pub u64);
 /// What a client must be able to do, or it has locked itself out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConnectivityTest {
-    /// The address that it must reach.
+    /// The address that it must reach: a host, or the path of a socket.
     pub host: String,
-    /// The TCP port there.
+    /// The TCP port there; 0 for the path of a socket.
     pub port: u16,
     /// How long it has, from begin on.
     pub deadline_ms: u64,
@@ -94,6 +94,8 @@ pub enum Fault {
     BeginTwiceAccepted,
     /// A client that is gone is not missed.
     GoneClientKeepsTransaction,
+    /// A client that does not reach its address in time is not missed.
+    LateClientKeepsTransaction,
     /// Boot leaves open what is open.
     BootKeepsTransaction,
 }
@@ -271,7 +273,7 @@ impl Transactions {
     pub fn elapsed(&mut self, since_begin: Duration) -> Result<bool, TransactionError> {
         let late = matches!(&self.test, Some((test, false))
             if since_begin >= Duration::from_millis(test.deadline_ms));
-        if !late || !self.is_open() {
+        if !late || !self.is_open() || self.has(Fault::LateClientKeepsTransaction) {
             return Ok(false);
         }
         self.bring_back()?;

@@ -48,6 +48,12 @@ pub(super) enum Habit {
     LosesCommitted,
     /// Shows each client what it changed alone.
     Private,
+    /// Rolls back who is gone, and who does not connect anew within a second.
+    Promises,
+    /// The same, but for who does not connect anew.
+    ForgivesSilence,
+    /// Rolls back who did connect anew, too.
+    Deaf,
 }
 
 type Interfaces = BTreeMap<Vec<u8>, (bool, Vec<u8>)>;
@@ -59,6 +65,8 @@ pub(super) struct Driver {
     /// As at begin, and who began.
     snapshot: Option<(Interfaces, u32)>,
     clients: BTreeSet<u32>,
+    /// Whether a client has come since begin.
+    heard: bool,
     readers: BTreeSet<u32>,
 }
 
@@ -68,7 +76,14 @@ fn start() -> Interfaces {
 
 impl Driver {
     pub(super) fn new(habit: Habit) -> Self {
-        Self { habit, now: start(), snapshot: None, clients: BTreeSet::new(), readers: BTreeSet::new() }
+        Self {
+            habit,
+            now: start(),
+            snapshot: None,
+            clients: BTreeSet::new(),
+            heard: false,
+            readers: BTreeSet::new(),
+        }
     }
 
     fn begin(&mut self, conn: u32) -> Result<(), Refusal> {
@@ -78,6 +93,7 @@ impl Driver {
             }
             return Err(INVALID);
         }
+        self.heard = false;
         self.snapshot = Some((self.now.clone(), conn));
         Ok(())
     }
@@ -183,6 +199,7 @@ impl Server for Driver {
                 );
             }
             self.clients.insert(conn);
+            self.heard = true;
             if payload.ends_with(&[0, 0, 0, 1]) {
                 self.readers.insert(conn);
             }
@@ -204,12 +221,20 @@ impl Server for Driver {
         match self.habit {
             Habit::TestDriver if self.clients.is_empty() => *self = Self::new(self.habit),
             Habit::ForgetsWithClient if owner => self.snapshot = None,
-            Habit::RollsBackWithClient if owner => self.undo(),
+            Habit::RollsBackWithClient | Habit::Promises | Habit::ForgivesSilence if owner => self.undo(),
             Habit::HalfWithClient if owner => {
                 self.undo();
                 self.now.remove(&b"eth1"[..]);
             }
             _ => {}
+        }
+    }
+
+    fn waits(&mut self, ms: u64) {
+        let deaf = self.habit == Habit::Deaf;
+        let late = deaf || (self.habit == Habit::Promises && !self.heard);
+        if late && ms >= SILENCE_MS {
+            self.undo();
         }
     }
 
@@ -225,6 +250,9 @@ impl Server for Driver {
         }
     }
 }
+
+/// How long [`Habit::Promises`] lets a client be silent, in milliseconds.
+const SILENCE_MS: u64 = 1000;
 
 /// The name in a description: what stands between `name='` and the next quote.
 fn name_in(xml: &[u8]) -> Vec<u8> {

@@ -114,6 +114,13 @@ const TOLD: &[Told] = {
         ("daemon-crash-after-commit", H::TestDriver, Degraded, &["discarded-at-restart"]),
         ("daemon-crash-after-commit", H::LosesCommitted, Broken, &["changes-lost"]),
         ("reboot-after-commit", H::LosesCommitted, Broken, &["changes-lost"]),
+        ("connectivity-reached", H::Promises, Compatible, &[]),
+        ("connectivity-reached", H::Deaf, Broken, &["changes-lost"]),
+        ("connectivity-not-reached", H::Promises, Compatible, &[]),
+        ("connectivity-not-reached", H::ForgivesSilence, Broken, &["no-automatic-rollback"]),
+        ("connectivity-client-gone", H::Promises, Compatible, &[]),
+        ("connectivity-client-gone", H::Ideal, Broken, &["no-automatic-rollback"]),
+        ("connectivity-client-gone", H::HalfWithClient, Broken, &["half-done"]),
     ]
 };
 
@@ -133,7 +140,9 @@ fn each_habit_is_told_by_its_shapes_and_no_others() {
 #[test]
 fn a_driver_that_keeps_its_word_passes_every_scenario() {
     for case in scenarios::all() {
-        let judgement = run(&case, &mut Driver::new(Habit::Ideal));
+        let promises = case.id.to_string().starts_with("scenario/connectivity-");
+        let habit = if promises { Habit::Promises } else { Habit::Ideal };
+        let judgement = run(&case, &mut Driver::new(habit));
         assert_eq!(judgement.verdict, Verdict::Compatible, "{}: {:#?}", case.id, judgement.findings);
         let heavy = judgement.findings.iter().filter(|finding| finding.weight != Weight::Note);
         assert_eq!(heavy.count(), 0, "{}", case.id);

@@ -25,6 +25,8 @@ pub(super) trait Server {
     fn goes(&mut self, _conn: u32) {}
     /// Something happens to the server.
     fn act(&mut self, _act: ServerAct) {}
+    /// Nothing is sent for so long.
+    fn waits(&mut self, _ms: u64) {}
 }
 
 impl<F: FnMut(u32, &Header, &[u8]) -> Answers> Server for F {
@@ -104,7 +106,8 @@ impl Table {
                     self.event(ConnId(0), Direction::ToClient, kind);
                 }
             }
-            Step::HalfClose(_) | Step::Pause { .. } => {}
+            Step::Pause { ms } => server.waits(*ms),
+            Step::HalfClose(_) => {}
         }
     }
 
