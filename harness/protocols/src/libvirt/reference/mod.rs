@@ -33,7 +33,7 @@ mod transaction;
 pub use client::{CLIENT_DEFECTS, ReferenceClient};
 pub use defects::{SERVER_DEFECTS, Switches};
 pub use server::ReferenceServers;
-pub use store::{Durability, State, Store, StoreError};
+pub use store::{State, Store, StoreError};
 pub use transaction::{ConnectivityTest, Fault, Owner, StartsAtBoot, TransactionError, Transactions};
 
 #[cfg(test)]

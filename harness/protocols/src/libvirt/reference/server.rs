@@ -24,7 +24,6 @@ use super::driver::{self, FIRST_INTERFACE, TestDriver};
 use super::engine::{Engine, Parts, Shared};
 use super::interfaces::{Kept, ListFaults};
 use super::settings::Settings;
-use super::store::Durability;
 use super::transaction::{ConnectivityTest, Fault, Owner, TransactionError, Transactions};
 use crate::Bench;
 
@@ -244,7 +243,7 @@ impl ReferenceServer {
     async fn carry_out(&mut self, act: ServerAct) -> std::io::Result<()> {
         self.end().await;
         if act == ServerAct::Reboot && self.made.keeps() {
-            let booted = Transactions::open(&self.dir, Durability::Process)
+            let booted = Transactions::open(&self.dir)
                 .map(|transactions| transactions.with_faults(self.made.faults()))
                 .and_then(|mut transactions| transactions.boot(starts_at_boot));
             booted.map_err(std::io::Error::other)?;
@@ -261,7 +260,7 @@ fn open(
     dir: &PathBuf,
     first: bool,
 ) -> Result<Kept, TransactionError> {
-    let mut transactions = Transactions::open(dir, Durability::Process)?.with_faults(made.faults());
+    let mut transactions = Transactions::open(dir)?.with_faults(made.faults());
     if first {
         let interface = driver::first_interface();
         transactions.define(&interface.description.name, FIRST_INTERFACE.as_bytes())?;

@@ -8,11 +8,14 @@
 //!
 //! The order in which things happen is the whole point:
 //!
-//! - a file is written beside its place (`.NAME.new`), synced, and renamed to it. Before the rename the old
+//! - a file is written beside its place (`.NAME.new`) and renamed to it. Before the rename the old
 //!   one counts, after it the new one; there is no moment in which half of one does;
 //! - what is taken away is unlinked;
 //! - a directory that has to appear or disappear as a whole is filled or emptied under another name and
 //!   renamed.
+//!
+//! Nothing is synced: what is written outlives the process and no loss of power. A reboot here is the end of the
+//! process and what the machine would do at boot.
 //!
 //! Every change to the file system is one *step*. A test can have any step fail as if the process had died
 //! there: nothing after it happens, and half of a write may have.
@@ -48,20 +51,10 @@ pub enum StoreError {
     Crashed,
 }
 
-/// Whether a change waits until it is on the disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Durability {
-    /// It does, so that it outlives a loss of power.
-    Disk,
-    /// It does not: it outlives the process and no more.
-    Process,
-}
-
 /// A directory of interfaces.
 #[derive(Debug)]
 pub struct Store {
     root: PathBuf,
-    durability: Durability,
     /// How many more steps succeed; no limit where there is none.
     steps_left: Option<u64>,
     steps_done: u64,
@@ -86,13 +79,13 @@ impl Store {
     ///
     /// # Errors
     /// When the system refuses.
-    pub fn open(root: impl Into<PathBuf>, durability: Durability) -> Result<Self, StoreError> {
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, StoreError> {
         let root = root.into();
         for name in [DEFINED, RUNNING] {
             let path = root.join(name);
             fs::create_dir_all(&path).map_err(|error| StoreError::Io { path, error })?;
         }
-        Ok(Self { root, durability, steps_left: None, steps_done: 0 })
+        Ok(Self { root, steps_left: None, steps_done: 0 })
     }
 
     /// Lets so many more steps succeed and no other one.
@@ -205,9 +198,6 @@ impl Store {
         // Between the two halves the process may die, as between two writes of a real one.
         self.step()?;
         open.write_all(rest).map_err(failed)?;
-        if self.durability == Durability::Disk {
-            open.sync_all().map_err(failed)?;
-        }
         self.rename(&new, &place)
     }
 
@@ -215,9 +205,7 @@ impl Store {
     pub(super) fn rename(&mut self, from: &Path, to: &Path) -> Result<(), StoreError> {
         self.step()?;
         let path = self.root.join(to);
-        fs::rename(self.root.join(from), &path)
-            .map_err(|error| StoreError::Io { path: path.clone(), error })?;
-        self.sync_parent(&path)
+        fs::rename(self.root.join(from), &path).map_err(|error| StoreError::Io { path, error })
     }
 
     /// Takes a file away; it need not be there.
@@ -226,7 +214,7 @@ impl Store {
         let path = self.root.join(file);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(StoreError::Io { path, error }),
-            _ => self.sync_parent(&path),
+            _ => Ok(()),
         }
     }
 
@@ -263,15 +251,6 @@ impl Store {
             }
         }
         Ok(())
-    }
-
-    fn sync_parent(&self, path: &Path) -> Result<(), StoreError> {
-        if self.durability == Durability::Process {
-            return Ok(());
-        }
-        let dir = path.parent().unwrap_or(&self.root);
-        let synced = fs::File::open(dir).and_then(|open| open.sync_all());
-        synced.map_err(|error| StoreError::Io { path: dir.to_owned(), error })
     }
 
     fn step(&mut self) -> Result<(), StoreError> {
@@ -358,7 +337,7 @@ mod tests {
         #[test]
         fn a_write_that_is_cut_short_leaves_the_old_bytes(old: Vec<u8>, new: Vec<u8>, steps in 0u64..6) {
             let dir = tempfile::tempdir().expect("a directory for temporary files");
-            let mut store = Store::open(dir.path(), Durability::Process).expect("a new directory");
+            let mut store = Store::open(dir.path()).expect("a new directory");
             store.define(b"eth1", &old).expect("nothing stands in the way");
             store.crash_after(Some(steps));
             let written = store.define(b"eth1", &new);

@@ -28,7 +28,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::store::{Durability, State, Store, StoreError};
+use super::store::{State, Store, StoreError};
 
 const NEW: &str = "transaction.new";
 const OPEN: &str = "transaction";
@@ -118,8 +118,8 @@ impl Transactions {
     ///
     /// # Errors
     /// When the directory cannot be read or changed.
-    pub fn open(root: impl Into<PathBuf>, durability: Durability) -> Result<Self, TransactionError> {
-        let store = Store::open(root, durability)?;
+    pub fn open(root: impl Into<PathBuf>) -> Result<Self, TransactionError> {
+        let store = Store::open(root)?;
         let mut this = Self { store, owner: None, test: None, faults: BTreeSet::new() };
         this.recover()?;
         Ok(this)

@@ -164,16 +164,15 @@ struct Real {
 impl Real {
     fn new(faults: BTreeSet<Fault>) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let transactions = Transactions::open(dir.path(), Durability::Process).unwrap();
+        let transactions = Transactions::open(dir.path()).unwrap();
         let transactions = transactions.with_faults(faults.iter().copied());
         Self { dir, transactions, faults, model: Model::default() }
     }
 
     /// The process dies and another one takes the directory over.
     fn reopen(&mut self) {
-        self.transactions = Transactions::open(self.dir.path(), Durability::Process)
-            .unwrap()
-            .with_faults(self.faults.iter().copied());
+        self.transactions =
+            Transactions::open(self.dir.path()).unwrap().with_faults(self.faults.iter().copied());
     }
 
     fn attempt(&mut self, what: &Do) -> Result<(), TransactionError> {
