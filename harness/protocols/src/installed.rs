@@ -29,6 +29,8 @@ pub(crate) struct Software {
     pub(crate) name: &'static str,
     /// The program that must be there.
     pub(crate) program: &'static str,
+    /// The package of Debian that has it.
+    pub(crate) package: &'static str,
     /// Directories below a root directory in which that program may be.
     pub(crate) in_root: &'static [&'static str],
     /// Directories below a tree of the user's own in which programs may be; the empty one is the tree itself.
@@ -89,7 +91,7 @@ impl Installed {
             hint: "fetch it: wireskew builds fetch".to_owned(),
         })?;
         let endpoint = Endpoint {
-            package: source.packages.first().map(|(name, version)| format!("{name} {version}")),
+            package: pinned(source, software.package),
             source: Some(format!("debian {}", source.suite)),
             digest: Some(rootfs.manifest.digest()),
             ..endpoint
@@ -157,6 +159,12 @@ impl Installed {
     }
 }
 
+/// A package of a build and its version; the first where the build does not pin that one.
+fn pinned(source: &DebianSource, package: &str) -> Option<String> {
+    let named = source.packages.iter().find(|(name, _)| name == package);
+    named.or(source.packages.first()).map(|(name, version)| format!("{name} {version}"))
+}
+
 /// Where the files lie that all roots of a slot show as `/wireskew`.
 pub(crate) fn work(slot: &Slot) -> PathBuf {
     slot.directory().join("w")
@@ -186,6 +194,7 @@ mod tests {
     const SOFTWARE: Software = Software {
         name: "tuxedo",
         program: "tuxd",
+        package: "tuxedo",
         in_root: &["usr/bin", "bin"],
         programs: &["", "bin", "src"],
         libraries: &["lib"],
@@ -217,6 +226,20 @@ mod tests {
         check(&["bin/tuxd", "etc/tuxd.conf"], Ok(false));
         check(&["src/tuxd"], Ok(false));
         check(&["tuxd"], Ok(false));
+    }
+
+    #[test]
+    fn names_the_package_that_has_the_program() {
+        let pin = |name: &str| (name.to_owned(), "1-2".to_owned());
+        let source = DebianSource {
+            suite: "forky".to_owned(),
+            packages: vec![pin("tuxd"), pin("tuxedo")],
+            extra: Vec::new(),
+            locales: Vec::new(),
+            snapshot: None,
+        };
+        assert_eq!(pinned(&source, "tuxedo").as_deref(), Some("tuxedo 1-2"));
+        assert_eq!(pinned(&source, "other").as_deref(), Some("tuxd 1-2"));
     }
 
     #[test]

@@ -141,6 +141,7 @@ mod tests {
     const SOFTWARE: Software = Software {
         name: "b",
         program: "b-start",
+        package: "tuxedo",
         in_root: &["usr/bin"],
         programs: &["", "bin"],
         libraries: &["lib"],

@@ -36,13 +36,14 @@ use virsh::Virsh;
 const DAEMON: Software = Software {
     name: "libvirt",
     program: "libvirtd",
+    package: "libvirt-daemon",
     in_root: &["usr/sbin", "usr/bin", "sbin"],
     programs: &["", "sbin", "bin", "src", "tools"],
     libraries: &["", "lib", "lib64", "lib/x86_64-linux-gnu", "src"],
 };
 
 /// The same for a build that is a client.
-const CLIENT: Software = Software { program: "virsh", ..DAEMON };
+const CLIENT: Software = Software { program: "virsh", package: "libvirt-clients", ..DAEMON };
 
 /// A launcher of the daemons of a real build. It is to be used inside a sandbox; making it needs none.
 ///

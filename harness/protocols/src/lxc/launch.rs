@@ -38,6 +38,7 @@ const TOOL_DEADLINE: Duration = Duration::from_secs(10);
 const SOFTWARE: Software = Software {
     name: "lxc",
     program: "lxc-start",
+    package: "lxc",
     in_root: &["usr/bin", "bin"],
     programs: &["", "bin", "sbin", "src/lxc/tools", "src/lxc/cmd", "src/lxc"],
     libraries: &["", "lib", "src/lxc"],
