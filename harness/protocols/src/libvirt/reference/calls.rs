@@ -495,8 +495,12 @@ fn other_program(call: &mut Call<'_>, served: u32, arguments: &mut Arguments<'_>
     Err(Failure::no_support(error_domain::NONE, function))
 }
 
-/// A procedure that is known and has no function here.
-fn lacking(call: &mut Call<'_>, _arguments: &mut Arguments<'_>) -> Outcome {
+/// A procedure that is known and has no function here. Arguments are read first: every procedure of a domain has
+/// some, and without them it cannot be called at all.
+fn lacking(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
+    if names::procedure(call.procedure).is_some_and(|known| known.name.starts_with("DOMAIN_")) {
+        arguments.u32()?;
+    }
     let domain = error_domain_of(call.procedure);
     let objects = [error_domain::INTERFACE, error_domain::NETWORK].contains(&domain);
     call.driver(if objects { Needs::Objects } else { Needs::Hypervisor })?;
