@@ -272,9 +272,20 @@ pub(crate) struct Import {
     /// Raw recordings in the format `raw-recording/1`.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-    /// Folder for the fixtures.
+    /// Folder for the fixtures, which lie there as `<client>..<server>/<case>.wire` where `--id` or `--case` is given.
     #[arg(long, short, value_name = "DIR")]
     pub(crate) out: PathBuf,
+    /// The id of the build in `builds.toml` where it is not the version in the recording, e.g. `4.13.4-7-g720058f20=4.13.4`.
+    #[arg(long = "id", value_name = "VERSION=ID", value_parser = renaming)]
+    pub(crate) ids: Vec<(String, String)>,
+    /// The case that is recorded, where it is not the scenario of the recording, e.g. `scenario/lifecycle-nohooks`.
+    #[arg(long, value_name = "CASE")]
+    pub(crate) case: Option<matrix::CaseId>,
+}
+
+fn renaming(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(from, to)| !from.is_empty() && !to.is_empty());
+    parts.map(|(from, to)| (from.to_owned(), to.to_owned())).ok_or_else(|| "expected `VERSION=ID`".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -1,8 +1,9 @@
 //! `show` and `import`: fixtures for people and for other tools.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use matrix::BuildId;
 use transcript::{Event, EventKind, Transcript};
 use verdict::{Grammar, Reading};
 
@@ -133,11 +134,40 @@ fn frames(out: &mut String, reading: &Reading, grammar: &dyn Grammar, index: usi
 
 pub(crate) fn import(args: &Import) -> Done {
     for file in &args.files {
-        let transcript = load(file)?;
-        let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        let path = args.out.join(format!("{stem}.wire"));
+        let mut transcript = load(file)?;
+        rename(&mut transcript.provenance, args);
+        let path = match placed(&transcript.provenance) {
+            Some(path) if args.case.is_some() || !args.ids.is_empty() => args.out.join(path),
+            _ => {
+                let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+                args.out.join(format!("{}.wire", stem.unwrap_or_default()))
+            }
+        };
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(Failure::setup)?;
+        }
         transcript::fixture::store(&path, &transcript).map_err(Failure::setup)?;
         terminal::print(&format!("{}\n", path.display()));
     }
     Ok(Exit::AsExpected.into())
+}
+
+/// Calls builds and case as the project calls them.
+fn rename(header: &mut transcript::Provenance, args: &Import) {
+    let ends = header.builds.iter_mut().flat_map(|change| [&mut change.client, &mut change.server]);
+    for end in ends.chain([&mut header.client, &mut header.server]) {
+        let new = args.ids.iter().find(|(from, _)| *from == end.id);
+        end.id = new.map_or_else(|| std::mem::take(&mut end.id), |(_, to)| to.clone());
+    }
+    if let Some(case) = &args.case {
+        header.case = case.to_string();
+    }
+}
+
+/// Where a fixture of that header belongs below the folder of its protocol.
+fn placed(header: &transcript::Provenance) -> Option<PathBuf> {
+    let case = header.case.parse().ok()?;
+    let (client, server) = (BuildId(header.client.id.clone()), BuildId(header.server.id.clone()));
+    let path = runner::fixture_path(&header.protocol, &client, &server, &case);
+    path.strip_prefix(Path::new("fixtures").join(&header.protocol)).ok().map(Path::to_path_buf)
 }

@@ -1,7 +1,8 @@
 //! Dotted numeric versions and ranges of them.
 //!
 //! ```text
-//! version     = number *( "." number )                4.0.6
+//! version     = number *( "." number ) [ suffix ]     4.0.6, 1.0.16-7, 4.50.7-31-gfd4b0df20
+//! suffix      = "-" number [ "-g" hex ] / "+" *CHAR   commits and patches behind a tag; they do not count
 //! range       = comparator *( "," comparator )        >=5.0.2, <7
 //! comparator  = ( ">=" | ">" | "<=" | "<" | "=" ) version
 //! ```
@@ -82,11 +83,24 @@ impl FromStr for Version {
             let digits = !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
             digits.then(|| part.parse().ok()).flatten()
         };
-        let numbers: Option<Vec<u64>> = text.split('.').map(number).collect();
+        let tag = without_suffix(text);
+        let numbers: Option<Vec<u64>> = tag.split('.').map(number).collect();
         numbers
             .map(|numbers| Self { numbers })
             .ok_or_else(|| ParseVersionError::new(format!("`{text}` is no dotted numeric version")))
     }
+}
+
+/// The tag that a version is built on. What may come before a tag, as `-rc1`, is no suffix.
+fn without_suffix(text: &str) -> &str {
+    let Some(at) = text.find(['-', '+']).filter(|at| *at > 0) else { return text };
+    let (tag, suffix) = text.split_at(at);
+    let all = |part: &str, wanted: fn(&u8) -> bool| !part.is_empty() && part.as_bytes().iter().all(wanted);
+    let is_described = suffix.strip_prefix('-').is_some_and(|described| match described.split_once("-g") {
+        Some((commits, hash)) => all(commits, u8::is_ascii_digit) && all(hash, u8::is_ascii_hexdigit),
+        None => all(described, u8::is_ascii_digit),
+    });
+    if is_described || suffix.starts_with('+') { tag } else { text }
 }
 
 /// Which side of a version a comparator takes.
@@ -216,11 +230,16 @@ mod tests {
         check("0", Ordering::Equal, "0.0");
         check("5", Ordering::Less, "5.0.1");
         check("10", Ordering::Greater, "9.9.9");
+        check("4.50.7-31-gfd4b0df20", Ordering::Equal, "4.50.7");
+        check("1.0.16-7", Ordering::Equal, "1.0.16");
+        check("4.18.25+patched-max2", Ordering::Equal, "4.18.25");
     }
 
     #[test]
     fn refuses_what_is_no_version() {
-        for text in ["", "ideal", "4.", ".4", "4..0", "4.0.6-rc1", "v4", "+4", "99999999999999999999"] {
+        for text in
+            ["", "ideal", "4.", ".4", "4..0", "4.0.6-rc1", "4-", "4-1-gx", "v4", "+4", "99999999999999999999"]
+        {
             assert!(text.parse::<Version>().is_err(), "`{text}` was taken for a version");
         }
     }

@@ -140,6 +140,8 @@ pub enum Action {
     Script(Script),
     /// A client build carries out an operation of this name.
     Operation(&'static str),
+    /// Somebody else did it and recorded it; there is no script of it here. Its recordings are judged and played again.
+    Recorded,
 }
 
 /// A seeded fault of a reference peer, and what must find it.

@@ -217,6 +217,7 @@ fn with_work(files: &ProtocolFiles, planned: PlannedCell, cases: &[Case]) -> Pla
         match case.map(|case| &case.action) {
             Some(Action::Script(script)) => Work::Play(Arc::new(script.clone())),
             Some(Action::Operation(name)) => Work::Operate(name),
+            Some(Action::Recorded) => Work::Explain("there are only recordings of this case".to_owned()),
             None => Work::Explain("the protocol has no such case".to_owned()),
         }
     };

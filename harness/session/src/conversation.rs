@@ -44,6 +44,8 @@ struct Open {
     replies: Box<dyn Decoder>,
     sent: BytesMut,
     received: BytesMut,
+    /// Replies that came while nobody waited for one.
+    early: usize,
     /// The server ended the stream, or its bytes can no longer be framed.
     ended: bool,
 }
@@ -138,6 +140,7 @@ impl<'a> Conversation<'a> {
                         replies: self.grammar.decoder(Direction::ToClient),
                         sent: BytesMut::new(),
                         received: BytesMut::new(),
+                        early: 0,
                         ended: false,
                     },
                 );
@@ -199,8 +202,13 @@ impl<'a> Conversation<'a> {
         let until = tokio::time::Instant::now() + deadline;
         let mut taken = 0;
         while let Some(open) = self.open.get_mut(&conn) {
+            if open.early > 0 {
+                open.early -= 1;
+                return Ok(());
+            }
             match open.replies.decode(&mut open.received) {
-                Ok(Some(_frame)) => return Ok(()),
+                Ok(Some(frame)) if self.grammar.is_awaited(&frame) => return Ok(()),
+                Ok(Some(_spoken_by_itself)) => continue,
                 // The bytes are in the transcript; the checks find there what is wrong with them.
                 Err(_) => {
                     open.ended = true;
@@ -229,10 +237,17 @@ impl<'a> Conversation<'a> {
 
     async fn await_quiet(&mut self, conn: ConnId, quiet: Duration) -> io::Result<()> {
         let mut taken = 0;
-        let until = tokio::time::Instant::now() + self.scaled(NOISE_MS);
+        let now = tokio::time::Instant::now;
+        let until = now() + self.scaled(NOISE_MS);
+        let mut quiet_at = now() + quiet;
         while self.open.get(&conn).is_some_and(|open| !open.ended) {
-            match self.take(conn, quiet).await? {
-                Taken::Bytes(count) => taken += count,
+            match self.take(conn, quiet_at.saturating_duration_since(now())).await? {
+                Taken::Bytes(count) => {
+                    taken += count;
+                    if self.sort_out(conn) {
+                        quiet_at = now() + quiet;
+                    }
+                }
                 Taken::End => break,
                 Taken::Nothing => {
                     self.recorder.record(conn, Direction::ToClient, EventKind::Timeout(millis(quiet)));
@@ -240,12 +255,30 @@ impl<'a> Conversation<'a> {
                 }
             }
             // A server that drips never lets the stream be quiet; one that floods does not either.
-            if taken > REPLY_BYTES_MAX || tokio::time::Instant::now() >= until {
+            if taken > REPLY_BYTES_MAX || now() >= until {
                 self.observe(conn, Direction::ToClient, "flood", &format!("{taken} bytes unasked"));
                 self.close(conn);
             }
         }
         Ok(())
+    }
+
+    /// Takes complete frames out of what came unasked. True unless they are all such as the server sends by itself
+    /// from time to time, and nothing is left over.
+    fn sort_out(&mut self, conn: ConnId) -> bool {
+        let Some(open) = self.open.get_mut(&conn) else { return true };
+        let mut awaited = 0;
+        let mut others = 0;
+        // An error is given again when somebody waits.
+        while let Ok(Some(frame)) = open.replies.decode(&mut open.received) {
+            if self.grammar.is_awaited(&frame) {
+                awaited += 1;
+            } else {
+                others += 1;
+            }
+        }
+        open.early += awaited;
+        awaited > 0 || others == 0
     }
 
     /// Takes what comes next on a connection and writes it down.

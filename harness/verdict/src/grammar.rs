@@ -23,6 +23,12 @@ pub trait Grammar: Send + Sync {
         true
     }
 
+    /// Whether a script that waits for a reply waits for this frame. Not so where a server also speaks by itself,
+    /// periodically: such frames are taken and neither end a wait nor keep a stream from being quiet.
+    fn is_awaited(&self, _reply: &Frame) -> bool {
+        true
+    }
+
     /// What a frame from the server says about the request that it answers.
     fn meaning(&self, request: Option<&Frame>, reply: &Frame) -> Meaning;
 }

@@ -18,7 +18,7 @@
 //! | `timeout` | [`EventKind::Timeout`] of the `2 s` or `300 ms` that the detail names, else of the time that had passed |
 //! | `exit` | [`ExitStatus::Gone`]: raw recordings do not say how |
 //! | `marks` | [`Mark`]s on connection 0 at their time, before what else happened then |
-//! | `builds` | [`Provenance::builds`], and a mark `builds` on connection 0 at the time of the replacement |
+//! | `builds` | [`Provenance::builds`], and a mark `builds` on connection 0 at the time of the replacement; the name of the case ends in `-to-<version>` |
 //! | `observed` | observations `observed.<key>` on connection 0 whose value is JSON: for a list of `[t_ms, value]` one at each of these times, else one at the end. No check of the wire needs them |
 //! | header keys that are not known | left out |
 
@@ -306,9 +306,13 @@ impl Reader {
         let end_us = events.last().map_or(0, |event| event.at_us);
         events.extend(last.into_iter().map(|kind| note((end_us, kind))));
         let kind = if client.id == PROBE || server.id == PROBE { "probe" } else { "scenario" };
+        // Who comes is a part of what happens: a migration to one host is another case than one to another.
+        let then =
+            builds.last().map(|change| if change.client == client { &change.server } else { &change.client });
+        let then = then.map(|end| format!("-to-{}", slug(&end.id))).unwrap_or_default();
         let provenance = Provenance {
             protocol: header.protocol,
-            case: format!("{kind}/{}", slug(&header.scenario)),
+            case: format!("{kind}/{}{then}", slug(&header.scenario)),
             recorder: format!("wireskew {} from {FORMAT}", env!("CARGO_PKG_VERSION")),
             recorded: header.recorded,
             note: header.note,

@@ -164,6 +164,7 @@ fn every_defect_shows_in_its_case_and_not_without_it() {
                     .expect("played");
                 evidence(&case.id, recorder.take(), defect.peer)
             }),
+            Action::Recorded => panic!("{}: nobody can carry out `{}`", defect.name, defect.case),
         };
         let with = found(&[defect.name]);
         assert!(with.iter().any(|shape| shape == defect.shape), "{}: {with:?}", defect.name);
