@@ -6,6 +6,7 @@ pub mod fuzz;
 mod installed;
 pub mod libvirt;
 pub mod lxc;
+pub mod ovirt;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -1,0 +1,440 @@
+//! The release table, oldest first; one entry for each change, each with its source.
+//!
+//! Short forms in the sources: `vdsm` is `oVirt/vdsm`, `oga` is `oVirt/ovirt-guest-agent`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::dialect::{
+    AgentFacts, Announces, Change, Dialect, FirstHeartbeat, HostFacts, IDEAL, PATCHED_MAX_2, RefreshValue,
+    Release, RestOfChunk, Stores,
+};
+use super::names as n;
+
+/// How many bytes of an unfinished line a host keeps.
+pub(super) const LINE_MAX: usize = 1 << 20;
+/// The port up to 1.0.12.3.
+const OLD_PORT: &str = "com.redhat.rhevm.vdsm";
+/// The port from 1.0.13 on.
+const NEW_PORT: &str = "ovirt-guest-agent.0";
+/// Digits of a number that Python 3.11 and later still read.
+const DIGITS_MAX: usize = 4300;
+
+const fn change(what: &'static str, source: &'static str, apply: fn(&mut Dialect)) -> Change {
+    Change { what, source, apply }
+}
+
+/// Every release that changed something: agents, hosts, and `ideal`.
+pub(super) const RELEASES: &[Release] = &[
+    Release {
+        name: "1.0.5",
+        kind: "none",
+        after: None,
+        changes: &[change(
+            "level 0 only, no `apiVersion` anywhere",
+            "oga@1.0.5:ovirt-guest-agent/OVirtAgentLogic.py; measured on 1.0.7",
+            |d| d.agent = Some(first_agent()),
+        )],
+    },
+    Release {
+        name: "1.0.8",
+        kind: "none",
+        after: Some("1.0.5"),
+        changes: &[
+            change("sends fqdn at start and in refresh answers", "oga@1.0.8; measured on 1.0.9", |d| {
+                d.agent(|a| {
+                    a.fqdn = true;
+                    a.sends.insert(n::FQDN, 0);
+                });
+            }),
+            change("filters characters on sending", "oga@1.0.8; measured on 1.0.9", |d| {
+                d.agent(|a| a.filters = true);
+            }),
+            change("understands `reboot` of shutdown", "oga@1.0.8", |d| d.agent(|a| a.reboot = true)),
+        ],
+    },
+    Release {
+        name: "1.0.9",
+        kind: "none",
+        after: Some("1.0.8"),
+        changes: &[change("memory-stat tells of swap space", "oga@1.0.9; measured on 1.0.9", |d| {
+            d.agent(|a| a.swap_space = true);
+        })],
+    },
+    Release {
+        name: "1.0.9.1",
+        kind: "1",
+        after: Some("1.0.9"),
+        changes: &[
+            change("has versions, maximum 1", "oga 906949e; rhbz 1063281; measured on 1.0.9.1", |d| {
+                d.agent(|a| {
+                    a.max = Some(1);
+                    a.understands.insert(n::API_VERSION_MESSAGE);
+                });
+            }),
+            change("learns number-of-cpus", "oga@1.0.9.1; measured on 1.0.9.1", |d| {
+                d.agent(|a| {
+                    a.sends.insert(n::NUMBER_OF_CPUS, 1);
+                    a.understands.insert(n::SET_NUMBER_OF_CPUS);
+                });
+            }),
+            change("memory-stat tells of buffers", "measured on 1.0.9.1", |d| d.agent(|a| a.buffers = true)),
+        ],
+    },
+    Release {
+        name: "1.0.10",
+        kind: "1",
+        after: Some("1.0.9.1"),
+        changes: &[change(
+            "sends fqdn in the periodic pass",
+            "oga@1.0.10; measured on 1.0.11.2, not on 1.0.9.1",
+            |d| d.agent(|a| a.fqdn_periodic = true),
+        )],
+    },
+    Release {
+        name: "1.0.10.2",
+        kind: "1",
+        after: Some("1.0.10"),
+        changes: &[change("disks-usage has the mapping", "oga@1.0.10.2", |d| d.agent(|a| a.mapping = true))],
+    },
+    Release {
+        name: "1.0.11",
+        kind: "2",
+        after: Some("1.0.10.2"),
+        changes: &[
+            change("maximum 2: os-info, timezone", "oga@1.0.11; measured on 1.0.11.2", |d| {
+                d.agent(|a| {
+                    a.max = Some(2);
+                    a.sends.extend([(n::OS_INFO, 2), (n::TIMEZONE, 2)]);
+                });
+            }),
+            change("a refresh answer follows a change", "oga deeaf0f; measured on 1.0.11.2", |d| {
+                d.agent(|a| a.answers_after_change = true);
+            }),
+        ],
+    },
+    Release {
+        name: "1.0.11.3",
+        kind: "2f",
+        after: Some("1.0.11"),
+        changes: &[change(
+            "the first heartbeat of a process says 0",
+            "oga 55b63a2; rhbz 1285851; measured on 1.0.11.3",
+            |d| d.agent(|a| a.first_heartbeat = FirstHeartbeat::Zero),
+        )],
+    },
+    Release {
+        name: "1.0.12",
+        kind: "3f",
+        after: Some("1.0.11.3"),
+        changes: &[change(
+            "maximum 3: containers, lifecycle events and their completion",
+            "oga@1.0.12; measured on 1.0.12.3",
+            |d| {
+                d.agent(|a| {
+                    a.max = Some(3);
+                    a.sends.extend([(n::CONTAINERS, 3), (n::COMPLETION, 3)]);
+                    a.understands.insert(n::LIFECYCLE_EVENT);
+                });
+            },
+        )],
+    },
+    Release {
+        name: "1.0.12.3",
+        kind: "3fs",
+        after: Some("1.0.12"),
+        changes: &[change(
+            "session-startup at start and in every refresh answer, session-shutdown at the end",
+            "oga baa1be1, d89d961; rhbz 1341106; measured on 1.0.12.3",
+            |d| d.agent(|a| a.session_startup = true),
+        )],
+    },
+    Release {
+        name: "1.0.13",
+        kind: "3fs",
+        after: Some("1.0.12.3"),
+        changes: &[change("another name of the port", "oga 7d97f4693; rhbz 1350334", |d| {
+            d.agent(|a| a.port = NEW_PORT);
+        })],
+    },
+    Release {
+        name: "4.11.0",
+        kind: "none",
+        after: None,
+        changes: &[change(
+            "no versions; a limit of 1 MiB for a line; the filter of characters",
+            "vdsm@v4.11.0:vdsm/guestIF.py; measured on 4.13.4",
+            |d| d.host = Some(first_host()),
+        )],
+    },
+    Release {
+        name: "4.12.0",
+        kind: "none",
+        after: Some("4.11.0"),
+        changes: &[change("understands fqdn", "vdsm@v4.12.0; measured on 4.13.4", |d| {
+            d.host(|h| {
+                h.understands.insert(n::FQDN);
+            });
+        })],
+    },
+    Release {
+        name: "4.14.8",
+        kind: "1e",
+        after: Some("4.12.0"),
+        changes: &[change(
+            "has versions, maximum 1, an empty lookup table, and keeps the raw value",
+            "vdsm 9a00df7a7, e8eaf0089; rhbz 1063281; measured on 4.14.17",
+            |d| {
+                d.host(|h| {
+                    h.max = Some(1);
+                    h.tells_version = true;
+                    h.sends.insert(n::API_VERSION_MESSAGE, 0);
+                    h.understands.insert(n::NUMBER_OF_CPUS);
+                });
+            },
+        )],
+    },
+    Release {
+        name: "4.15.0",
+        kind: "1raw",
+        after: Some("4.14.8"),
+        changes: &[change("sends set-number-of-cpus from 1 on", "vdsm@v4.15.0; measured on 4.16.38", |d| {
+            d.host(|h| {
+                h.sends.insert(n::SET_NUMBER_OF_CPUS, 1);
+            });
+        })],
+    },
+    Release {
+        name: "4.17.1",
+        kind: "2raw",
+        after: Some("4.15.0"),
+        changes: &[
+            change("maximum 2: os-info, timezone", "vdsm@v4.17.1; measured on 4.17.24", |d| {
+                d.host(|h| {
+                    h.max = Some(2);
+                    h.understands.extend([n::OS_INFO, n::TIMEZONE]);
+                });
+            }),
+            change("the filter takes all above U+10FFF", "vdsm@v4.17.1; measured on 4.17.24", |d| {
+                d.host(|h| h.loses_astral = true);
+            }),
+        ],
+    },
+    Release {
+        name: "4.17.25",
+        kind: "2",
+        after: Some("4.17.1"),
+        changes: &[change(
+            "keeps the lower one of both",
+            "vdsm b79f8ae73; rhbz 1318657; measured on 4.17.44",
+            |d| d.host(|h| h.stores = Stores::Min),
+        )],
+    },
+    Release {
+        name: "4.18.0",
+        kind: "3",
+        after: Some("4.17.25"),
+        changes: &[
+            change("maximum 3: containers, lifecycle events", "vdsm@v4.18.0; measured on 4.18.25", |d| {
+                d.host(|h| {
+                    h.max = Some(3);
+                    h.sends.insert(n::LIFECYCLE_EVENT, 3);
+                    h.understands.extend([n::CONTAINERS, n::COMPLETION]);
+                });
+            }),
+            change("hands the version over", "vdsm f44643546; rhbz 1298120; measured on 4.18.25", |d| {
+                d.host(|h| h.hand_over = true);
+            }),
+            change("the filter keeps what is above U+10FFF", "measured on 4.18.25", |d| {
+                d.host(|h| h.loses_astral = false);
+            }),
+            change("stumbles over null for applications", "measured on 4.18.25, not on 4.17.44", |d| {
+                d.host(|h| h.stumbles_over_null_applications = true);
+            }),
+            change("takes 900 nested lists", "measured on 4.18.25, not before", |d| {
+                d.host(|h| h.depth_max = 990);
+            }),
+        ],
+    },
+    Release {
+        name: PATCHED_MAX_2,
+        kind: "3",
+        after: Some("4.18.0"),
+        changes: &[change(
+            "a build of our own with the maximum 2, in which hand-over meets a lower maximum",
+            "measured on the modified build",
+            |d| d.host(|h| h.max = Some(2)),
+        )],
+    },
+    Release {
+        name: "4.50.7",
+        kind: "3",
+        after: Some("4.18.0"),
+        changes: &[
+            change("Python 3: numbers have at most 4300 digits", "measured on 4.50.7, not on 4.18.25", |d| {
+                d.host(|h| h.digits_max = Some(DIGITS_MAX));
+            }),
+            change("takes a list for memory-stat", "measured on 4.50.7, not on 4.18.25", |d| {
+                d.host(|h| h.stumbles_over_memory_list = false);
+            }),
+            change("stumbles over 900 nested lists", "measured on 4.50.7, not on 4.18.25", |d| {
+                d.host(|h| h.depth_max = DEPTH_MAX);
+            }),
+            change("writes arguments before the name", "measured on 4.50.7, not on 4.30.53", |d| {
+                d.host(|h| h.arguments_first = true);
+            }),
+        ],
+    },
+    Release {
+        name: IDEAL,
+        kind: IDEAL,
+        after: Some("4.50.7"),
+        changes: &[
+            change("is an agent as well", "the newest one", |d| d.agent = Some(newest_agent())),
+            change(
+                "does what the protocol's designers asked for, with every hole of the merged scheme mended",
+                "commit messages of vdsm 9a00df7a7 and oga 906949e",
+                make_ideal,
+            ),
+        ],
+    },
+];
+
+/// How deep lists may be nested: 900 are too many (measured on 4.13.4 to 4.17.44 and 4.50.7).
+const DEPTH_MAX: usize = 890;
+
+/// Agents of 1.0.5, and everything that no later line of the table changes.
+fn first_agent() -> AgentFacts {
+    let level_0 = [
+        n::HEARTBEAT,
+        n::HOST_NAME,
+        n::OS_VERSION,
+        n::NETWORK_INTERFACES,
+        n::APPLICATIONS,
+        n::ACTIVE_USER,
+        n::DISKS_USAGE,
+        n::SESSION_STARTUP,
+        n::SESSION_SHUTDOWN,
+        n::SESSION_LOGON,
+        n::SESSION_LOGOFF,
+        n::SESSION_LOCK,
+        n::SESSION_UNLOCK,
+        n::ECHO,
+        n::MEMORY_STATS,
+    ];
+    AgentFacts {
+        max: None,
+        sends: level_0.map(|name| (name, 0)).into(),
+        understands: BTreeSet::from([
+            n::REFRESH,
+            n::LOCK_SCREEN,
+            n::LOG_OFF,
+            n::SHUTDOWN,
+            n::LOGIN,
+            n::HIBERNATE,
+            n::ECHO,
+        ]),
+        refresh_value: RefreshValue::Ignored,
+        first_heartbeat: FirstHeartbeat::Max,
+        clamps_below: false,
+        answers_after_change: false,
+        fqdn: false,
+        fqdn_periodic: false,
+        session_startup: false,
+        filters: false,
+        keeps_half_line: true,
+        gate_before_wait: true,
+        trusts_old_level: true,
+        naps: true,
+        completes_without_hooks: false,
+        swap_space: false,
+        buffers: false,
+        mapping: false,
+        reboot: false,
+        port: OLD_PORT,
+    }
+}
+
+/// Hosts of 4.11.0, and everything that no later line of the table changes.
+fn first_host() -> HostFacts {
+    HostFacts {
+        max: None,
+        sends: BTreeMap::from(
+            [n::REFRESH, n::LOCK_SCREEN, n::LOG_OFF, n::SHUTDOWN, n::LOGIN, n::HIBERNATE]
+                .map(|name| (name, 0)),
+        ),
+        understands: BTreeSet::from([
+            n::HEARTBEAT,
+            n::HOST_NAME,
+            n::OS_VERSION,
+            n::NETWORK_INTERFACES,
+            n::APPLICATIONS,
+            n::ACTIVE_USER,
+            n::DISKS_USAGE,
+            n::SESSION_STARTUP,
+            n::SESSION_SHUTDOWN,
+            n::SESSION_LOGON,
+            n::SESSION_LOGOFF,
+            n::SESSION_LOCK,
+            n::SESSION_UNLOCK,
+            n::UNINSTALLED,
+        ]),
+        stores: Stores::Raw,
+        announces: Announces::OnChange,
+        hand_over: false,
+        rest_of_chunk: RestOfChunk::Lost,
+        loses_astral: false,
+        digits_max: None,
+        stumbles_over_memory_list: true,
+        stumbles_over_null_applications: false,
+        depth_max: DEPTH_MAX,
+        line_max: LINE_MAX,
+        hang_up_loses: true,
+        arguments_first: false,
+        tells_version: false,
+    }
+}
+
+/// The agent of the newest line of agents.
+fn newest_agent() -> AgentFacts {
+    let mut dialect = Dialect { name: "", kind: "", agent: None, host: None };
+    let agents = RELEASES.iter().filter(|release| release.name.starts_with("1."));
+    for change in agents.flat_map(|release| release.changes) {
+        change.apply_to(&mut dialect);
+    }
+    dialect.agent.unwrap_or_else(first_agent)
+}
+
+/// Mends every hole of the merged scheme.
+///
+/// - Down-migration to a versioned host: the agent takes the lower one of the value in `refresh` and its own maximum
+///   at once, and answers at that level.
+/// - Announcing only on change: the host announces with the first heartbeat behind each connection and behind the
+///   start of an agent, whether the value changed or not. That also mends a hand-over that meets a lower maximum.
+/// - Between two hosts: the agent sees the host go. Until the next one has said something it sends nothing above
+///   level 0, looks at the gate again when a write had to wait, and forgets half a line. Its reader does not nap.
+/// - No lower limit: both sides take a version below 0 as 0. The host keeps the lower one of both.
+/// - Rest of the read lost: the host handles each line for itself, also when a hang-up comes with the data.
+/// - A first heartbeat says 0 only while no host has told its version.
+/// - A lifecycle event is completed, whether there are hooks or not.
+fn make_ideal(d: &mut Dialect) {
+    d.agent(|a| {
+        a.refresh_value = RefreshValue::Taken;
+        a.first_heartbeat = FirstHeartbeat::ZeroUnlessTold;
+        a.clamps_below = true;
+        a.answers_after_change = true;
+        a.keeps_half_line = false;
+        a.gate_before_wait = false;
+        a.trusts_old_level = false;
+        a.naps = false;
+        a.completes_without_hooks = true;
+    });
+    d.host(|h| {
+        h.stores = Stores::Min;
+        h.announces = Announces::OnNegotiation;
+        h.rest_of_chunk = RestOfChunk::Handled;
+        h.hang_up_loses = false;
+        h.digits_max = None;
+        h.stumbles_over_memory_list = false;
+        h.stumbles_over_null_applications = false;
+    });
+}
