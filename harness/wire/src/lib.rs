@@ -12,6 +12,8 @@ mod dissect;
 mod frame;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+pub mod json;
+pub mod json_lines;
 pub mod libvirt_rpc;
 pub mod lxc;
 mod stream;

@@ -1,0 +1,210 @@
+//! A value as fields: every byte in exactly one of them.
+//!
+//! ```text
+//! {"free-ram": "22303", "disks": [{"used": 5}]}\n
+//! ^^^^^^^^^^^^^       ^^^^^^^^^^^^^^^^^^^^^^^^^ ^^^^^  syntax
+//!              free-ram                       disks.0.used
+//! ```
+//!
+//! Names of fields are made of what a peer sent. They are cut at a length ([`NAME_MAX`]), control
+//! characters in them are written out, and no two paths have the same name.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+use std::ops::Range;
+
+use super::parse::{Parser, duplicates};
+use super::{Kind, Rules, Tape, text};
+use crate::{Dissection, Field, Problem, Value};
+
+/// The name and the mask of what carries no value: punctuation, white space, names of members. Their
+/// order and spelling say nothing, and a member that is called so has no such mask.
+pub const SYNTAX: &str = "syntax";
+
+/// The name of what could not be read.
+pub const UNKNOWN: &str = "unknown";
+
+/// The name of a value that is neither list nor object.
+const SCALAR: &str = "value";
+
+/// The longest name of a field in bytes. A longer one ends in `…`, so that a deep tree of long names
+/// costs no more than its bytes many times over.
+pub const NAME_MAX: usize = 128;
+
+/// Reads `bytes` as one value and names every part of it; `mask` says under which mask the field of a
+/// name stands. Members are named with dots and elements by their index (`memory-stat.swap_in`,
+/// `disks.0.path`). An empty list or object is a field of its own. After a syntax error the rest is a
+/// field [`UNKNOWN`].
+///
+/// ```text
+/// number   Int or Uint if it is written as one, else Text with the label `number`
+/// text     Text
+/// bool     Uint 1 or 0 with the label `true` or `false`
+/// null     Bytes with the label `null`; an empty list `[]`, an empty object `{}`
+/// ```
+#[must_use]
+pub fn dissect(bytes: &[u8], rules: Rules, mask: &dyn Fn(&str) -> Option<&'static str>) -> Dissection {
+    let mut parser = Parser::new(bytes, rules);
+    let error = parser.run().err();
+    let end = if error.is_some() { parser.token() } else { bytes.len() };
+    let nodes = parser.into_nodes();
+    let tape = Tape { bytes, nodes: &nodes };
+    let mut walk = Walk { tape, mask, path: Path::default(), at: 0, found: Dissection::default() };
+    walk.all();
+    walk.syntax_up_to(end);
+    let mut found = walk.found;
+    if let Some(error) = error {
+        if end < bytes.len() {
+            found.fields.push(bare(UNKNOWN, end..bytes.len(), None));
+        }
+        let span = error.offset..error.offset.saturating_add(1).min(bytes.len()).max(error.offset);
+        found.problems.push(Problem { span, what: error.what.to_owned() });
+    }
+    found
+}
+
+fn bare(name: &'static str, span: Range<usize>, mask: Option<&'static str>) -> Field {
+    Field { name: name.into(), span, value: Value::Bytes, label: None, mask }
+}
+
+/// A walk along the tape.
+struct Walk<'d> {
+    tape: Tape<'d>,
+    mask: &'d dyn Fn(&str) -> Option<&'static str>,
+    path: Path,
+    /// Where the bytes begin that are in no field yet.
+    at: usize,
+    found: Dissection,
+}
+
+/// A list or object that is being walked through.
+struct Level {
+    kind: Kind,
+    behind: usize,
+    /// How long the path to it is.
+    path: usize,
+    /// How many elements have been passed.
+    index: usize,
+}
+
+impl Walk<'_> {
+    fn all(&mut self) {
+        let mut levels: Vec<Level> = Vec::new();
+        let mut at = 0;
+        while at < self.tape.nodes.len() {
+            while levels.pop_if(|level| level.behind <= at).is_some() {}
+            if let Some(level) = levels.last_mut() {
+                self.path.truncate(level.path);
+                if level.kind == Kind::Object {
+                    self.path.member(&text::readable(self.tape.meaning(at)));
+                    at = at.saturating_add(1);
+                } else {
+                    self.path.element(level.index);
+                    level.index = level.index.saturating_add(1);
+                }
+            }
+            let Some(node) = self.tape.nodes.get(at) else { break };
+            let next = at.saturating_add(1);
+            if matches!(node.kind, Kind::Array | Kind::Object) && node.behind > next {
+                self.twice(at);
+                levels.push(Level { kind: node.kind, behind: node.behind, path: self.path.len(), index: 0 });
+            } else {
+                self.field(at);
+            }
+            at = next;
+        }
+    }
+
+    /// Members that a later one of the same name puts out of force.
+    fn twice(&mut self, object: usize) {
+        if self.tape.node(object).kind != Kind::Object {
+            return;
+        }
+        for name in duplicates(self.tape, object) {
+            let node = self.tape.node(name);
+            let what = "a member name comes twice, the last one counts".to_owned();
+            self.found.problems.push(Problem { span: node.start..node.end, what });
+        }
+    }
+
+    fn field(&mut self, at: usize) {
+        let node = self.tape.node(at);
+        self.syntax_up_to(node.start);
+        let (value, label) = self.value(at);
+        let name = self.path.name();
+        let mask = (self.mask)(&name);
+        let label = label.map(Cow::Borrowed);
+        self.found.fields.push(Field { name: name.into(), span: node.start..node.end, value, label, mask });
+        self.at = node.end;
+    }
+
+    fn value(&self, at: usize) -> (Value, Option<&'static str>) {
+        let value = super::Value::at(self.tape, at);
+        match value.kind() {
+            Kind::Null => (Value::Bytes, Some("null")),
+            Kind::Array => (Value::Bytes, Some("[]")),
+            Kind::Object => (Value::Bytes, Some("{}")),
+            Kind::Bool if value.as_bool() == Some(true) => (Value::Uint(1), Some("true")),
+            Kind::Bool => (Value::Uint(0), Some("false")),
+            Kind::Text => (Value::Text(value.text().unwrap_or_default().into_owned()), None),
+            Kind::Number => {
+                let digits = value.number().unwrap_or_default();
+                match (digits.parse(), digits.parse()) {
+                    (Ok(number), _) => (Value::Int(number), None),
+                    (_, Ok(number)) => (Value::Uint(number), None),
+                    _ => (Value::Text(digits.to_owned()), Some("number")),
+                }
+            }
+        }
+    }
+
+    fn syntax_up_to(&mut self, end: usize) {
+        if self.at < end {
+            self.found.fields.push(bare(SYNTAX, self.at..end, Some(SYNTAX)));
+            self.at = end;
+        }
+    }
+}
+
+/// The names that lead to a value, each behind a dot.
+#[derive(Default)]
+struct Path(String);
+
+impl Path {
+    fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
+    fn element(&mut self, index: usize) {
+        // Writing to a `String` does not fail.
+        let _ = write!(self.0, ".{index}");
+    }
+
+    /// A name that could be taken for two names, or for an index, is written so that it cannot.
+    fn member(&mut self, name: &str) {
+        let like_index = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+        self.0.push_str(if like_index { ".'" } else { "." });
+        for character in name.chars() {
+            match character {
+                '.' => self.0.push_str("\\."),
+                '\\' | '\'' => self.0.extend(character.escape_default()),
+                _ if character.is_control() => self.0.extend(character.escape_default()),
+                _ => self.0.push(character),
+            }
+        }
+        self.0.push_str(if like_index { "'" } else { "" });
+    }
+
+    fn name(&self) -> String {
+        let Some(name) = self.0.strip_prefix('.') else { return SCALAR.to_owned() };
+        if name.len() <= NAME_MAX {
+            return name.to_owned();
+        }
+        let end = name.floor_char_boundary(NAME_MAX - '…'.len_utf8());
+        [name.get(..end).unwrap_or_default(), "…"].concat()
+    }
+}

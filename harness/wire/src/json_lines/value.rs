@@ -1,0 +1,291 @@
+//! Values.
+
+use super::{BLANK, CUT, DEPTH_MAX, JUNK, RESET, SKIPPED, VALUE, VALUE_MAX};
+use crate::json::is_white_space;
+use crate::{Extent, Fault, FrameKind, Scan, Step, StreamDecoder};
+
+/// Byte ff: never in UTF-8, and the way to bring a parser in step.
+const RESET_BYTE: u8 = 0xff;
+
+/// The longest [`SKIPPED`] frame in bytes; more of it is another frame.
+pub const SKIPPED_MAX: usize = 4096;
+
+/// What is taken for one value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most brackets and braces that are open at once. With one more all that came is [`JUNK`].
+    pub depth_max: usize,
+    /// The most bytes of a value. When as many have come and it is not complete, they are [`JUNK`].
+    pub value_max: usize,
+    /// Whether the rest of a value above a limit is passed over until its brackets close, as qemu-ga 11.1
+    /// does. Else what follows is read as if a value could begin there: 5.2 to 10.0 complain about every
+    /// bracket that closes (84 kB of errors for 1025 brackets).
+    pub drains: bool,
+}
+
+impl Limits {
+    /// The limits of qemu-ga 5.2 to 10.0.
+    pub const QEMU: Self = Self { depth_max: DEPTH_MAX, value_max: VALUE_MAX, drains: false };
+    /// Those of qemu-ga 11.1.
+    pub const QEMU_11: Self = Self { drains: true, ..Self::QEMU };
+}
+
+/// Decodes one direction of a connection into values.
+pub type ValueDecoder = StreamDecoder<ValueScan>;
+
+impl ValueDecoder {
+    /// A decoder at the start of a connection. Peers may keep what a connection before it left unfinished;
+    /// the decoder does not.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self::over(ValueScan::new(limits))
+    }
+}
+
+/// Finds the ends of values.
+#[derive(Debug, Clone)]
+pub struct ValueScan {
+    limits: Limits,
+    /// How many bytes at the front have been looked at.
+    seen: usize,
+    token: Token,
+    /// Braces that are open, and square brackets. As in qemu they are counted apart: a value is complete
+    /// when both counts are 0, or one is below.
+    braces: i64,
+    squares: i64,
+    /// Whether the rest of a value above a limit is passed over.
+    draining: bool,
+}
+
+/// Where in a token the next byte is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Token {
+    /// In none: between tokens, or before the first.
+    Between,
+    /// In text that began with this quote.
+    Text(u8),
+    /// Behind a backslash in it.
+    Escape(u8),
+    /// Behind a minus.
+    Minus,
+    /// Behind a zero that leads.
+    Zero,
+    Digits,
+    Point,
+    Fraction,
+    /// Behind an `e`.
+    Exponent,
+    ExponentSign,
+    ExponentDigits,
+    Word,
+    /// In none: behind something wrong, up to a byte with which one can begin.
+    Skip,
+}
+
+/// What a byte is to the token before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Turn {
+    /// Part of it.
+    In(Token),
+    /// Its last byte.
+    Last,
+    /// The first one behind it.
+    Behind,
+    /// Nothing that can be there.
+    Wrong,
+}
+
+impl Token {
+    /// What `byte` is to a token that has begun. As in qemu, a token that goes wrong takes the wrong byte
+    /// with it.
+    fn turn(self, byte: u8) -> Turn {
+        let is_text = matches!(byte, 0x20..=0xfd);
+        match (self, byte) {
+            (Self::Text(quote), _) if byte == quote => Turn::Last,
+            (Self::Text(quote), b'\\') => Turn::In(Self::Escape(quote)),
+            (Self::Text(quote) | Self::Escape(quote), _) if is_text => Turn::In(Self::Text(quote)),
+            (Self::Minus, b'0') => Turn::In(Self::Zero),
+            (Self::Minus, b'1'..=b'9') | (Self::Digits, b'0'..=b'9') => Turn::In(Self::Digits),
+            (Self::Zero, b'0'..=b'9') => Turn::Wrong,
+            (Self::Zero | Self::Digits, b'.') => Turn::In(Self::Point),
+            (Self::Point | Self::Fraction, b'0'..=b'9') => Turn::In(Self::Fraction),
+            (Self::Zero | Self::Digits | Self::Fraction, b'e' | b'E') => Turn::In(Self::Exponent),
+            (Self::Exponent, b'+' | b'-') => Turn::In(Self::ExponentSign),
+            (Self::Exponent | Self::ExponentSign | Self::ExponentDigits, b'0'..=b'9') => {
+                Turn::In(Self::ExponentDigits)
+            }
+            (Self::Word, b'a'..=b'z') => Turn::In(Self::Word),
+            (Self::Zero | Self::Digits | Self::Fraction | Self::ExponentDigits | Self::Word, _) => {
+                Turn::Behind
+            }
+            _ => Turn::Wrong,
+        }
+    }
+
+    /// The token that begins with `byte`, if it is one of more than one byte.
+    fn begun(byte: u8) -> Option<Self> {
+        Some(match byte {
+            b'"' | b'\'' => Self::Text(byte),
+            b'-' => Self::Minus,
+            b'0' => Self::Zero,
+            b'1'..=b'9' => Self::Digits,
+            b'a'..=b'z' => Self::Word,
+            _ => return None,
+        })
+    }
+}
+
+/// Whether a token can begin with `byte` behind something wrong.
+fn ends_skipping(byte: u8) -> bool {
+    matches!(byte, 0..0x20 | 0xfe | 0xff | b'{' | b'}' | b'[' | b']' | b',' | b':')
+}
+
+/// What a token is that stands alone.
+fn alone(token: &[u8]) -> FrameKind {
+    match token {
+        b"null" | b"true" | b"false" | [b'"' | b'\'' | b'-' | b'0'..=b'9', ..] => VALUE,
+        _ => JUNK,
+    }
+}
+
+impl ValueScan {
+    /// Values of at most these limits. A limit of no bytes is one of 1.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        let limits = Limits { value_max: limits.value_max.max(1), ..limits };
+        Self { limits, seen: 0, token: Token::Between, braces: 0, squares: 0, draining: false }
+    }
+
+    /// Takes the byte at `at`; gives a step when a frame ends with it or before it.
+    fn take(&mut self, src: &[u8], at: usize, byte: u8) -> Option<Step> {
+        let behind = at.saturating_add(1);
+        match self.token {
+            Token::Between => {}
+            Token::Skip if !ends_skipping(byte) => return None,
+            Token::Skip if at > 0 => return Some(self.complete(SKIPPED, at, Token::Between)),
+            Token::Skip => self.token = Token::Between,
+            token => match token.turn(byte) {
+                Turn::In(token) => {
+                    self.token = token;
+                    return None;
+                }
+                Turn::Last => return self.token_ends(src, behind),
+                Turn::Behind => {
+                    let step = self.token_ends(src, at);
+                    if step.is_some() {
+                        return step;
+                    }
+                }
+                Turn::Wrong => return Some(self.wrong(at, byte)),
+            },
+        }
+        self.between(at, byte)
+    }
+
+    /// A token ends there: so does the frame when it stands alone.
+    fn token_ends(&mut self, src: &[u8], len: usize) -> Option<Step> {
+        self.token = Token::Between;
+        let kind = if self.draining { SKIPPED } else { alone(src.get(..len).unwrap_or(src)) };
+        self.is_outside().then(|| self.complete(kind, len, Token::Between))
+    }
+
+    /// Takes a byte that is in no token.
+    fn between(&mut self, at: usize, byte: u8) -> Option<Step> {
+        if let Some(token) = Token::begun(byte) {
+            self.token = token;
+            return None;
+        }
+        let behind = at.saturating_add(1);
+        let (count, by) = match byte {
+            b'{' => (&mut self.braces, 1),
+            b'}' => (&mut self.braces, -1),
+            b'[' => (&mut self.squares, 1),
+            b']' => (&mut self.squares, -1),
+            b',' | b':' => (&mut self.squares, 0),
+            _ if is_white_space(byte) => {
+                return self.is_outside().then(|| self.complete(BLANK, behind, Token::Between));
+            }
+            _ => return Some(self.wrong(at, byte)),
+        };
+        *count = count.saturating_add(by);
+        if self.is_outside() || self.braces < 0 || self.squares < 0 {
+            let kind = match self.draining {
+                true => SKIPPED,
+                false if self.is_outside() && by < 0 => VALUE,
+                false => JUNK,
+            };
+            return Some(self.complete(kind, behind, Token::Between));
+        }
+        let depth = self.braces.saturating_add(self.squares);
+        let too_deep = usize::try_from(depth).is_ok_and(|depth| depth > self.limits.depth_max);
+        (too_deep && !self.draining).then(|| self.above_limit(behind, Token::Between))
+    }
+
+    /// A byte that can not be there.
+    fn wrong(&mut self, at: usize, byte: u8) -> Step {
+        match byte {
+            RESET_BYTE if at == 0 => self.complete(RESET, 1, Token::Skip),
+            RESET_BYTE => {
+                let kind = if self.draining { SKIPPED } else { CUT };
+                self.complete(kind, at, Token::Between)
+            }
+            _ => self.complete(JUNK, at.saturating_add(1), Token::Skip),
+        }
+    }
+
+    /// What has come of a value is as much as the limits allow.
+    fn above_limit(&mut self, len: usize, then: Token) -> Step {
+        if !self.limits.drains {
+            return self.complete(JUNK, len, then);
+        }
+        (self.seen, self.draining) = (0, true);
+        Step::Complete(Extent { kind: JUNK, head_len: 0, len })
+    }
+
+    /// As much is passed over as one frame holds.
+    fn skipped(&mut self, len: usize) -> Step {
+        self.seen = 0;
+        Step::Complete(Extent { kind: SKIPPED, head_len: 0, len })
+    }
+
+    /// The frame ends there, and what follows begins anew.
+    fn complete(&mut self, kind: FrameKind, len: usize, token: Token) -> Step {
+        *self = Self { token, ..Self::new(self.limits) };
+        Step::Complete(Extent { kind, head_len: 0, len })
+    }
+
+    /// Whether no bracket is open.
+    fn is_outside(&self) -> bool {
+        self.braces == 0 && self.squares == 0
+    }
+
+    fn skips(&self) -> bool {
+        self.draining || self.token == Token::Skip
+    }
+}
+
+impl Scan for ValueScan {
+    fn step(&mut self, src: &[u8]) -> Result<Step, Fault> {
+        loop {
+            let at = self.seen;
+            if self.skips() && at >= SKIPPED_MAX {
+                return Ok(self.skipped(at));
+            }
+            if !self.skips() && at >= self.limits.value_max {
+                return Ok(self.above_limit(at, Token::Skip));
+            }
+            let Some(byte) = src.get(at) else { break };
+            self.seen = at.saturating_add(1);
+            if let Some(step) = self.take(src, at, *byte) {
+                return Ok(step);
+            }
+        }
+        let is_between = matches!(self.token, Token::Between | Token::Skip) && self.is_outside();
+        if src.is_empty() && is_between {
+            return Ok(Step::Boundary);
+        }
+        let field = if self.skips() { "skipped bytes" } else { "value" };
+        let needed = crate::stream::as_u64(src.len()).saturating_add(1);
+        Ok(Step::Partial { field, at: 0, needed })
+    }
+}
