@@ -4,7 +4,8 @@
 //! requests, and whether it keeps a connection after an answer: without that, a close after a refusal
 //! could be the dialect's habit or a fault. Then comes the *subject*, a *canary* behind it on the same
 //! connection, and a *fresh* connection at the end. Probes that stall or flood add a *witness*: another
-//! client that wants to be served in the meantime.
+//! client that wants to be served in the meantime. Where a transport has one client at a time, there is
+//! none, and clients come one after the other.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use matrix::{CaseId, CaseKind};
@@ -56,43 +57,77 @@ pub struct Description {
     pub with_payload: Bytes,
     /// An unknown request with that many bytes of payload.
     pub unknown: fn(usize) -> Bytes,
-    /// The head of a valid request that announces that many bytes, which do not follow.
-    pub announcing: fn(i64) -> Bytes,
-    /// The largest payload that servers take.
-    pub payload_max: usize,
-    /// Length of the fixed head.
+    /// What becomes of such a request.
+    pub unknown_gets: Bad,
+    /// How a length is announced, where messages say their length.
+    pub lengths: Option<Lengths>,
+    /// The largest payload that servers take, where there is a limit that is worth reaching.
+    pub payload_max: Option<usize>,
+    /// Length of the fixed head, or of what stands for it: what is cut there lacks its payload.
     pub head_len: usize,
-    /// The largest length that can be announced.
-    pub length_max: i64,
-    /// The smallest length that can be announced.
-    pub length_min: i64,
     /// A reply, sent where a request belongs.
     pub reply: Bytes,
     /// A valid request with more payload than it needs.
-    pub trailing_bytes: Bytes,
+    pub trailing_bytes: Option<Bytes>,
     /// A valid request whose payload is too short.
-    pub missing_bytes: Bytes,
-    /// A valid request as a future client would send it, with more fields at its end.
-    pub unknown_fields: Bytes,
+    pub missing_bytes: Option<Bytes>,
+    /// A valid request as a future client would send it, with more fields at its end; only where such a one is
+    /// carried out.
+    pub unknown_fields: Option<Bytes>,
     /// A request that carries text.
     pub text: fn(&[u8]) -> Bytes,
+    /// What becomes of text that is none, and of payloads that are too short.
+    pub malformed: Bad,
     /// What is sent first on each connection, each answered before the next; empty where nothing has to be.
     pub greeting: Vec<Bytes>,
     /// Where requests carry serial numbers that their answers repeat.
     pub ids: Option<Ids>,
     /// What becomes of a message that is no request.
-    pub stray: Stray,
+    pub stray: Bad,
     /// What becomes of a request that is longer than servers take.
     pub above_limit: AboveLimit,
     /// How many clients end their sending half right behind a request: more than one where an answer is only
     /// lost now and then.
     pub half_close_tries: u32,
+    /// How many clients a server serves at the same time.
+    pub clients: Clients,
+    /// How the answer to a request is recognised.
+    pub answers: Answers,
 }
 
-/// What becomes of a message that is no request, e.g. a reply.
+/// Lengths that messages announce.
+#[derive(Debug, Clone, Copy)]
+pub struct Lengths {
+    /// The head of a valid request that announces that many bytes, which do not follow.
+    pub announcing: fn(i64) -> Bytes,
+    /// The largest length that can be announced.
+    pub max: i64,
+    /// The smallest length that can be announced.
+    pub min: i64,
+}
+
+/// How many clients a server serves at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stray {
-    /// It is refused as any bad request is.
+pub enum Clients {
+    /// As many as come.
+    Many,
+    /// One, as on a serial line: the next is served when that one is gone.
+    One,
+}
+
+/// How the answer to a request is recognised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answers {
+    /// It is the next frame.
+    NextFrame,
+    /// The grammar says which frame answers what was sent last: others may come before it.
+    ByRequest,
+}
+
+/// What becomes of a message that servers cannot carry out: one that is unknown, malformed, or no request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bad {
+    /// It is refused.
     Refused,
     /// It is dropped without a word. A request in the same write shows it: that one is answered, and nothing else.
     Dropped,
@@ -150,9 +185,26 @@ fn open_within(
     }
     let mut script = script.open(conn, roles::GREETING, &[]);
     for bytes in &d.greeting {
-        script = script.send(conn, bytes.clone()).reply(conn, deadline_ms);
+        script = answer(d, script.send(conn, bytes.clone()), conn, deadline_ms);
     }
     script.role(conn, role, args)
+}
+
+/// Waits for the answer to what was sent last.
+#[must_use]
+pub fn answer(d: &Description, script: Script, conn: u32, deadline_ms: u64) -> Script {
+    match d.answers {
+        Answers::NextFrame => script.reply(conn, deadline_ms),
+        Answers::ByRequest => script.answers(conn, deadline_ms),
+    }
+}
+
+/// Waits for the answers to that many requests, which were sent in one write.
+fn answers(d: &Description, script: Script, conn: u32, requests: usize) -> Script {
+    match d.answers {
+        Answers::NextFrame => (0..requests).fold(script, |script, _| script.reply(conn, REPLY_MS)),
+        Answers::ByRequest => script.answers(conn, REPLY_MS),
+    }
 }
 
 /// How long the answer to a request with that many bytes of payload may take.
@@ -189,11 +241,9 @@ pub fn around_marked(
         .role(MAIN, roles::SETTLE, &[])
         .quiet(MAIN, SETTLE_MS)
         .role(MAIN, roles::CANARY, &[("expect", "answer")])
-        .send(MAIN, d.canary.clone())
-        .reply(MAIN, REPLY_MS)
-        .role(MAIN, roles::QUIET, &[])
-        .quiet(MAIN, QUIET_MS)
-        .close(MAIN);
+        .send(MAIN, d.canary.clone());
+    let script =
+        answer(d, script, MAIN, REPLY_MS).role(MAIN, roles::QUIET, &[]).quiet(MAIN, QUIET_MS).close(MAIN);
     case(name, about, hazard, closing(d, script))
 }
 
@@ -209,18 +259,15 @@ fn case(name: &str, about: &'static str, hazard: Hazard, script: Script) -> Case
 /// Shows how the server answers good requests and whether it keeps a connection afterwards.
 #[must_use]
 pub fn opening(d: &Description) -> Script {
-    let script = open(d, Script::new(), SETUP, roles::SETUP, &[("name", "canary")])
-        .send(SETUP, d.canary.clone())
-        .reply(SETUP, REPLY_MS)
+    let script =
+        open(d, Script::new(), SETUP, roles::SETUP, &[("name", "canary")]).send(SETUP, d.canary.clone());
+    let script = answer(d, script, SETUP, REPLY_MS)
         .role(SETUP, roles::SETUP, &[("name", "kept")])
-        .send(SETUP, d.canary.clone())
-        .reply(SETUP, REPLY_MS)
-        .close(SETUP);
-    open(d, script, SETUP + 100, roles::SETUP, &[("name", "second")])
-        .send(SETUP + 100, d.second.clone())
-        .reply(SETUP + 100, REPLY_MS)
-        .close(SETUP + 100)
-        .watch()
+        .send(SETUP, d.canary.clone());
+    let script = answer(d, script, SETUP, REPLY_MS).close(SETUP);
+    let script =
+        open(d, script, SETUP + 100, roles::SETUP, &[("name", "second")]).send(SETUP + 100, d.second.clone());
+    answer(d, script, SETUP + 100, REPLY_MS).close(SETUP + 100).watch()
 }
 
 /// Asks on a new connection and looks at the process.
@@ -231,73 +278,89 @@ pub fn closing(d: &Description, script: Script) -> Script {
 
 /// The same, where the server may have much to clean up first.
 fn closing_within(d: &Description, script: Script, deadline_ms: u64) -> Script {
-    let answer = (roles::FRESH, &[("expect", "answer")][..]);
-    open_within(d, script, FRESH, answer, deadline_ms.max(PATIENT_MS))
-        .send(FRESH, d.canary.clone())
-        .reply(FRESH, deadline_ms)
-        .close(FRESH)
-        .pause(QUIET_MS)
-        .watch()
+    let expect = (roles::FRESH, &[("expect", "answer")][..]);
+    let script =
+        open_within(d, script, FRESH, expect, deadline_ms.max(PATIENT_MS)).send(FRESH, d.canary.clone());
+    answer(d, script, FRESH, deadline_ms).close(FRESH).pause(QUIET_MS).watch()
 }
 
 /// Another client asks for the canary, is answered, and goes.
 #[must_use]
 pub fn ask(d: &Description, script: Script, conn: u32, role: &str) -> Script {
-    open(d, script, conn, role, &[("expect", "answer")])
-        .send(conn, d.canary.clone())
-        .reply(conn, REPLY_MS)
-        .close(conn)
+    let script = open(d, script, conn, role, &[("expect", "answer")]).send(conn, d.canary.clone());
+    answer(d, script, conn, REPLY_MS).close(conn)
+}
+
+/// Another client wants to be served in the meantime, where there can be one.
+fn witness(d: &Description, script: Script) -> Script {
+    match d.clients {
+        Clients::Many => ask(d, script, WITNESS, roles::WITNESS),
+        Clients::One => script,
+    }
+}
+
+/// What is sent where a message cannot be carried out, and what is due: where such a message is dropped, the answer to
+/// the canary behind it is the sign that the server is done with it.
+fn bad(d: &Description, gets: Bad, message: Bytes, refused: &'static str) -> (Bytes, &'static str) {
+    match gets {
+        Bad::Refused => (message, refused),
+        Bad::Dropped => (Bytes::from([&message[..], &d.canary[..]].concat()), "answer"),
+    }
 }
 
 fn unknown_requests(d: &Description, cases: &mut Vec<Case>) {
     const ABOUT: &str = "an unknown request is drained and answered with `not supported`";
-    let sizes = [
-        ("0".to_owned(), 0),
-        ("16".to_owned(), 16),
-        ("4096".to_owned(), 4096),
-        ("limit".to_owned(), d.payload_max),
-        ("above-limit".to_owned(), d.payload_max + 1),
-    ];
+    const DROPPED: &str = "an unknown request is dropped, and what comes behind it is answered";
+    let mut sizes = vec![("0".to_owned(), 0), ("16".to_owned(), 16), ("4096".to_owned(), 4096)];
+    if let Some(limit) = d.payload_max {
+        sizes.extend([("limit".to_owned(), limit), ("above-limit".to_owned(), limit + 1)]);
+    }
     for (label, size) in sizes {
         let name = format!("unknown-payload-{label}");
-        let request = (d.unknown)(size);
-        let closes = size > d.payload_max && d.above_limit == AboveLimit::Closed;
-        let (about, expect) = if closes {
-            ("an unknown request above the limit ends the connection", "closed")
-        } else {
-            (ABOUT, "not-supported")
+        let above = d.payload_max.is_some_and(|limit| size > limit);
+        let (bytes, expect) = bad(d, d.unknown_gets, (d.unknown)(size), "not-supported");
+        let (about, expect) = match (above, d.above_limit, d.unknown_gets) {
+            (true, AboveLimit::Closed, _) => {
+                ("an unknown request above the limit ends the connection", "closed")
+            }
+            (_, _, Bad::Refused) => (ABOUT, expect),
+            (_, _, Bad::Dropped) => (DROPPED, expect),
         };
         cases.push(around(d, &name, about, Hazard::Harmless, expect, |s| {
-            s.send(MAIN, request).reply(MAIN, reply_ms(size))
+            answer(d, s.send(MAIN, bytes), MAIN, reply_ms(size))
         }));
+    }
+    if d.unknown_gets == Bad::Dropped {
+        return;
     }
     let mut both = BytesMut::from(&(d.unknown)(16)[..]);
     both.put_slice(&d.canary);
     let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "not-supported,answer")])
-        .send(MAIN, both.freeze())
-        .reply(MAIN, REPLY_MS)
-        .reply(MAIN, REPLY_MS)
-        .role(MAIN, roles::QUIET, &[])
-        .quiet(MAIN, QUIET_MS)
-        .close(MAIN);
+        .send(MAIN, both.freeze());
+    let script = answers(d, script, MAIN, 2).role(MAIN, roles::QUIET, &[]).quiet(MAIN, QUIET_MS).close(MAIN);
     let about = "a valid request in the same write as an unknown one is answered after it";
     cases.push(case("unknown-then-valid-in-one-write", about, Hazard::Harmless, closing(d, script)));
 }
 
+/// The largest payload as a length; the largest number where there is no limit.
+fn limit(d: &Description) -> i64 {
+    d.payload_max.and_then(|limit| i64::try_from(limit).ok()).unwrap_or(i64::MAX)
+}
+
 fn lengths(d: &Description, cases: &mut Vec<Case>) {
-    let beyond = i64::try_from(d.payload_max).unwrap_or(i64::MAX).saturating_add(1);
+    let Some(announced) = d.lengths else { return };
+    let beyond = limit(d).saturating_add(1);
     let lies: [(&str, &'static str, i64); 4] = [
         ("length-negative", "a length of -1", -1),
-        ("length-minimum", "the smallest length that fits the field", d.length_min),
+        ("length-minimum", "the smallest length that fits the field", announced.min),
         ("length-above-limit", "one byte more than the limit is announced and not sent", beyond),
-        ("length-maximum", "the largest length that fits the field is announced and not sent", d.length_max),
+        ("length-maximum", "the largest length that fits the field is announced and not sent", announced.max),
     ];
     for (name, about, length) in lies {
-        let request = (d.announcing)(length);
         let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive")])
-            .send(MAIN, request)
+            .send(MAIN, (announced.announcing)(length))
             .reply(MAIN, REPLY_MS / 5);
-        let script = ask(d, script, WITNESS, roles::WITNESS).close(MAIN);
+        let script = witness(d, script).close(MAIN);
         cases.push(case(name, about, Hazard::Disturbs, closing(d, script)));
     }
 }
@@ -327,7 +390,7 @@ fn truncations(d: &Description, cases: &mut Vec<Case>) {
         let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive")])
             .send(MAIN, bytes)
             .pause(STALL_MS);
-        let script = ask(d, script, WITNESS, roles::WITNESS).close(MAIN);
+        let script = witness(d, script).close(MAIN);
         cases.push(case(name, about, Hazard::Disturbs, closing(d, script)));
     }
 }
@@ -348,13 +411,13 @@ fn pipelining(d: &Description, cases: &mut Vec<Case>) {
         }
         let sends: Vec<_> = plan.iter().map(|first| if *first { "canary" } else { "second" }).collect();
         let expect = vec!["answer"; plan.len()].join(",");
-        let mut script =
+        let script =
             open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", &expect), ("sends", &sends.join(","))])
                 .send(MAIN, bytes.freeze());
-        for _ in plan {
-            script = script.reply(MAIN, REPLY_MS);
-        }
-        let script = script.role(MAIN, roles::QUIET, &[]).quiet(MAIN, QUIET_MS).close(MAIN);
+        let script = answers(d, script, MAIN, plan.len())
+            .role(MAIN, roles::QUIET, &[])
+            .quiet(MAIN, QUIET_MS)
+            .close(MAIN);
         cases.push(case(name, about, Hazard::Harmless, closing(d, script)));
     }
 }
@@ -365,9 +428,8 @@ fn splits(d: &Description, cases: &mut Vec<Case>) {
         script = open(d, script, conn, roles::SUBJECT, &[("expect", "answer"), ("split", &at.to_string())])
             .send(conn, d.with_payload.slice(..at))
             .pause(SPLIT_GAP_MS)
-            .send(conn, d.with_payload.slice(at..))
-            .reply(conn, REPLY_MS)
-            .close(conn);
+            .send(conn, d.with_payload.slice(at..));
+        script = answer(d, script, conn, REPLY_MS).close(conn);
     }
     let about = "a request in two parts, split at every byte, is answered";
     cases.push(case("split-every-byte", about, Hazard::Disturbs, closing(d, script)));
@@ -376,73 +438,68 @@ fn splits(d: &Description, cases: &mut Vec<Case>) {
     for at in 0..d.canary.len() {
         script = script.send(MAIN, d.canary.slice(at..=at)).pause(SLOW_GAP_MS);
     }
-    let script = script.reply(MAIN, REPLY_MS).close(MAIN);
+    let script = answer(d, script, MAIN, REPLY_MS).close(MAIN);
     let about = "a request that comes byte by byte is answered";
     cases.push(case("slow-sender", about, Hazard::Disturbs, closing(d, script)));
 
     cases.push(around(d, "idle-then-request", "a client is idle first", Hazard::Harmless, "answer", |s| {
-        s.pause(IDLE_MS).send(MAIN, d.canary.clone()).reply(MAIN, REPLY_MS)
+        answer(d, s.pause(IDLE_MS).send(MAIN, d.canary.clone()), MAIN, REPLY_MS)
     }));
     let mut script = opening(d);
     let conns = std::iter::once(MAIN).chain(MORE..);
     for (_, conn) in (0..d.half_close_tries).zip(conns) {
         script = open(d, script, conn, roles::SUBJECT, &[("expect", "answer")])
             .send(conn, d.canary.clone())
-            .half_close(conn)
-            .reply(conn, REPLY_MS)
-            .close(conn);
+            .half_close(conn);
+        script = answer(d, script, conn, REPLY_MS).close(conn);
     }
     let about = "a client that will send no more is still answered";
     cases.push(case(HALF_CLOSE, about, Hazard::Harmless, closing(d, script)));
 }
 
 fn contents(d: &Description, cases: &mut Vec<Case>) {
+    const SHORT: &str = "a valid request whose payload is too short";
+    const FUTURE: &str = "a valid request with more fields at its end, as a future client sends it";
     let big = vec![b'a'; 1 << 20];
-    let stray = match d.stray {
-        Stray::Refused => (d.reply.clone(), "refusal"),
-        // The answer to the canary is the sign that the server is done with what came before it.
-        Stray::Dropped => (Bytes::from([&d.reply[..], &d.canary[..]].concat()), "answer"),
-    };
-    let subjects: [(&str, &'static str, &str, Bytes); 7] = [
-        ("reply-as-request", "a reply where a request belongs", stray.1, stray.0),
+    let stray = bad(d, d.stray, d.reply.clone(), "refusal");
+    let malformed = |bytes: Bytes| bad(d, d.malformed, bytes, "refusal");
+    let survive = |bytes: Bytes| (bytes, "survive");
+    let subjects: [(&str, &'static str, Option<(Bytes, &str)>); 7] = [
+        ("reply-as-request", "a reply where a request belongs", Some(stray)),
         (
             "trailing-bytes",
             "a valid request with more payload than it needs",
-            "any",
-            d.trailing_bytes.clone(),
+            d.trailing_bytes.clone().map(|bytes| (bytes, "any")),
         ),
-        ("missing-bytes", "a valid request whose payload is too short", "refusal", d.missing_bytes.clone()),
-        (
-            "unknown-fields",
-            "a valid request with more fields at its end, as a future client sends it",
-            "answer",
-            d.unknown_fields.clone(),
-        ),
-        ("text-not-utf8", "text that is not UTF-8", "refusal", (d.text)(b"\xff\xfe\xc0\xaf\0")),
-        ("text-with-nul", "text with a NUL inside", "refusal", (d.text)(b"a\0b\0")),
-        ("text-1-mib", "a mebibyte of text", "survive", (d.text)(&big)),
+        ("missing-bytes", SHORT, d.missing_bytes.clone().map(malformed)),
+        ("unknown-fields", FUTURE, d.unknown_fields.clone().map(|bytes| (bytes, "answer"))),
+        ("text-not-utf8", "text that is not UTF-8", Some(malformed((d.text)(b"\xff\xfe\xc0\xaf\0")))),
+        ("text-with-nul", "text with a NUL inside", Some(malformed((d.text)(b"a\0b\0")))),
+        ("text-1-mib", "a mebibyte of text", Some(survive((d.text)(&big)))),
     ];
-    for (name, about, expect, bytes) in subjects {
+    for (name, about, subject) in subjects {
+        let Some((bytes, expect)) = subject else { continue };
         cases.push(around(d, name, about, Hazard::Disturbs, expect, |s| {
-            s.send(MAIN, bytes).reply(MAIN, REPLY_MS)
+            answer(d, s.send(MAIN, bytes), MAIN, REPLY_MS)
         }));
     }
 }
 
 fn crowds(d: &Description, cases: &mut Vec<Case>) {
-    let limit = i64::try_from(d.payload_max).unwrap_or(i64::MAX);
-    let mut script = opening(d);
-    for conn in MORE..MORE + ANNOUNCERS {
-        script =
-            open(d, script, conn, roles::SUBJECT, &[("expect", "survive")]).send(conn, (d.announcing)(limit));
+    if let (Some(announced), Clients::Many) = (d.lengths, d.clients) {
+        let mut script = opening(d);
+        for conn in MORE..MORE + ANNOUNCERS {
+            script = open(d, script, conn, roles::SUBJECT, &[("expect", "survive")])
+                .send(conn, (announced.announcing)(limit(d)));
+        }
+        let mut script = witness(d, script.pause(STALL_MS)).watch();
+        for conn in MORE..MORE + ANNOUNCERS {
+            script = script.close(conn);
+        }
+        let about = "64 clients announce a large payload and send none; others are served and memory stays";
+        let script = closing_within(d, script, CLEAN_UP_MS);
+        cases.push(case("announce-and-stall-64", about, Hazard::Disturbs, script));
     }
-    let mut script = ask(d, script.pause(STALL_MS), WITNESS, roles::WITNESS).watch();
-    for conn in MORE..MORE + ANNOUNCERS {
-        script = script.close(conn);
-    }
-    let about = "64 clients announce a large payload and send none; others are served and memory stays";
-    let script = closing_within(d, script, CLEAN_UP_MS);
-    cases.push(case("announce-and-stall-64", about, Hazard::Disturbs, script));
 
     let mut script = opening(d);
     for conn in MORE..MORE + ANNOUNCERS {
@@ -455,23 +512,17 @@ fn crowds(d: &Description, cases: &mut Vec<Case>) {
 fn serials(d: &Description, ids: Ids, cases: &mut Vec<Case>) {
     let mut script = opening(d);
     for (id, conn) in ids.odd.iter().zip(MORE..) {
-        script = open(d, script, conn, roles::SUBJECT, &[("expect", "answer")])
-            .send(conn, (ids.canary)(*id))
-            .reply(conn, REPLY_MS)
-            .close(conn);
+        script = open(d, script, conn, roles::SUBJECT, &[("expect", "answer")]).send(conn, (ids.canary)(*id));
+        script = answer(d, script, conn, REPLY_MS).close(conn);
     }
     let about = "a serial number that no rule forbids is answered and repeated";
     cases.push(case("odd-serials", about, Hazard::Harmless, closing(d, script)));
 
     let mut both = BytesMut::from(&(ids.canary)(7)[..]);
     both.put_slice(&(ids.canary)(7));
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "answer,answer")])
-        .send(MAIN, both.freeze())
-        .reply(MAIN, REPLY_MS)
-        .reply(MAIN, REPLY_MS)
-        .role(MAIN, roles::QUIET, &[])
-        .quiet(MAIN, QUIET_MS)
-        .close(MAIN);
+    let script =
+        open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "answer,answer")]).send(MAIN, both.freeze());
+    let script = answers(d, script, MAIN, 2).role(MAIN, roles::QUIET, &[]).quiet(MAIN, QUIET_MS).close(MAIN);
     let about = "two requests with one serial number are both answered";
     cases.push(case("duplicate-serials", about, Hazard::Harmless, closing(d, script)));
 }

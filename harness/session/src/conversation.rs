@@ -1,6 +1,6 @@
 //! Plays scripts to a server and writes down what happens. It acts and does not judge.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -9,8 +9,8 @@ use bytes::{Bytes, BytesMut};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use transcript::{ConnId, Credentials, Data, EventKind, FdNote};
-use verdict::Grammar;
-use wire::{Decoder, Direction};
+use verdict::{Grammar, Meaning, ReplyDue};
+use wire::{Decoder, Direction, Frame};
 
 use crate::script::{mark, roles};
 use crate::{Connection, Received, Recorder, Script, SendEnd, Server, ServerAct, Step};
@@ -46,8 +46,53 @@ struct Open {
     received: BytesMut,
     /// Replies that came while nobody waited for one.
     early: usize,
+    pending: Pending,
     /// The server ended the stream, or its bytes can no longer be framed.
     ended: bool,
+}
+
+/// Most requests that are kept waiting for their answers on one connection.
+const PENDING_MAX: usize = 4096;
+
+/// Requests that are not answered yet.
+#[derive(Default)]
+struct Pending {
+    requests: VecDeque<Waiting>,
+    /// How many of the last write are due an answer in any case and have none.
+    awaited: usize,
+}
+
+struct Waiting {
+    request: Frame,
+    awaited: bool,
+}
+
+impl Pending {
+    /// Something new is written: nobody waits for what was asked before.
+    fn write(&mut self) {
+        self.requests.iter_mut().for_each(|waiting| waiting.awaited = false);
+        self.awaited = 0;
+    }
+
+    fn ask(&mut self, grammar: &dyn Grammar, request: Frame) {
+        let due = grammar.reply_due(&request);
+        if due != ReplyDue::None && self.requests.len() < PENDING_MAX {
+            let awaited = due == ReplyDue::One;
+            self.awaited += usize::from(awaited);
+            self.requests.push_back(Waiting { request, awaited });
+        }
+    }
+
+    fn answer(&mut self, grammar: &dyn Grammar, reply: &Frame) {
+        let open = self.requests.iter().position(|waiting| grammar.answers(&waiting.request, reply));
+        let request = open.and_then(|at| self.requests.get(at)).map(|waiting| &waiting.request);
+        if grammar.meaning(request, reply) == Meaning::Notification {
+            return;
+        }
+        if let Some(answered) = open.and_then(|at| self.requests.remove(at)) {
+            self.awaited -= usize::from(answered.awaited);
+        }
+    }
 }
 
 impl<'a> Conversation<'a> {
@@ -76,7 +121,15 @@ impl<'a> Conversation<'a> {
                 Step::Send { conn, bytes, fds, creds } => self.send(*conn, bytes, fds, *creds).await?,
                 Step::AwaitReply { conn, deadline_ms } => {
                     let deadline = self.scaled(*deadline_ms);
-                    self.await_reply(*conn, deadline).await?;
+                    self.await_frames(*conn, deadline, |_| true).await?;
+                }
+                Step::AwaitAnswers { conn, deadline_ms } => {
+                    let deadline = self.scaled(*deadline_ms);
+                    if self.open.get(conn).is_some_and(|open| open.pending.awaited > 0) {
+                        self.await_frames(*conn, deadline, |pending| pending.awaited == 0).await?;
+                    } else {
+                        self.await_frames(*conn, deadline, |_| true).await?;
+                    }
                 }
                 Step::AwaitQuiet { conn, quiet_ms } => {
                     let quiet = self.scaled(*quiet_ms);
@@ -141,6 +194,7 @@ impl<'a> Conversation<'a> {
                         sent: BytesMut::new(),
                         received: BytesMut::new(),
                         early: 0,
+                        pending: Pending::default(),
                         ended: false,
                     },
                 );
@@ -172,9 +226,11 @@ impl<'a> Conversation<'a> {
             Ok(()) => {
                 self.recorder.data(conn, Direction::ToServer, data);
                 open.sent.extend_from_slice(bytes);
+                open.pending.write();
                 // A request that is no frame has no part in how replies are read.
                 while let Ok(Some(frame)) = open.requests.decode(&mut open.sent) {
                     open.replies.note_sent(&frame);
+                    open.pending.ask(self.grammar, frame);
                 }
                 Ok(())
             }
@@ -198,17 +254,31 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    async fn await_reply(&mut self, conn: ConnId, deadline: Duration) -> io::Result<()> {
+    /// Takes frames until enough of them came.
+    async fn await_frames(
+        &mut self,
+        conn: ConnId,
+        deadline: Duration,
+        enough: fn(&Pending) -> bool,
+    ) -> io::Result<()> {
         let until = tokio::time::Instant::now() + deadline;
         let mut taken = 0;
         while let Some(open) = self.open.get_mut(&conn) {
             if open.early > 0 {
                 open.early -= 1;
-                return Ok(());
+                if enough(&open.pending) {
+                    return Ok(());
+                }
+                continue;
             }
             match open.replies.decode(&mut open.received) {
-                Ok(Some(frame)) if self.grammar.is_awaited(&frame) => return Ok(()),
-                Ok(Some(_spoken_by_itself)) => continue,
+                Ok(Some(frame)) => {
+                    open.pending.answer(self.grammar, &frame);
+                    if self.grammar.is_awaited(&frame) && enough(&open.pending) {
+                        return Ok(());
+                    }
+                    continue;
+                }
                 // The bytes are in the transcript; the checks find there what is wrong with them.
                 Err(_) => {
                     open.ended = true;
@@ -271,6 +341,7 @@ impl<'a> Conversation<'a> {
         let mut others = 0;
         // An error is given again when somebody waits.
         while let Ok(Some(frame)) = open.replies.decode(&mut open.received) {
+            open.pending.answer(self.grammar, &frame);
             if self.grammar.is_awaited(&frame) {
                 awaited += 1;
             } else {

@@ -40,6 +40,14 @@ pub enum Step {
         /// Milliseconds, before scaling.
         deadline_ms: u64,
     },
+    /// Waits until every request of the last write that is due an answer has it, the end of the stream, or the
+    /// deadline. Where the last write holds no such request, waits as [`Step::AwaitReply`] does.
+    AwaitAnswers {
+        /// On which connection.
+        conn: ConnId,
+        /// Milliseconds, before scaling.
+        deadline_ms: u64,
+    },
     /// Takes whatever comes until the stream ends or nothing came for this long.
     AwaitQuiet {
         /// On which connection.
@@ -173,6 +181,12 @@ impl Script {
     #[must_use]
     pub fn reply(self, conn: u32, deadline_ms: u64) -> Self {
         self.then(Step::AwaitReply { conn: ConnId(conn), deadline_ms })
+    }
+
+    /// Waits until the requests of the last write are answered.
+    #[must_use]
+    pub fn answers(self, conn: u32, deadline_ms: u64) -> Self {
+        self.then(Step::AwaitAnswers { conn: ConnId(conn), deadline_ms })
     }
 
     /// Collects what comes unasked.

@@ -11,8 +11,8 @@ use wire::lxc::Command;
 use super::names::{self, GET_CONFIG_ITEM, GET_INIT_PID, GET_STATE};
 use super::request;
 use crate::probe::{
-    AboveLimit, Description, QUIET_MS, REPLY_MS, STALL_MS, SUBJECT_CONN, Stray, around, closing, generic,
-    opening,
+    AboveLimit, Answers, Bad, Clients, Description, Lengths, QUIET_MS, REPLY_MS, STALL_MS, SUBJECT_CONN,
+    around, closing, generic, opening,
 };
 use crate::{Action, Case, Hazard};
 
@@ -32,22 +32,28 @@ pub fn description() -> Description {
         second: request::plain(GET_INIT_PID, 0),
         with_payload: request::text(GET_CONFIG_ITEM, "lxc.uts.name"),
         unknown: |len| request::with_payload(names::UNKNOWN, &vec![0xa5; len]),
-        announcing: |len| request::lying(GET_STATE, saturated(len), 0, b""),
-        payload_max: 8192,
+        unknown_gets: Bad::Refused,
+        lengths: Some(Lengths {
+            announcing: |len| request::lying(GET_STATE, saturated(len), 0, b""),
+            max: i32::MAX.into(),
+            min: i32::MIN.into(),
+        }),
+        payload_max: Some(8192),
         head_len: request::LAYOUT.head_len(),
-        length_max: i32::MAX.into(),
-        length_min: i32::MIN.into(),
         // `-ENOSYS`: read as a request, a number that no release knows.
         reply: Bytes::from_static(&[0xda, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
-        trailing_bytes: request::with_payload(GET_STATE, &[0xa5; 16]),
-        missing_bytes: request::with_payload(names::ADD_STATE_CLIENT, &[0; 28]),
-        unknown_fields: request::with_payload(names::GET_CGROUP_FD, &request::cgroup_fd("devices", 88)),
+        trailing_bytes: Some(request::with_payload(GET_STATE, &[0xa5; 16])),
+        missing_bytes: Some(request::with_payload(names::ADD_STATE_CLIENT, &[0; 28])),
+        unknown_fields: Some(request::with_payload(names::GET_CGROUP_FD, &request::cgroup_fd("devices", 88))),
         text: |bytes| request::with_payload(GET_CONFIG_ITEM, bytes),
+        malformed: Bad::Refused,
         greeting: Vec::new(),
         ids: None,
-        stray: Stray::Refused,
+        stray: Bad::Refused,
         above_limit: AboveLimit::Answered,
         half_close_tries: 1,
+        clients: Clients::Many,
+        answers: Answers::NextFrame,
     }
 }
 

@@ -24,8 +24,8 @@ use wire::xdr::Writer;
 use super::names::{UNKNOWN_PROCEDURE, feature, procedures as p};
 use super::request::{self, call, call_with};
 use crate::probe::{
-    AboveLimit, Description, Ids, QUIET_MS, REPLY_MS, STALL_MS, SUBJECT_CONN, Stray, around, around_marked,
-    ask, closing, generic, open, opening,
+    AboveLimit, Answers, Bad, Clients, Description, Ids, Lengths, QUIET_MS, REPLY_MS, STALL_MS, SUBJECT_CONN,
+    around, around_marked, ask, closing, generic, open, opening,
 };
 use crate::{Action, Case, Hazard};
 
@@ -71,30 +71,38 @@ pub fn description() -> Description {
         // 36 bytes: split in two at 35 places.
         with_payload: call(p::CONNECT_LIST_ALL_INTERFACES, SUBJECT, &Writer::new().i32(1).u32(3).finish()),
         unknown,
-        announcing: |len| request::header(p::CONNECT_GET_TYPE, SUBJECT).with_length(length_word(len), b""),
-        payload_max: PAYLOAD_MAX,
+        unknown_gets: Bad::Refused,
+        lengths: Some(Lengths {
+            announcing: |len| {
+                request::header(p::CONNECT_GET_TYPE, SUBJECT).with_length(length_word(len), b"")
+            },
+            // As if the length word counted the payload alone.
+            max: i64::from(u32::MAX) - HEAD_LEN as i64,
+            min: -(HEAD_LEN as i64),
+        }),
+        payload_max: Some(PAYLOAD_MAX),
         head_len: HEAD_LEN,
-        // As if the length word counted the payload alone.
-        length_max: i64::from(u32::MAX) - HEAD_LEN as i64,
-        length_min: -(HEAD_LEN as i64),
         reply: Header { kind: MessageType::REPLY, ..request::header(p::CONNECT_GET_TYPE, SUBJECT) }
             .message(b""),
-        trailing_bytes: call(p::CONNECT_GET_TYPE, SUBJECT, &[0xa5; 16]),
-        missing_bytes: call(p::CONNECT_SUPPORTS_FEATURE, SUBJECT, b""),
-        unknown_fields: call_with(
+        trailing_bytes: Some(call(p::CONNECT_GET_TYPE, SUBJECT, &[0xa5; 16])),
+        missing_bytes: Some(call(p::CONNECT_SUPPORTS_FEATURE, SUBJECT, b"")),
+        unknown_fields: Some(call_with(
             p::CONNECT_SUPPORTS_FEATURE,
             SUBJECT,
             Writer::new().i32(feature::REMOTE_EVENT_CALLBACK).u32(0).opaque(b"more"),
-        ),
+        )),
+        malformed: Bad::Refused,
         text: |bytes| call_with(p::INTERFACE_LOOKUP_BY_NAME, SUBJECT, Writer::new().opaque(bytes)),
         greeting: vec![request::open(OPENING, Some(URI), 0)],
         ids: Some(Ids {
             canary: |serial| call(p::CONNECT_GET_TYPE, u32::try_from(serial).unwrap_or(u32::MAX), b""),
             odd: &[0, 0x7fff_ffff, 0x8000_0000, 0xffff_ffff],
         }),
-        stray: Stray::Dropped,
+        stray: Bad::Dropped,
         above_limit: AboveLimit::Closed,
         half_close_tries: HALF_CLOSE_TRIES,
+        clients: Clients::Many,
+        answers: Answers::NextFrame,
     }
 }
 

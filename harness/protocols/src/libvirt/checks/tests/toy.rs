@@ -78,7 +78,7 @@ impl Table {
             }
             Step::Mark(conn, mark) => self.mark(*conn, mark.clone()),
             Step::Send { conn, bytes, .. } => self.send(*conn, bytes, server),
-            Step::AwaitReply { conn, deadline_ms } => {
+            Step::AwaitReply { conn, deadline_ms } | Step::AwaitAnswers { conn, deadline_ms } => {
                 if !self.take(*conn) && self.waiting.contains_key(conn) {
                     self.event(*conn, Direction::ToClient, EventKind::Timeout(*deadline_ms));
                 }
