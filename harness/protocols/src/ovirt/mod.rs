@@ -8,9 +8,15 @@
 //! ```text
 //! names.rs       messages, their arguments and the version that each asks for
 //! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
+//! message.rs     what is read of a line, and how a line is written
+//! model/         both sides as exact state machines, and the port between them
+//! defects.rs     faults that can be switched on
 //! ```
 
+pub mod defects;
 pub mod dialect;
+pub mod message;
+pub mod model;
 pub mod names;
 mod releases;
 

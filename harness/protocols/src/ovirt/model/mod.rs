@@ -1,0 +1,23 @@
+//! Both sides as exact state machines, without I/O and without a clock.
+//!
+//! ```text
+//! proposal.rs     the two versions and nothing else, as the proposal has them
+//! agent.rs        the agent as merged: bytes in, messages out, driven by the facts of a dialect
+//! host.rs         the host as merged, likewise
+//! port.rs         the port between them: QEMU's character device and the guest's driver
+//! simulation.rs   all three in virtual time, for scenarios that take no real time
+//! ```
+//!
+//! The same machines sit in the reference peers, whose shells add sockets and sleep.
+
+pub mod agent;
+pub mod host;
+pub mod port;
+pub mod proposal;
+
+pub use agent::{Agent, Rates, Sent, Thread};
+pub use host::{Call, Host};
+pub use port::Port;
+
+#[cfg(test)]
+mod tests;
