@@ -16,7 +16,8 @@ pub(super) fn scan(rest: &[u8], rules: Rules) -> Result<usize, usize> {
     if rest.get(len) == Some(&b'.') {
         len = digits(rest, len.saturating_add(1))?;
     }
-    if matches!(rest.get(len), Some(b'e' | b'E')) {
+    let zero = len == sign.saturating_add(1) && rest.get(sign) == Some(&b'0') && !rules.zero_exponent;
+    if matches!(rest.get(len), Some(b'e' | b'E')) && !zero {
         let signed = matches!(rest.get(len.saturating_add(1)), Some(b'+' | b'-'));
         len = digits(rest, len.saturating_add(if signed { 2 } else { 1 }))?;
     }

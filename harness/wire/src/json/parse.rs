@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use super::text::{Piece, piece};
+use super::text::{Piece, is_noncharacter, piece};
 use super::{Kind, Node, Rules, SyntaxError, Tape, number};
 
 /// No node: the value that is read is in no other one.
@@ -169,7 +169,7 @@ impl<'a> Parser<'a> {
                     continue;
                 }
                 _ => {
-                    plain = false;
+                    plain &= what == Piece::Noncharacter;
                     self.refusal(what)
                 }
             };
@@ -186,10 +186,15 @@ impl<'a> Parser<'a> {
         let (taken, what) = match piece {
             Piece::Plain | Piece::Quote(_) => return None,
             Piece::Escape(point) => {
+                let taken = self.rules.noncharacters || !char::from_u32(point).is_some_and(is_noncharacter);
+                if !taken {
+                    return Some("a noncharacter");
+                }
                 let surrogate = (0xd800..=0xdfff).contains(&point);
                 (lone_surrogates || !surrogate, "an escaped surrogate stands alone")
             }
             Piece::EscapedApostrophe => (single_quotes, "an unknown escape"),
+            Piece::Noncharacter => (self.rules.noncharacters, "a noncharacter"),
             Piece::Control(_) => (self.rules.control_bytes, "a control byte in text"),
             Piece::Surrogate(_) => (raw_utf8_surrogates || self.rules.broken_utf8, "an encoded surrogate"),
             Piece::OverlongNul => (self.rules.overlong_nul || self.rules.broken_utf8, "an overlong NUL"),

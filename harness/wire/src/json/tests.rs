@@ -90,6 +90,15 @@ fn refuses_what_is_no_json() {
     refused(Rules::STRICT, b"\"\xc0\x80\"", 1, "an overlong NUL");
     refused(Rules::STRICT, b"\"\xed\xa0\x80\"", 1, "an encoded surrogate");
     refused(Rules::STRICT, b"\"\xe2\x82", 1, "no UTF-8");
+    for raw in ["\"\u{fdd0}\"", "\"\u{fffe}\"", "\"\u{1ffff}\"", r#""\ufdef""#, r#""\ud83f\udffe""#] {
+        refused(Rules::QEMU, raw.as_bytes(), 1, "a noncharacter");
+        assert!(Document::parse(raw.as_bytes(), Rules::STRICT).is_ok(), "{raw}");
+    }
+    for raw in ["0e5", "-0E1"] {
+        let behind = raw.len() - 2;
+        refused(Rules::QEMU, raw.as_bytes(), behind, "more behind the value");
+        assert!(Document::parse(raw.as_bytes(), Rules::STRICT).is_ok(), "{raw}");
+    }
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(super) enum Piece {
     Control(u8),
     /// A surrogate that is encoded in three bytes.
     Surrogate(u32),
+    /// A character that is none, encoded as it should be.
+    Noncharacter,
     /// `c0 80`.
     OverlongNul,
     /// Bytes that are no UTF-8: as many as one U+FFFD stands for (The Unicode Standard, section 3.9,
@@ -31,7 +33,7 @@ pub(super) enum Piece {
 
 /// Whether the byte means itself, whatever stands around it.
 fn is_plain(byte: u8) -> bool {
-    matches!(byte, 0x20..=0x7e | 0x7f) && !matches!(byte, b'"' | b'\'' | b'\\')
+    matches!(byte, 0x20..=0x7f) && !matches!(byte, b'"' | b'\'' | b'\\')
 }
 
 /// The piece at the front of `rest` and its length.
@@ -90,12 +92,19 @@ fn encoded(lead: u8, rest: &[u8]) -> (Piece, usize) {
     };
     let bytes = rest.get(..len).unwrap_or(rest);
     match (std::str::from_utf8(bytes), bytes) {
+        (Ok(text), _) if text.chars().any(is_noncharacter) => (Piece::Noncharacter, len),
         (Ok(_), _) => (Piece::Plain, len),
         (Err(_), [0xed, high @ 0xa0..=0xbf, low @ 0x80..=0xbf]) => {
             (Piece::Surrogate(0xd000 | (u32::from(high & 0x3f) << 6) | u32::from(low & 0x3f)), 3)
         }
         (Err(error), _) => (Piece::Broken, error.error_len().unwrap_or(bytes.len()).max(1)),
     }
+}
+
+/// The Unicode Standard, section 23.7.
+pub(super) fn is_noncharacter(character: char) -> bool {
+    let point = u32::from(character);
+    (0xfdd0..=0xfdef).contains(&point) || point & 0xfffe == 0xfffe
 }
 
 /// What a text means, in UTF-8 that may encode surrogates, so that no two texts of different meaning are
@@ -117,9 +126,12 @@ pub(super) fn meaning(raw: &[u8], plain: bool) -> Cow<'_, [u8]> {
             Piece::EscapedApostrophe => out.push(b'\''),
             Piece::OverlongNul => out.push(0),
             Piece::Broken | Piece::BadEscape => out.extend_from_slice("\u{fffd}".as_bytes()),
-            Piece::Plain | Piece::Quote(_) | Piece::Control(_) | Piece::Surrogate(_) | Piece::End => {
-                out.extend_from_slice(bytes);
-            }
+            Piece::Plain
+            | Piece::Quote(_)
+            | Piece::Control(_)
+            | Piece::Surrogate(_)
+            | Piece::Noncharacter
+            | Piece::End => out.extend_from_slice(bytes),
         }
         rest = behind;
     }

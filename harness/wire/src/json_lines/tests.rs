@@ -7,7 +7,7 @@ use crate::testing::drain;
 use crate::{DecodeError, DecodeErrorKind, Decoder, Frame};
 
 /// Small limits, so that tests reach them.
-const SMALL: Limits = Limits { depth_max: 3, value_max: 16, drains: false };
+const SMALL: Limits = Limits { depth_max: 3, value_max: 16, tokens_max: 6, drains: false };
 
 fn kind_name(kind: FrameKind) -> &'static str {
     match kind {
@@ -143,7 +143,7 @@ fn a_value_above_the_depth_begins_anew_or_is_drained() {
     let drains = Limits { drains: true, ..SMALL };
     values_within(drains, b"[[[[]]]]\n{}", r#"junk"[[[[" skipped"]]]]" blank"\n" value"{}""#, 0);
     values_within(drains, b"[[[[\"]]]]\"", r#"junk"[[[[""#, 6);
-    values_within(drains, b"[[[[1\xff{}", r#"junk"[[[[" skipped"1" reset"\xff" value"{}""#, 0);
+    values_within(drains, b"[[[[1\xff{}", r#"junk"[[[[" skipped"1\xff" value"{}""#, 0);
 }
 
 #[test]
@@ -169,6 +169,19 @@ fn a_value_above_the_length_is_junk_up_to_it() {
         r#"junk"\"234567890123456" skipped"789\"" value"{}""#,
         0,
     );
+}
+
+#[test]
+fn a_value_above_the_number_of_tokens_is_junk_up_to_one_more() {
+    values_within(SMALL, b"[1,2,]", r#"value"[1,2,]""#, 0);
+    let drains = Limits { drains: true, ..SMALL };
+    for limits in [SMALL, drains] {
+        // The bracket itself is one too many, and closes all the same.
+        values_within(limits, b"[1,2,3]{}", r#"junk"[1,2,3]" value"{}""#, 0);
+    }
+    values_within(SMALL, b"[1,2,3,4]{}", r#"junk"[1,2,3," value"4" junk"]" value"{}""#, 0);
+    values_within(drains, b"[1,2,3,4]{}", r#"junk"[1,2,3," skipped"4]" value"{}""#, 0);
+    values_within(SMALL, b"[:1,2,3]", r#"junk"[:1,2,3" junk"]""#, 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Values.
 
-use super::{BLANK, CUT, DEPTH_MAX, JUNK, RESET, SKIPPED, VALUE, VALUE_MAX};
+use super::{BLANK, CUT, DEPTH_MAX, JUNK, RESET, SKIPPED, TOKENS_MAX, VALUE, VALUE_MAX};
 use crate::json::is_white_space;
 use crate::{Extent, Fault, FrameKind, Scan, Step, StreamDecoder};
 
@@ -17,15 +17,20 @@ pub struct Limits {
     pub depth_max: usize,
     /// The most bytes of a value. When as many have come and it is not complete, they are [`JUNK`].
     pub value_max: usize,
+    /// The most tokens of a value: brackets, commas, colons, texts, numbers and words. With one more all
+    /// that came is [`JUNK`].
+    pub tokens_max: usize,
     /// Whether the rest of a value above a limit is passed over until its brackets close, as qemu-ga 11.1
     /// does. Else what follows is read as if a value could begin there: 5.2 to 10.0 complain about every
-    /// bracket that closes (84 kB of errors for 1025 brackets).
+    /// bracket that closes (84 kB of errors for 1025 brackets). A byte that can not be there ends that,
+    /// and has no answer.
     pub drains: bool,
 }
 
 impl Limits {
     /// The limits of qemu-ga 5.2 to 10.0.
-    pub const QEMU: Self = Self { depth_max: DEPTH_MAX, value_max: VALUE_MAX, drains: false };
+    pub const QEMU: Self =
+        Self { depth_max: DEPTH_MAX, value_max: VALUE_MAX, tokens_max: TOKENS_MAX, drains: false };
     /// Those of qemu-ga 11.1.
     pub const QEMU_11: Self = Self { drains: true, ..Self::QEMU };
 }
@@ -55,6 +60,8 @@ pub struct ValueScan {
     squares: i64,
     /// Whether the rest of a value above a limit is passed over.
     draining: bool,
+    /// How many tokens the value has so far.
+    tokens: usize,
 }
 
 /// Where in a token the next byte is.
@@ -109,7 +116,7 @@ impl Token {
             (Self::Zero, b'0'..=b'9') => Turn::Wrong,
             (Self::Zero | Self::Digits, b'.') => Turn::In(Self::Point),
             (Self::Point | Self::Fraction, b'0'..=b'9') => Turn::In(Self::Fraction),
-            (Self::Zero | Self::Digits | Self::Fraction, b'e' | b'E') => Turn::In(Self::Exponent),
+            (Self::Digits | Self::Fraction, b'e' | b'E') => Turn::In(Self::Exponent),
             (Self::Exponent, b'+' | b'-') => Turn::In(Self::ExponentSign),
             (Self::Exponent | Self::ExponentSign | Self::ExponentDigits, b'0'..=b'9') => {
                 Turn::In(Self::ExponentDigits)
@@ -137,7 +144,7 @@ impl Token {
 
 /// Whether a token can begin with `byte` behind something wrong.
 fn ends_skipping(byte: u8) -> bool {
-    matches!(byte, 0..0x20 | 0xfe | 0xff | b'{' | b'}' | b'[' | b']' | b',' | b':')
+    matches!(byte, 0..=0x08 | 0x0a..0x20 | 0xfe | 0xff | b'{' | b'}' | b'[' | b']' | b',' | b':')
 }
 
 /// What a token is that stands alone.
@@ -153,7 +160,7 @@ impl ValueScan {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         let limits = Limits { value_max: limits.value_max.max(1), ..limits };
-        Self { limits, seen: 0, token: Token::Between, braces: 0, squares: 0, draining: false }
+        Self { limits, seen: 0, token: Token::Between, braces: 0, squares: 0, draining: false, tokens: 0 }
     }
 
     /// Takes the byte at `at`; gives a step when a frame ends with it or before it.
@@ -185,8 +192,11 @@ impl ValueScan {
     /// A token ends there: so does the frame when it stands alone.
     fn token_ends(&mut self, src: &[u8], len: usize) -> Option<Step> {
         self.token = Token::Between;
-        let kind = if self.draining { SKIPPED } else { alone(src.get(..len).unwrap_or(src)) };
-        self.is_outside().then(|| self.complete(kind, len, Token::Between))
+        if self.is_outside() {
+            let kind = if self.draining { SKIPPED } else { alone(src.get(..len).unwrap_or(src)) };
+            return Some(self.complete(kind, len, Token::Between));
+        }
+        self.is_above_limit().then(|| self.above_limit(len, Token::Between))
     }
 
     /// Takes a byte that is in no token.
@@ -208,28 +218,34 @@ impl ValueScan {
             _ => return Some(self.wrong(at, byte)),
         };
         *count = count.saturating_add(by);
+        let above = self.is_above_limit();
         if self.is_outside() || self.braces < 0 || self.squares < 0 {
             let kind = match self.draining {
                 true => SKIPPED,
-                false if self.is_outside() && by < 0 => VALUE,
+                false if self.is_outside() && by < 0 && !above => VALUE,
                 false => JUNK,
             };
             return Some(self.complete(kind, behind, Token::Between));
         }
-        let depth = self.braces.saturating_add(self.squares);
-        let too_deep = usize::try_from(depth).is_ok_and(|depth| depth > self.limits.depth_max);
-        (too_deep && !self.draining).then(|| self.above_limit(behind, Token::Between))
+        above.then(|| self.above_limit(behind, Token::Between))
     }
 
-    /// A byte that can not be there.
+    /// Counts a token that has ended; says whether that is more than the limits allow.
+    fn is_above_limit(&mut self) -> bool {
+        self.tokens = self.tokens.saturating_add(1);
+        let depth = usize::try_from(self.braces.saturating_add(self.squares)).unwrap_or(0);
+        let above = depth > self.limits.depth_max || self.tokens > self.limits.tokens_max;
+        above && !self.draining
+    }
+
+    /// A byte that can not be there. It ends draining, and what is drained has had its answer.
     fn wrong(&mut self, at: usize, byte: u8) -> Step {
+        let behind = at.saturating_add(1);
         match byte {
-            RESET_BYTE if at == 0 => self.complete(RESET, 1, Token::Skip),
-            RESET_BYTE => {
-                let kind = if self.draining { SKIPPED } else { CUT };
-                self.complete(kind, at, Token::Between)
-            }
-            _ => self.complete(JUNK, at.saturating_add(1), Token::Skip),
+            _ if self.draining => self.complete(SKIPPED, behind, Token::Skip),
+            RESET_BYTE if at == 0 => self.complete(RESET, behind, Token::Skip),
+            RESET_BYTE => self.complete(CUT, at, Token::Between),
+            _ => self.complete(JUNK, behind, Token::Skip),
         }
     }
 
