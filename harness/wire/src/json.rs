@@ -152,6 +152,7 @@ impl std::error::Error for SyntaxError {}
 pub struct Document<'a> {
     bytes: &'a [u8],
     nodes: Vec<Node>,
+    rules: Rules,
 }
 
 impl<'a> Document<'a> {
@@ -162,7 +163,7 @@ impl<'a> Document<'a> {
     pub fn parse(bytes: &'a [u8], rules: Rules) -> Result<Self, SyntaxError> {
         let mut parser = parse::Parser::new(bytes, rules);
         parser.run()?;
-        Ok(Self { bytes, nodes: parser.into_nodes() })
+        Ok(Self { bytes, nodes: parser.into_nodes(), rules })
     }
 
     /// The value.
@@ -172,7 +173,7 @@ impl<'a> Document<'a> {
     }
 
     fn tape(&self) -> Tape<'_> {
-        Tape { bytes: self.bytes, nodes: &self.nodes }
+        Tape { bytes: self.bytes, nodes: &self.nodes, rules: &self.rules }
     }
 }
 
@@ -194,6 +195,7 @@ struct Node {
 struct Tape<'d> {
     bytes: &'d [u8],
     nodes: &'d [Node],
+    rules: &'d Rules,
 }
 
 impl<'d> Tape<'d> {
@@ -225,7 +227,7 @@ impl<'d> Tape<'d> {
     /// The meaning of a text, see [`text::meaning`].
     fn meaning(self, at: usize) -> std::borrow::Cow<'d, [u8]> {
         let node = self.node(at);
-        text::meaning(self.raw(node), node.plain)
+        text::meaning(self.raw(node), node.plain, self.rules)
     }
 }
 

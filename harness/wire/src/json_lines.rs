@@ -73,4 +73,5 @@ pub const VALUE_MAX: usize = (64 << 20) - 1;
 pub const TOKENS_MAX: usize = 2 << 20;
 
 #[cfg(test)]
+#[expect(clippy::indexing_slicing, reason = "a wrong index fails the test, which is what it is for")]
 mod tests;

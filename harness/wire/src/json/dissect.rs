@@ -48,7 +48,7 @@ pub fn dissect(bytes: &[u8], rules: Rules, mask: &dyn Fn(&str) -> Option<&'stati
     let error = parser.run().err();
     let end = if error.is_some() { parser.token() } else { bytes.len() };
     let nodes = parser.into_nodes();
-    let tape = Tape { bytes, nodes: &nodes };
+    let tape = Tape { bytes, nodes: &nodes, rules: &rules };
     let mut walk = Walk { tape, mask, path: Path::default(), at: 0, found: Dissection::default() };
     walk.all();
     walk.syntax_up_to(end);

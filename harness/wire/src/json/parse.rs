@@ -139,7 +139,7 @@ impl<'a> Parser<'a> {
             self.open = node.behind;
             (node.end, node.behind) = (end, behind);
             if node.kind == Kind::Object && !self.rules.duplicates {
-                let tape = Tape { bytes: self.bytes, nodes: &self.nodes };
+                let tape = Tape { bytes: self.bytes, nodes: &self.nodes, rules: &self.rules };
                 if let Some(twice) = duplicates(tape, closed).next() {
                     self.at = tape.node(twice).start;
                     return self.wrong("a member name comes twice");
@@ -156,7 +156,7 @@ impl<'a> Parser<'a> {
         self.at = self.at.saturating_add(1);
         let mut plain = true;
         loop {
-            let (what, len) = piece(self.rest());
+            let (what, len) = piece(self.rest(), &self.rules);
             let fault = match what {
                 Piece::Plain => None,
                 Piece::Quote(found) => {
@@ -182,22 +182,16 @@ impl<'a> Parser<'a> {
 
     /// Why a piece of text is not taken, if it is not.
     fn refusal(&self, piece: Piece) -> Option<&'static str> {
-        let Rules { single_quotes, lone_surrogates, raw_utf8_surrogates, .. } = self.rules;
+        let Rules { noncharacters, lone_surrogates, .. } = self.rules;
         let (taken, what) = match piece {
-            Piece::Plain | Piece::Quote(_) => return None,
-            Piece::Escape(point) => {
-                let taken = self.rules.noncharacters || !char::from_u32(point).is_some_and(is_noncharacter);
-                if !taken {
-                    return Some("a noncharacter");
-                }
-                let surrogate = (0xd800..=0xdfff).contains(&point);
-                (lone_surrogates || !surrogate, "an escaped surrogate stands alone")
-            }
-            Piece::EscapedApostrophe => (single_quotes, "an unknown escape"),
-            Piece::Noncharacter => (self.rules.noncharacters, "a noncharacter"),
-            Piece::Control(_) => (self.rules.control_bytes, "a control byte in text"),
-            Piece::Surrogate(_) => (raw_utf8_surrogates || self.rules.broken_utf8, "an encoded surrogate"),
-            Piece::OverlongNul => (self.rules.overlong_nul || self.rules.broken_utf8, "an overlong NUL"),
+            Piece::Plain | Piece::Quote(_) | Piece::Surrogate | Piece::OverlongNul => return None,
+            Piece::Escape(point) => match char::from_u32(point) {
+                Some(character) => (noncharacters || !is_noncharacter(character), "a noncharacter"),
+                None => (lone_surrogates, "an escaped surrogate stands alone"),
+            },
+            Piece::EscapedApostrophe => (self.rules.single_quotes, "an unknown escape"),
+            Piece::Noncharacter => (noncharacters, "a noncharacter"),
+            Piece::Control => (self.rules.control_bytes, "a control byte in text"),
             Piece::Broken => (self.rules.broken_utf8, "no UTF-8"),
             Piece::BadEscape => (false, "an unknown escape"),
             Piece::End => (false, "text without its closing quote"),

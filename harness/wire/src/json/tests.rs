@@ -1,4 +1,7 @@
-//! What is JSON by which rules, what it means, and how it reads as fields.
+//! What is JSON by which rules, what it means, and how it reads as fields. Properties over arbitrary bytes,
+//! and what `serde_json` says to them, are in [`properties`].
+
+mod properties;
 
 use super::*;
 use crate::Dissection;
@@ -87,8 +90,8 @@ fn refuses_what_is_no_json() {
         refused(Rules::STRICT, raw.as_bytes(), offset, what);
     }
     refused(Rules::STRICT, b"\"\xff\"", 1, "no UTF-8");
-    refused(Rules::STRICT, b"\"\xc0\x80\"", 1, "an overlong NUL");
-    refused(Rules::STRICT, b"\"\xed\xa0\x80\"", 1, "an encoded surrogate");
+    refused(Rules::STRICT, b"\"\xc0\x80\"", 1, "no UTF-8");
+    refused(Rules::STRICT, b"\"\xed\xa0\x80\"", 1, "no UTF-8");
     refused(Rules::STRICT, b"\"\xe2\x82", 1, "no UTF-8");
     for raw in ["\"\u{fdd0}\"", "\"\u{fffe}\"", "\"\u{1ffff}\"", r#""\ufdef""#, r#""\ud83f\udffe""#] {
         refused(Rules::QEMU, raw.as_bytes(), 1, "a noncharacter");
@@ -136,6 +139,8 @@ fn text_says_what_it_means() {
     text(LOOSE, br#"'\''"#, "'");
     text(LOOSE, br#""\ud800\ud83d\ude00\udc00x""#, "\u{fffd}😀\u{fffd}x");
     text(LOOSE, b"\"\xed\xa0\x80\xc0\x80\n\"", "\u{fffd}\0\n");
+    let replaced = Rules { broken_utf8: true, ..Rules::STRICT };
+    text(replaced, b"\"\xed\xa0\x80\xc0\x80\"", "\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}");
     // One for each maximal part, as the decoders of Rust and of Python 3 have it.
     text(LOOSE, b"\"\xff\xfe\x80a\xe2\x82b\xf0\x9f\x98\"", "\u{fffd}\u{fffd}\u{fffd}a\u{fffd}b\u{fffd}");
 }

@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
+use super::Rules;
+
 /// What stands at some place in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Piece {
@@ -15,9 +17,9 @@ pub(super) enum Piece {
     /// `\'`, which qemu takes.
     EscapedApostrophe,
     /// A byte below 20.
-    Control(u8),
+    Control,
     /// A surrogate that is encoded in three bytes.
-    Surrogate(u32),
+    Surrogate,
     /// A character that is none, encoded as it should be.
     Noncharacter,
     /// `c0 80`.
@@ -36,8 +38,9 @@ fn is_plain(byte: u8) -> bool {
     matches!(byte, 0x20..=0x7f) && !matches!(byte, b'"' | b'\'' | b'\\')
 }
 
-/// The piece at the front of `rest` and its length.
-pub(super) fn piece(rest: &[u8]) -> (Piece, usize) {
+/// The piece at the front of `rest` and its length. What the rules do not take for a character is
+/// [`Piece::Broken`].
+pub(super) fn piece(rest: &[u8], rules: &Rules) -> (Piece, usize) {
     let plain = rest.iter().position(|byte| !is_plain(*byte)).unwrap_or(rest.len());
     if plain > 0 {
         return (Piece::Plain, plain);
@@ -46,8 +49,8 @@ pub(super) fn piece(rest: &[u8]) -> (Piece, usize) {
         None => (Piece::End, 0),
         Some(quote @ (b'"' | b'\'')) => (Piece::Quote(quote), 1),
         Some(b'\\') => escape(rest),
-        Some(byte @ 0..0x20) => (Piece::Control(byte), 1),
-        Some(lead) => encoded(lead, rest),
+        Some(0..0x20) => (Piece::Control, 1),
+        Some(lead) => encoded(lead, rest, rules),
     }
 }
 
@@ -82,9 +85,9 @@ fn hex(bytes: Option<&[u8]>) -> Option<u32> {
 }
 
 /// The character at the front of `rest` that is not ASCII.
-fn encoded(lead: u8, rest: &[u8]) -> (Piece, usize) {
+fn encoded(lead: u8, rest: &[u8], rules: &Rules) -> (Piece, usize) {
     let len = match lead {
-        0xc0 if rest.get(1) == Some(&0x80) => return (Piece::OverlongNul, 2),
+        0xc0 if rules.overlong_nul && rest.get(1) == Some(&0x80) => return (Piece::OverlongNul, 2),
         0xc2..=0xdf => 2,
         0xe0..=0xef => 3,
         0xf0..=0xf4 => 4,
@@ -94,9 +97,7 @@ fn encoded(lead: u8, rest: &[u8]) -> (Piece, usize) {
     match (std::str::from_utf8(bytes), bytes) {
         (Ok(text), _) if text.chars().any(is_noncharacter) => (Piece::Noncharacter, len),
         (Ok(_), _) => (Piece::Plain, len),
-        (Err(_), [0xed, high @ 0xa0..=0xbf, low @ 0x80..=0xbf]) => {
-            (Piece::Surrogate(0xd000 | (u32::from(high & 0x3f) << 6) | u32::from(low & 0x3f)), 3)
-        }
+        (Err(_), [0xed, 0xa0..=0xbf, 0x80..=0xbf]) if rules.raw_utf8_surrogates => (Piece::Surrogate, 3),
         (Err(error), _) => (Piece::Broken, error.error_len().unwrap_or(bytes.len()).max(1)),
     }
 }
@@ -109,14 +110,14 @@ pub(super) fn is_noncharacter(character: char) -> bool {
 
 /// What a text means, in UTF-8 that may encode surrogates, so that no two texts of different meaning are
 /// the same. `raw` holds the quotes; `plain` says that nothing in it has to be resolved.
-pub(super) fn meaning(raw: &[u8], plain: bool) -> Cow<'_, [u8]> {
+pub(super) fn meaning<'d>(raw: &'d [u8], plain: bool, rules: &Rules) -> Cow<'d, [u8]> {
     let inner = raw.len().checked_sub(1).and_then(|end| raw.get(1..end)).unwrap_or_default();
     if plain {
         return Cow::Borrowed(inner);
     }
     let (mut rest, mut out) = (inner, Vec::new());
     while !rest.is_empty() {
-        let (piece, len) = piece(rest);
+        let (piece, len) = piece(rest, rules);
         let (bytes, behind) = rest.split_at_checked(len.max(1)).unwrap_or((rest, &[]));
         match piece {
             Piece::Escape(point) => match char::from_u32(point) {
@@ -128,8 +129,8 @@ pub(super) fn meaning(raw: &[u8], plain: bool) -> Cow<'_, [u8]> {
             Piece::Broken | Piece::BadEscape => out.extend_from_slice("\u{fffd}".as_bytes()),
             Piece::Plain
             | Piece::Quote(_)
-            | Piece::Control(_)
-            | Piece::Surrogate(_)
+            | Piece::Control
+            | Piece::Surrogate
             | Piece::Noncharacter
             | Piece::End => out.extend_from_slice(bytes),
         }
@@ -155,6 +156,9 @@ pub(super) fn readable(meaning: Cow<'_, [u8]>) -> Cow<'_, str> {
     }
 }
 
+/// Rules by which a surrogate in UTF-8 is one character.
+const SURROGATES: Rules = Rules { raw_utf8_surrogates: true, ..Rules::STRICT };
+
 fn scalars(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes) {
         return Cow::Borrowed(text);
@@ -162,7 +166,7 @@ fn scalars(bytes: &[u8]) -> Cow<'_, str> {
     let (mut rest, mut text) = (bytes, String::new());
     while let Some(lead) = rest.first() {
         let plain = rest.iter().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
-        let len = if plain > 0 { plain } else { encoded(*lead, rest).1 };
+        let len = if plain > 0 { plain } else { encoded(*lead, rest, &SURROGATES).1 };
         let (bytes, behind) = rest.split_at_checked(len).unwrap_or((rest, &[]));
         text.push_str(std::str::from_utf8(bytes).unwrap_or("\u{fffd}"));
         rest = behind;

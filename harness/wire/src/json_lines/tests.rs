@@ -1,4 +1,8 @@
-//! What is a frame and what kind it is, written as `kind"bytes"`; limits; ends of streams.
+//! What is a frame and what kind it is, written as `kind"bytes"`; limits; ends of streams. Streams of real
+//! builds are in [`golden`], properties over arbitrary streams are in [`properties`].
+
+mod golden;
+mod properties;
 
 use bytes::BytesMut;
 
@@ -43,6 +47,33 @@ fn check(make: &dyn Fn() -> Box<dyn Decoder>, stream: &[u8], expect: &str, left:
             }
             Err(error) => panic!("{error}"),
         }
+    }
+}
+
+/// Split in two at every place, and cut off at every place: the frames in front of it are the same, and
+/// the end is clean only between two frames.
+#[track_caller]
+fn every_split_and_truncation(make: &dyn Fn() -> Box<dyn Decoder>, stream: &[u8]) {
+    let (whole, _) = drain(&mut *make(), stream, stream.len());
+    for cut in 0..=stream.len() {
+        let mut decoder = make();
+        let mut src = BytesMut::from(&stream[..cut]);
+        let mut frames = Vec::new();
+        while let Some(frame) = decoder.decode(&mut src).expect("never wrong") {
+            frames.push(frame);
+        }
+        assert_eq!(frames, whole[..frames.len()], "up to {cut}");
+        let mut ended = make();
+        let (front, end) = drain(&mut *ended, &stream[..cut], cut);
+        assert_eq!(front, frames, "up to {cut}");
+        if end.is_ok() {
+            assert!(src.is_empty(), "bytes are left at {cut}, and the end is clean");
+        }
+        src.extend_from_slice(&stream[cut..]);
+        while let Some(frame) = decoder.decode(&mut src).expect("never wrong") {
+            frames.push(frame);
+        }
+        assert_eq!(frames, whole, "split at {cut}");
     }
 }
 
