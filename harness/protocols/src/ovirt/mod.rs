@@ -10,14 +10,17 @@
 //! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
 //! message.rs     what is read of a line, and how a line is written
 //! model/         both sides as exact state machines, and the port between them
+//! scenarios.rs   what can happen to a running pair     inputs.rs     what a guest can send that a host must survive
 //! defects.rs     faults that can be switched on
 //! ```
 
 pub mod defects;
 pub mod dialect;
+pub mod inputs;
 pub mod message;
 pub mod model;
 pub mod names;
 mod releases;
+pub mod scenarios;
 
 pub use dialect::Dialect;

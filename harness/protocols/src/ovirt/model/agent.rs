@@ -12,7 +12,7 @@
 //! [`Agent::listener_next`] give the next message that has passed the gate, and whoever runs the machine writes it, waits
 //! as long as it takes, and pulls again.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use wire::json::{Document, Kind, Value};
 
@@ -63,7 +63,7 @@ impl Rates {
     pub const RECORDED: Self = Self { heartbeat: 1, applications: 6, disks: 300, cpus: 4 };
     /// Of the reference agent: heartbeat and pass in the proportion of the packages, what has a level more often, so
     /// that a short scenario shows it.
-    pub const REFERENCE: Self = Self { heartbeat: 5, applications: 15, disks: 60, cpus: 10 };
+    pub const REFERENCE: Self = Self { heartbeat: 5, applications: 10, disks: 60, cpus: 5 };
 }
 
 /// What the guest around the agent is like.
@@ -114,6 +114,8 @@ pub struct Agent {
     heard: Option<u64>,
     listener: VecDeque<Due>,
     worker: VecDeque<&'static str>,
+    /// What the gate said of the worker's messages when they were looked at, for the defect of that name.
+    looked_at: BTreeMap<&'static str, VecDeque<bool>>,
     unknown: Vec<String>,
 }
 
@@ -133,6 +135,7 @@ impl Agent {
             heard: None,
             listener: VecDeque::new(),
             worker: VecDeque::new(),
+            looked_at: BTreeMap::new(),
             unknown: Vec::new(),
             facts,
             switches,
@@ -199,11 +202,22 @@ impl Agent {
             }
             // The heartbeat of a process that may not send it is still its first one.
             let first = name == n::HEARTBEAT && std::mem::replace(&mut self.first_heartbeat, false);
-            if self.passes_gate(name, connection) {
+            let passes = self.passes_gate(name, connection);
+            if self.looked_at_before(name, passes) {
                 let line = self.line(name, first);
                 return Some(Sent { thread: Thread::Worker, name, line });
             }
         }
+    }
+
+    /// What the gate says; with a defect what it said two rounds before.
+    fn looked_at_before(&mut self, name: &'static str, passes: bool) -> bool {
+        if !self.switches.has(defects::GATE_BEFORE_WAIT) {
+            return passes;
+        }
+        let before = self.looked_at.entry(name).or_default();
+        before.push_back(passes);
+        if before.len() > 2 { before.pop_front().unwrap_or(passes) } else { passes }
     }
 
     /// Bytes were read that a host had written over a connection of this number.

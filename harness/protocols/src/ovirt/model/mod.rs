@@ -14,10 +14,12 @@ pub mod agent;
 pub mod host;
 pub mod port;
 pub mod proposal;
+pub mod simulation;
 
 pub use agent::{Agent, Rates, Sent, Thread};
 pub use host::{Call, Host};
 pub use port::Port;
+pub use simulation::{Side, Simulation, Timing};
 
 #[cfg(test)]
 mod tests;

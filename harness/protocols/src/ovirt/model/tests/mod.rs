@@ -2,6 +2,9 @@
 
 mod agent_recordings;
 mod host_recordings;
+mod messages;
+mod property;
+mod simulated;
 
 use std::path::PathBuf;
 

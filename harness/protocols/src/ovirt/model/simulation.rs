@@ -1,0 +1,571 @@
+//! Host, port and agent in virtual time: scenarios that take no real time and always end the same.
+//!
+//! Everything that can happen at once happens in a fixed order: the worker writes, the listener reads and answers, the
+//! host reads and answers. Each write takes a little time, so that no two events are at the same moment. What is seen is
+//! what the host sees, as a [`Transcript`].
+
+use bytes::Bytes;
+use transcript::{ConnId, Data, Endpoint, Event, EventKind, ExitStatus, Mark, Provenance, Transcript};
+use wire::Direction;
+
+use super::agent::{Agent, Guest, Rates, Sent};
+use super::host::{Host, READ_LEN_MAX};
+use super::port::{AgentRead, Port};
+use crate::ovirt::defects::{self, Switches};
+use crate::ovirt::dialect::Dialect;
+use crate::ovirt::inputs;
+use crate::ovirt::message::Kept;
+use crate::ovirt::names::{self as n};
+use crate::ovirt::scenarios::{PASSES_PER_HEARTBEAT, Scenario, Step};
+
+/// How long things take, in microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timing {
+    /// From one pass of the worker to the next; also the nap of the reader, and how often a host tries to connect.
+    pub pass_us: u64,
+    /// One write.
+    pub write_us: u64,
+    /// How long before the first step the agent was started: where in its nap the reader is.
+    pub head_start_us: u64,
+}
+
+impl Default for Timing {
+    /// A second a pass, as real agents have it.
+    fn default() -> Self {
+        Self { pass_us: 1_000_000, write_us: 500, head_start_us: 2_300_000 }
+    }
+}
+
+/// One side of a simulated pair.
+#[derive(Debug, Clone)]
+pub struct Side {
+    /// The version, for marks and provenance.
+    pub version: String,
+    /// What it does.
+    pub dialect: Dialect,
+    /// The defects that are switched on.
+    pub switches: Switches,
+}
+
+impl Side {
+    /// A release; none if it is not in the table.
+    #[must_use]
+    pub fn release(version: &str) -> Option<Self> {
+        let dialect = Dialect::for_version(version)?.clone();
+        Some(Self { version: version.to_owned(), dialect, switches: Switches::default() })
+    }
+
+    /// The ideal with another maximum, or without versioning.
+    #[must_use]
+    pub fn ideal_at(max: Option<i64>) -> Self {
+        let version = max.map_or("ideal-none".to_owned(), |max| format!("ideal-{max}"));
+        Self { version, dialect: Dialect::ideal_at(max), switches: Switches::default() }
+    }
+}
+
+/// A process of an agent.
+#[derive(Debug, Clone)]
+struct Running {
+    agent: Agent,
+    /// Writes into the port as it comes, without regard for the other thread.
+    interleaves: bool,
+    /// The worker is still in its start burst, behind which the first pass follows at once.
+    in_burst: bool,
+    next_pass_us: u64,
+    /// The reader sleeps until then.
+    naps_until_us: u64,
+    worker_waits: Option<Sent>,
+    listener_waits: Option<Sent>,
+}
+
+/// A message of the guest that was above what both sides could have agreed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Above {
+    /// When.
+    pub at_us: u64,
+    /// Which.
+    pub name: &'static str,
+    /// The lower one of both maxima at that time.
+    pub agreed: i64,
+}
+
+/// A host, a port and an agent.
+#[derive(Debug, Clone)]
+pub struct Simulation {
+    timing: Timing,
+    rates: Rates,
+    guest: Guest,
+    now_us: u64,
+    host_build: Side,
+    agent_build: Side,
+    /// Who is there now.
+    host_side: Side,
+    agent_side: Side,
+    host: Option<Host>,
+    port: Port,
+    agent: Option<Running>,
+    /// The guest's end says only what is injected.
+    held: bool,
+    events: Vec<Event>,
+    conn: u32,
+    above: Vec<Above>,
+    completions: u32,
+}
+
+impl Simulation {
+    /// An agent that runs, and a host that does not yet.
+    #[must_use]
+    pub fn new(host: Side, agent: Side, timing: Timing, rates: Rates, guest: Guest) -> Self {
+        let mut simulation = Self {
+            timing,
+            rates,
+            guest,
+            now_us: 0,
+            host_side: host.clone(),
+            agent_side: agent.clone(),
+            host_build: host,
+            agent_build: agent,
+            host: None,
+            port: Port::default(),
+            agent: None,
+            held: false,
+            events: Vec::new(),
+            conn: 0,
+            above: Vec::new(),
+            completions: 0,
+        };
+        simulation.start_agent();
+        simulation.pass_time(timing.head_start_us);
+        simulation
+    }
+
+    /// Plays a scenario to its end.
+    #[must_use]
+    pub fn run(mut self, scenario: &Scenario) -> Transcript {
+        for step in &scenario.steps {
+            self.step(step);
+        }
+        let endpoint = |side: &Side, name: &str| Endpoint {
+            id: side.version.clone(),
+            name: name.to_owned(),
+            version: Some(side.version.clone()),
+            source: Some("simulation".to_owned()),
+            ..Endpoint::default()
+        };
+        let provenance = Provenance {
+            protocol: "ovirt-guest-agent".to_owned(),
+            case: format!("scenario/{}", scenario.name),
+            client: endpoint(&self.host_build, "vdsm"),
+            server: endpoint(&self.agent_build, "ovirt-guest-agent"),
+            ..Provenance::default()
+        };
+        let first_us = self.events.first().map_or(0, |event| event.at_us);
+        for event in &mut self.events {
+            event.at_us -= first_us;
+        }
+        Transcript { provenance, events: self.events }
+    }
+
+    /// Lets one thing happen.
+    pub fn step(&mut self, step: &Step) {
+        match step {
+            Step::StartHost { version, handed_over } => self.start_host(version.as_deref(), *handed_over),
+            Step::KillHost => self.kill_host(),
+            Step::Leave => self.leave("leaves"),
+            Step::LeaveInMidLine => self.leave_in_mid_line(),
+            Step::Reconnect => self.connect(),
+            Step::Passes(count) => self.pass_time(u64::from(*count) * self.timing.pass_us),
+            Step::RestartAgent => self.replace_agent(self.agent_side.clone(), false),
+            Step::ReplaceAgent { version } => {
+                let side = version.as_deref().and_then(Side::release);
+                self.replace_agent(side.unwrap_or_else(|| self.agent_build.clone()), true);
+            }
+            Step::HalfLine => self.half_line(),
+            Step::Call(call) => self.call(*call),
+            Step::Inject(name) => self.inject(name),
+            Step::Canary => self.mark("canary", &[]),
+            Step::Release => self.held = false,
+        }
+        self.settle();
+    }
+
+    /// Lets a host of any kind take the place of the one that is there.
+    pub fn migrate(&mut self, to: Side, handed_over: bool) {
+        let version = self.host_version();
+        self.kill_host();
+        self.host_side = to;
+        self.mark_builds();
+        self.start_process(handed_over.then_some(version).flatten());
+    }
+
+    /// Kills the host and starts the same one again.
+    pub fn restart_host(&mut self) {
+        self.kill_host();
+        self.start_process(None);
+    }
+
+    /// Lets an agent of any kind take the place of the one that is there.
+    pub fn replace_agent(&mut self, to: Side, marked: bool) {
+        self.record(Direction::ToClient, EventKind::Exit(ExitStatus::Gone));
+        self.agent_side = to;
+        if marked {
+            self.mark_builds();
+        }
+        self.record(Direction::ToClient, EventKind::Connect);
+        self.start_agent();
+        self.settle();
+    }
+
+    /// Lets time go by.
+    pub fn pass_time(&mut self, us: u64) {
+        let until = self.now_us + us;
+        self.settle();
+        while let Some(at) = self.next_event_us().filter(|at| *at <= until) {
+            self.now_us = self.now_us.max(at);
+            if let Some(running) = &mut self.agent
+                && running.next_pass_us <= self.now_us
+                && running.worker_waits.is_none()
+            {
+                running.agent.begin_pass();
+                running.in_burst = false;
+                running.next_pass_us = self.now_us + self.timing.pass_us;
+            }
+            self.settle();
+        }
+        self.now_us = self.now_us.max(until);
+    }
+
+    /// E as a number; none without a host, without versioning, or when it is no number.
+    #[must_use]
+    pub fn host_version(&self) -> Option<i64> {
+        self.host.as_ref().and_then(Host::version).and_then(Kept::number)
+    }
+
+    /// A; none without an agent.
+    #[must_use]
+    pub fn agent_version(&self) -> Option<i64> {
+        self.agent.as_ref().map(|running| running.agent.version())
+    }
+
+    /// The lower one of both maxima.
+    #[must_use]
+    pub fn agreed(&self) -> i64 {
+        let host = self.host.as_ref().map_or(n::NO_VERSION, Host::max);
+        let agent = self.agent.as_ref().map_or(n::NO_VERSION, |running| running.agent.max());
+        host.min(agent)
+    }
+
+    /// What the guest has said above that.
+    #[must_use]
+    pub fn above(&self) -> &[Above] {
+        &self.above
+    }
+
+    /// What was seen so far.
+    #[must_use]
+    pub fn events(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// From one heartbeat to the next.
+    #[must_use]
+    pub fn heartbeat_us(&self) -> u64 {
+        self.timing.pass_us * u64::from(self.rates.heartbeat)
+    }
+
+    fn next_event_us(&self) -> Option<u64> {
+        let running = self.agent.as_ref()?;
+        let pass = running.worker_waits.is_none().then_some(running.next_pass_us);
+        let wakes = running.listener_waits.is_none() && running.naps_until_us > self.now_us;
+        let nap = wakes.then_some(running.naps_until_us);
+        pass.into_iter().chain(nap).min()
+    }
+
+    fn start_agent(&mut self) {
+        let Some(facts) = self.agent_side.dialect.agent.clone() else { return };
+        let switches = self.agent_side.switches.clone();
+        self.agent = Some(Running {
+            interleaves: switches.has(defects::INTERLEAVES),
+            agent: Agent::start(facts, switches, self.rates, self.guest),
+            in_burst: true,
+            next_pass_us: self.now_us,
+            naps_until_us: 0,
+            worker_waits: None,
+            listener_waits: None,
+        });
+    }
+
+    fn start_host(&mut self, version: Option<&str>, handed_over: bool) {
+        let before = self.host_version();
+        let side = match version {
+            Some(version) => Side::release(version).unwrap_or_else(|| self.host_build.clone()),
+            None => self.host_build.clone(),
+        };
+        let another = side.version != self.host_side.version;
+        let first = self.conn == 0;
+        self.host_side = side;
+        if !first && (another || handed_over) {
+            self.mark_builds();
+            let version = &self.host_side.version;
+            let how =
+                if handed_over { " (started with api_version=3 handed over by the source host)" } else { "" };
+            self.mark(&format!("migrated to vdsm {version}{how}"), &[]);
+        } else if !first {
+            self.mark("vdsm started again", &[]);
+        }
+        self.start_process(handed_over.then_some(before.unwrap_or(n::MAX_EVER)));
+    }
+
+    fn start_process(&mut self, handed_over: Option<i64>) {
+        if let Some(facts) = self.host_side.dialect.host.clone() {
+            self.host = Some(Host::start(facts, self.host_side.switches.clone(), handed_over));
+            self.connect();
+        }
+    }
+
+    fn connect(&mut self) {
+        let Some(host) = &mut self.host else { return };
+        if self.port.is_connected() {
+            return;
+        }
+        let refresh = host.connect();
+        self.port.connect();
+        self.conn += 1;
+        self.record(Direction::ToServer, EventKind::Connect);
+        if let Some(line) = refresh {
+            self.host_writes(&line);
+        }
+        self.settle();
+    }
+
+    fn kill_host(&mut self) {
+        if self.host.is_some() {
+            if self.port.is_connected() {
+                self.record(Direction::ToServer, EventKind::Exit(ExitStatus::Gone));
+            }
+            self.leave("gone");
+        }
+        self.host = None;
+    }
+
+    fn leave(&mut self, how: &str) {
+        if !self.port.is_connected() {
+            return;
+        }
+        self.port.disconnect();
+        self.record(Direction::ToServer, EventKind::Eof(Some(format!("vdsm {how}"))));
+        if let Some(host) = &mut self.host {
+            host.disconnect();
+        }
+        if let Some(running) = &mut self.agent {
+            running.agent.host_gone();
+        }
+    }
+
+    fn leave_in_mid_line(&mut self) {
+        self.host_writes(HALF_REFRESH);
+        self.settle();
+        self.leave("leaves in mid-line");
+    }
+
+    fn half_line(&mut self) {
+        self.guest_writes(HALF_HEARTBEAT);
+        self.held = true;
+        self.host_reads(false);
+        self.held = false;
+    }
+
+    fn call(&mut self, call: crate::ovirt::scenarios::ApiCall) {
+        self.completions += 1;
+        let id = format!("00000000-0000-4000-8000-{:012}", self.completions);
+        let line = self.host.as_ref().map(|host| host.call(&call.call(&id)));
+        let result = match &line {
+            Some(Ok(_)) => "ok",
+            _ => "refused",
+        };
+        if let Some(Ok(line)) = line {
+            self.host_writes(&line);
+        }
+        self.mark(&format!("host API call {} has returned", call.word()), &[("result", result)]);
+    }
+
+    fn inject(&mut self, name: &str) {
+        let Some(input) = inputs::input(name) else { return };
+        self.held = true;
+        self.mark("guest sends", &[("input", name)]);
+        let last = input.writes.len().saturating_sub(1);
+        for (at, write) in input.writes.iter().enumerate() {
+            for part in write.chunks(READ_LEN_MAX) {
+                self.guest_writes(part);
+                self.host_reads(input.closes && at == last);
+            }
+        }
+        if input.closes && self.port.is_connected() {
+            self.record(Direction::ToClient, EventKind::Eof(Some("guest end closes".to_owned())));
+            self.port.disconnect();
+            if let Some(host) = &mut self.host {
+                host.disconnect();
+            }
+            if let Some(running) = &mut self.agent {
+                running.agent.host_gone();
+            }
+        }
+    }
+
+    /// Lets everything happen that can happen now.
+    fn settle(&mut self) {
+        let mut moves = true;
+        while moves {
+            moves = self.worker_moves();
+            moves |= self.listener_moves();
+            moves |= self.host_reads(false);
+        }
+    }
+
+    /// The worker writes its next message, or waits for a host.
+    fn worker_moves(&mut self) -> bool {
+        let connection = self.port.connection();
+        let free = self.port.is_connected() && !self.held;
+        let Some(running) = &mut self.agent else { return false };
+        let sent = match running.worker_waits.take() {
+            Some(waits) if !free => {
+                running.worker_waits = Some(waits);
+                return false;
+            }
+            Some(waits) if !running.agent.may_still(&waits, connection) => return true,
+            Some(waits) => waits,
+            None => match running.agent.worker_next(connection) {
+                Some(sent) if !free => {
+                    running.worker_waits = Some(sent);
+                    return false;
+                }
+                Some(sent) => sent,
+                None => return false,
+            },
+        };
+        let interleaves = running.interleaves;
+        // The time of the next pass counts from the end of this one.
+        let pause_us = if running.in_burst { 0 } else { self.timing.pass_us };
+        running.next_pass_us = self.now_us + pause_us;
+        self.agent_writes(&sent, interleaves);
+        true
+    }
+
+    fn listener_moves(&mut self) -> bool {
+        let connection = self.port.connection();
+        let free = self.port.is_connected() && !self.held;
+        let Some(running) = &mut self.agent else { return false };
+        if running.naps_until_us > self.now_us {
+            return false;
+        }
+        let sent = match running.listener_waits.take() {
+            Some(waits) if !free => {
+                running.listener_waits = Some(waits);
+                return false;
+            }
+            Some(waits) if !running.agent.may_still(&waits, connection) => return true,
+            Some(waits) => waits,
+            None => match running.agent.listener_next(connection) {
+                Some(sent) if !free => {
+                    running.listener_waits = Some(sent);
+                    return false;
+                }
+                Some(sent) => sent,
+                None => {
+                    return match self.port.agent_reads() {
+                        AgentRead::Bytes(from, bytes) => {
+                            running.agent.read(from, &bytes);
+                            true
+                        }
+                        AgentRead::NoHost if running.agent.facts().naps => {
+                            running.naps_until_us = self.now_us + self.timing.pass_us;
+                            false
+                        }
+                        AgentRead::NoHost | AgentRead::Waits => false,
+                    };
+                }
+            },
+        };
+        self.agent_writes(&sent, false);
+        true
+    }
+
+    fn agent_writes(&mut self, sent: &Sent, interleaved: bool) {
+        let agreed = self.agreed();
+        let min = n::guest_min(sent.name);
+        if min > agreed {
+            self.above.push(Above { at_us: self.now_us, name: sent.name, agreed });
+        }
+        if interleaved && sent.name == n::HEARTBEAT {
+            let (first, second) = sent.line.split_at(sent.line.len() / 2);
+            let other = b"{\"__name__\": \"active-user\", \"name\": \"None\"}\n";
+            let mixed = [first, &other[..], second].concat();
+            return self.guest_writes(&mixed);
+        }
+        self.guest_writes(&sent.line);
+    }
+
+    fn guest_writes(&mut self, bytes: &[u8]) {
+        self.now_us += self.timing.write_us;
+        if self.port.agent_writes(bytes) {
+            let data = Data { bytes: Bytes::copy_from_slice(bytes), ..Data::default() };
+            self.record(Direction::ToClient, EventKind::Data(data));
+        }
+    }
+
+    fn host_writes(&mut self, bytes: &[u8]) {
+        self.now_us += self.timing.write_us;
+        if self.port.is_connected() {
+            self.port.host_writes(bytes);
+            let data = Data { bytes: Bytes::copy_from_slice(bytes), ..Data::default() };
+            self.record(Direction::ToServer, EventKind::Data(data));
+        }
+    }
+
+    /// The host reads what is there; with a hang-up behind it some never do.
+    fn host_reads(&mut self, hangs_up: bool) -> bool {
+        let read = self.port.host_reads(READ_LEN_MAX);
+        let Some(host) = self.host.as_mut().filter(|_| !read.is_empty()) else { return false };
+        if hangs_up && host.facts().hang_up_loses {
+            return true;
+        }
+        let answers = host.read(&read);
+        if !hangs_up {
+            for answer in answers {
+                self.host_writes(&answer);
+            }
+        }
+        true
+    }
+
+    fn mark_builds(&mut self) {
+        let client = format!("vdsm {}", self.host_side.version);
+        let server = format!("ovirt-guest-agent {}", self.agent_side.version);
+        self.mark("builds", &[("client", &client), ("server", &server)]);
+    }
+
+    fn mark(&mut self, label: &str, args: &[(&str, &str)]) {
+        let args = args.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        let kind = EventKind::Mark(Mark { label: label.to_owned(), args });
+        self.events.push(Event { at_us: self.now_us, conn: ConnId(0), dir: Direction::ToServer, kind });
+    }
+
+    /// On the present connection; before the first one nothing is seen.
+    fn record(&mut self, dir: Direction, kind: EventKind) {
+        if self.conn > 0 {
+            self.events.push(Event { at_us: self.now_us, conn: ConnId(self.conn), dir, kind });
+        }
+    }
+}
+
+/// A timing whose heartbeat takes this long.
+#[must_use]
+pub fn timing_of_heartbeat(heartbeat_us: u64) -> Timing {
+    let pass_us = heartbeat_us / u64::from(PASSES_PER_HEARTBEAT);
+    Timing { pass_us, write_us: (pass_us / 200).max(1), head_start_us: pass_us * 23 / 10 }
+}
+
+/// The first half of a refresh.
+pub const HALF_REFRESH: &[u8] = b"{\"__name__\": \"refre";
+/// The first half of a heartbeat.
+pub const HALF_HEARTBEAT: &[u8] = b"{\"__name__\": \"heartbeat\", \"memory-stat\": {\"swap_out\": 0, \"maj";
