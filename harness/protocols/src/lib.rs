@@ -23,7 +23,7 @@ pub mod replay;
 /// Every protocol that wireskew knows.
 #[must_use]
 pub fn all() -> Vec<Arc<dyn Protocol>> {
-    vec![Arc::new(libvirt::LibvirtRemote), Arc::new(lxc::LxcCommand)]
+    vec![Arc::new(libvirt::LibvirtRemote), Arc::new(lxc::LxcCommand), Arc::new(ovirt::OvirtGuestAgent)]
 }
 
 /// Finds a protocol by its name or its alias.

@@ -9,18 +9,154 @@
 //! names.rs       messages, their arguments and the version that each asks for
 //! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
 //! message.rs     what is read of a line, and how a line is written
+//! grammar.rs     how lines are framed and paired          probes.rs        what is asked of every agent
+//! checks/        what the agreed version asks of both sides, from the bytes alone
+//! replay.rs      recorded hosts played again
 //! model/         both sides as exact state machines, and the port between them
 //! scenarios.rs   what can happen to a running pair     inputs.rs     what a guest can send that a host must survive
 //! defects.rs     faults that can be switched on
 //! ```
 
+use std::sync::Arc;
+
+use matrix::{Build, CaseId, CaseKind, Source};
+use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
+use transcript::Transcript;
+use verdict::{Check, Grammar, Reading};
+
+use crate::{Action, Bench, Case, Defect, Hazard, Protocol};
+
+mod checks;
 pub mod defects;
 pub mod dialect;
+mod grammar;
 pub mod inputs;
+mod lock;
 pub mod message;
 pub mod model;
 pub mod names;
+pub mod probes;
 mod releases;
+mod replay;
 pub mod scenarios;
 
 pub use dialect::Dialect;
+pub use grammar::OvirtGrammar;
+
+/// The heartbeat period of a reference agent that was told no other one, in milliseconds. Everything else that takes time
+/// is in proportion, as at the real 5 s.
+pub const HEARTBEAT_MS: u64 = 20;
+
+/// Most bytes of a line that is read here. Agents take lines of any length; hosts drop what is longer than 1 MiB.
+pub const LINE_MAX: usize = 4 << 20;
+
+/// The protocol in all its dialects.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct OvirtGuestAgent;
+
+/// What only recordings have: other rates, bad input that a script sent elsewhere, and ends that no reference stands for.
+const RECORDED: &[(CaseKind, &str, &str)] = &[
+    (CaseKind::Probe, checks::BAD_INPUT, "a script as the host sends an agent malformed and odd messages"),
+    (CaseKind::Scenario, checks::BAD_INPUT, "a script as the guest sends a host malformed and odd messages"),
+    (CaseKind::Scenario, "negative-heartbeat", "a heartbeat says -1, then the guest's end closes and opens"),
+    (
+        CaseKind::Scenario,
+        "steady-default-rates",
+        "a host connects to a running agent with a heartbeat of 5 s",
+    ),
+    (CaseKind::Scenario, "migration-to-4.18.25-max2", "a host with a lowered maximum takes over"),
+    (CaseKind::Scenario, "migration-to-4.19.51", "another host takes over while the agent goes on"),
+    (CaseKind::Scenario, "migration-api3-to-4.18.25-max2", "a host with a lowered maximum is told version 3"),
+];
+
+impl Protocol for OvirtGuestAgent {
+    fn name(&self) -> &'static str {
+        "ovirt-guest-agent"
+    }
+
+    fn alias(&self) -> &'static str {
+        "ovirt"
+    }
+
+    fn about(&self) -> &'static str {
+        "VDSM and ovirt-guest-agent over a virtio-serial port (oVirt/vdsm, lib/vdsm/virt/guestagent.py)"
+    }
+
+    fn dialects(&self) -> Vec<&'static str> {
+        Dialect::all().iter().map(|dialect| dialect.name).collect()
+    }
+
+    fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
+        Some(Arc::new(OvirtGrammar::new(Dialect::for_version(dialect)?)))
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let case = |kind, name: &str, about, action| Case {
+            id: CaseId::new(kind, name),
+            about,
+            hazard: Hazard::Disturbs,
+            action,
+        };
+        let recorded = RECORDED.iter().map(|(kind, name, about)| case(*kind, name, about, Action::Recorded));
+        // Until there are reference peers, nobody can carry them out.
+        let scenarios = scenarios::all().iter();
+        let scenarios =
+            scenarios.map(|s| case(CaseKind::Scenario, s.name.as_str(), s.about, Action::Recorded));
+        recorded.chain(scenarios).collect()
+    }
+
+    fn expected(&self, _case: &CaseId) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
+        checks::of(case)
+    }
+
+    fn negotiated(&self, reading: &Reading) -> Option<String> {
+        checks::negotiated(reading)
+    }
+
+    fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
+        let name = case.name.as_str();
+        if name.starts_with("upgrade-to-") || name.starts_with("downgrade-to-") {
+            Some("another release takes the agent's place")
+        } else if case.kind == CaseKind::Scenario && [checks::BAD_INPUT, "negative-heartbeat"].contains(&name)
+        {
+            Some("a script stood for the guest, and there is no agent to compare with")
+        } else {
+            None
+        }
+    }
+
+    fn replay(&self, recorded: &Transcript) -> Script {
+        replay::script(recorded)
+    }
+
+    fn lock_table(&self) -> matrix::LockTable {
+        lock::lock_table()
+    }
+
+    fn defects(&self) -> &'static [Defect] {
+        // Nobody can switch them on yet.
+        &[]
+    }
+
+    fn server(
+        &self,
+        build: &Build,
+        source: &Source,
+        _bench: &Bench,
+    ) -> Result<Arc<dyn Launcher>, LaunchError> {
+        Err(cannot_launch(build, source))
+    }
+
+    fn client(&self, build: &Build, source: &Source, _bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
+        Err(cannot_launch(build, source))
+    }
+}
+
+fn cannot_launch(build: &Build, source: &Source) -> LaunchError {
+    let what = format!("start {} {}", build.protocol, build.id);
+    LaunchError::new(what, LaunchErrorKind::Setup(format!("source `{}` is not supported", source.word())))
+}

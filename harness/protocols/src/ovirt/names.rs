@@ -134,6 +134,20 @@ pub const HOST: &[Known] = &[
     known(LIFECYCLE_EVENT, 3, &["type", "failure", "reply_id"]),
 ];
 
+/// The type of a member as it travels: a word of JSON.
+#[must_use]
+pub fn type_of(message: &str, member: &str) -> &'static str {
+    match (message, member) {
+        (_, API_VERSION | "count" | "offset") => "integer",
+        (_, "memory-stat" | "mapping") => "object",
+        (_, "interfaces" | "applications" | "disks" | "list") => "list",
+        (_, "done" | "failure") => "boolean",
+        // Seconds as a number or as text; any value at all.
+        (SHUTDOWN, "timeout") | (_, "reply_id") => "any",
+        _ => "text",
+    }
+}
+
 /// The highest version that any release has.
 pub const MAX_EVER: i64 = 3;
 

@@ -1,0 +1,139 @@
+//! Is nothing sent above the agreed version?
+
+use verdict::{Blame, Check, Evidence, Finding, Weight};
+
+use super::course::{BEATS, Course, Moment};
+use super::timeline::{Said, Timeline, What};
+use super::{Sight, Sights, ms, rules};
+use crate::ovirt::names;
+
+/// Finds messages above the agreed version, on both sides.
+pub(super) struct NothingAboveAgreed;
+
+/// What may still come although the agreed version is lower, and until when.
+struct Window {
+    name: &'static str,
+    about: &'static str,
+    since: usize,
+    bound_us: u64,
+}
+
+impl Check for NothingAboveAgreed {
+    fn name(&self) -> &'static str {
+        "nothing-above-agreed"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let timeline = Timeline::of(evidence.transcript);
+        let course = Course::of(&timeline);
+        let mut sights = Sights::new(self.name(), evidence, &timeline);
+        for (index, act) in timeline.acts.iter().enumerate() {
+            let Some(moment) = course.moments.get(index) else { continue };
+            match &act.what {
+                What::FromAgent(said) if !timeline.scripts.agent => {
+                    of_agent(&course, &mut sights, index, said, moment);
+                }
+                What::FromHost(said) if !timeline.scripts.host => {
+                    of_host(&course, &mut sights, index, said, moment);
+                }
+                _ => {}
+            }
+        }
+        sights.report.finish()
+    }
+}
+
+fn of_agent(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, said: &Said, moment: &Moment) {
+    let min = names::guest_min(said.name());
+    if min == 0 {
+        return;
+    }
+    // A script as the host says what no host would: then the agent is held to what it was told.
+    if course.timeline.scripts.host {
+        let highest = moment.levels.highest();
+        if min > highest {
+            let message = format!("`{}` asks for version {min}, the agent was told {highest}", said.name());
+            let expected = format!("nothing above {highest}");
+            let actual = said.name().to_owned();
+            sights.violation(Blame::Server, "above-agreed", rules::MIN, index, (message, &expected, actual));
+        }
+        return;
+    }
+    let agreed = moment.agreed();
+    if min <= agreed {
+        return;
+    }
+    let expected = format!("nothing above {agreed}");
+    match window(course, index, moment, min) {
+        Some(window) => {
+            let since_us = at_us(course, index).saturating_sub(at_us(course, window.since));
+            let message = format!(
+                "`{}` asks for version {min} where {agreed} is agreed, {} after {}: inside {}, at most {}",
+                said.name(),
+                ms(since_us),
+                window.about,
+                window.name,
+                ms(window.bound_us)
+            );
+            sights.push(Sight {
+                blame: Blame::Server,
+                weight: Weight::Restriction,
+                shape: "in-flight",
+                rule: rules::MIN,
+                message,
+                expected,
+                actual: said.name().to_owned(),
+                act: index,
+            });
+        }
+        None => {
+            let message = format!("`{}` asks for version {min} where {agreed} is agreed", said.name());
+            let actual = said.name().to_owned();
+            sights.violation(Blame::Server, "above-agreed", rules::MIN, index, (message, &expected, actual));
+        }
+    }
+}
+
+/// The window that a message of the agent falls into, if there is one.
+fn window(course: &Course<'_>, index: usize, moment: &Moment, min: i64) -> Option<Window> {
+    let pace = course.timeline.pace;
+    let host_max = moment.host_max?;
+    let window = if host_max >= min {
+        // The agent's own heartbeat said less than it has. With its first one it is at 0, and so nothing is on the way.
+        let since = moment.said_otherwise.filter(|_| moment.own_beats > 1)?;
+        let bound_us = pace.period_us.saturating_add(pace.slack_us);
+        Window { name: "W5", about: "a heartbeat that says less", since, bound_us }
+    } else if let Some(since) = moment.announced {
+        Window { name: "W3", about: "api-version", since, bound_us: pace.read_us() }
+    } else if host_max == 0 {
+        let (since, bound_us) = (moment.refreshed?, pace.read_us());
+        Window { name: "W1", about: "a refresh without a version", since, bound_us }
+    } else {
+        let (since, bound_us) = (moment.refreshed?, pace.announced_us());
+        Window { name: "W2", about: "a refresh", since, bound_us }
+    };
+    (!course.is_over(window.since, index, window.bound_us, BEATS)).then_some(window)
+}
+
+/// The gate of the host: what it sends must be allowed by the agent's last heartbeat and its own maximum.
+fn of_host(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, said: &Said, moment: &Moment) {
+    let min = names::host_min(said.name());
+    let agreed = moment.agreed();
+    if min <= agreed {
+        return;
+    }
+    // A heartbeat that the host has perhaps not read yet limits nothing.
+    let fresh = moment
+        .said_otherwise
+        .is_some_and(|since| !course.is_over(since, index, course.timeline.pace.slack_us, BEATS));
+    if !fresh {
+        let message = format!("`{}` asks for version {min} where {agreed} is agreed", said.name());
+        let expected = format!("nothing above {agreed}");
+        let actual = said.name().to_owned();
+        sights.violation(Blame::Client, "above-agreed", rules::MIN, index, (message, &expected, actual));
+    }
+}
+
+fn at_us(course: &Course<'_>, index: usize) -> u64 {
+    course.timeline.acts.get(index).map_or(0, |act| act.at_us)
+}

@@ -1,0 +1,277 @@
+//! Does the agent answer what it is asked, at the level that it has, and go on speaking?
+//!
+//! The listener of an agent takes its input in order, so answers come in the order of what they answer. What is due:
+//!
+//! ```text
+//! refresh                             a refresh answer
+//! api-version, where it changes       a refresh answer; of agents with maximum 1 nothing that would be missed
+//! echo                                the same echo
+//! set-number-of-cpus, count above 0   number-of-cpus, from version 1 on
+//! lifecycle-event with a reply_id     completion with it, from version 3 on
+//! ```
+
+use verdict::{Blame, Check, Evidence, Finding, Weight};
+use wire::json::{Document, Rules, same_value};
+
+use super::course::{Answer, BEATS, Course, Moment};
+use super::timeline::{Act, Said, Timeline, What};
+use super::{Sight, Sights, ms, rules};
+use crate::ovirt::message::{Offered, RULES};
+use crate::ovirt::names::{self, NO_VERSION};
+
+/// The lowest maximum of an agent that answers a change of its version.
+const ANSWERS_FROM: i64 = 2;
+/// So many periods without a heartbeat are silence.
+const SILENT_PERIODS: u64 = 3;
+
+/// Holds what an agent says against what it was asked.
+pub(super) struct AgentAnswers;
+
+impl Check for AgentAnswers {
+    fn name(&self) -> &'static str {
+        "agent-answers"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let timeline = Timeline::of(evidence.transcript);
+        if timeline.scripts.agent {
+            return Vec::new();
+        }
+        let course = Course::of(&timeline);
+        let sights = Sights::new(self.name(), evidence, &timeline);
+        let mut watch = Watch { course: &course, sights, due: Vec::new(), last_beat: None };
+        let mut answers = course.answers.iter().peekable();
+        for (index, act) in timeline.acts.iter().enumerate() {
+            watch.overdue(index);
+            while let Some(answer) = answers.next_if(|answer| answer.first <= index) {
+                watch.answered(answer);
+            }
+            watch.take(index, act);
+        }
+        watch.overdue(timeline.acts.len());
+        watch.sights.report.finish()
+    }
+}
+
+/// Something that was asked.
+struct Due {
+    act: usize,
+    what: Asked,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Asked {
+    /// A refresh answer.
+    Refresh,
+    /// A refresh answer because of a changed version; false where it may also stay away.
+    Change(bool),
+    /// An echo of that line.
+    Echo,
+    /// The number of processors.
+    Cpus,
+    /// A completion with that `reply_id`; false where the version does not allow one.
+    Completion(String, bool),
+}
+
+struct Watch<'a> {
+    course: &'a Course<'a>,
+    sights: Sights<'a>,
+    due: Vec<Due>,
+    /// The last heartbeat, connection or start of a process.
+    last_beat: Option<usize>,
+}
+
+impl Watch<'_> {
+    fn take(&mut self, index: usize, act: &Act) {
+        match &act.what {
+            What::HostConnects | What::AgentStarts => {
+                self.due.retain(|due| matches!(due.what, Asked::Completion(..)));
+                self.last_beat = Some(index);
+            }
+            What::HostLeaves | What::AgentLeaves => {
+                self.due.clear();
+                self.last_beat = None;
+            }
+            What::FromHost(said) => {
+                if let Some(moment) = self.course.moments.get(index) {
+                    self.due.extend(asked(said, moment).map(|what| Due { act: index, what }));
+                }
+            }
+            What::FromAgent(said) => match said.name() {
+                names::HEARTBEAT => self.last_beat = Some(index),
+                names::ECHO => self.echoed(said),
+                names::NUMBER_OF_CPUS => self.due.retain(|due| due.what != Asked::Cpus),
+                names::COMPLETION => self.completed(index, said),
+                _ => {}
+            },
+        }
+    }
+
+    /// A refresh answer belongs to the first that must have one; what came before and need not, had none.
+    fn answered(&mut self, answer: &Answer) {
+        let waits = |due: &Due| matches!(due.what, Asked::Refresh | Asked::Change(_));
+        let must = |due: &Due| matches!(due.what, Asked::Refresh | Asked::Change(true));
+        let at = self.due.iter().position(must).or_else(|| self.due.iter().position(waits));
+        let cause = at.and_then(|at| self.due.get(at)).map(|due| due.act);
+        if let Some(at) = at {
+            let mut index = 0;
+            self.due.retain(|due| {
+                let keeps = index > at || !waits(due);
+                index += 1;
+                keeps
+            });
+        }
+        let Some(moment) = self.course.moments.get(answer.first) else { return };
+        // The listener takes its input in order: an answer is given at the version that its cause left.
+        let level = match cause.and_then(|act| self.course.moments.get(act + 1)) {
+            Some(behind) => behind.aim.certain(),
+            None => moment.levels.certain().filter(|_| moment.settled),
+        };
+        let (Some(level), Some(max)) = (level, moment.agent_max) else { return };
+        if let Some(name) = answer.lacks(level, max) {
+            let message = format!("a refresh answer at version {level} lacks `{name}`");
+            let says = (message, name, "not there".to_owned());
+            self.sights.violation(Blame::Server, "wrong-level", rules::ANSWER, answer.last, says);
+        }
+    }
+
+    fn echoed(&mut self, said: &Said) {
+        let same = |due: &Due| match self.course.timeline.acts.get(due.act).map(|act| &act.what) {
+            Some(What::FromHost(asked)) => {
+                due.what == Asked::Echo && is_same(&asked.bytes, &said.bytes, RULES)
+            }
+            _ => false,
+        };
+        // One whose text went through the filter is another one, and still the answer.
+        let at = self.due.iter().position(same);
+        let at = at.or_else(|| self.due.iter().position(|due| due.what == Asked::Echo));
+        if let Some(at) = at {
+            self.due.remove(at);
+        }
+    }
+
+    fn completed(&mut self, index: usize, said: &Said) {
+        let Some(message) = &said.message else { return };
+        let own = message.reply_id.clone().unwrap_or_default();
+        let same = |due: &Due| matches!(&due.what, Asked::Completion(id, _) if is_same(id.as_bytes(), own.as_bytes(), RULES));
+        let at = self.due.iter().position(same);
+        if let Some(at) = at {
+            self.due.remove(at);
+        }
+        if at.is_none() || message.done != Some(true) {
+            let why =
+                if at.is_none() { "answers no event that is open" } else { "does not say that it is done" };
+            let message = format!("a completion with reply_id {own} {why}");
+            let says = (message, "the reply_id of an open event, once", own);
+            self.sights.violation(Blame::Server, "wrong-completion", rules::COMPLETION, index, says);
+        }
+    }
+
+    /// What should have been answered by now.
+    fn overdue(&mut self, index: usize) {
+        let pace = self.course.timeline.pace;
+        let (over, open): (Vec<Due>, Vec<Due>) = std::mem::take(&mut self.due)
+            .into_iter()
+            .partition(|due| self.course.is_over(due.act, index, pace.read_us(), BEATS));
+        self.due = open;
+        for due in over {
+            self.missed(&due);
+        }
+        let bound_us = pace.period_us.saturating_mul(SILENT_PERIODS).saturating_add(pace.read_us());
+        if let Some(since) = self.last_beat.filter(|since| self.course.is_over(*since, index, bound_us, 0)) {
+            let message = format!("no heartbeat for {}", ms(bound_us));
+            let says = (message, "a heartbeat each period", "silence".to_owned());
+            self.sights.violation(Blame::Server, "silenced", rules::ALIVE, since, says);
+            self.last_beat = None;
+        }
+    }
+
+    fn missed(&mut self, due: &Due) {
+        let (shape, rule, weight, message) = match &due.what {
+            Asked::Refresh => ("lost-message", rules::ANSWER, Weight::Violation, "a refresh is not answered"),
+            Asked::Echo => ("lost-message", rules::ECHO, Weight::Violation, "an echo is not answered"),
+            Asked::Change(true) => (
+                "no-answer-after-change",
+                rules::RESEND,
+                Weight::Violation,
+                "the version changed, and nothing is sent again",
+            ),
+            // With a maximum of 1 all that a change sets free is periodic.
+            Asked::Change(false) => return,
+            Asked::Cpus => (
+                "wrong-level",
+                rules::ANSWER,
+                Weight::Violation,
+                "the version allows `number-of-cpus`, and it does not come",
+            ),
+            Asked::Completion(_, false) => return,
+            Asked::Completion(..) => (
+                "no-completion",
+                rules::COMPLETION,
+                Weight::Restriction,
+                "a lifecycle event is not completed: the host waits as long as it may",
+            ),
+        };
+        let silent = weight == Weight::Violation && self.is_silent_around(due.act);
+        let (shape, rule) = if silent { ("silenced", rules::ALIVE) } else { (shape, rule) };
+        self.sights.push(Sight {
+            blame: Blame::Server,
+            weight,
+            shape,
+            rule,
+            message: message.to_owned(),
+            expected: "an answer".to_owned(),
+            actual: "nothing".to_owned(),
+            act: due.act,
+        });
+    }
+
+    /// Whether the agent said nothing at all for two periods around an act, though somebody listened.
+    fn is_silent_around(&self, act: usize) -> bool {
+        let acts = &self.course.timeline.acts;
+        let speaks = |act: &&Act| matches!(act.what, What::FromAgent(_));
+        let at_us = acts.get(act).map_or(0, |act| act.at_us);
+        let before = acts.get(..act).unwrap_or_default().iter().rfind(speaks).map_or(at_us, |act| act.at_us);
+        let after = acts.get(act..).unwrap_or_default().iter().find(speaks);
+        let after = after.map_or(self.course.timeline.end_us(), |act| act.at_us);
+        let pace = self.course.timeline.pace;
+        after.saturating_sub(before) > pace.period_us.saturating_mul(2).saturating_add(pace.slack_us)
+    }
+}
+
+/// What a message of the host asks for.
+fn asked(said: &Said, moment: &Moment) -> Option<Asked> {
+    let message = said.message.as_ref()?;
+    let level = moment.aim.certain();
+    match said.name() {
+        names::REFRESH => Some(Asked::Refresh),
+        names::ECHO => Some(Asked::Echo),
+        names::API_VERSION_MESSAGE => {
+            let Offered::Number(version, _) = message.version else { return None };
+            let max = moment.agent_max.unwrap_or(NO_VERSION);
+            let changes = level.map(|level| level != version.min(max));
+            let must = changes == Some(true) && max >= ANSWERS_FROM && version >= NO_VERSION;
+            (changes != Some(false)).then_some(Asked::Change(must))
+        }
+        names::SET_NUMBER_OF_CPUS => {
+            let count = count_of(&said.bytes)?;
+            (count > 0 && level.is_some_and(|level| level >= 1)).then_some(Asked::Cpus)
+        }
+        names::LIFECYCLE_EVENT => {
+            let allowed = level.is_some_and(|level| level >= names::guest_min(names::COMPLETION));
+            message.reply_id.clone().map(|id| Asked::Completion(id, allowed))
+        }
+        _ => None,
+    }
+}
+
+fn count_of(line: &[u8]) -> Option<i64> {
+    Document::parse(line, RULES).ok()?.root().get("count")?.as_i64()
+}
+
+fn is_same(a: &[u8], b: &[u8], rules: Rules) -> bool {
+    match (Document::parse(a, rules), Document::parse(b, rules)) {
+        (Ok(a), Ok(b)) => same_value(a.root(), b.root()),
+        _ => false,
+    }
+}

@@ -1,0 +1,66 @@
+//! Did a conversation come to its end? What was cut short proves nothing.
+
+use verdict::checks::{EvidenceComplete, Report};
+use verdict::{Blame, Check, Evidence, Finding, Weight};
+
+use super::timeline::{Timeline, What};
+
+const RULE: (&str, &str) =
+    ("nothing passes for want of evidence: a truncated run is never green", "DESIGN section 4, accounting");
+
+/// Says what a conversation lacks that has no requests and replies: its end, the ends that were to be replaced, and
+/// the time that both sides must have.
+pub(super) struct ConversationComplete;
+
+impl Check for ConversationComplete {
+    fn name(&self) -> &'static str {
+        EvidenceComplete.name()
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let timeline = Timeline::of(evidence.transcript);
+        let mut missing = missing(evidence, &timeline);
+        if let Some(limit) = evidence.reading.observed("overflow") {
+            missing.push(format!("the transcript was cut after {limit}"));
+        }
+        let mut report = Report::new(self.name(), evidence);
+        for what in missing {
+            let (due, was) = ("a complete transcript", "not in the transcript");
+            report.push_blaming(Blame::Harness, Weight::Violation, "incomplete", RULE, what, due, was, None);
+        }
+        report.finish()
+    }
+}
+
+fn missing(evidence: &Evidence<'_>, timeline: &Timeline) -> Vec<String> {
+    let mut missing = Vec::new();
+    let acts = &timeline.acts;
+    if !acts.iter().any(|act| matches!(act.what, What::FromHost(_))) {
+        missing.push("no host said anything".to_owned());
+    }
+    if !acts.iter().any(|act| matches!(act.what, What::FromAgent(_))) && timeline.scripts.agent {
+        missing.push("the guest said nothing".to_owned());
+    }
+    if !acts.last().is_some_and(|act| matches!(act.what, What::HostLeaves)) {
+        missing.push("the conversation did not come to its end".to_owned());
+    }
+    for change in &evidence.transcript.provenance.builds {
+        let came = |what: &What| matches!(what, What::HostConnects | What::AgentStarts);
+        if !acts.iter().any(|act| act.at_us + CHANGE_US >= change.from_us && came(&act.what)) {
+            missing.push(format!("{} .. {} never came", change.client.id, change.server.id));
+        }
+    }
+    // Whoever came last must have had the time to settle.
+    let last = acts.iter().rfind(|act| matches!(act.what, What::HostConnects | What::AgentStarts));
+    let lasted_us = last.map_or(0, |act| timeline.end_us().saturating_sub(act.at_us));
+    if lasted_us < timeline.pace.period_us.saturating_mul(2)
+        && !timeline.scripts.agent
+        && !timeline.scripts.host
+    {
+        missing.push(format!("the last part lasted {} ms, less than two heartbeats", lasted_us / 1000));
+    }
+    missing
+}
+
+/// How long before its connection a build may be said to have come, in microseconds.
+const CHANGE_US: u64 = 1_000;

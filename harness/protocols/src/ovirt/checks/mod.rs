@@ -1,0 +1,222 @@
+//! What the agreed version asks of both sides, from the bytes alone.
+//!
+//! | check | finds |
+//! |---|---|
+//! | `nothing-above-agreed` | `above-agreed`, and `in-flight` inside the windows that the protocol cannot avoid |
+//! | `host-announces` | `host-above-min`, `not-announced`, `announced-needlessly`, `host-silenced`, `lost-message` |
+//! | `renegotiated` | `stuck-at-zero`, `stale-version` |
+//! | `agent-answers` | `lost-message`, `no-answer-after-change`, `wrong-level`, `wrong-completion`, `no-completion`, `silenced` |
+//! | `only-messages` | `bad-framing`, `answered-error` |
+//! | `same-answers`, in replays | `changed-meaning`, `no-reply`, `answers-more` |
+//!
+//! The windows, with their bounds (`course.rs` follows what they are about):
+//!
+//! ```text
+//! W1  the reader's nap           connection, keyless refresh     1 s
+//! W2  refresh to api-version     a refresh that names a version  one heartbeat and W1
+//! W3  in flight                  an api-version                  W1
+//! W5  the host at 0, untold      a heartbeat that says less      the next heartbeat
+//! ```
+//!
+//! W4, the 0 in the first heartbeat of a process, needs no window: the agent is at 0 as well. W6, a version that was
+//! handed over, is the host's own matter until it sends something.
+
+mod agreed;
+mod announced;
+mod answers;
+mod complete;
+mod course;
+mod same;
+mod settled;
+mod spoken;
+mod timeline;
+
+#[cfg(test)]
+mod tests;
+
+use bytes::Bytes;
+use matrix::{CaseId, CaseKind};
+use verdict::checks::{Report, SameFate, frame_ref};
+use verdict::{Blame, Check, Evidence, FrameAt, FrameRef, Reading, Weight};
+use wire::{Direction, Frame};
+
+use self::timeline::{Act, Timeline, What};
+use super::message::{Message, Offered};
+use super::names;
+
+pub(super) use timeline::HEARTBEAT_MS;
+
+/// The checks of a case.
+pub(super) fn of(case: &CaseId) -> Vec<Box<dyn Check>> {
+    if case.kind == CaseKind::Replay {
+        return vec![Box::new(same::SameAnswers), Box::new(SameFate)];
+    }
+    let mut checks: Vec<Box<dyn Check>> = vec![
+        Box::new(agreed::NothingAboveAgreed),
+        Box::new(announced::HostAnnounces),
+        Box::new(settled::Renegotiated),
+        Box::new(answers::AgentAnswers),
+        Box::new(spoken::OnlyMessages),
+    ];
+    if case.kind == CaseKind::Scenario || case.name == BAD_INPUT {
+        checks.push(Box::new(complete::ConversationComplete));
+    }
+    checks
+}
+
+/// Name of the cases in which somebody else tried bad input.
+pub(super) const BAD_INPUT: &str = "bad-input";
+
+/// The rules, in our words.
+mod rules {
+    pub(super) const MIN: (&str, &str) = (
+        "both sides settle on the lower one of both maxima, and send nothing above it",
+        "oVirt/vdsm commit 9a00df7a7, oVirt/ovirt-guest-agent commit 906949e",
+    );
+    pub(super) const RAW: (&str, &str) =
+        ("the host keeps the lower one of both maxima", "rhbz 1318657, oVirt/vdsm commit b79f8ae73");
+    pub(super) const ANNOUNCE: (&str, &str) = (
+        "a change is announced with api-version and only then; 0 is never announced",
+        "oVirt/vdsm commit 9a00df7a7",
+    );
+    pub(super) const RESTART: (&str, &str) = (
+        "an agent that begins anew is negotiated with anew",
+        "rhbz 1285851, oVirt/ovirt-guest-agent commit 55b63a2",
+    );
+    pub(super) const RESEND: (&str, &str) =
+        ("what a change of the version sets free is sent again", "oVirt/ovirt-guest-agent commit deeaf0f");
+    pub(super) const ANSWER: (&str, &str) = (
+        "a refresh is answered with everything that the version allows",
+        "oVirt/ovirt-guest-agent@1.0.16:ovirt-guest-agent/OVirtAgentLogic.py",
+    );
+    pub(super) const ECHO: (&str, &str) =
+        ("an echo comes back as it is", "oVirt/ovirt-guest-agent@1.0.5:ovirt-guest-agent/OVirtAgentLogic.py");
+    pub(super) const DRAIN: (&str, &str) =
+        ("a bad message costs itself and nothing else", "DESIGN section 7, rule 2");
+    pub(super) const COMPLETION: (&str, &str) = (
+        "a lifecycle event with a reply_id is completed once, with the same reply_id",
+        "oVirt/ovirt-guest-agent@1.0.12:ovirt-guest-agent/OVirtAgentLogic.py",
+    );
+    pub(super) const FRAMING: (&str, &str) = (
+        "one message is one JSON object with a name on one line; errors are never answered",
+        "oVirt/vdsm@v4.50.7:lib/vdsm/virt/guestagent.py",
+    );
+    pub(super) const ALIVE: (&str, &str) =
+        ("whoever is connected goes on speaking", "DESIGN section 7: bad input never takes a server down");
+}
+
+/// A report that can point at acts.
+struct Sights<'a> {
+    report: Report<'a>,
+    evidence: &'a Evidence<'a>,
+    timeline: &'a Timeline,
+}
+
+/// One thing that a check saw.
+struct Sight<'a> {
+    blame: Blame,
+    weight: Weight,
+    shape: &'a str,
+    rule: (&'a str, &'a str),
+    message: String,
+    expected: String,
+    actual: String,
+    /// The act that shows it.
+    act: usize,
+}
+
+impl<'a> Sights<'a> {
+    fn new(check: &'static str, evidence: &'a Evidence<'a>, timeline: &'a Timeline) -> Self {
+        Self { report: Report::new(check, evidence), evidence, timeline }
+    }
+
+    fn push(&mut self, sight: Sight<'_>) {
+        let frame = self.timeline.acts.get(sight.act).and_then(|act| self.frame(act));
+        self.report.push_blaming(
+            sight.blame,
+            sight.weight,
+            sight.shape,
+            sight.rule,
+            sight.message,
+            sight.expected,
+            sight.actual,
+            frame,
+        );
+    }
+
+    /// A violation.
+    fn violation(
+        &mut self,
+        blame: Blame,
+        shape: &str,
+        rule: (&str, &str),
+        act: usize,
+        (message, expected, actual): (String, &str, String),
+    ) {
+        let expected = expected.to_owned();
+        self.push(Sight { blame, weight: Weight::Violation, shape, rule, message, expected, actual, act });
+    }
+
+    fn frame(&self, act: &Act) -> Option<FrameRef> {
+        let (dir, said) = match &act.what {
+            What::FromHost(said) => (Direction::ToServer, said),
+            What::FromAgent(said) => (Direction::ToClient, said),
+            _ => return None,
+        };
+        let frame = Frame { kind: said.kind, head_len: 0, bytes: Bytes::clone(&said.bytes) };
+        let at = FrameAt { event: act.event, frame, fds: Vec::new(), creds: None };
+        Some(frame_ref(self.evidence, act.conn, dir, &at, None))
+    }
+}
+
+/// Most versions that a cell shows.
+const VERSIONS_MAX: usize = 4;
+
+/// The agreed versions in their order, e.g. `3, then 0`; nothing where no host and no agent ever told theirs.
+pub(super) fn negotiated(reading: &Reading) -> Option<String> {
+    let mut frames: Vec<(usize, Direction, &Frame)> = Vec::new();
+    for step in reading.conns.iter().flat_map(|conn| &conn.steps) {
+        frames.extend(step.requests.iter().map(|at| (at.event, Direction::ToServer, &at.frame)));
+        frames
+            .extend(step.replies.iter().map(|reply| (reply.at.event, Direction::ToClient, &reply.at.frame)));
+    }
+    frames.sort_by_key(|(event, _, _)| *event);
+    let (mut host_max, mut agent_max) = (None, None);
+    let mut versions: Vec<i64> = Vec::new();
+    for (_, dir, frame) in frames {
+        let Ok(message) = Message::read(&frame.bytes) else { continue };
+        match (message.name(), dir) {
+            (names::REFRESH, Direction::ToServer) => host_max = Some(told(&message.version)),
+            // A first heartbeat says 0 to be asked anew; nothing is agreed by that.
+            (names::HEARTBEAT, Direction::ToClient)
+                if message.version.number() == Some(names::NO_VERSION) => {}
+            (names::HEARTBEAT, Direction::ToClient) => agent_max = Some(told(&message.version)),
+            _ => continue,
+        }
+        if let (Some(host), Some(agent)) = (host_max, agent_max)
+            && versions.last() != Some(&host.min(agent))
+        {
+            versions.push(host.min(agent));
+        }
+    }
+    let mut words: Vec<String> = versions.iter().take(VERSIONS_MAX).map(ToString::to_string).collect();
+    if versions.len() > VERSIONS_MAX {
+        words.push("…".to_owned());
+    }
+    (!words.is_empty()).then(|| words.join(", then "))
+}
+
+/// The maximum that a side tells; a side that tells none has none.
+fn told(version: &Offered) -> i64 {
+    version.number().unwrap_or(names::NO_VERSION).clamp(names::NO_VERSION, names::MAX_EVER)
+}
+
+/// How far apart heartbeats are in a transcript, in microseconds.
+pub(super) fn period_us(transcript: &transcript::Transcript) -> u64 {
+    Timeline::of(transcript).pace.period_us
+}
+
+/// Milliseconds for people.
+fn ms(us: u64) -> String {
+    format!("{} ms", us / 1000)
+}

@@ -1,0 +1,53 @@
+//! Makes a script of what recorded hosts said.
+//!
+//! There are no replies to wait for, so the script keeps the rhythm of the recording: what a heartbeat apart was then is
+//! a heartbeat of the reference agents apart now. Where the agent's process was replaced by another one of the same
+//! release, the agent is restarted behind the connection that stays open.
+
+use session::{Script, ServerAct, Step};
+use transcript::{EventKind, Transcript};
+use wire::Direction;
+
+use super::HEARTBEAT_MS;
+use super::checks::period_us;
+
+/// How many heartbeats the last host stays to hear what is still to come.
+const LAST_BEATS: u64 = 4;
+
+/// The script of a recorded conversation.
+pub(super) fn script(recorded: &Transcript) -> Script {
+    let beat_us = period_us(recorded);
+    let ms = |us: u64| us.saturating_mul(HEARTBEAT_MS) / beat_us;
+    let mut script = Script::new();
+    let mut last_us = 0;
+    for event in &recorded.events {
+        let step = match (&event.kind, event.dir) {
+            (EventKind::Connect, Direction::ToServer) => Step::Connect(event.conn),
+            (EventKind::Connect, Direction::ToClient) => Step::Server(ServerAct::CrashRestart),
+            (EventKind::Data(data), Direction::ToServer) => {
+                Step::Send { conn: event.conn, bytes: data.bytes.clone(), fds: Vec::new(), creds: None }
+            }
+            (EventKind::Eof(_), Direction::ToServer) => Step::Close(event.conn),
+            _ => continue,
+        };
+        // Rounded on the way up, so that many short gaps do not vanish.
+        let pause_ms = ms(event.at_us).saturating_sub(ms(last_us));
+        if pause_ms > 0 {
+            script.steps.push(Step::Pause { ms: pause_ms });
+        }
+        last_us = event.at_us;
+        let ends = matches!(step, Step::Close(_)) && event.at_us == end_us(recorded);
+        if ends {
+            script.steps.push(Step::Pause { ms: LAST_BEATS * HEARTBEAT_MS });
+        }
+        script.steps.push(step);
+    }
+    script
+}
+
+/// When the last host went.
+fn end_us(recorded: &Transcript) -> u64 {
+    let ends = |kind: &EventKind| matches!(kind, EventKind::Eof(_));
+    let host = recorded.events.iter().filter(|event| event.dir == Direction::ToServer && ends(&event.kind));
+    host.map(|event| event.at_us).last().unwrap_or(0)
+}
