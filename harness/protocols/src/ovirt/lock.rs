@@ -38,8 +38,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
 ];
 
 /// The table of all dialects.
-#[must_use]
-pub fn lock_table() -> LockTable {
+pub(super) fn lock_table() -> LockTable {
     let dialects = Dialect::releases().iter().filter(|release| is_locked(release)).filter_map(|release| {
         let dialect = Dialect::named(release.name)?;
         let after = release.after.and_then(locked_parent);

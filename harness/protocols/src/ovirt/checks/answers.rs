@@ -249,9 +249,9 @@ fn asked(said: &Said, moment: &Moment) -> Option<Asked> {
         names::API_VERSION_MESSAGE => {
             let Offered::Number(version, _) = message.version else { return None };
             let max = moment.agent_max.unwrap_or(NO_VERSION);
-            let changes = level.map(|level| level != version.min(max));
-            let must = changes == Some(true) && max >= ANSWERS_FROM && version >= NO_VERSION;
-            (changes != Some(false)).then_some(Asked::Change(must))
+            let stays = |level: i64| level == version.min(max);
+            let must = !moment.aim.iter().any(stays) && max >= ANSWERS_FROM && version >= NO_VERSION;
+            (!moment.aim.iter().all(stays)).then_some(Asked::Change(must))
         }
         names::SET_NUMBER_OF_CPUS => {
             let count = count_of(&said.bytes)?;

@@ -44,8 +44,6 @@ use self::timeline::{Act, Timeline, What};
 use super::message::{Message, Offered};
 use super::names;
 
-pub(super) use timeline::HEARTBEAT_MS;
-
 /// The checks of a case.
 pub(super) fn of(case: &CaseId) -> Vec<Box<dyn Check>> {
     if case.kind == CaseKind::Replay {

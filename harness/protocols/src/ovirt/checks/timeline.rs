@@ -165,7 +165,7 @@ impl Timeline {
 }
 
 /// The detail of an agent that says how often it sends heartbeats, where whoever started it knows that.
-pub(in crate::ovirt) const HEARTBEAT_MS: &str = "heartbeat_ms";
+const HEARTBEAT_MS: &str = "heartbeat_ms";
 /// The name and id of an end that is a script.
 const PROBE: &str = matrix::BuildId::PROBE;
 /// Scenarios in which the port puts words into the guest's mouth.
