@@ -1,14 +1,19 @@
-//! What framing costs: our decoders of LXC requests and of libvirt messages beside a hand-written read of
-//! the same bytes and beside the `LengthDelimitedCodec` of tokio-util.
+//! What framing costs: our decoders beside a hand-written read of the same bytes and beside what others
+//! have for it, the codecs of tokio-util and the stream of serde_json.
 //!
 //! A buffer of many equal frames is taken apart, as after a large read. Two kinds of contender:
 //!
 //! ```text
 //! borrowing   slice       a hand-written loop over the bytes, unchecked limits, no errors
 //!             extents     `StreamDecoder::next_extent`: where does the next frame end?
-//! owning      split       the hand-written loop, each frame cut off the buffer by `split_to`
+//!             serde_json  `StreamDeserializer` of `IgnoredAny`: the same, with all of the grammar
+//! owning      codec       `LengthDelimitedCodec::decode`, set up for these heads; for lines
+//!                         `AnyDelimiterCodec`; nobody has one for values
+//!             split       the hand-written loop, each frame cut off the buffer by `split_to`
 //!             decoder     `Decoder::decode`: the same, with limits, errors and offsets
-//!             codec       `LengthDelimitedCodec::decode`, set up for these heads
+//! reading     serde_json  a heartbeat of an oVirt guest agent as a `serde_json::Value`
+//!             parse       `json::Document::parse`
+//!             dissect     `json::dissect`, which parses it again and names every field
 //! ```
 //!
 //! `cargo bench -p wire` runs divan and then prints the ratios, measured in turns in one process so
@@ -20,7 +25,11 @@ use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use divan::{Bencher, counter::ItemsCount};
-use tokio_util::codec::{Decoder as _, LengthDelimitedCodec};
+use serde::de::IgnoredAny;
+use serde_json::Deserializer;
+use tokio_util::codec::{AnyDelimiterCodec, Decoder as Codec, LengthDelimitedCodec};
+use wire::json::{Document, Rules as JsonRules, dissect};
+use wire::json_lines::{LINE_MAX, Limits, LineDecoder, LineScan, ValueDecoder, ValueScan};
 use wire::libvirt_rpc::{self, Header, LENGTH_MAX, MessageDecoder, MessageScan, MessageType, Status};
 use wire::lxc::{Command, DATA_MAX, Layout, Notifies, RequestDecoder, RequestHead, RequestScan, Rules};
 use wire::{Decoder as _, Direction, Scan, StreamDecoder};
@@ -37,6 +46,8 @@ trait Framing {
     const NAME: &str;
     /// What our decoder looks with.
     type Scan: Scan;
+    /// What others have.
+    type Codec: Codec<Error: std::fmt::Debug>;
 
     /// A frame of that length.
     fn frame(len: usize) -> Vec<u8>;
@@ -44,8 +55,8 @@ trait Framing {
     fn frame_len(bytes: &[u8]) -> Option<usize>;
     /// Our decoder.
     fn decoder() -> StreamDecoder<Self::Scan>;
-    /// That of tokio-util.
-    fn codec() -> LengthDelimitedCodec;
+    /// That of others.
+    fn codec() -> Self::Codec;
 }
 
 /// Requests of LXC.
@@ -67,6 +78,7 @@ impl Lxc {
 impl Framing for Lxc {
     const NAME: &str = "lxc";
     type Scan = RequestScan;
+    type Codec = LengthDelimitedCodec;
 
     fn frame(len: usize) -> Vec<u8> {
         let payload = vec![0x61; len - Self::HEAD_LEN];
@@ -103,6 +115,7 @@ struct Libvirt;
 impl Framing for Libvirt {
     const NAME: &str = "libvirt";
     type Scan = MessageScan;
+    type Codec = LengthDelimitedCodec;
 
     fn frame(len: usize) -> Vec<u8> {
         let header = Header {
@@ -139,6 +152,103 @@ impl Framing for Libvirt {
     }
 }
 
+/// A request to qemu-ga, or an answer of it, of that length: many short tokens and one text that fills up.
+fn json(len: usize) -> Vec<u8> {
+    const COMMAND: &str = r#"{"enabled": true, "name": "guest-get-disks", "success-response": true}, "#;
+    let (front, back) = if len < 1024 {
+        (r#"{"execute":"guest-sync","arguments":{"id":1234},"id":""#.to_owned(), r#""}"#)
+    } else {
+        let commands = COMMAND.repeat((len - 128) / COMMAND.len());
+        (format!(r#"{{"return": {{"supported_commands": [{commands}""#), r#""]}}"#)
+    };
+    let filled = len - front.len() - back.len();
+    [front.as_bytes(), &vec![b'x'; filled], back.as_bytes()].concat()
+}
+
+/// Lines of an oVirt guest agent.
+struct Lines;
+
+impl Framing for Lines {
+    const NAME: &str = "lines";
+    type Scan = LineScan;
+    type Codec = AnyDelimiterCodec;
+
+    fn frame(len: usize) -> Vec<u8> {
+        [&json(len - 1)[..], b"\n"].concat()
+    }
+
+    #[inline]
+    fn frame_len(bytes: &[u8]) -> Option<usize> {
+        memchr::memchr(b'\n', bytes).map(|at| at + 1)
+    }
+
+    fn decoder() -> LineDecoder {
+        LineDecoder::new(LINE_MAX)
+    }
+
+    fn codec() -> AnyDelimiterCodec {
+        AnyDelimiterCodec::new_with_max_length(b"\n".to_vec(), b"\n".to_vec(), LINE_MAX)
+    }
+}
+
+/// Messages of qemu-ga, one behind the other.
+struct Values;
+
+impl Framing for Values {
+    const NAME: &str = "values";
+    type Scan = ValueScan;
+    type Codec = SerdeStream;
+
+    fn frame(len: usize) -> Vec<u8> {
+        json(len)
+    }
+
+    #[inline]
+    fn frame_len(bytes: &[u8]) -> Option<usize> {
+        let (mut depth, mut in_text, mut escaped) = (0_i32, false, false);
+        for (at, byte) in bytes.iter().enumerate() {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' => escaped = true,
+                b'"' => in_text = !in_text,
+                _ if in_text => {}
+                b'{' | b'[' => depth += 1,
+                b'}' | b']' => {
+                    depth -= 1;
+                    if depth == 0 {
+                        return Some(at + 1);
+                    }
+                }
+                _ => {}
+            }
+        }
+        None
+    }
+
+    fn decoder() -> ValueDecoder {
+        ValueDecoder::new(Limits::QEMU)
+    }
+
+    fn codec() -> SerdeStream {
+        SerdeStream
+    }
+}
+
+/// The stream of serde_json as a codec.
+struct SerdeStream;
+
+impl Codec for SerdeStream {
+    type Item = BytesMut;
+    type Error = std::io::Error;
+
+    fn decode(&mut self, src: &mut BytesMut) -> std::io::Result<Option<BytesMut>> {
+        let mut stream = Deserializer::from_slice(src).into_iter::<IgnoredAny>();
+        let found = stream.next().transpose()?;
+        let len = stream.byte_offset();
+        Ok(found.map(|_| src.split_to(len)))
+    }
+}
+
 /// A buffer full of frames of that length.
 fn buffer<F: Framing>(frame_len: usize) -> BytesMut {
     BytesMut::from(&F::frame(frame_len).repeat(BUFFER_LEN / frame_len)[..])
@@ -151,6 +261,11 @@ type Contender = fn(&mut BytesMut) -> usize;
 /// Every contender with its name; the first of each kind is what the others are measured by.
 fn borrowing<F: Framing>() -> Vec<(&'static str, Contender)> {
     vec![("slice", slice::<F>), ("extents", extents::<F>)]
+}
+
+/// The same for JSON.
+fn borrowing_json<F: Framing>() -> Vec<(&'static str, Contender)> {
+    [borrowing::<F>(), vec![("serde_json", serde_stream)]].concat()
 }
 
 fn owning<F: Framing>() -> Vec<(&'static str, Contender)> {
@@ -176,6 +291,11 @@ fn extents<F: Framing>(buffer: &mut BytesMut) -> usize {
         (rest, count) = (behind, count + 1);
     }
     count
+}
+
+fn serde_stream(buffer: &mut BytesMut) -> usize {
+    let stream = Deserializer::from_slice(buffer).into_iter::<IgnoredAny>();
+    stream.map_while(Result::ok).map(black_box).count()
 }
 
 fn split<F: Framing>(buffer: &mut BytesMut) -> usize {
@@ -214,27 +334,27 @@ fn bench<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize, contender: Cont
         .bench_refs(contender);
 }
 
-#[divan::bench(types = [Lxc, Libvirt], args = FRAME_LENS)]
+#[divan::bench(types = [Lxc, Libvirt, Lines, Values], args = FRAME_LENS)]
 fn borrowing_slice<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
     bench::<F>(bencher, frame_len, slice::<F>);
 }
 
-#[divan::bench(types = [Lxc, Libvirt], args = FRAME_LENS)]
+#[divan::bench(types = [Lxc, Libvirt, Lines, Values], args = FRAME_LENS)]
 fn borrowing_extents<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
     bench::<F>(bencher, frame_len, extents::<F>);
 }
 
-#[divan::bench(types = [Lxc, Libvirt], args = FRAME_LENS)]
+#[divan::bench(types = [Lxc, Libvirt, Lines, Values], args = FRAME_LENS)]
 fn owning_split<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
     bench::<F>(bencher, frame_len, split::<F>);
 }
 
-#[divan::bench(types = [Lxc, Libvirt], args = FRAME_LENS)]
+#[divan::bench(types = [Lxc, Libvirt, Lines, Values], args = FRAME_LENS)]
 fn owning_decoder<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
     bench::<F>(bencher, frame_len, decoder::<F>);
 }
 
-#[divan::bench(types = [Lxc, Libvirt], args = FRAME_LENS)]
+#[divan::bench(types = [Lxc, Libvirt, Lines, Values], args = FRAME_LENS)]
 fn owning_codec<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
     bench::<F>(bencher, frame_len, codec::<F>);
 }
@@ -260,15 +380,75 @@ fn measure<F: Framing>(frame_len: usize, contenders: &[(&str, Contender)]) -> Ve
     times.iter_mut().map(median).collect()
 }
 
-fn print_ratios<F: Framing>() {
+fn print_ratios<F: Framing>(borrowing: Vec<(&'static str, Contender)>) {
     for frame_len in FRAME_LENS {
-        for contenders in [borrowing::<F>(), owning::<F>()] {
-            let times = measure::<F>(frame_len, &contenders);
+        for contenders in [&borrowing, &owning::<F>()] {
+            let times = measure::<F>(frame_len, contenders);
             for ((name, _), time) in contenders.iter().zip(&times) {
                 let (ratio, first) = (time / times[0], contenders[0].0);
-                println!("{:<7}  {frame_len:>5}  {name:<9}  {time:>9.2}   {ratio:>5.2} x {first}", F::NAME);
+                println!("{:<7}  {frame_len:>5}  {name:<10}  {time:>9.2}   {ratio:>5.2} x {first}", F::NAME);
             }
         }
+    }
+}
+
+/// What reads one message.
+type Reader = fn(&[u8]) -> usize;
+
+const READERS: [(&str, Reader); 3] = [("serde_json", tree), ("parse", parse), ("dissect", fields)];
+
+/// A heartbeat of ovirt-guest-agent 1.0.16, as recorded.
+const HEARTBEAT: &[u8] = b"{\"__name__\": \"heartbeat\", \"memory-stat\": {\"swap_out\": 0, \"majflt\": 0, \
+    \"swap_usage\": 0, \"mem_cached\": 2535120, \"mem_free\": 23652196, \"mem_buffers\": 152740, \"swap_in\": 0, \
+    \"swap_total\": 0, \"pageflt\": 0, \"mem_total\": 24684096, \"mem_unused\": 20964336}, \
+    \"free-ram\": \"23097\", \"apiVersion\": 0}\n";
+
+fn tree(bytes: &[u8]) -> usize {
+    let value: serde_json::Value = serde_json::from_slice(bytes).expect("JSON");
+    black_box(value).as_object().map_or(0, serde_json::Map::len)
+}
+
+fn parse(bytes: &[u8]) -> usize {
+    let document = Document::parse(bytes, JsonRules::PYTHON).expect("JSON");
+    black_box(&document).root().members().count()
+}
+
+fn fields(bytes: &[u8]) -> usize {
+    let found = black_box(dissect(bytes, JsonRules::PYTHON, &|_| None));
+    // Members of the heartbeat, not of what is in it.
+    found.fields.iter().filter(|field| field.mask.is_none() && !field.name.contains('.')).count() + 1
+}
+
+#[divan::bench(args = READERS.map(|(name, _)| name))]
+fn reading(bencher: Bencher<'_, '_>, name: &str) {
+    let reader = READERS.into_iter().find(|(found, _)| *found == name).expect("listed").1;
+    bencher.counter(ItemsCount::new(1_usize)).bench(|| reader(black_box(HEARTBEAT)));
+}
+
+/// Nanoseconds per heartbeat of each reader, in turns.
+fn print_readings() {
+    const TURNS: usize = 201;
+    const EACH: usize = 100;
+    let mut times = READERS.map(|_| Vec::with_capacity(TURNS));
+    for _ in 0..TURNS {
+        for ((name, reader), times) in READERS.iter().zip(&mut times) {
+            let start = Instant::now();
+            let count = (0..EACH).map(|_| reader(black_box(HEARTBEAT))).sum::<usize>();
+            times.push(start.elapsed());
+            assert_eq!(count, 4 * EACH, "`{name}` reads every member");
+        }
+    }
+    let medians = times.map(|mut times| {
+        times.sort_unstable();
+        times[TURNS / 2].as_secs_f64() * 1e9 / EACH as f64
+    });
+    for ((name, _), time) in READERS.iter().zip(&medians) {
+        let ratio = time / medians[0];
+        println!(
+            "reading  {:>5}  {name:<10}  {time:>9.2}   {ratio:>5.2} x {}",
+            HEARTBEAT.len(),
+            READERS[0].0
+        );
     }
 }
 
@@ -276,8 +456,11 @@ fn main() {
     divan::main();
     // `cargo test --benches` and `--list` want no numbers.
     if !std::env::args().any(|arg| arg == "--test" || arg == "--list") {
-        println!("\nframing  frame  contender   ns/frame   ratio");
-        print_ratios::<Lxc>();
-        print_ratios::<Libvirt>();
+        println!("\nframing  frame  contender    ns/frame   ratio");
+        print_ratios::<Lxc>(borrowing::<Lxc>());
+        print_ratios::<Libvirt>(borrowing::<Libvirt>());
+        print_ratios::<Lines>(borrowing_json::<Lines>());
+        print_ratios::<Values>(borrowing_json::<Values>());
+        print_readings();
     }
 }

@@ -49,7 +49,8 @@ pub fn dissect(bytes: &[u8], rules: Rules, mask: &dyn Fn(&str) -> Option<&'stati
     let end = if error.is_some() { parser.token() } else { bytes.len() };
     let nodes = parser.into_nodes();
     let tape = Tape { bytes, nodes: &nodes, rules: &rules };
-    let mut walk = Walk { tape, mask, path: Path::default(), at: 0, found: Dissection::default() };
+    let found = Dissection { fields: Vec::with_capacity(nodes.len()), ..Dissection::default() };
+    let mut walk = Walk { tape, mask, path: Path::default(), at: 0, found };
     walk.all();
     walk.syntax_up_to(end);
     let mut found = walk.found;
@@ -188,15 +189,21 @@ impl Path {
     fn member(&mut self, name: &str) {
         let like_index = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
         self.0.push_str(if like_index { ".'" } else { "." });
-        for character in name.chars() {
-            match character {
-                '.' => self.0.push_str("\\."),
-                '\\' | '\'' => self.0.extend(character.escape_default()),
-                _ if character.is_control() => self.0.extend(character.escape_default()),
-                _ => self.0.push(character),
-            }
+        if name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'.' | b'\\' | b'\'')) {
+            self.0.push_str(name);
+        } else {
+            name.chars().for_each(|character| self.character(character));
         }
         self.0.push_str(if like_index { "'" } else { "" });
+    }
+
+    fn character(&mut self, character: char) {
+        match character {
+            '.' => self.0.push_str("\\."),
+            '\\' | '\'' => self.0.extend(character.escape_default()),
+            _ if character.is_control() => self.0.extend(character.escape_default()),
+            _ => self.0.push(character),
+        }
     }
 
     fn name(&self) -> String {

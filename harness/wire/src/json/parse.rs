@@ -249,8 +249,21 @@ pub(crate) fn is_white_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
+/// As many names are compared one by one; hashing pays behind them.
+const FEW: usize = 16;
+
 /// The names in the object at that place that came before in it, by meaning.
 pub(super) fn duplicates(tape: Tape<'_>, object: usize) -> impl Iterator<Item = usize> {
-    let mut seen = HashSet::new();
-    tape.members(object).map(|(name, _)| name).filter(move |name| !seen.insert(tape.meaning(*name)))
+    let (mut few, mut more) = (Vec::new(), HashSet::new());
+    tape.members(object).map(|(name, _)| name).filter(move |name| {
+        let meaning = tape.meaning(*name);
+        if few.contains(&meaning) {
+            return true;
+        }
+        if few.len() < FEW {
+            few.push(meaning);
+            return false;
+        }
+        !more.insert(meaning)
+    })
 }

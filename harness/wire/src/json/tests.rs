@@ -56,6 +56,12 @@ fn the_last_member_of_a_name_counts() {
     assert_eq!(document.root().get("a").and_then(Value::as_i64), Some(2));
     assert_eq!(document.root().members().count(), 3);
     refused(Rules::QEMU, br#"{"a":1,"\u0061":2,"b":3}"#, 7, "a member name comes twice");
+    // Also among many, wherever it stands.
+    for at in [0, 15, 16, 39] {
+        let members = (0..40).map(|name| format!("\"{name}\":0,")).collect::<String>();
+        let twice = format!("{{{members}\"{at}\":0}}");
+        refused(Rules::QEMU, twice.as_bytes(), 1 + members.len(), "a member name comes twice");
+    }
 }
 
 #[test]

@@ -106,11 +106,10 @@ impl Token {
     /// What `byte` is to a token that has begun. As in qemu, a token that goes wrong takes the wrong byte
     /// with it.
     fn turn(self, byte: u8) -> Turn {
-        let is_text = matches!(byte, 0x20..=0xfd);
         match (self, byte) {
             (Self::Text(quote), _) if byte == quote => Turn::Last,
             (Self::Text(quote), b'\\') => Turn::In(Self::Escape(quote)),
-            (Self::Text(quote) | Self::Escape(quote), _) if is_text => Turn::In(Self::Text(quote)),
+            (Self::Text(quote) | Self::Escape(quote), _) if is_text(byte) => Turn::In(Self::Text(quote)),
             (Self::Minus, b'0') => Turn::In(Self::Zero),
             (Self::Minus, b'1'..=b'9') | (Self::Digits, b'0'..=b'9') => Turn::In(Self::Digits),
             (Self::Zero, b'0'..=b'9') => Turn::Wrong,
@@ -266,7 +265,8 @@ impl ValueScan {
 
     /// The frame ends there, and what follows begins anew.
     fn complete(&mut self, kind: FrameKind, len: usize, token: Token) -> Step {
-        *self = Self { token, ..Self::new(self.limits) };
+        (self.seen, self.token, self.tokens) = (0, token, 0);
+        (self.braces, self.squares, self.draining) = (0, 0, false);
         Step::Complete(Extent { kind, head_len: 0, len })
     }
 
@@ -280,21 +280,123 @@ impl ValueScan {
     }
 }
 
+impl ValueScan {
+    /// Passes over whole tokens at the place at hand as long as they are of the common kinds and nothing is
+    /// to be decided: within brackets, below the limits, and with the byte behind them in `window`.
+    #[inline]
+    fn pass_over(&mut self, window: &[u8]) {
+        let (mut at, mut tokens) = (self.seen, self.tokens);
+        let (mut braces, mut squares) = (self.braces, self.squares);
+        let depth_max = i64::try_from(self.limits.depth_max).unwrap_or(i64::MAX);
+        while tokens < self.limits.tokens_max {
+            let rest = window.get(at..).unwrap_or_default();
+            let len = match rest {
+                [b' ' | b'\t' | b'\n' | b'\r', ..] => {
+                    at = at.saturating_add(1);
+                    continue;
+                }
+                [b',' | b':', ..] => 1,
+                [b'{', ..] if braces + squares < depth_max => {
+                    braces += 1;
+                    1
+                }
+                [b'[', ..] if braces + squares < depth_max => {
+                    squares += 1;
+                    1
+                }
+                [b'}', ..] if braces > 0 && braces + squares > 1 => {
+                    braces -= 1;
+                    1
+                }
+                [b']', ..] if squares > 0 && braces + squares > 1 => {
+                    squares -= 1;
+                    1
+                }
+                [b'"', inner @ ..] => {
+                    let len = text_len(inner, b'"');
+                    if inner.get(len) != Some(&b'"') {
+                        break;
+                    }
+                    len.saturating_add(2)
+                }
+                [b'a'..=b'z', ..] => {
+                    let Some(len) = rest.iter().position(|byte| !byte.is_ascii_lowercase()) else { break };
+                    len
+                }
+                [b'1'..=b'9', ..] => match rest.iter().position(|byte| !byte.is_ascii_digit()) {
+                    Some(len) if !matches!(rest.get(len), Some(b'.' | b'e' | b'E')) => len,
+                    _ => break,
+                },
+                _ => break,
+            };
+            (at, tokens) = (at.saturating_add(len), tokens.saturating_add(1));
+        }
+        (self.seen, self.tokens) = (at, tokens);
+        (self.braces, self.squares) = (braces, squares);
+    }
+
+    /// How much of `src` is looked at: no more than a frame can hold.
+    fn limit(&self) -> usize {
+        if self.skips() { SKIPPED_MAX } else { self.limits.value_max }
+    }
+}
+
+/// How many bytes at the front of `bytes` are text between these quotes and nothing else.
+#[inline]
+fn text_len(bytes: &[u8], quote: u8) -> usize {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (at, word) in words.iter().enumerate() {
+        let others = other_than_text(u64::from_le_bytes(*word), quote);
+        if others != 0 {
+            return at * 8 + (others.trailing_zeros() / 8) as usize;
+        }
+    }
+    let is_other = |byte: &u8| *byte == quote || *byte == b'\\' || !is_text(*byte);
+    let tail = rest.iter().position(is_other).unwrap_or(rest.len());
+    (words.len() * 8).saturating_add(tail)
+}
+
+/// The high bits of those of eight bytes that are a quote, a backslash, or no text. A byte above the first
+/// one may be marked without being one.
+#[inline]
+fn other_than_text(word: u64, quote: u8) -> u64 {
+    const ONES: u64 = u64::MAX / 0xff;
+    const HIGH: u64 = ONES * 0x80;
+    // The classic test for a byte below n, which is at most 80: it borrows from its high bit.
+    let below = |word: u64, n: u64| word.wrapping_sub(ONES * n) & !word & HIGH;
+    let quotes = below(word ^ (ONES * u64::from(quote)), 1);
+    let backslashes = below(word ^ (ONES * u64::from(b'\\')), 1);
+    let above_fd = below(!word, 2);
+    quotes | backslashes | above_fd | below(word, 0x20)
+}
+
+/// Whether the byte can be in text.
+fn is_text(byte: u8) -> bool {
+    matches!(byte, 0x20..=0xfd)
+}
+
 impl Scan for ValueScan {
     fn step(&mut self, src: &[u8]) -> Result<Step, Fault> {
-        loop {
+        let limit = self.limit();
+        let window = src.get(..limit).unwrap_or(src);
+        while let Some(byte) = window.get(self.seen) {
             let at = self.seen;
-            if self.skips() && at >= SKIPPED_MAX {
-                return Ok(self.skipped(at));
-            }
-            if !self.skips() && at >= self.limits.value_max {
-                return Ok(self.above_limit(at, Token::Skip));
-            }
-            let Some(byte) = src.get(at) else { break };
             self.seen = at.saturating_add(1);
             if let Some(step) = self.take(src, at, *byte) {
                 return Ok(step);
             }
+            match self.token {
+                Token::Between if !self.is_outside() => self.pass_over(window),
+                Token::Text(quote) => {
+                    let rest = window.get(self.seen..).unwrap_or_default();
+                    self.seen = self.seen.saturating_add(text_len(rest, quote));
+                }
+                _ => {}
+            }
+        }
+        if window.len() == limit {
+            let at = window.len();
+            return Ok(if self.skips() { self.skipped(at) } else { self.above_limit(at, Token::Skip) });
         }
         let is_between = matches!(self.token, Token::Between | Token::Skip) && self.is_outside();
         if src.is_empty() && is_between {
