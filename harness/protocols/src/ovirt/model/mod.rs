@@ -4,6 +4,7 @@
 //! proposal.rs     the two versions and nothing else, as the proposal has them
 //! agent.rs        the agent as merged: bytes in, messages out, driven by the facts of a dialect
 //! host.rs         the host as merged, likewise
+//! process.rs      the process of an agent: when it does what
 //! port.rs         the port between them: QEMU's character device and the guest's driver
 //! simulation.rs   all three in virtual time, for scenarios that take no real time
 //! ```
@@ -13,12 +14,14 @@
 pub mod agent;
 pub mod host;
 pub mod port;
+pub mod process;
 pub mod proposal;
 pub mod simulation;
 
 pub use agent::{Agent, Rates, Sent, Thread};
 pub use host::{Call, Host};
 pub use port::Port;
+pub use process::Process;
 pub use simulation::{Side, Simulation, Timing};
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use bytes::Bytes;
 use transcript::{ConnId, Data, Endpoint, Event, EventKind, ExitStatus, Mark, Provenance, Transcript};
 use wire::Direction;
 
-use super::agent::{Agent, Guest, Rates, Sent};
+use super::agent::{Guest, Rates, Sent};
 use super::host::{Host, READ_LEN_MAX};
-use super::port::{AgentRead, Port};
-use crate::ovirt::defects::{self, Switches};
+use super::port::Port;
+use super::process::{PortState, Process};
+use crate::ovirt::defects::Switches;
 use crate::ovirt::dialect::Dialect;
 use crate::ovirt::inputs;
 use crate::ovirt::message::Kept;
@@ -63,21 +64,6 @@ impl Side {
     }
 }
 
-/// A process of an agent.
-#[derive(Debug, Clone)]
-struct Running {
-    agent: Agent,
-    /// Writes into the port as it comes, without regard for the other thread.
-    interleaves: bool,
-    /// The worker is still in its start burst, behind which the first pass follows at once.
-    in_burst: bool,
-    next_pass_us: u64,
-    /// The reader sleeps until then.
-    naps_until_us: u64,
-    worker_waits: Option<Sent>,
-    listener_waits: Option<Sent>,
-}
-
 /// A message of the guest that was above what both sides could have agreed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Above {
@@ -103,7 +89,7 @@ pub struct Simulation {
     agent_side: Side,
     host: Option<Host>,
     port: Port,
-    agent: Option<Running>,
+    agent: Option<Process>,
     /// The guest's end says only what is injected.
     held: bool,
     events: Vec<Event>,
@@ -220,15 +206,11 @@ impl Simulation {
     pub fn pass_time(&mut self, us: u64) {
         let until = self.now_us + us;
         self.settle();
-        while let Some(at) = self.next_event_us().filter(|at| *at <= until) {
+        let next = |simulation: &Self| simulation.agent.as_ref()?.next_event_us(simulation.now_us);
+        while let Some(at) = next(self).filter(|at| *at <= until) {
             self.now_us = self.now_us.max(at);
-            if let Some(running) = &mut self.agent
-                && running.next_pass_us <= self.now_us
-                && running.worker_waits.is_none()
-            {
-                running.agent.begin_pass();
-                running.in_burst = false;
-                running.next_pass_us = self.now_us + self.timing.pass_us;
+            if let Some(process) = &mut self.agent {
+                process.tick(self.now_us);
             }
             self.settle();
         }
@@ -244,14 +226,14 @@ impl Simulation {
     /// A; none without an agent.
     #[must_use]
     pub fn agent_version(&self) -> Option<i64> {
-        self.agent.as_ref().map(|running| running.agent.version())
+        self.agent.as_ref().map(|process| process.agent().version())
     }
 
     /// The lower one of both maxima.
     #[must_use]
     pub fn agreed(&self) -> i64 {
         let host = self.host.as_ref().map_or(n::NO_VERSION, Host::max);
-        let agent = self.agent.as_ref().map_or(n::NO_VERSION, |running| running.agent.max());
+        let agent = self.agent.as_ref().map_or(n::NO_VERSION, |process| process.agent().max());
         host.min(agent)
     }
 
@@ -273,26 +255,10 @@ impl Simulation {
         self.timing.pass_us * u64::from(self.rates.heartbeat)
     }
 
-    fn next_event_us(&self) -> Option<u64> {
-        let running = self.agent.as_ref()?;
-        let pass = running.worker_waits.is_none().then_some(running.next_pass_us);
-        let wakes = running.listener_waits.is_none() && running.naps_until_us > self.now_us;
-        let nap = wakes.then_some(running.naps_until_us);
-        pass.into_iter().chain(nap).min()
-    }
-
     fn start_agent(&mut self) {
         let Some(facts) = self.agent_side.dialect.agent.clone() else { return };
-        let switches = self.agent_side.switches.clone();
-        self.agent = Some(Running {
-            interleaves: switches.has(defects::INTERLEAVES),
-            agent: Agent::start(facts, switches, self.rates, self.guest),
-            in_burst: true,
-            next_pass_us: self.now_us,
-            naps_until_us: 0,
-            worker_waits: None,
-            listener_waits: None,
-        });
+        let (switches, pass_us) = (&self.agent_side.switches, self.timing.pass_us);
+        self.agent = Some(Process::start(facts, switches, self.rates, self.guest, pass_us, self.now_us));
     }
 
     fn start_host(&mut self, version: Option<&str>, handed_over: bool) {
@@ -357,8 +323,8 @@ impl Simulation {
         if let Some(host) = &mut self.host {
             host.disconnect();
         }
-        if let Some(running) = &mut self.agent {
-            running.agent.host_gone();
+        if let Some(process) = &mut self.agent {
+            process.host_gone();
         }
     }
 
@@ -406,8 +372,8 @@ impl Simulation {
             if let Some(host) = &mut self.host {
                 host.disconnect();
             }
-            if let Some(running) = &mut self.agent {
-                running.agent.host_gone();
+            if let Some(process) = &mut self.agent {
+                process.host_gone();
             }
         }
     }
@@ -422,85 +388,29 @@ impl Simulation {
         }
     }
 
-    /// The worker writes its next message, or waits for a host.
+    fn port_state(&self) -> PortState {
+        let takes_writes = self.port.is_connected() && !self.held;
+        PortState { connection: self.port.connection(), takes_writes }
+    }
+
     fn worker_moves(&mut self) -> bool {
-        let connection = self.port.connection();
-        let free = self.port.is_connected() && !self.held;
-        let Some(running) = &mut self.agent else { return false };
-        let sent = match running.worker_waits.take() {
-            Some(waits) if !free => {
-                running.worker_waits = Some(waits);
-                return false;
-            }
-            Some(waits) if !running.agent.may_still(&waits, connection) => return true,
-            Some(waits) => waits,
-            None => match running.agent.worker_next(connection) {
-                Some(sent) if !free => {
-                    running.worker_waits = Some(sent);
-                    return false;
-                }
-                Some(sent) => sent,
-                None => return false,
-            },
-        };
-        let interleaves = running.interleaves;
-        // The time of the next pass counts from the end of this one.
-        let pause_us = if running.in_burst { 0 } else { self.timing.pass_us };
-        running.next_pass_us = self.now_us + pause_us;
-        self.agent_writes(&sent, interleaves);
-        true
+        let state = self.port_state();
+        let sent = self.agent.as_mut().and_then(|process| process.worker_writes(state, self.now_us));
+        sent.inspect(|sent| self.agent_writes(sent)).is_some()
     }
 
     fn listener_moves(&mut self) -> bool {
-        let connection = self.port.connection();
-        let free = self.port.is_connected() && !self.held;
-        let Some(running) = &mut self.agent else { return false };
-        if running.naps_until_us > self.now_us {
-            return false;
-        }
-        let sent = match running.listener_waits.take() {
-            Some(waits) if !free => {
-                running.listener_waits = Some(waits);
-                return false;
-            }
-            Some(waits) if !running.agent.may_still(&waits, connection) => return true,
-            Some(waits) => waits,
-            None => match running.agent.listener_next(connection) {
-                Some(sent) if !free => {
-                    running.listener_waits = Some(sent);
-                    return false;
-                }
-                Some(sent) => sent,
-                None => {
-                    return match self.port.agent_reads() {
-                        AgentRead::Bytes(from, bytes) => {
-                            running.agent.read(from, &bytes);
-                            true
-                        }
-                        AgentRead::NoHost if running.agent.facts().naps => {
-                            running.naps_until_us = self.now_us + self.timing.pass_us;
-                            false
-                        }
-                        AgentRead::NoHost | AgentRead::Waits => false,
-                    };
-                }
-            },
-        };
-        self.agent_writes(&sent, false);
-        true
+        let (state, port) = (self.port_state(), &mut self.port);
+        let mut read = || port.agent_reads();
+        let process = self.agent.as_mut();
+        let sent = process.and_then(|process| process.listener_writes(state, self.now_us, &mut read));
+        sent.inspect(|sent| self.agent_writes(sent)).is_some()
     }
 
-    fn agent_writes(&mut self, sent: &Sent, interleaved: bool) {
+    fn agent_writes(&mut self, sent: &Sent) {
         let agreed = self.agreed();
-        let min = n::guest_min(sent.name);
-        if min > agreed {
+        if n::guest_min(sent.name) > agreed {
             self.above.push(Above { at_us: self.now_us, name: sent.name, agreed });
-        }
-        if interleaved && sent.name == n::HEARTBEAT {
-            let (first, second) = sent.line.split_at(sent.line.len() / 2);
-            let other = b"{\"__name__\": \"active-user\", \"name\": \"None\"}\n";
-            let mixed = [first, &other[..], second].concat();
-            return self.guest_writes(&mixed);
         }
         self.guest_writes(&sent.line);
     }
