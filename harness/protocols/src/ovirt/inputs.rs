@@ -15,10 +15,21 @@ pub struct Input {
     pub about: &'static str,
     /// The writes, with time between them.
     pub writes: Vec<Vec<u8>>,
-    /// Whether the guest's end of the port is closed right behind it and opened again.
-    pub closes: bool,
+    /// Whether the guest's end of the port is closed and opened again.
+    pub closes: Closes,
     /// What a host that was in force at its maximum, this one, has to announce because of it.
     pub announces: fn(max: i64) -> Option<i64>,
+}
+
+/// When the guest's end of the port is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closes {
+    /// It stays open.
+    Never,
+    /// Together with the last write.
+    AtOnce,
+    /// When the host has had time to read.
+    Later,
 }
 
 /// The heartbeat that says 0, and which nobody announces.
@@ -68,7 +79,7 @@ pub fn input(name: &str) -> Option<Input> {
 }
 
 fn whole(name: &'static str, about: &'static str, bytes: Vec<u8>) -> Input {
-    Input { name, about, writes: vec![bytes], closes: false, announces: nothing }
+    Input { name, about, writes: vec![bytes], closes: Closes::Never, announces: nothing }
 }
 
 fn line(name: &'static str, about: &'static str, text: &str) -> Input {
@@ -80,7 +91,7 @@ fn versions() -> Vec<Input> {
         |name, about, version: &str, announces| Input { announces, ..whole(name, about, heartbeat(version)) };
     vec![
         Input {
-            closes: true,
+            closes: Closes::Later,
             ..whole(
                 "negative-heartbeat",
                 "A heartbeat says -1, and the port is closed and opened.",
@@ -278,7 +289,7 @@ fn chunks() -> Vec<Input> {
             ..whole("longer-line", "A line of more than 3 MiB.", Vec::new())
         },
         Input {
-            closes: true,
+            closes: Closes::Later,
             ..whole(
                 "half-line-and-closes",
                 "The port is closed in mid-line and opened again.",
@@ -286,7 +297,7 @@ fn chunks() -> Vec<Input> {
             )
         },
         Input {
-            closes: true,
+            closes: Closes::AtOnce,
             ..line(
                 "heartbeat-and-closes",
                 "A heartbeat without a version, and the port is closed right behind it and opened again.",

@@ -13,6 +13,7 @@
 //! checks/        what the agreed version asks of both sides, from the bytes alone
 //! replay.rs      recorded hosts played again
 //! model/         both sides as exact state machines, and the port between them
+//! reference/     hosts and agents over a unix socket, in scaled real time
 //! scenarios.rs   what can happen to a running pair     inputs.rs     what a guest can send that a host must survive
 //! defects.rs     faults that can be switched on
 //! ```
@@ -36,6 +37,7 @@ pub mod message;
 pub mod model;
 pub mod names;
 pub mod probes;
+pub mod reference;
 mod releases;
 mod replay;
 pub mod scenarios;

@@ -115,6 +115,15 @@ pub struct Scenario {
     pub steps: Vec<Step>,
 }
 
+impl Scenario {
+    /// How many passes it takes, without what calls wait for.
+    #[must_use]
+    pub fn passes(&self) -> u32 {
+        let passes = |step: &Step| if let Step::Passes(count) = step { *count } else { 0 };
+        self.steps.iter().map(passes).sum()
+    }
+}
+
 /// Hosts to which a running agent is migrated: one of each dialect.
 pub const HOSTS: [&str; 7] = ["4.13.4", "4.14.17", "4.16.38", "4.17.24", "4.17.44", "4.50.7", "ideal"];
 /// Agents by which a running one is replaced: one of each dialect.
@@ -281,7 +290,7 @@ fn replacements() -> Vec<Scenario> {
 
 fn guest_sends(input: &inputs::Input) -> Scenario {
     let mut steps = vec![Step::Inject(input.name), Step::Passes(2)];
-    if input.closes {
+    if input.closes != inputs::Closes::Never {
         // Connects again by itself; the call shows which version it has kept.
         steps.extend([Step::Reconnect, Step::Call(ApiCall::SetNumberOfCpus), Step::Passes(1)]);
     }

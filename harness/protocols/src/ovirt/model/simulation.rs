@@ -14,7 +14,7 @@ use super::port::Port;
 use super::process::{PortState, Process};
 use crate::ovirt::defects::Switches;
 use crate::ovirt::dialect::Dialect;
-use crate::ovirt::inputs;
+use crate::ovirt::inputs::{self, Closes};
 use crate::ovirt::message::Kept;
 use crate::ovirt::names::{self as n};
 use crate::ovirt::scenarios::{PASSES_PER_HEARTBEAT, Scenario, Step};
@@ -363,10 +363,10 @@ impl Simulation {
         for (at, write) in input.writes.iter().enumerate() {
             for part in write.chunks(READ_LEN_MAX) {
                 self.guest_writes(part);
-                self.host_reads(input.closes && at == last);
+                self.host_reads(input.closes == Closes::AtOnce && at == last);
             }
         }
-        if input.closes && self.port.is_connected() {
+        if input.closes != Closes::Never && self.port.is_connected() {
             self.record(Direction::ToClient, EventKind::Eof(Some("guest end closes".to_owned())));
             self.port.disconnect();
             if let Some(host) = &mut self.host {

@@ -241,3 +241,36 @@ fn an_ideal_host_announces_what_each_input_asks_for_and_hears_the_canary() {
     }
     assert_eq!(guest_min("heartbeat"), 0);
 }
+
+/// A defect that changes nothing in its case could not be found there.
+#[test]
+fn every_defect_changes_what_passes_in_its_scenario() {
+    use crate::ovirt::defects::{DEFECTS, Switches};
+    use matrix::Role;
+    let lines = |transcript: &Transcript| {
+        let data = transcript.events.iter().filter_map(|event| match &event.kind {
+            EventKind::Data(data) => Some((event.dir, data.bytes.clone())),
+            _ => None,
+        });
+        data.collect::<Vec<_>>()
+    };
+    let mut unseen = Vec::new();
+    for defect in DEFECTS {
+        let Some(name) = defect.case.strip_prefix("scenario/") else { continue };
+        let scenario = scenarios::scenario(name).expect("a scenario");
+        let ideal = || Side::release("ideal").expect("the ideal");
+        let peer = || Side::release(defect.peer).expect("a release");
+        let faulty = Side {
+            switches: Switches::on([defect.name], defect.side).expect("a defect of that side"),
+            ..ideal()
+        };
+        let [with, without] = [faulty, ideal()].map(|side| match defect.side {
+            Role::Server => run(peer(), side, scenario),
+            Role::Client => run(side, peer(), scenario),
+        });
+        if lines(&with) == lines(&without) {
+            unseen.push(defect.name);
+        }
+    }
+    assert!(unseen.is_empty(), "{unseen:?}");
+}

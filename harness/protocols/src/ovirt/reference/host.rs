@@ -1,0 +1,497 @@
+//! The reference host: carries out scenarios against a port and writes down what passes.
+//!
+//! What it says is decided by [`Host`]; a scenario says what happens to it and to the agent. Time that a scenario counts
+//! in passes is waited for, and where heartbeats belong to it they are waited for as well, so that a machine under load
+//! makes a scenario longer and not another one.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use matrix::{Build, Role};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use session::{
+    BoxFuture, Client, ClientReport, Connection, LaunchError, LaunchErrorKind, READ_LEN_MAX, Received,
+    Recorder, SendEnd, Server, ServerAct, mark, roles,
+};
+use tokio::time::Instant;
+use transcript::{ConnId, Data, Endpoint, EventKind, ExitStatus};
+use wire::Direction;
+
+use super::settings::Settings;
+use crate::ovirt::Dialect;
+use crate::ovirt::defects::Switches;
+use crate::ovirt::dialect::HostFacts;
+use crate::ovirt::inputs;
+use crate::ovirt::message::Kept;
+use crate::ovirt::model::Host;
+use crate::ovirt::model::host::Refused;
+use crate::ovirt::model::simulation::HALF_REFRESH;
+use crate::ovirt::names::{HEARTBEAT, MAX_EVER};
+use crate::ovirt::scenarios::{self, ApiCall, PASSES_PER_HEARTBEAT, Scenario, Step};
+
+/// How long one of its own writes may take.
+const SEND_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a connection may take.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+/// How many times longer than planned heartbeats are waited for.
+const PATIENCE: u32 = 4;
+/// And at least so long, for periods that are short beside what a busy machine takes.
+const PATIENCE_MIN: Duration = Duration::from_millis(200);
+/// How many passes a completion is waited for: two heartbeats.
+const COMPLETION_PASSES: u32 = 10;
+
+/// The host of one release.
+#[derive(Debug, Clone)]
+pub struct ReferenceHost {
+    endpoint: Endpoint,
+    version: String,
+    facts: HostFacts,
+    switches: Switches,
+    settings: Settings,
+}
+
+impl ReferenceHost {
+    /// Prepares the host of a build with defects switched on.
+    ///
+    /// # Errors
+    /// No host of that version, no such setting, or no defect of that name.
+    pub fn new(build: &Build, switched_on: &[String]) -> Result<Self, LaunchError> {
+        let error = |why: String| {
+            LaunchError::new(format!("use reference host {}", build.id), LaunchErrorKind::Setup(why))
+        };
+        let switches = Switches::on(switched_on.iter().map(String::as_str), Role::Client)
+            .map_err(|name| error(format!("no defect `{name}` of a host")))?;
+        Ok(Self {
+            endpoint: super::endpoint(build, "vdsm", &switches),
+            version: build.version.clone(),
+            facts: find(&build.dialect).map_err(error)?,
+            switches,
+            settings: Settings::read(&build.settings).map_err(error)?,
+        })
+    }
+
+    async fn carry_out(
+        &self,
+        scenario: &Scenario,
+        server: &mut dyn Server,
+        recorder: &Recorder,
+    ) -> Result<ClientReport, LaunchError> {
+        if !scenario.hooks {
+            server.prepare("no-hooks").await?;
+        }
+        let mut run = Run {
+            build: self,
+            recorder,
+            pass: self.settings.pass(),
+            version: self.version.clone(),
+            agent: None,
+            host: None,
+            connection: None,
+            conn: ConnId(0),
+            away: false,
+            heartbeats: 0,
+            calls: 0,
+            handed_over: None,
+        };
+        for step in &scenario.steps {
+            run.step(step, server).await?;
+        }
+        let version = run.handed_over.map_or_else(|| "none".to_owned(), |version| version.to_string());
+        let stdout = format!("the last host was at version {version}\n").into_bytes();
+        Ok(ClientReport { exit: Some(ExitStatus::Code(0)), stdout, stderr: Vec::new() })
+    }
+}
+
+fn find(version: &str) -> Result<HostFacts, String> {
+    let facts = Dialect::for_version(version).and_then(|dialect| dialect.host.clone());
+    facts.ok_or_else(|| format!("no host `{version}`"))
+}
+
+impl Client for ReferenceHost {
+    fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
+    fn run<'a>(
+        &'a self,
+        operation: &'a str,
+        server: &'a mut dyn Server,
+        recorder: &'a Recorder,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Result<ClientReport, LaunchError>> {
+        Box::pin(async move {
+            let what = || format!("run {}", self.endpoint.id);
+            let scenario = scenarios::scenario(operation).ok_or_else(|| {
+                LaunchError::new(what(), LaunchErrorKind::Setup(format!("no scenario `{operation}`")))
+            })?;
+            // Long periods make long scenarios; the deadline is for those that hang.
+            let planned = self.settings.pass() * scenario.passes();
+            let limit = deadline.max(planned * (PATIENCE + 1));
+            match tokio::time::timeout(limit, self.carry_out(scenario, server, recorder)).await {
+                Ok(done) => done,
+                Err(_elapsed) => Ok(ClientReport { exit: None, stdout: Vec::new(), stderr: Vec::new() }),
+            }
+        })
+    }
+}
+
+/// A scenario that is going on.
+struct Run<'a> {
+    build: &'a ReferenceHost,
+    recorder: &'a Recorder,
+    pass: Duration,
+    /// Who is there now.
+    version: String,
+    /// The agent by which that of the build was replaced.
+    agent: Option<String>,
+    host: Option<Host>,
+    connection: Option<Connection>,
+    /// The last connection.
+    conn: ConnId,
+    /// It has ended its connection on purpose, and does not connect by itself.
+    away: bool,
+    /// Heartbeats that came since the host process started.
+    heartbeats: u32,
+    calls: u32,
+    /// E of the last host.
+    handed_over: Option<i64>,
+}
+
+fn setup(what: &str, error: io::Error) -> LaunchError {
+    LaunchError::new(what, LaunchErrorKind::Io(error))
+}
+
+impl Run<'_> {
+    async fn step(&mut self, step: &Step, server: &mut dyn Server) -> Result<(), LaunchError> {
+        match step {
+            Step::StartHost { version, handed_over } => {
+                self.start_host(version.as_deref(), *handed_over, server).await?;
+            }
+            Step::KillHost => self.kill_host().await?,
+            Step::Leave => self.leave("vdsm leaves").await?,
+            Step::LeaveInMidLine => {
+                self.send(HALF_REFRESH).await?;
+                self.leave("vdsm leaves in mid-line").await?;
+            }
+            Step::Reconnect => {
+                self.away = false;
+                self.connect(server).await?;
+            }
+            Step::Passes(count) => self.pass_time(*count, server).await?,
+            Step::RestartAgent => self.restart_agent(server).await?,
+            Step::ReplaceAgent { version } => self.replace_agent(version.clone(), server).await?,
+            Step::HalfLine => {
+                server.prepare("half-line").await?;
+                self.drain().await?;
+            }
+            Step::Call(call) => self.call(*call, server).await?,
+            Step::Inject(name) => self.inject(name, server).await?,
+            Step::Canary => self.mark(roles::CANARY, &[]),
+            Step::Release => server.prepare("release").await?,
+        }
+        Ok(())
+    }
+
+    async fn start_host(
+        &mut self,
+        version: Option<&str>,
+        handed_over: bool,
+        server: &mut dyn Server,
+    ) -> Result<(), LaunchError> {
+        let build = self.build;
+        let error = |why| LaunchError::new("start another host", LaunchErrorKind::Setup(why));
+        let (facts, switches) = match version {
+            // The defects are those of the build.
+            Some(version) => (find(version).map_err(error)?, Switches::default()),
+            None => (build.facts.clone(), build.switches.clone()),
+        };
+        let version = version.unwrap_or(&build.version).to_owned();
+        let first = self.conn == ConnId(0);
+        let another = std::mem::replace(&mut self.version, version) != self.version;
+        if !first && (another || handed_over) {
+            self.mark_builds();
+            let how = if handed_over { HANDED_OVER } else { "" };
+            self.mark(&format!("migrated to vdsm {}{how}", self.version), &[]);
+        } else if !first {
+            self.mark("vdsm started again", &[]);
+        }
+        let told = handed_over.then(|| self.handed_over.unwrap_or(MAX_EVER));
+        self.host = Some(Host::start(facts, switches, told));
+        self.heartbeats = 0;
+        self.away = false;
+        self.connect(server).await
+    }
+
+    async fn connect(&mut self, server: &mut dyn Server) -> Result<(), LaunchError> {
+        let Some(host) = self.host.as_mut().filter(|_| self.connection.is_none()) else { return Ok(()) };
+        let connection = Connection::connect(server.address(), CONNECT_DEADLINE).await;
+        self.conn = ConnId(self.conn.0 + 1);
+        match connection {
+            Ok(connection) => self.connection = Some(connection),
+            Err(error) => {
+                let kind = EventKind::ConnectFailed(error.to_string());
+                self.recorder.record(self.conn, Direction::ToServer, kind);
+                return Ok(());
+            }
+        }
+        self.recorder.record(self.conn, Direction::ToServer, EventKind::Connect);
+        match host.connect() {
+            Some(line) => self.send(&line).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn kill_host(&mut self) -> Result<(), LaunchError> {
+        self.handed_over = self.host.as_ref().and_then(Host::version).and_then(Kept::number);
+        if self.connection.is_some() {
+            self.drain().await?;
+            self.recorder.record(self.conn, Direction::ToServer, EventKind::Exit(ExitStatus::Gone));
+            self.leave("vdsm gone").await?;
+        } else if self.conn > ConnId(0) && self.away {
+            self.recorder.record(self.conn, Direction::ToServer, EventKind::Exit(ExitStatus::Gone));
+        }
+        self.host = None;
+        Ok(())
+    }
+
+    /// Ends the connection, after what has come was read.
+    async fn leave(&mut self, how: &str) -> Result<(), LaunchError> {
+        self.drain().await?;
+        if self.connection.take().is_some() {
+            self.recorder.record(self.conn, Direction::ToServer, EventKind::Eof(Some(how.to_owned())));
+        }
+        if let Some(host) = &mut self.host {
+            host.disconnect();
+        }
+        self.away = true;
+        Ok(())
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> Result<(), LaunchError> {
+        let Some(connection) = &self.connection else { return Ok(()) };
+        let sent = match connection.send(bytes, &[], None, SEND_DEADLINE).await {
+            Ok(()) => bytes.len(),
+            Err(SendEnd::Timeout { sent }) => sent,
+            // The next read sees the end.
+            Err(SendEnd::Closed) => 0,
+            Err(SendEnd::Io(error)) => return Err(setup("send to the guest", error)),
+        };
+        if sent > 0 {
+            let bytes = Bytes::copy_from_slice(bytes.get(..sent).unwrap_or(bytes));
+            self.recorder.data(self.conn, Direction::ToServer, Data { bytes, ..Data::default() });
+        }
+        if sent < bytes.len() {
+            let kind = EventKind::Observe {
+                key: "send-failed".to_owned(),
+                value: format!("the guest took {sent} of {} bytes", bytes.len()),
+            };
+            self.recorder.record(self.conn, Direction::ToServer, kind);
+        }
+        Ok(())
+    }
+
+    /// Lets passes go by, and the heartbeats that belong to them.
+    async fn pass_time(&mut self, passes: u32, server: &mut dyn Server) -> Result<(), LaunchError> {
+        let (start, before) = (Instant::now(), self.heartbeats);
+        let until = start + self.pass * passes;
+        self.listen_until(until, server).await?;
+        let wanted = before.saturating_add(passes / PASSES_PER_HEARTBEAT);
+        let patience = (self.pass * passes * (PATIENCE - 1)).max(PATIENCE_MIN);
+        while self.heartbeats < wanted
+            && start.elapsed() < self.pass * passes + patience
+            && self.connection.is_some()
+            && self.host.as_ref().is_some_and(|host| !host.is_dead())
+        {
+            self.listen_until(Instant::now() + self.pass, server).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads and answers until a time.
+    async fn listen_until(&mut self, until: Instant, server: &mut dyn Server) -> Result<(), LaunchError> {
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Ok(());
+            }
+            let dead = self.host.as_ref().is_none_or(Host::is_dead);
+            let Some(connection) = self.connection.as_mut().filter(|_| !dead) else {
+                // A host that has lost its connection tries again once a second.
+                tokio::time::sleep(left.min(self.pass)).await;
+                if self.connection.is_none() && !self.away {
+                    self.connect(server).await?;
+                }
+                continue;
+            };
+            let received =
+                connection.recv(left).await.map_err(|error| setup("read from the guest", error))?;
+            self.take(received).await?;
+        }
+    }
+
+    /// Takes what is there already, without waiting.
+    async fn drain(&mut self) -> Result<(), LaunchError> {
+        while let Some(connection) = &mut self.connection {
+            let received = connection.try_recv(READ_LEN_MAX);
+            match received.map_err(|error| setup("read from the guest", error))? {
+                Some(received) => self.take(received).await?,
+                None => return Ok(()),
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, received: Received) -> Result<(), LaunchError> {
+        match received {
+            Received::Timeout => {}
+            Received::Data(data, _fds) => {
+                let bytes = data.bytes.clone();
+                self.recorder.data(self.conn, Direction::ToClient, data);
+                self.count_heartbeats(&bytes);
+                let hangs_up = self.hangs_up().await;
+                let Some(host) = &mut self.host else { return Ok(()) };
+                if hangs_up && host.facts().hang_up_loses {
+                    return Ok(());
+                }
+                for answer in host.read(&bytes) {
+                    // Nobody is there any more to take it.
+                    if !hangs_up {
+                        self.send(&answer).await?;
+                    }
+                }
+            }
+            Received::Eof => self.ended(EventKind::Eof(None)),
+            Received::Reset => self.ended(EventKind::Reset),
+        }
+        Ok(())
+    }
+
+    /// Whether the end of the connection lies right behind what was read. Only hosts that look at it first care.
+    async fn hangs_up(&self) -> bool {
+        let Some(connection) = &self.connection else { return false };
+        if self.host.as_ref().is_some_and(|host| host.facts().hang_up_loses) {
+            // The guest's end writes and closes in one go; let it.
+            tokio::task::yield_now().await;
+        }
+        let mut looked = [PollFd::new(connection, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        matches!(poll(&mut looked, Some(&now)), Ok(1..)) && looked[0].revents().contains(PollFlags::HUP)
+    }
+
+    fn count_heartbeats(&mut self, bytes: &[u8]) {
+        let needle = format!("\"{HEARTBEAT}\"");
+        let found = bytes.windows(needle.len()).filter(|window| *window == needle.as_bytes()).count();
+        self.heartbeats = self.heartbeats.saturating_add(u32::try_from(found).unwrap_or(u32::MAX));
+    }
+
+    fn ended(&mut self, kind: EventKind) {
+        self.recorder.record(self.conn, Direction::ToClient, kind);
+        self.connection = None;
+        if let Some(host) = &mut self.host {
+            host.disconnect();
+        }
+    }
+
+    async fn restart_agent(&mut self, server: &mut dyn Server) -> Result<(), LaunchError> {
+        self.kill_agent(server).await?;
+        server.act(ServerAct::Restart).await?;
+        self.recorder.record(self.conn, Direction::ToClient, EventKind::Connect);
+        Ok(())
+    }
+
+    async fn replace_agent(
+        &mut self,
+        version: Option<String>,
+        server: &mut dyn Server,
+    ) -> Result<(), LaunchError> {
+        self.kill_agent(server).await?;
+        let condition = version.as_ref().map_or("replace".to_owned(), |version| format!("replace {version}"));
+        self.agent = Some(version.unwrap_or_else(|| FIRST.to_owned()));
+        self.mark_builds();
+        server.prepare(&condition).await?;
+        self.recorder.record(self.conn, Direction::ToClient, EventKind::Connect);
+        Ok(())
+    }
+
+    /// Kills the agent; what it had written is read before its end is noted.
+    async fn kill_agent(&mut self, server: &mut dyn Server) -> Result<(), LaunchError> {
+        server.act(ServerAct::Kill).await?;
+        self.drain().await?;
+        self.recorder.record(self.conn, Direction::ToClient, EventKind::Exit(ExitStatus::Gone));
+        Ok(())
+    }
+
+    async fn call(&mut self, call: ApiCall, server: &mut dyn Server) -> Result<(), LaunchError> {
+        self.drain().await?;
+        self.calls += 1;
+        let id = format!("00000000-0000-4000-8000-{:012}", self.calls);
+        let asked = self.host.as_ref().map_or(Err(Refused::NotConnected), |host| host.call(&call.call(&id)));
+        let result = match asked {
+            Ok(line) => {
+                self.send(&line).await?;
+                let waits = matches!(call, ApiCall::BeforeMigration | ApiCall::BeforeHibernation);
+                if !waits || self.completed(&id, server).await? { "ok" } else { "timeout" }
+            }
+            Err(Refused::Gate) => "refused",
+            Err(Refused::NoSuchCall) => "no-such-call",
+            Err(Refused::NotConnected) => "not-connected",
+        };
+        self.mark(&format!("host API call {} has returned", call.word()), &[("result", result)]);
+        Ok(())
+    }
+
+    /// Waits for the completion with that id.
+    async fn completed(&mut self, id: &str, server: &mut dyn Server) -> Result<bool, LaunchError> {
+        let until = Instant::now() + (self.pass * COMPLETION_PASSES).max(PATIENCE_MIN);
+        let wanted = format!("\"{id}\"");
+        while Instant::now() < until {
+            if self.host.as_ref().is_some_and(|host| host.completions().contains(&wanted)) {
+                return Ok(true);
+            }
+            self.listen_until((Instant::now() + self.pass / 2).min(until), server).await?;
+        }
+        Ok(false)
+    }
+
+    async fn inject(&mut self, name: &str, server: &mut dyn Server) -> Result<(), LaunchError> {
+        self.drain().await?;
+        let input = inputs::input(name);
+        let parts = input.map(|input| input.writes.len()).unwrap_or_default();
+        self.mark("guest sends", &[("input", name), ("writes", &parts.to_string())]);
+        // What is sent is read meanwhile: a line of 3 MiB fits into no socket.
+        let condition = format!("inject {name}");
+        let mut sending = server.prepare(&condition);
+        loop {
+            let dead = self.host.as_ref().is_none_or(Host::is_dead);
+            let Some(connection) = self.connection.as_mut().filter(|_| !dead) else {
+                return sending.await;
+            };
+            tokio::select! {
+                biased;
+                received = connection.recv(SEND_DEADLINE) => {
+                    let received = received.map_err(|error| setup("read from the guest", error))?;
+                    self.take(received).await?;
+                }
+                done = &mut sending => return done,
+            }
+        }
+    }
+
+    fn mark_builds(&self) {
+        let client = format!("vdsm {}", self.version);
+        let server = self.agent.as_ref().map(|version| format!("ovirt-guest-agent {version}"));
+        let mut args = vec![("client", client.as_str())];
+        args.extend(server.as_ref().map(|server| ("server", server.as_str())));
+        self.mark("builds", &args);
+    }
+
+    fn mark(&self, label: &str, args: &[(&str, &str)]) {
+        self.recorder.mark(ConnId(0), mark(label, args));
+    }
+}
+
+/// What stands for the agent of the build in a mark.
+const FIRST: &str = "first";
+/// How a mark says that a version was handed over.
+const HANDED_OVER: &str = " (started with api_version=3 handed over by the source host)";

@@ -1,0 +1,69 @@
+//! How a build is run. One word scales all periods:
+//!
+//! ```toml
+//! settings = { heartbeat = "20" }    # from one heartbeat to the next, in milliseconds; the real agents' is 5000
+//! ```
+//!
+//! The agent's second (its pass and the nap of its reader) and the host's second (from one try to connect to the next)
+//! are a fifth of it, as at the real 5 s. Both ends of a pair need the same value.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::ovirt::scenarios::PASSES_PER_HEARTBEAT;
+
+/// The only word.
+const HEARTBEAT: &str = "heartbeat";
+/// Heartbeats of reference peers, unless it is said.
+const HEARTBEAT_MS: u64 = 20;
+/// The longest: an hour.
+const HEARTBEAT_MS_MAX: u64 = 3_600_000;
+
+/// How a build is run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settings {
+    /// From one heartbeat to the next.
+    pub heartbeat: Duration,
+}
+
+impl Settings {
+    /// Reads the settings of a build.
+    ///
+    /// # Errors
+    /// A word or a value that nobody knows.
+    pub fn read(settings: &BTreeMap<String, String>) -> Result<Self, String> {
+        let mut heartbeat_ms = HEARTBEAT_MS;
+        for (word, value) in settings {
+            match (word.as_str(), value.parse::<u64>()) {
+                (HEARTBEAT, Ok(ms)) if (1..=HEARTBEAT_MS_MAX).contains(&ms) => heartbeat_ms = ms,
+                (HEARTBEAT, _) => {
+                    return Err(format!("`{HEARTBEAT}` is a number of milliseconds, not `{value}`"));
+                }
+                _ => return Err(format!("no setting `{word}`; there is `{HEARTBEAT}`")),
+            }
+        }
+        Ok(Self { heartbeat: Duration::from_millis(heartbeat_ms) })
+    }
+
+    /// The second of agent and host.
+    #[must_use]
+    pub fn pass(&self) -> Duration {
+        self.heartbeat / PASSES_PER_HEARTBEAT
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_one_word() {
+        let read =
+            |word: &str, value: &str| Settings::read(&BTreeMap::from([(word.to_owned(), value.to_owned())]));
+        assert_eq!(Settings::read(&BTreeMap::new()).map(|s| s.heartbeat), Ok(Duration::from_millis(20)));
+        assert_eq!(read("heartbeat", "5000").map(|s| s.pass()), Ok(Duration::from_secs(1)));
+        assert!(
+            read("heartbeat", "0").is_err() && read("heartbeat", "x").is_err() && read("rate", "1").is_err()
+        );
+    }
+}
