@@ -1,10 +1,11 @@
 //! `--build lxc@dev=path:target/release/lxcd,role=server`: a build of the user's own, for one run.
 //!
 //! ```text
-//! <protocol or alias>@<id>=path:<path>[,dialect=<dialect>][,version=<version>][,role=<role>][,arg=<text>]…
+//! <protocol or alias>@<id>=path:<path>[,dialect=<dialect>][,version=<version>][,role=<role>][,arg=<text>]…[,set=<word>=<value>]…
 //! ```
 //!
-//! `role` and `arg` may be repeated. Without `role` the build plays both ends; without `dialect` it is
+//! `role`, `arg` and `set` may be repeated; two commas stand for one in a value. What may stand in an argument and is
+//! filled in when the build is started, as `{socket}`, the protocol says. Without `role` the build plays both ends; without `dialect` it is
 //! read by the dialect of the newest build of `builds.toml`; without `version` its version is its
 //! dialect, so expectations about that release hold for the branch as well.
 
@@ -34,6 +35,8 @@ pub struct BuildFlag {
     pub version: Option<String>,
     /// Roles; empty for both.
     pub roles: Vec<Role>,
+    /// How it is run, in the words of the protocol.
+    pub settings: BTreeMap<String, String>,
 }
 
 /// Why a text is no `--build`.
@@ -63,7 +66,8 @@ pub enum BuildFlagError {
 
 impl fmt::Display for BuildFlag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}@{}=path:{}", self.protocol, self.id, self.path.display())?;
+        let path = self.path.display().to_string().replace(',', ",,");
+        write!(f, "{}@{}=path:{path}", self.protocol, self.id)?;
         for (key, value) in [("dialect", &self.dialect), ("version", &self.version)] {
             if let Some(value) = value {
                 write!(f, ",{key}={value}")?;
@@ -73,7 +77,12 @@ impl fmt::Display for BuildFlag {
             let role = if *role == Role::Client { "client" } else { "server" };
             write!(f, ",role={role}")?;
         }
-        self.args.iter().try_for_each(|arg| write!(f, ",arg={arg}"))
+        for arg in &self.args {
+            write!(f, ",arg={}", arg.replace(',', ",,"))?;
+        }
+        self.settings
+            .iter()
+            .try_for_each(|(word, value)| write!(f, ",set={word}={}", value.replace(',', ",,")))
     }
 }
 
@@ -97,13 +106,14 @@ impl FromStr for BuildFlag {
             dialect: None,
             version: None,
             roles: Vec::new(),
+            settings: BTreeMap::new(),
         };
-        let mut parts = source.split(',');
+        let mut parts = parts(source).into_iter();
         flag.path =
             parts.next().filter(|path| !path.is_empty()).ok_or_else(|| error("the path is empty"))?.into();
         for part in parts {
             let (key, value) = part.split_once('=').ok_or_else(|| {
-                let known = "expected `dialect=`, `version=`, `role=` or `arg=` after a comma";
+                let known = "expected `dialect=`, `version=`, `role=`, `arg=` or `set=` after a comma";
                 error(&format!("`{part}` has no `=`; {known}"))
             })?;
             flag.set(key, value).map_err(|reason| error(&reason))?;
@@ -122,8 +132,16 @@ impl BuildFlag {
             "version" => self.version = Some(value.to_owned()),
             "role" => self.roles.push(Role::from_text(value).map_err(|bad| bad.message)?),
             "arg" => self.args.push(value.to_owned()),
+            "set" => {
+                let setting =
+                    value.split_once('=').filter(|(word, value)| !word.is_empty() && !value.is_empty());
+                let (word, value) =
+                    setting.ok_or_else(|| format!("`set={value}` is no `set=<word>=<value>`"))?;
+                self.settings.insert(word.to_owned(), value.to_owned());
+            }
             _ => {
-                let help = crate::error::did_you_mean(key, "keys", ["dialect", "version", "role", "arg"]);
+                let known = ["dialect", "version", "role", "arg", "set"];
+                let help = crate::error::did_you_mean(key, "keys", known);
                 return Err(format!("unknown key `{key}`, {}", help.unwrap_or_default()));
             }
         }
@@ -159,9 +177,26 @@ impl BuildFlag {
             dialect,
             sources: vec![Source::Path { path: self.path.clone(), args: self.args.clone() }],
             like: None,
-            settings: BTreeMap::new(),
+            settings: self.settings.clone(),
         })
     }
+}
+
+/// The parts between single commas; two commas are one within a part.
+fn parts(source: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let mut rest = source.chars().peekable();
+    while let Some(c) = rest.next() {
+        let part = match c {
+            ',' if rest.next_if_eq(&',').is_none() => {
+                parts.push(String::new());
+                continue;
+            }
+            _ => parts.last_mut(),
+        };
+        part.into_iter().for_each(|part| part.push(c));
+    }
+    parts
 }
 
 #[cfg(test)]
@@ -184,8 +219,10 @@ mod tests {
         let result = text.parse::<BuildFlag>().and_then(|flag| flag.to_build(&builds));
         let shown = match result {
             Ok(build) => {
+                let settings: String =
+                    build.settings.iter().map(|(word, value)| format!(" {word}={value}")).collect();
                 format!(
-                    "{} {} {} {:?} {:?}",
+                    "{} {} {} {:?} {:?}{settings}",
                     build.id, build.version, build.dialect, build.roles, build.sources
                 )
             }
@@ -209,6 +246,19 @@ mod tests {
             "lxc@dev=path:x,version=7.1,arg=-v,arg=--x=y,role=server,role=client,role=server",
             r#"dev 7.1 7.0 [Client, Server] [Path { path: "x", args: ["-v", "--x=y"] }]"#,
         );
+        check(
+            "lxc@dev=path:x,,y,arg=a,,b,arg={socket},set=heartbeat=1000",
+            r#"dev 7.0 7.0 [Client, Server] [Path { path: "x,y", args: ["a,b", "{socket}"] }] heartbeat=1000"#,
+        );
+    }
+
+    #[test]
+    fn is_written_as_it_was_read() {
+        for text in ["lxc@dev=path:x,arg=a,,b,set=heartbeat=1000", "lxc@dev=path:x,dialect=4.0.6,role=server"]
+        {
+            let flag: BuildFlag = text.parse().expect("the test's own flag parses");
+            assert_eq!(flag.to_string(), text);
+        }
     }
 
     #[test]
@@ -223,9 +273,10 @@ mod tests {
         check("lxc@dev=path:x,dialct=7", "unknown key `dialct`, did you mean `dialect`?");
         check("lxc@dev=path:x,role=sever", "unknown role `sever`");
         check("lxc@dev=path:x,dialect=", "`dialect=` is empty");
+        check("lxc@dev=path:x,set=heartbeat", "`set=heartbeat` is no `set=<word>=<value>`");
         check(
             "lxc@dev=path:x,y",
-            "`y` has no `=`; expected `dialect=`, `version=`, `role=` or `arg=` after a comma",
+            "`y` has no `=`; expected `dialect=`, `version=`, `role=`, `arg=` or `set=` after a comma",
         );
     }
 

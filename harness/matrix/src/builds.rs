@@ -124,13 +124,14 @@ impl Builds {
     }
 
     /// Adds a build that a flag brought. If the id is known, its sources are put before the known
-    /// ones, and its version, dialect and roles count from now on; its settings stay.
+    /// ones, and its version, dialect and roles count from now on; its settings stay where the flag says no other.
     pub fn add(&mut self, build: Build) {
         match self.builds.iter_mut().find(|known| known.id == build.id) {
             Some(known) => {
                 let mut sources = build.sources;
                 sources.append(&mut known.sources);
-                let (like, settings) = (known.like.take(), std::mem::take(&mut known.settings));
+                let (like, mut settings) = (known.like.take(), std::mem::take(&mut known.settings));
+                settings.extend(build.settings);
                 *known = Build { sources, like, settings, ..build };
             }
             None => self.builds.push(build),

@@ -14,6 +14,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::Command;
+use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use transcript::ExitStatus;
 
@@ -178,19 +179,7 @@ impl Invocation {
     /// When it cannot be started, e.g. because there is no such program.
     pub async fn run(&self, deadline: Duration) -> io::Result<Output> {
         let start = Instant::now();
-        let mut command = Command::new(&self.program);
-        command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        command.process_group(0).kill_on_drop(true);
-        for (name, value) in &self.env {
-            match value {
-                Some(value) => command.env(name, value),
-                None => command.env_remove(name),
-            };
-        }
-        if let Some(dir) = &self.dir {
-            command.current_dir(dir);
-        }
-        let mut child = command.spawn()?;
+        let mut child = self.command().spawn()?;
         let group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
         let pipes = child.stdout.take().zip(child.stderr.take());
         let (stdout, stderr) = pipes.ok_or_else(|| io::Error::other("output was not piped"))?;
@@ -209,7 +198,78 @@ impl Invocation {
     }
 }
 
+impl Invocation {
+    /// Starts it and lets it run until it is ended. Dropping it kills the whole group.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(&self) -> io::Result<Running> {
+        let mut child = self.command().spawn()?;
+        let group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
+        let pipes = child.stdout.take().zip(child.stderr.take());
+        let (stdout, stderr) = pipes.ok_or_else(|| io::Error::other("output was not piped"))?;
+        let reading = tokio::spawn(async move {
+            let (mut out, mut err) = (Captured::default(), Captured::default());
+            tokio::join!(out.fill(stdout), err.fill(stderr));
+            (out, err)
+        });
+        Ok(Running { child, group, reading })
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.program);
+        command.args(&self.args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.process_group(0).kill_on_drop(true);
+        for (name, value) in &self.env {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        if let Some(dir) = &self.dir {
+            command.current_dir(dir);
+        }
+        command
+    }
+}
+
+/// A process that runs until it is ended.
+#[derive(Debug)]
+pub struct Running {
+    child: tokio::process::Child,
+    group: Group,
+    reading: JoinHandle<(Captured, Captured)>,
+}
+
+impl Running {
+    /// Its pid; none when it has ended and was waited for.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.child.id()
+    }
+
+    /// How it ended, if it did by itself.
+    ///
+    /// # Errors
+    /// What `waitpid(2)` gives.
+    pub fn ended(&mut self) -> io::Result<Option<ExitStatus>> {
+        Ok(self.child.try_wait()?.map(exit_status))
+    }
+
+    /// Kills it with everything in its group and waits for that; what it printed, and how it ended.
+    pub async fn kill(self) -> (Option<ExitStatus>, Captured, Captured) {
+        let Self { mut child, group, reading } = self;
+        drop(group);
+        let status = child.wait().await.ok().map(exit_status);
+        // What left its group may hold the streams open for ever.
+        let printed = tokio::time::timeout(OUTPUT_GRACE, reading).await;
+        let (out, err) = printed.ok().and_then(Result::ok).unwrap_or_default();
+        (status, out, err)
+    }
+}
+
 /// Kills a process group when it is dropped.
+#[derive(Debug)]
 struct Group(Option<Pid>);
 
 impl Drop for Group {
@@ -272,6 +332,25 @@ mod tests {
     #[test]
     fn does_not_wait_for_a_daemon_that_holds_the_output() {
         check("sleep 20 & echo started", 5000, Some(ExitStatus::Code(0)), "started\n", "");
+    }
+
+    #[test]
+    fn what_was_started_runs_until_it_is_killed_with_its_children() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.unwrap_or_else(|e| panic!("{e}")).block_on(async {
+            let script = "sleep 20 & echo $!; echo started >&2; wait";
+            let mut running = Invocation::new("sh", ["-c", script]).start().unwrap_or_else(|e| panic!("{e}"));
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            assert!(running.pid().is_some() && matches!(running.ended(), Ok(None)));
+            let (status, out, err) = running.kill().await;
+            assert_eq!((status, err.text().as_str()), (Some(ExitStatus::Signal(9)), "started\n"));
+            let child = PathBuf::from(format!("/proc/{}/cmdline", out.text().trim()));
+            let until = Instant::now() + Duration::from_secs(2);
+            while std::fs::read(&child).is_ok_and(|line| line.starts_with(b"sleep")) {
+                assert!(Instant::now() < until, "the child is still there");
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        });
     }
 
     #[test]

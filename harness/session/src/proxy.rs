@@ -33,7 +33,7 @@ const BACKLOG: i32 = 100;
 pub struct Proxy {
     address: Address,
     task: JoinHandle<()>,
-    descriptors: Arc<AtomicUsize>,
+    shared: Arc<Shared>,
 }
 
 impl Proxy {
@@ -45,15 +45,15 @@ impl Proxy {
     pub fn start(listen: Address, forward: Address, recorder: Recorder, first: ConnId) -> io::Result<Self> {
         let listener = Listener::bind(listen, BACKLOG)?;
         let address = listener.address().clone();
-        let descriptors = Arc::new(AtomicUsize::new(0));
-        let shared = Shared {
+        let shared = Arc::new(Shared {
             forward,
             recorder,
             next: AtomicU32::new(first.0),
-            descriptors: Arc::clone(&descriptors),
-        };
-        let task = tokio::spawn(serve(listener, Arc::new(shared)));
-        Ok(Self { address, task, descriptors })
+            open: AtomicUsize::new(0),
+            descriptors: AtomicUsize::new(0),
+        });
+        let task = tokio::spawn(serve(listener, Arc::clone(&shared)));
+        Ok(Self { address, task, shared })
     }
 
     /// Where it listens.
@@ -65,7 +65,19 @@ impl Proxy {
     /// How many descriptors have passed from the server to clients.
     #[must_use]
     pub fn descriptors_to_clients(&self) -> usize {
-        self.descriptors.load(Ordering::Relaxed)
+        self.shared.descriptors.load(Ordering::Relaxed)
+    }
+
+    /// The number that the next connection gets.
+    #[must_use]
+    pub fn next_conn(&self) -> ConnId {
+        ConnId(self.shared.next.load(Ordering::Relaxed))
+    }
+
+    /// How many connections are open. The end of one that is no longer open was recorded.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.shared.open.load(Ordering::Relaxed)
     }
 
     /// Closes what is open and waits for that: afterwards nothing more is recorded.
@@ -82,11 +94,13 @@ impl Drop for Proxy {
     }
 }
 
+#[derive(Debug)]
 struct Shared {
     forward: Address,
     recorder: Recorder,
     next: AtomicU32,
-    descriptors: Arc<AtomicUsize>,
+    open: AtomicUsize,
+    descriptors: AtomicUsize,
 }
 
 async fn serve(listener: Listener, shared: Arc<Shared>) {
@@ -102,7 +116,11 @@ async fn serve(listener: Listener, shared: Arc<Shared>) {
                         tracing::warn!(%error, "proxy cannot see credentials");
                     }
                     let shared = Arc::clone(&shared);
-                    connections.spawn(async move { relay(client, conn, &shared).await });
+                    shared.open.fetch_add(1, Ordering::Relaxed);
+                    connections.spawn(async move {
+                        relay(client, conn, &shared).await;
+                        shared.open.fetch_sub(1, Ordering::Relaxed);
+                    });
                 }
                 // Out of descriptors: those that end give theirs back.
                 Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
