@@ -9,6 +9,7 @@ mod conversation;
 mod peer;
 pub mod process;
 pub mod proxy;
+pub mod pty;
 mod recorder;
 pub mod rootfs;
 pub mod sandbox;

@@ -14,6 +14,7 @@
 //! replay.rs      recorded hosts played again
 //! model/         both sides as exact state machines, and the port between them
 //! reference/     hosts and agents over a unix socket, in scaled real time
+//! launch.rs      a user's own agent or VDSM, given as a command line
 //! scenarios.rs   what can happen to a running pair     inputs.rs     what a guest can send that a host must survive
 //! defects.rs     faults that can be switched on
 //! ```
@@ -32,6 +33,7 @@ pub mod defects;
 pub mod dialect;
 mod grammar;
 pub mod inputs;
+pub mod launch;
 mod lock;
 pub mod message;
 pub mod model;

@@ -173,7 +173,7 @@ impl Agent {
     /// The next pass of the worker begins.
     pub fn begin_pass(&mut self) {
         self.passes += 1;
-        let due = |rate: u32| self.passes % u64::from(rate.max(1)) == 0;
+        let due = |rate: u32| self.passes.is_multiple_of(u64::from(rate.max(1)));
         let mut work = Vec::new();
         if due(self.rates.heartbeat) {
             work.push(n::HEARTBEAT);
@@ -339,9 +339,8 @@ impl Agent {
             n::API_VERSION_MESSAGE => self.api_version(command),
             n::ECHO => self.echo(command),
             n::SET_NUMBER_OF_CPUS => {
-                if command.get("count").is_some_and(above_zero) {
-                    self.listener.push_back(Due::Named(n::NUMBER_OF_CPUS));
-                }
+                let asked = command.get("count").is_some_and(above_zero);
+                self.listener.extend(asked.then_some(Due::Named(n::NUMBER_OF_CPUS)));
             }
             n::LIFECYCLE_EVENT => self.lifecycle_event(command),
             // The others run programs of the guest, which a model has none of.

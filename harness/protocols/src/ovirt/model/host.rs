@@ -326,9 +326,8 @@ impl Host {
                 return if whole { Ok(()) } else { Err(Stumbled) };
             }
             n::NUMBER_OF_CPUS => {
-                if Offered::of(Some(argument("count")?)) == Offered::Exception {
-                    return Err(Stumbled);
-                }
+                let converts = Offered::of(Some(argument("count")?)) != Offered::Exception;
+                return if converts { Ok(()) } else { Err(Stumbled) };
             }
             n::COMPLETION => {
                 let id = argument("reply_id")?;

@@ -5,6 +5,7 @@
 //! makes a scenario longer and not another one.
 
 use std::io;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,17 +19,22 @@ use tokio::time::Instant;
 use transcript::{ConnId, Data, Endpoint, EventKind, ExitStatus};
 use wire::Direction;
 
+mod real;
+
 use super::settings::Settings;
 use crate::ovirt::Dialect;
 use crate::ovirt::defects::Switches;
 use crate::ovirt::dialect::HostFacts;
 use crate::ovirt::inputs;
+use crate::ovirt::launch::CommandLine;
 use crate::ovirt::message::Kept;
 use crate::ovirt::model::Host;
 use crate::ovirt::model::host::Refused;
 use crate::ovirt::model::simulation::HALF_REFRESH;
 use crate::ovirt::names::{HEARTBEAT, MAX_EVER};
 use crate::ovirt::scenarios::{self, ApiCall, PASSES_PER_HEARTBEAT, Scenario, Step};
+
+use real::RealHost;
 
 /// How long one of its own writes may take.
 const SEND_DEADLINE: Duration = Duration::from_secs(2);
@@ -49,6 +55,8 @@ pub struct ReferenceHost {
     facts: HostFacts,
     switches: Switches,
     settings: Settings,
+    /// A real host stands where the build does, started by this line; and a place for its socket.
+    command: Option<(CommandLine, PathBuf)>,
 }
 
 impl ReferenceHost {
@@ -68,7 +76,13 @@ impl ReferenceHost {
             facts: find(&build.dialect).map_err(error)?,
             switches,
             settings: Settings::read(&build.settings).map_err(error)?,
+            command: None,
         })
+    }
+
+    /// The same with a real host in the place of the build.
+    pub(crate) fn with_command(self, line: CommandLine, endpoint: Endpoint, work_dir: PathBuf) -> Self {
+        Self { endpoint, command: Some((line, work_dir)), ..self }
     }
 
     async fn carry_out(
@@ -87,6 +101,7 @@ impl ReferenceHost {
             version: self.version.clone(),
             agent: None,
             host: None,
+            real: None,
             connection: None,
             conn: ConnId(0),
             away: false,
@@ -146,6 +161,8 @@ struct Run<'a> {
     /// The agent by which that of the build was replaced.
     agent: Option<String>,
     host: Option<Host>,
+    /// A process in its place.
+    real: Option<RealHost>,
     connection: Option<Connection>,
     /// The last connection.
     conn: ConnId,
@@ -216,6 +233,12 @@ impl Run<'_> {
         } else if !first {
             self.mark("vdsm started again", &[]);
         }
+        if let Some((line, work_dir)) = build.command.as_ref().filter(|_| self.version == build.version) {
+            let first = ConnId(self.conn.0 + 1);
+            let real = RealHost::start(line, work_dir, server.address(), self.recorder, first);
+            self.real = Some(real.map_err(|kind| LaunchError::new("start the host", kind))?);
+            return Ok(());
+        }
         let told = handed_over.then(|| self.handed_over.unwrap_or(MAX_EVER));
         self.host = Some(Host::start(facts, switches, told));
         self.heartbeats = 0;
@@ -243,6 +266,10 @@ impl Run<'_> {
     }
 
     async fn kill_host(&mut self) -> Result<(), LaunchError> {
+        if let Some(real) = self.real.take() {
+            self.conn = real.conn();
+            real.kill(self.recorder).await;
+        }
         self.handed_over = self.host.as_ref().and_then(Host::version).and_then(Kept::number);
         if self.connection.is_some() {
             self.drain().await?;
@@ -315,6 +342,10 @@ impl Run<'_> {
             if left.is_zero() {
                 return Ok(());
             }
+            if self.real.is_some() {
+                tokio::time::sleep(left).await;
+                return Ok(());
+            }
             let dead = self.host.as_ref().is_none_or(Host::is_dead);
             let Some(connection) = self.connection.as_mut().filter(|_| !dead) else {
                 // A host that has lost its connection tries again once a second.
@@ -332,6 +363,10 @@ impl Run<'_> {
 
     /// Takes what is there already, without waiting.
     async fn drain(&mut self) -> Result<(), LaunchError> {
+        if let Some(real) = &self.real {
+            real.drain().await;
+            self.conn = real.conn();
+        }
         while let Some(connection) = &mut self.connection {
             let received = connection.try_recv(READ_LEN_MAX);
             match received.map_err(|error| setup("read from the guest", error))? {
@@ -395,9 +430,9 @@ impl Run<'_> {
 
     async fn restart_agent(&mut self, server: &mut dyn Server) -> Result<(), LaunchError> {
         self.kill_agent(server).await?;
-        server.act(ServerAct::Restart).await?;
+        // What comes from the new one is read, or passes the proxy, only behind this.
         self.recorder.record(self.conn, Direction::ToClient, EventKind::Connect);
-        Ok(())
+        server.act(ServerAct::Restart).await
     }
 
     async fn replace_agent(
@@ -409,9 +444,8 @@ impl Run<'_> {
         let condition = version.as_ref().map_or("replace".to_owned(), |version| format!("replace {version}"));
         self.agent = Some(version.unwrap_or_else(|| FIRST.to_owned()));
         self.mark_builds();
-        server.prepare(&condition).await?;
         self.recorder.record(self.conn, Direction::ToClient, EventKind::Connect);
-        Ok(())
+        server.prepare(&condition).await
     }
 
     /// Kills the agent; what it had written is read before its end is noted.
@@ -423,6 +457,10 @@ impl Run<'_> {
     }
 
     async fn call(&mut self, call: ApiCall, server: &mut dyn Server) -> Result<(), LaunchError> {
+        if self.real.is_some() {
+            // Nobody can call the API of a process from outside.
+            return Ok(());
+        }
         self.drain().await?;
         self.calls += 1;
         let id = format!("00000000-0000-4000-8000-{:012}", self.calls);

@@ -36,37 +36,16 @@ fn gives_the_measured_matrix() {
         &["1.0.11.3"],
         &["1.0.12.3", "1.0.16", "1.0.16-7"],
     ];
+    const N: (Option<i64>, &str) = (None, "never");
+    let [e0, e1, e2] = [(Some(0), "never"), (Some(1), "once"), (Some(2), "once")];
+    let (e3, raw_2, raw_3) = ((Some(3), "once"), (Some(2), "always"), (Some(3), "always"));
     // E, and how often it is announced: once, never, or with every heartbeat.
-    let rows: [(&[&str], [(Option<i64>, &str); 5]); 5] = [
-        (&["4.13.4"], [(None, "never"), (None, "never"), (None, "never"), (None, "never"), (None, "never")]),
-        (
-            &["4.14.17", "4.16.38"],
-            [
-                (Some(0), "never"),
-                (Some(1), "once"),
-                (Some(2), "always"),
-                (Some(2), "always"),
-                (Some(3), "always"),
-            ],
-        ),
-        (
-            &["4.17.24"],
-            [
-                (Some(0), "never"),
-                (Some(1), "once"),
-                (Some(2), "once"),
-                (Some(2), "once"),
-                (Some(3), "always"),
-            ],
-        ),
-        (
-            &["4.17.44"],
-            [(Some(0), "never"), (Some(1), "once"), (Some(2), "once"), (Some(2), "once"), (Some(2), "once")],
-        ),
-        (
-            &["4.18.25", "4.19.51", "4.20.49", "4.30.53", "4.50.7"],
-            [(Some(0), "never"), (Some(1), "once"), (Some(2), "once"), (Some(2), "once"), (Some(3), "once")],
-        ),
+    let rows = [
+        (&["4.13.4"][..], [N; 5]),
+        (&["4.14.17", "4.16.38"], [e0, e1, raw_2, raw_2, raw_3]),
+        (&["4.17.24"], [e0, e1, e2, e2, raw_3]),
+        (&["4.17.44"], [e0, e1, e2, e2, e2]),
+        (&["4.18.25", "4.19.51", "4.20.49", "4.30.53", "4.50.7"], [e0, e1, e2, e2, e3]),
     ];
     for (hosts, columns) in rows {
         for (host, (releases, (version, often))) in
