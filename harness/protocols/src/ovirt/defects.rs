@@ -32,7 +32,7 @@ defects! {
     KEEPS_HALF_LINE, "keeps-half-line", Server, "ideal", "scenario/host-reconnect-in-mid-line", "lost-message",
         "Half a line of the host that has gone is put before the first line of the next one.";
     GATE_BEFORE_WAIT, "gate-before-wait", Server, "ideal", "scenario/migration-to-4.13.4", "above-agreed",
-        "A message of the worker goes out at the level of the time when its turn was due, two rounds before.";
+        "A message of the worker goes out at the level of five rounds before.";
     NO_ANSWER_AFTER_CHANGE, "no-answer-after-change", Server, "ideal", "scenario/restart", "no-answer-after-change",
         "Nothing is sent again when the version changes.";
     FORGETS_ON_DISCONNECT, "forgets-on-disconnect", Server, "ideal", "scenario/migration-api3-to-4.50.7", "stuck-at-zero",

@@ -301,7 +301,7 @@ fn guest_sends(input: &inputs::Input) -> Scenario {
         Step::Inject(CANARY_MAX),
         Step::Passes(2),
         Step::Release,
-        beats(2),
+        beats(BEHIND - 1),
     ]);
     made(format!("guest-sends-{}", input.name), input.about, steps)
 }

@@ -23,6 +23,9 @@ use crate::ovirt::message::{
 };
 use crate::ovirt::names::{self as n, API_VERSION, MAX_EVER, NAME, NO_VERSION};
 
+/// How many rounds late the gate is with a defect.
+const LATE_ROUNDS: usize = 5;
+
 /// Which thread of the agent a message comes from: within one their order is fixed, between two it is not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Thread {
@@ -210,14 +213,14 @@ impl Agent {
         }
     }
 
-    /// What the gate says; with a defect what it said two rounds before.
+    /// What the gate says; with a defect what it said some rounds before.
     fn looked_at_before(&mut self, name: &'static str, passes: bool) -> bool {
         if !self.switches.has(defects::GATE_BEFORE_WAIT) {
             return passes;
         }
         let before = self.looked_at.entry(name).or_default();
         before.push_back(passes);
-        if before.len() > 2 { before.pop_front().unwrap_or(passes) } else { passes }
+        if before.len() > LATE_ROUNDS { before.pop_front().unwrap_or(passes) } else { passes }
     }
 
     /// Bytes were read that a host had written over a connection of this number.

@@ -382,8 +382,11 @@ impl Simulation {
     fn settle(&mut self) {
         let mut moves = true;
         while moves {
-            moves = self.worker_moves();
-            moves |= self.listener_moves();
+            moves = false;
+            // A pass of the worker is over long before a host has answered its heartbeat, as in most recordings.
+            while self.worker_moves() || self.listener_moves() {
+                moves = true;
+            }
             moves |= self.host_reads(false);
         }
     }

@@ -294,13 +294,12 @@ impl<G: Guests> Engine<G> {
         self.seen.buffered_max.fetch_max(buffered, Ordering::Relaxed);
     }
 
-    /// Each thread of a reference agent writes once, if it can.
+    /// The worker of a reference agent writes, or its listener; false when neither can.
     fn model_writes(&mut self, now_us: u64) -> bool {
         let Self { guest, host, held, connection, to_host, to_agent, to_agent_len, .. } = self;
         let Some(Guest::Model(process)) = guest else { return false };
         let takes_writes = host.is_some() && !*held && to_host.len() < TO_HOST_MAX;
         let state = PortState { connection: *connection, takes_writes };
-        let by_worker = process.worker_writes(state, now_us);
         let mut read = || match to_agent.front_mut() {
             Some((from, bytes)) => {
                 let read = bytes.split_to(bytes.len().min(AGENT_READ_LEN_MAX));
@@ -314,13 +313,9 @@ impl<G: Guests> Engine<G> {
             None if host.is_some() => AgentRead::Waits,
             None => AgentRead::NoHost,
         };
-        let by_listener = process.listener_writes(state, now_us, &mut read);
-        let mut wrote = false;
-        for sent in [by_worker, by_listener].into_iter().flatten() {
-            to_host.extend_from_slice(&sent.line);
-            wrote = true;
-        }
-        wrote
+        let by_worker = process.worker_writes(state, now_us);
+        let sent = by_worker.or_else(|| process.listener_writes(state, now_us, &mut read));
+        sent.inspect(|sent| to_host.extend_from_slice(&sent.line)).is_some()
     }
 
     /// Gives the host what it takes at once.
