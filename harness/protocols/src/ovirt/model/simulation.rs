@@ -9,7 +9,7 @@ use transcript::{ConnId, Data, Endpoint, Event, EventKind, ExitStatus, Mark, Pro
 use wire::Direction;
 
 use super::agent::{Guest, Rates, Sent};
-use super::host::{Host, READ_LEN_MAX};
+use super::host::{Host, READ_LEN_MAX, Refused};
 use super::port::Port;
 use super::process::{PortState, Process};
 use crate::ovirt::defects::Switches;
@@ -344,14 +344,16 @@ impl Simulation {
     fn call(&mut self, call: crate::ovirt::scenarios::ApiCall) {
         self.completions += 1;
         let id = format!("00000000-0000-4000-8000-{:012}", self.completions);
-        let line = self.host.as_ref().map(|host| host.call(&call.call(&id)));
-        let result = match &line {
-            Some(Ok(_)) => "ok",
-            _ => "refused",
+        let asked = self.host.as_ref().map_or(Err(Refused::NotConnected), |host| host.call(&call.call(&id)));
+        let result = match asked {
+            Ok(line) => {
+                self.host_writes(&line);
+                "ok"
+            }
+            // Nobody can call what is not there.
+            Err(Refused::NoSuchCall) => return,
+            Err(Refused::Gate | Refused::NotConnected) => "refused",
         };
-        if let Some(Ok(line)) = line {
-            self.host_writes(&line);
-        }
         self.mark(&format!("host API call {} has returned", call.word()), &[("result", result)]);
     }
 
