@@ -15,7 +15,7 @@ type Input = fn(&[u8], &[u8]) -> Vec<u8>;
 
 /// The targets that start from the recordings of a protocol. A protocol whose fixtures are not read here
 /// has seeds for `fixture_parse` all the same.
-const TARGETS: [(&str, &[(&str, Input)]); 2] = [
+const TARGETS: [(&str, &[(&str, Input)]); 4] = [
     (
         "lxc-command",
         &[
@@ -32,6 +32,11 @@ const TARGETS: [(&str, &[(&str, Input)]); 2] = [
             ("libvirt_dissect", protocols::fuzz::libvirt_dissect_input),
         ],
     ),
+    (
+        "ovirt-guest-agent",
+        &[("json_decode", wire::fuzz::json_input), ("json_dissect", wire::fuzz::json_input)],
+    ),
+    ("qemu-ga", &[("json_values", wire::fuzz::json_input), ("json_dissect", wire::fuzz::json_input)]),
 ];
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;

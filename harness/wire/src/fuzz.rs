@@ -20,9 +20,11 @@
 //! +---------+-------+-------+--------+----------------------+------------------+
 //! ```
 //!
-//! The variant of LXC is a layout, that of libvirt says whether the decoders know their direction. Input
-//! of the bodies that end in `_structured` are choices.
+//! The variant of LXC is a layout, that of libvirt says whether the decoders know their direction, that of
+//! JSON limits or rules; its bodies all have such an input. Input of the bodies that end in `_structured`
+//! are choices.
 
+mod json;
 mod libvirt;
 mod lxc;
 mod stream;
@@ -30,6 +32,7 @@ mod stream;
 mod tests;
 mod told;
 
+pub use json::{json_decode, json_dissect, json_input, json_planted_defect, json_values};
 pub use libvirt::{
     libvirt_decode, libvirt_input, libvirt_planted_defect, libvirt_round_trip, libvirt_structured,
 };

@@ -75,6 +75,32 @@ fn the_planted_defect_of_libvirt_is_nowhere_else() {
     libvirt_planted_defect(&libvirt_input(&call_with_fds(0), &call_with_fds(0)));
 }
 
+#[test]
+fn regressions_of_json_decode_stay_fixed() {
+    replay("json_decode", json_decode);
+}
+
+#[test]
+fn regressions_of_json_values_stay_fixed() {
+    replay("json_values", json_values);
+}
+
+#[test]
+fn regressions_of_json_dissect_stay_fixed() {
+    replay("json_dissect", json_dissect);
+}
+
+#[test]
+#[should_panic(expected = "every byte is in a frame or left over")]
+fn a_lost_byte_behind_skipped_ones_is_noticed() {
+    json_planted_defect(&json_input(b"%x]", b""));
+}
+
+#[test]
+fn the_planted_defect_of_json_is_nowhere_else() {
+    json_planted_defect(&json_input(b"%]\xff\n{}{\xff\n", b"[1]hello "));
+}
+
 proptest! {
     #[test]
     fn the_bodies_hold_on_random_bytes(data in prop::collection::vec(any::<u8>(), 0..2000)) {
@@ -84,5 +110,8 @@ proptest! {
         libvirt_decode(&data);
         libvirt_round_trip(&data);
         libvirt_structured(&data);
+        json_decode(&data);
+        json_values(&data);
+        json_dissect(&data);
     }
 }

@@ -180,6 +180,8 @@ fn a_value_above_the_depth_begins_anew_or_is_drained() {
 #[test]
 fn a_value_above_the_length_is_junk_up_to_it() {
     values_within(SMALL, b"{\"a\":\"345678901\"}", r#"junk"{\"a\":\"345678901\"" junk"}""#, 0);
+    // Also behind something wrong, where nothing has to be passed over.
+    values_within(SMALL, b"%{\"a\":\"345678901\"}", r#"junk"%" junk"{\"a\":\"345678901\"" junk"}""#, 0);
     values_within(SMALL, b"{\"a\":\"34567890\"}", r#"value"{\"a\":\"34567890\"}""#, 0);
     values_within(
         SMALL,
@@ -198,6 +200,20 @@ fn a_value_above_the_length_is_junk_up_to_it() {
         drains,
         b"\"234567890123456789\"{}",
         r#"junk"\"234567890123456" skipped"789\"" value"{}""#,
+        0,
+    );
+}
+
+#[test]
+fn a_token_that_ends_with_the_limit_leaves_nothing_to_drain() {
+    let drains = Limits { drains: true, ..SMALL };
+    values_within(drains, b"1234567890123456{}", r#"junk"1234567890123456" value"{}""#, 0);
+    values_within(drains, b"1234567890123456\xff\n", r#"junk"1234567890123456" reset"\xff" blank"\n""#, 0);
+    values_within(drains, b"12345678901234567,[", r#"junk"1234567890123456" skipped"7" junk",""#, 1);
+    values_within(
+        drains,
+        b"1234567890123456{\"a\":\"345678901\"}",
+        r#"junk"1234567890123456" junk"{\"a\":\"345678901\"" skipped"}""#,
         0,
     );
 }

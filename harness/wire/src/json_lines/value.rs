@@ -191,6 +191,11 @@ impl ValueScan {
     /// A token ends there: so does the frame when it stands alone.
     fn token_ends(&mut self, src: &[u8], len: usize) -> Option<Step> {
         self.token = Token::Between;
+        if self.is_outside() && len == 0 {
+            // It ended with the limit, and nothing is left of it to be drained.
+            (self.draining, self.tokens) = (false, 0);
+            return None;
+        }
         if self.is_outside() {
             let kind = if self.draining { SKIPPED } else { alone(src.get(..len).unwrap_or(src)) };
             return Some(self.complete(kind, len, Token::Between));
@@ -335,9 +340,14 @@ impl ValueScan {
         (self.braces, self.squares) = (braces, squares);
     }
 
-    /// How much of `src` is looked at: no more than a frame can hold.
-    fn limit(&self) -> usize {
+    /// The most bytes of the frame at hand.
+    fn len_max(&self) -> usize {
         if self.skips() { SKIPPED_MAX } else { self.limits.value_max }
+    }
+
+    /// The bytes that the frame at hand can be of.
+    fn window<'s>(&self, src: &'s [u8]) -> &'s [u8] {
+        src.get(..self.len_max()).unwrap_or(src)
     }
 }
 
@@ -377,13 +387,16 @@ fn is_text(byte: u8) -> bool {
 
 impl Scan for ValueScan {
     fn step(&mut self, src: &[u8]) -> Result<Step, Fault> {
-        let limit = self.limit();
-        let window = src.get(..limit).unwrap_or(src);
+        let (mut skips, mut window) = (self.skips(), self.window(src));
         while let Some(byte) = window.get(self.seen) {
             let at = self.seen;
             self.seen = at.saturating_add(1);
             if let Some(step) = self.take(src, at, *byte) {
                 return Ok(step);
+            }
+            if self.skips() != skips {
+                // What was passed over ended in front of this byte: another limit holds.
+                (skips, window) = (self.skips(), self.window(src));
             }
             match self.token {
                 Token::Between if !self.is_outside() => self.pass_over(window),
@@ -394,15 +407,15 @@ impl Scan for ValueScan {
                 _ => {}
             }
         }
-        if window.len() == limit {
-            let at = window.len();
-            return Ok(if self.skips() { self.skipped(at) } else { self.above_limit(at, Token::Skip) });
+        let len = window.len();
+        if len == self.len_max() {
+            return Ok(if skips { self.skipped(len) } else { self.above_limit(len, Token::Skip) });
         }
         let is_between = matches!(self.token, Token::Between | Token::Skip) && self.is_outside();
         if src.is_empty() && is_between {
             return Ok(Step::Boundary);
         }
-        let field = if self.skips() { "skipped bytes" } else { "value" };
+        let field = if skips { "skipped bytes" } else { "value" };
         let needed = crate::stream::as_u64(src.len()).saturating_add(1);
         Ok(Step::Partial { field, at: 0, needed })
     }
