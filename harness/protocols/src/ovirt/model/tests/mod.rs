@@ -4,6 +4,7 @@ mod agent_recordings;
 mod host_recordings;
 mod messages;
 mod property;
+mod proposed;
 mod simulated;
 
 use std::path::PathBuf;
