@@ -344,16 +344,16 @@ impl Simulation {
     fn call(&mut self, call: crate::ovirt::scenarios::ApiCall) {
         self.completions += 1;
         let id = format!("00000000-0000-4000-8000-{:012}", self.completions);
-        let asked = self.host.as_ref().map_or(Err(Refused::NotConnected), |host| host.call(&call.call(&id)));
-        let result = match asked {
-            Ok(line) => {
-                self.host_writes(&line);
-                "ok"
-            }
-            // Nobody can call what is not there.
-            Err(Refused::NoSuchCall) => return,
-            Err(Refused::Gate | Refused::NotConnected) => "refused",
+        let line = self.host.as_ref().map(|host| host.call(&call.call(&id)));
+        let result = match &line {
+            Some(Ok(_)) => "ok",
+            Some(Err(Refused::NoSuchCall)) => "no-such-call",
+            Some(Err(Refused::NotConnected)) | None => "not-connected",
+            Some(Err(Refused::Gate)) => "refused",
         };
+        if let Some(Ok(line)) = line {
+            self.host_writes(&line);
+        }
         self.mark(&format!("host API call {} has returned", call.word()), &[("result", result)]);
     }
 

@@ -471,9 +471,9 @@ impl Run<'_> {
                 let waits = matches!(call, ApiCall::BeforeMigration | ApiCall::BeforeHibernation);
                 if !waits || self.completed(&id, server).await? { "ok" } else { "timeout" }
             }
-            // Nobody can call what is not there.
-            Err(Refused::NoSuchCall) => return Ok(()),
-            Err(Refused::Gate | Refused::NotConnected) => "refused",
+            Err(Refused::Gate) => "refused",
+            Err(Refused::NoSuchCall) => "no-such-call",
+            Err(Refused::NotConnected) => "not-connected",
         };
         self.mark(&format!("host API call {} has returned", call.word()), &[("result", result)]);
         Ok(())
