@@ -169,6 +169,9 @@ const BEFORE: u32 = 5;
 /// Heartbeats behind it: two to settle, and some to show that it stays so.
 const BEHIND: u32 = 7;
 
+/// Heartbeats behind the last call: what it asks for may take as long as a busy machine needs.
+const AFTER_CALLS: u32 = 4;
+
 fn calls() -> Vec<Step> {
     use ApiCall::{AfterMigration, BeforeMigration, SetNumberOfCpus};
     let mut steps = Vec::new();
@@ -181,7 +184,7 @@ fn calls() -> Vec<Step> {
 fn behind(mut steps: Vec<Step>) -> Vec<Step> {
     steps.push(beats(BEHIND - 1));
     steps.extend(calls());
-    steps.push(beats(1));
+    steps.push(beats(AFTER_CALLS));
     steps
 }
 
@@ -206,7 +209,7 @@ fn plain() -> Vec<Scenario> {
         made("steady", "The host is connected and nothing happens; at the end its API is used.", {
             let mut steps = vec![beats(2)];
             steps.extend(calls());
-            steps.push(beats(1));
+            steps.push(beats(AFTER_CALLS));
             steps
         }),
         made(

@@ -83,18 +83,24 @@ impl Process {
         if self.next_pass_us <= now_us && self.worker_waits.is_none() {
             self.agent.begin_pass();
             self.in_burst = false;
-            self.next_pass_us = now_us + self.pass_us;
+            // Passes keep their rhythm when one begins late, and never catch up with what a busy machine has cost.
+            let in_rhythm = self.next_pass_us + self.pass_us;
+            self.next_pass_us = in_rhythm.max(now_us + self.pass_us / 2);
         }
     }
 
     /// What the worker writes now; none when it has nothing to say or has to wait.
     pub fn worker_writes(&mut self, port: PortState, now_us: u64) -> Option<Sent> {
+        let mut has_waited = false;
         let mut sent = loop {
             let next = match self.worker_waits.take() {
-                Some(waited) if port.takes_writes && !self.agent.may_still(&waited, port.connection) => {
-                    continue;
+                Some(waited) => {
+                    has_waited = true;
+                    if port.takes_writes && !self.agent.may_still(&waited, port.connection) {
+                        continue;
+                    }
+                    waited
                 }
-                Some(waited) => waited,
                 None => self.agent.worker_next(port.connection)?,
             };
             if port.takes_writes {
@@ -103,8 +109,10 @@ impl Process {
             self.worker_waits = Some(next);
             return None;
         };
-        // The time of the next pass counts from the end of this one.
-        self.next_pass_us = now_us + if self.in_burst { 0 } else { self.pass_us };
+        if has_waited {
+            // The time of the next pass counts from the end of this one.
+            self.next_pass_us = now_us + if self.in_burst { 0 } else { self.pass_us };
+        }
         if self.interleaves && sent.name == n::HEARTBEAT {
             let (first, second) = sent.line.split_at(sent.line.len() / 2);
             let between = message::line(n::ACTIVE_USER, &[("name", message::text("None"))], false);
