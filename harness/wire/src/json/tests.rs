@@ -115,6 +115,9 @@ fn the_limits_of_depth_and_number_are_exact() {
     let nested = |depth: usize| ["[".repeat(depth), "]".repeat(depth)].concat();
     assert!(Document::parse(nested(DEPTH_MAX).as_bytes(), Rules::STRICT).is_ok());
     refused(Rules::STRICT, nested(DEPTH_MAX + 1).as_bytes(), DEPTH_MAX, "nested deeper than the limit");
+    // What is closed is no depth.
+    let flat = ["[", &"[],".repeat(DEPTH_MAX + 1), "{}]"].concat();
+    assert!(Document::parse(flat.as_bytes(), Rules { depth_max: 2, ..Rules::STRICT }).is_ok());
     let few = Rules { nodes_max: 4, ..Rules::STRICT };
     assert!(Document::parse(br#"{"a":[1]}"#, few).is_ok());
     refused(few, br#"{"a":[1,2]}"#, 8, "more values than the limit");
@@ -142,6 +145,13 @@ fn each_liberty_is_a_switch() {
 fn text_says_what_it_means() {
     text(Rules::STRICT, br#""\"\\\/\b\f\n\r\t\u00e9\uD83D\ude00""#, "\"\\/\u{8}\u{c}\n\r\té😀");
     text(Rules::STRICT, "\"é😀\u{7f}'\"".as_bytes(), "é😀\u{7f}'");
+    let edges = "\u{7f}\u{80}\u{7ff}\u{800}\u{d7ff}\u{e000}\u{ffff}\u{10000}\u{10ffff}";
+    text(Rules::STRICT, format!("\"{edges}\"").as_bytes(), edges);
+    text(
+        Rules::STRICT,
+        br#""\ud800\udc00\ud83c\udfff\udbff\udfff\ud7ff\ue000""#,
+        "\u{10000}\u{1f3ff}\u{10ffff}\u{d7ff}\u{e000}",
+    );
     text(LOOSE, br#"'\''"#, "'");
     text(LOOSE, br#""\ud800\ud83d\ude00\udc00x""#, "\u{fffd}😀\u{fffd}x");
     text(LOOSE, b"\"\xed\xa0\x80\xc0\x80\n\"", "\u{fffd}\0\n");

@@ -8,7 +8,7 @@ use bytes::BytesMut;
 
 use super::*;
 use crate::testing::drain;
-use crate::{DecodeError, DecodeErrorKind, Decoder, Frame};
+use crate::{DecodeError, DecodeErrorKind, Decoder, Extent, Frame, Scan, Step};
 
 /// Small limits, so that tests reach them.
 const SMALL: Limits = Limits { depth_max: 3, value_max: 16, tokens_max: 6, drains: false };
@@ -131,6 +131,9 @@ fn a_token_that_stands_alone_is_a_frame() {
     values(b"hello world\n", r#"junk"hello" blank" " junk"world" blank"\n""#);
     values(b"},:", r#"junk"}" junk"," junk":""#);
     values(b"{]", r#"junk"{]""#);
+    values(b"[[}", r#"junk"[[}""#);
+    values(b"{{]", r#"junk"{{]""#);
+    values(b"[{]}", r#"value"[{]}""#);
     values_within(Limits::QEMU, b"42", "", 2);
 }
 
@@ -165,6 +168,40 @@ fn what_is_wrong_in_a_token_is_junk_with_the_wrong_byte() {
         b"{\"e\":\"guest-pi{\"execute\":\"guest-ping\"}\n{}",
         r#"junk"{\"e\":\"guest-pi{\"execute\":\"guest-p" skipped"ing\"" junk"}" blank"\n" value"{}""#,
     );
+}
+
+#[test]
+fn skipping_ends_with_certain_bytes_and_no_others() {
+    for byte in 0..=u8::MAX {
+        let mut decoder = ValueDecoder::new(Limits::QEMU);
+        let mut src = BytesMut::from(&[b'%', b'x', byte][..]);
+        let junk = decoder.decode(&mut src).expect("never wrong").expect("complete");
+        assert_eq!(junk.bytes, "%");
+        let skipped = decoder.decode(&mut src).expect("never wrong").map(|frame| frame.bytes);
+        let ends = matches!(byte, 0..=8 | 10..=31 | 0xfe | 0xff) || b"{}[],:".contains(&byte);
+        assert_eq!(skipped.as_deref(), ends.then_some(&b"x"[..]), "{byte:02x}");
+    }
+}
+
+/// Bytes that come one at a time cost no more than bytes that come at once. The bytes that were looked
+/// at are changed behind the back of the scan.
+#[test]
+fn what_was_looked_at_is_not_looked_at_again() {
+    let step = |scan: &mut dyn Scan, src: &[u8]| scan.step(src).expect("never wrong");
+    let complete = |kind, len| Step::Complete(Extent { kind, head_len: 0, len });
+    let mut scan = LineScan::new(99);
+    assert!(matches!(step(&mut scan, b"aaaa"), Step::Partial { .. }));
+    assert_eq!(step(&mut scan, b"\n\n\n\n\n"), complete(BLANK, 5));
+    for (come, changed, len) in [
+        (&b"[[\"abcdefghijkl"[..], &b"]]]]]]]]]]]]]]]\"]]"[..], 18),
+        (b"[{\"abcdefghi\":12", b"]]]]]]]]]]]]]]]]}]", 18),
+        (b"hello", b"\n\n\n\n\n ", 5),
+    ] {
+        let mut scan = ValueScan::new(Limits::QEMU);
+        assert!(matches!(step(&mut scan, come), Step::Partial { .. }));
+        let Step::Complete(extent) = step(&mut scan, changed) else { panic!("complete") };
+        assert_eq!(extent.len, len, "{}", come.escape_ascii());
+    }
 }
 
 #[test]
