@@ -69,7 +69,7 @@ fn plays_a_peer_when_told() {
 }
 
 async fn play_agent(socket: &Path) -> Box<dyn Server> {
-    let agents = ReferenceAgents::new(&build(AGENT, Role::Server), &[], &bench(Path::new("/tmp")));
+    let agents = ReferenceAgents::new(&build(AGENT, Role::Server), &[], &bench(&std::env::temp_dir()));
     let agents = agents.expect("an agent").at(Address::Path(socket.to_owned()));
     agents.start(DEADLINE).await.expect("started")
 }

@@ -6,7 +6,7 @@
 //! settings.rs    the one setting, which scales all periods
 //! engine.rs      the port: keeps the host's connection while what is behind it is restarted or replaced
 //! server.rs      starts ports with reference agents behind them
-//! host.rs        the host: carries out scenarios and writes down what passes
+//! host.rs        the host: carries out scenarios and writes down what passes     host/     one run, and real processes
 //! ```
 
 pub(crate) mod engine;

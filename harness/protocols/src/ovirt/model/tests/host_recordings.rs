@@ -33,6 +33,22 @@ struct Played {
     last: Option<Host>,
 }
 
+impl Played {
+    /// A recorded host has said something: a part of the negotiation, or because somebody called its API.
+    fn note_said(&mut self, line: &[u8], host: Option<&Host>) {
+        let name = Message::read(line).map(|m| m.name().to_owned()).unwrap_or_default();
+        let call = match name.as_str() {
+            SET_NUMBER_OF_CPUS => Call::set_number_of_cpus(2),
+            LOCK_SCREEN => Call { name: LOCK_SCREEN, arguments: Vec::new() },
+            LIFECYCLE_EVENT => Call::lifecycle("after_migration", None, false),
+            _ => return self.recorded.push(key(line)),
+        };
+        if host.is_none_or(|host| host.call(&call).is_err()) {
+            self.wrong_calls.push(name);
+        }
+    }
+}
+
 fn key(line: &[u8]) -> String {
     let message = Message::read(line);
     message.map_or_else(|_| "no message".to_owned(), |m| format!("{} {:?}", m.name(), m.version.number()))
@@ -103,19 +119,7 @@ fn play(transcript: &Transcript) -> Played {
             }
             (EventKind::Data(data), Direction::ToServer) => {
                 for line in data.bytes.split_inclusive(|byte| *byte == b'\n') {
-                    let name = Message::read(line).map(|m| m.name().to_owned()).unwrap_or_default();
-                    let call = match name.as_str() {
-                        SET_NUMBER_OF_CPUS => Call::set_number_of_cpus(2),
-                        LOCK_SCREEN => Call { name: LOCK_SCREEN, arguments: Vec::new() },
-                        LIFECYCLE_EVENT => Call::lifecycle("after_migration", None, false),
-                        _ => {
-                            played.recorded.push(key(line));
-                            continue;
-                        }
-                    };
-                    if host.as_ref().is_none_or(|host| host.call(&call).is_err()) {
-                        played.wrong_calls.push(name);
-                    }
+                    played.note_said(line, host.as_ref());
                 }
             }
             _ => {}
