@@ -23,9 +23,9 @@ macro_rules! defects {
 defects! {
     NO_FORCED_ZERO, "no-forced-zero", Server, "4.50.7", "scenario/restart", "stuck-at-zero",
         "The first heartbeat of a process says the maximum, so that a host that keeps its connection sees no change.";
-    IGNORES_REFRESH_VALUE, "ignores-refresh-value", Server, "ideal", "scenario/migration-to-4.17.44", "above-agreed",
+    IGNORES_REFRESH_VALUE, "ignores-refresh-value", Server, "ideal", "scenario/migration-to-4.17.44", "in-flight",
         "Only that there is a value in a refresh counts, not which.";
-    IGNORES_KEYLESS_REFRESH, "ignores-keyless-refresh", Server, "ideal", "scenario/migration-to-4.13.4", "stale-version",
+    IGNORES_KEYLESS_REFRESH, "ignores-keyless-refresh", Server, "ideal", "scenario/migration-to-4.13.4", "above-agreed",
         "A refresh without a version changes nothing.";
     NO_LOWER_LIMIT, "no-lower-limit", Server, "ideal", "probe/api-version-negative", "silenced",
         "A negative version is taken as it is, and nothing is above it.";
@@ -35,7 +35,7 @@ defects! {
         "A message of the worker goes out at the level of five rounds before.";
     NO_ANSWER_AFTER_CHANGE, "no-answer-after-change", Server, "ideal", "scenario/restart", "no-answer-after-change",
         "Nothing is sent again when the version changes.";
-    FORGETS_ON_DISCONNECT, "forgets-on-disconnect", Server, "ideal", "scenario/migration-api3-to-4.50.7", "stuck-at-zero",
+    FORGETS_ON_DISCONNECT, "forgets-on-disconnect", Server, "ideal", "scenario/migration-api3-to-4.50.7", "wrong-level",
         "The version is 0 when the host goes, and a value in a refresh does not raise it.";
     TAKES_HIGHER, "takes-higher", Server, "4.17.44", "scenario/steady", "above-agreed",
         "The agent takes its own maximum, whatever is announced.";
@@ -78,7 +78,7 @@ defects! {
         "Every heartbeat is followed by an announcement.";
     FORGETS_ON_RECONNECT, "forgets-on-reconnect", Client, "ideal", "scenario/host-reconnect", "wrong-level",
         "The version is 0 behind a reconnection until the agent's maximum changes.";
-    HOST_TAKES_HIGHER, "host-takes-higher", Client, "1.0.11.3", "scenario/steady", "host-above-min",
+    HOST_TAKES_HIGHER, "host-takes-higher", Client, "1.0.11.3", "scenario/steady", "above-agreed",
         "The host takes the higher one of both maxima.";
     HOST_GATE_TOO_WIDE, "host-gate-too-wide", Client, "1.0.9", "scenario/steady", "above-agreed",
         "Calls of the next level pass as well.";
@@ -90,9 +90,9 @@ defects! {
         "A version in quotes is not taken for a number.";
     HOST_FIRST_MEMBER_WINS, "host-first-member-wins", Client, "ideal", "scenario/guest-sends-version-twice", "not-announced",
         "Of a member that stands twice the first one counts.";
-    HANG_UP_LOSES, "hang-up-loses", Client, "ideal", "scenario/guest-sends-heartbeat-and-closes", "lost-message",
+    HANG_UP_LOSES, "hang-up-loses", Client, "ideal", "scenario/guest-sends-heartbeat-and-closes", "above-agreed",
         "Data that comes together with the end of the connection is not read.";
-    STAYS_TOO_BIG, "stays-too-big", Client, "ideal", "scenario/guest-sends-long-line", "host-silenced",
+    STAYS_TOO_BIG, "stays-too-big", Client, "ideal", "scenario/guest-sends-long-line", "not-announced",
         "Behind a line that is too long everything is ignored.";
     HOST_ANSWERS_UNKNOWN, "host-answers-unknown", Client, "ideal", "scenario/guest-sends-unknown-name", "answered-error",
         "An unknown message is answered with an error.";

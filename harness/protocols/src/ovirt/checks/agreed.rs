@@ -27,15 +27,19 @@ impl Check for NothingAboveAgreed {
         let timeline = Timeline::of(evidence.transcript);
         let course = Course::of(&timeline);
         let mut sights = Sights::new(self.name(), evidence, &timeline);
+        let mut calls = Calls::default();
         for (index, act) in timeline.acts.iter().enumerate() {
             let Some(moment) = course.moments.get(index) else { continue };
+            calls.overdue(&course, &mut sights, index);
             match &act.what {
                 What::FromAgent(said) if !timeline.scripts.agent => {
                     of_agent(&course, &mut sights, index, said, moment);
                 }
                 What::FromHost(said) if !timeline.scripts.host => {
+                    calls.sent(said.name());
                     of_host(&course, &mut sights, index, said, moment);
                 }
+                What::Called(name) if !timeline.scripts.host => calls.called(&course, index, name, moment),
                 _ => {}
             }
         }
@@ -131,6 +135,54 @@ fn of_host(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, said: &Sa
         let expected = format!("nothing above {agreed}");
         let actual = said.name().to_owned();
         sights.violation(Blame::Client, "above-agreed", rules::MIN, index, (message, &expected, actual));
+    }
+}
+
+/// The gate of the host from the other side: what its API is called for and the version allows, is sent. The mark of a
+/// call may stand before its message, and behind it.
+#[derive(Default)]
+struct Calls {
+    /// What was sent and no call is known for.
+    sent: Vec<String>,
+    /// What was called for and is not sent yet: the act of the mark, the message, the agreed version.
+    called: Vec<(usize, &'static str, i64)>,
+}
+
+impl Calls {
+    fn sent(&mut self, name: &str) {
+        match self.called.iter().position(|(_, called, _)| *called == name) {
+            Some(at) => drop(self.called.remove(at)),
+            None => self.sent.push(name.to_owned()),
+        }
+    }
+
+    fn called(&mut self, course: &Course<'_>, index: usize, name: &'static str, moment: &Moment) {
+        if let Some(at) = self.sent.iter().position(|sent| sent == name) {
+            self.sent.remove(at);
+            return;
+        }
+        let known = moment.host_max.is_some() && moment.agent_says.is_some();
+        let since = moment.refreshed.max(moment.said_otherwise).max(moment.started);
+        // The host must have had the time to hear what the agent has.
+        let bound_us = course.timeline.pace.announced_us();
+        let settled = since.is_some_and(|since| course.is_over(since, index, bound_us, BEATS));
+        if known && settled && names::host_min(name) <= moment.agreed() {
+            self.called.push((index, name, moment.agreed()));
+        }
+    }
+
+    fn overdue(&mut self, course: &Course<'_>, sights: &mut Sights<'_>, index: usize) {
+        let slack_us = course.timeline.pace.slack_us;
+        self.called.retain(|(act, name, agreed)| {
+            let over = course.is_over(*act, index, slack_us, 0);
+            if over {
+                let message =
+                    format!("`{name}` is called for and allowed at version {agreed}, and is not sent");
+                let says = (message, *name, "nothing".to_owned());
+                sights.violation(Blame::Client, "wrong-level", rules::MIN, *act, says);
+            }
+            !over
+        });
     }
 }
 

@@ -102,7 +102,7 @@ impl Watch<'_> {
                 self.due.clear();
                 self.silent = None;
             }
-            What::AgentLeaves => {}
+            What::AgentLeaves | What::Called(_) => {}
             What::FromAgent(said) if said.name() == names::HEARTBEAT => self.heartbeat(index, said),
             What::FromAgent(_) => {}
             What::FromHost(said) => {

@@ -88,6 +88,7 @@ impl Watch<'_> {
                 self.due.retain(|due| matches!(due.what, Asked::Completion(..)));
                 self.last_beat = Some(index);
             }
+            What::Called(_) => {}
             What::HostLeaves | What::AgentLeaves => {
                 self.due.clear();
                 self.last_beat = None;
@@ -123,12 +124,17 @@ impl Watch<'_> {
         }
         let Some(moment) = self.course.moments.get(answer.first) else { return };
         // The listener takes its input in order: an answer is given at the version that its cause left.
-        let level = match cause.and_then(|act| self.course.moments.get(act + 1)) {
-            Some(behind) => behind.aim.certain(),
-            None => moment.levels.certain().filter(|_| moment.settled),
+        let levels = match cause.and_then(|act| self.course.moments.get(act + 1)) {
+            Some(behind) => behind.aim,
+            None => moment.levels,
         };
-        let (Some(level), Some(max)) = (level, moment.agent_max) else { return };
-        if let Some(name) = answer.lacks(level, max) {
+        let Some(max) = moment.agent_max else { return };
+        if !levels.and(answer.levels(max)).is_empty() {
+            return;
+        }
+        // What is too much is found as above the agreed version.
+        let lacking = levels.iter().filter_map(|level| answer.lacks(level, max).map(|name| (level, name)));
+        if let Some((level, name)) = lacking.last() {
             let message = format!("a refresh answer at version {level} lacks `{name}`");
             let says = (message, name, "not there".to_owned());
             self.sights.violation(Blame::Server, "wrong-level", rules::ANSWER, answer.last, says);

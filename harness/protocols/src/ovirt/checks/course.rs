@@ -35,7 +35,7 @@ impl Levels {
         Self(self.0 | other.0)
     }
 
-    fn and(self, other: Self) -> Self {
+    pub(super) fn and(self, other: Self) -> Self {
         Self(self.0 & other.0)
     }
 
@@ -61,7 +61,7 @@ impl Levels {
         self.iter().fold(Self(0), |all, version| all.or(to(version)))
     }
 
-    fn is_empty(self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         self.0 == 0
     }
 }
@@ -105,27 +105,28 @@ impl Moment {
     }
 }
 
-/// A refresh answer, found by its `disks-usage`, which nothing else has near it.
+/// A refresh answer, found by its `disks-usage`. The other thread of the agent may speak in the middle of it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answer {
     /// Its first act.
     pub(super) first: usize,
     /// Its last act.
     pub(super) last: usize,
-    /// The gated messages in it.
-    pub(super) containers: bool,
-    /// Likewise.
-    pub(super) timezone: bool,
-    /// Likewise.
-    pub(super) os_info: bool,
+    /// Whether `containers` is in it; not known where the other thread sends that too, and only one of both did.
+    containers: Option<bool>,
+    /// Whether `timezone` is in it.
+    timezone: bool,
+    /// Whether `os-info` is in it.
+    os_info: bool,
 }
 
 impl Answer {
     /// The versions at which an agent of that maximum answers so.
-    fn levels(&self, agent_max: i64) -> Levels {
+    pub(super) fn levels(&self, agent_max: i64) -> Levels {
         let fits = |version: i64| {
             let due = |min: i64| version >= min && agent_max >= min;
-            due(3) == self.containers && due(2) == self.timezone && due(2) == self.os_info
+            let containers = self.containers.is_none_or(|there| due(3) == there);
+            containers && due(2) == self.timezone && due(2) == self.os_info
         };
         (-1..=MAX_EVER).filter(|v| fits(*v)).fold(Levels(0), |all, version| all.or(Levels::only(version)))
     }
@@ -134,13 +135,23 @@ impl Answer {
     pub(super) fn lacks(&self, version: i64, agent_max: i64) -> Option<&'static str> {
         let lacks = |min: i64, there: bool| version >= min && agent_max >= min && !there;
         [
-            (3, self.containers, names::CONTAINERS),
+            (3, self.containers.unwrap_or(true), names::CONTAINERS),
             (2, self.timezone, names::TIMEZONE),
             (2, self.os_info, names::OS_INFO),
         ]
         .into_iter()
         .find(|(min, there, _)| lacks(*min, *there))
         .map(|(_, _, name)| name)
+    }
+
+    /// Which of the messages that tell something are in it.
+    pub(super) fn words(&self) -> Vec<&'static str> {
+        let all = [
+            (self.containers == Some(true), names::CONTAINERS),
+            (self.timezone, names::TIMEZONE),
+            (self.os_info, names::OS_INFO),
+        ];
+        all.into_iter().filter(|(there, _)| *there).map(|(_, name)| name).collect()
     }
 }
 
@@ -265,7 +276,8 @@ impl<'a> Walker<'a> {
             beats: 0,
             own_beats: 0,
         };
-        let base = if now.agent_max == Some(NO_VERSION) { Levels::only(NO_VERSION) } else { Levels::ANY };
+        let at_zero = now.agent_max == Some(NO_VERSION) || begins_anew(&timeline.acts);
+        let base = if at_zero { Levels::only(NO_VERSION) } else { Levels::ANY };
         Self { timeline, now, base, pending: VecDeque::new() }
     }
 
@@ -299,7 +311,7 @@ impl<'a> Walker<'a> {
                 (self.now.host_max, self.now.refreshed, self.now.announced) = (None, None, None);
                 self.now.connected = Some(index);
             }
-            What::HostLeaves | What::AgentLeaves => {}
+            What::HostLeaves | What::AgentLeaves | What::Called(_) => {}
             What::AgentStarts => {
                 self.pending.clear();
                 self.base = Levels::only(NO_VERSION);
@@ -352,6 +364,15 @@ impl<'a> Walker<'a> {
     }
 }
 
+/// Whether an agent's process has just begun: its start burst has the guest's name before the user, answers have it
+/// behind.
+fn begins_anew(acts: &[Act]) -> bool {
+    let first = messages(acts)
+        .map(|(_, name)| name)
+        .find(|name| [names::HOST_NAME, names::ACTIVE_USER].contains(name));
+    first == Some(names::HOST_NAME)
+}
+
 /// What a heartbeat's version counts as: text that is no number is 0, and what nobody can convert changes nothing,
 /// which for the guest's side is as good as its maximum.
 fn heartbeat_version(version: &Offered) -> i64 {
@@ -374,51 +395,71 @@ fn process_max(acts: &[Act]) -> Option<i64> {
     .max()
 }
 
+/// Most messages between the ends of an answer: as many as it has and as many of the other thread.
+const SPREAD_MAX: usize = 40;
+
 /// Finds the refresh answers.
 fn answers(acts: &[Act]) -> Vec<Answer> {
-    let mut found = Vec::new();
-    for (index, act) in acts.iter().enumerate() {
-        let What::FromAgent(said) = &act.what else { continue };
-        if said.name() != names::DISKS_USAGE {
-            continue;
-        }
-        let mut answer =
-            Answer { first: index, last: index, containers: false, timezone: false, os_info: false };
-        for (before, name) in messages(acts.get(..index).unwrap_or_default()).rev() {
-            match name {
-                names::APPLICATIONS | names::HOST_NAME | names::OS_VERSION | names::NETWORK_INTERFACES => {}
-                names::CONTAINERS => answer.containers = true,
-                names::ACTIVE_USER => {
-                    answer.first = before;
-                    break;
-                }
-                // The other thread, or an answer to something else.
-                names::HEARTBEAT | names::NUMBER_OF_CPUS | names::ECHO | names::COMPLETION | "" => continue,
-                _ => break,
-            }
-            answer.first = before;
-        }
-        for (behind, name) in messages(acts.get(index + 1..).unwrap_or_default()) {
-            match name {
-                names::FQDN => {}
-                names::TIMEZONE => answer.timezone = true,
-                names::OS_INFO => answer.os_info = true,
-                names::HEARTBEAT | names::NUMBER_OF_CPUS | names::ECHO | names::COMPLETION | "" => continue,
-                _ => break,
-            }
-            answer.last = index + 1 + behind;
-        }
-        found.push(answer);
-    }
-    found
+    let is_disks =
+        |act: &Act| matches!(&act.what, What::FromAgent(said) if said.name() == names::DISKS_USAGE);
+    let disks = acts.iter().enumerate().filter(|(_, act)| is_disks(act)).map(|(index, _)| index);
+    disks.filter_map(|index| answer_around(acts, index)).collect()
 }
+
+/// The answer whose `disks-usage` that is; none where it is the periodic one, which has no `active-user` before it.
+fn answer_around(acts: &[Act], disks: usize) -> Option<Answer> {
+    let mut answer = Answer { first: disks, last: disks, containers: None, timezone: false, os_info: false };
+    let (mut applications, mut containers) = (0_usize, 0_usize);
+    let mut began = false;
+    for (before, name) in messages(acts.get(..disks)?).rev().take(SPREAD_MAX) {
+        match name {
+            names::APPLICATIONS => applications += 1,
+            names::CONTAINERS => containers += 1,
+            names::ACTIVE_USER => {
+                (answer.first, began) = (before, true);
+                break;
+            }
+            names::DISKS_USAGE | END => break,
+            _ => {}
+        }
+    }
+    // Each of both threads sends `containers` right behind its `applications`, or does not.
+    answer.containers = match containers {
+        0 => Some(false),
+        _ if containers >= applications => Some(true),
+        _ => None,
+    };
+    for (behind, name) in messages(acts.get(disks + 1..)?).take(SPREAD_MAX) {
+        match name {
+            names::FQDN if answer.last == disks => {}
+            names::TIMEZONE => answer.timezone = true,
+            names::OS_INFO => answer.os_info = true,
+            // What the listener does next, or an end.
+            names::ACTIVE_USER
+            | names::SESSION_STARTUP
+            | names::DISKS_USAGE
+            | names::ECHO
+            | names::COMPLETION
+            | END => break,
+            _ => continue,
+        }
+        answer.last = disks + 1 + behind;
+        if answer.os_info {
+            break;
+        }
+    }
+    began.then_some(answer)
+}
+
+/// What stands for the end of an agent's process or of a connection among the names of messages.
+const END: &str = "\n";
 
 /// Names of what an agent said, with their places, up to where its process or its host was replaced.
 fn messages(acts: &[Act]) -> impl DoubleEndedIterator<Item = (usize, &str)> {
     acts.iter().enumerate().filter_map(|(index, act)| match &act.what {
         What::FromAgent(said) => Some((index, said.name())),
-        What::FromHost(_) => None,
+        What::FromHost(_) | What::Called(_) => None,
         // An end of what is looked at.
-        _ => Some((index, "\n")),
+        _ => Some((index, END)),
     })
 }

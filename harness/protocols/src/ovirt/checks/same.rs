@@ -4,7 +4,7 @@
 //! other thread says from time to time, and the content of the guest, are passed over:
 //!
 //! ```text
-//! refresh answer   which of the gated messages are in it, and session-startup and fqdn
+//! refresh answer   which of the gated messages are in it
 //! echo             its members, by value
 //! completion       done, and that there is a reply_id
 //! ```
@@ -70,15 +70,7 @@ fn answers(transcript: &transcript::Transcript) -> Vec<String> {
     let mut said_all = Vec::new();
     for (index, act) in timeline.acts.iter().enumerate() {
         while let Some(answer) = next.next_if(|answer| answer.first <= index) {
-            let parts = timeline.acts.get(answer.first.saturating_sub(1)..=answer.last).unwrap_or_default();
-            let names = parts.iter().filter_map(|act| match &act.what {
-                What::FromAgent(said) => Some(said.name()),
-                _ => None,
-            });
-            let telling =
-                [names::SESSION_STARTUP, names::CONTAINERS, names::FQDN, names::TIMEZONE, names::OS_INFO];
-            let words: Vec<&str> = names.filter(|name| telling.contains(name)).collect();
-            said_all.push(format!("refresh answer with {}", words.join(" ")));
+            said_all.push(format!("refresh answer with {}", answer.words().join(" ")));
         }
         if let What::FromAgent(said) = &act.what {
             match said.name() {

@@ -11,6 +11,8 @@ use super::course::Course;
 use super::timeline::Timeline;
 use crate::ovirt::{Dialect, OvirtGrammar};
 
+mod simulated;
+
 fn recordings() -> Vec<Transcript> {
     fn walk(folder: &Path, paths: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).expect("the recordings are there").flatten() {

@@ -5,7 +5,8 @@
 //! timeline     HostConnects  FromHost      FromAgent                AgentLeaves AgentStarts HostLeaves
 //! ```
 //!
-//! Everything stands in bytes and in the events of the recorder; marks and observations are not looked at. The rates
+//! Everything stands in bytes and in the events of the recorder. Observations are not looked at, and of the marks only
+//! those that say that a host's own API was called: what it then does not send is on no wire. The rates
 //! are measured too: an agent that runs at a heartbeat of 20 ms is held to other bounds than one at 5 s.
 
 use bytes::{Bytes, BytesMut};
@@ -67,6 +68,8 @@ pub(super) enum What {
     FromHost(Said),
     /// The agent said something.
     FromAgent(Said),
+    /// A call of the host's own API has returned, says whoever made it; the name of the message that it is for.
+    Called(&'static str),
 }
 
 /// One line.
@@ -186,12 +189,22 @@ fn usual_gap(acts: &[Act]) -> Option<u64> {
                 before = last;
                 last = Some(act.at_us);
             }
-            What::FromAgent(_) | What::FromHost(_) => {}
+            What::FromAgent(_) | What::FromHost(_) | What::Called(_) => {}
             _ => (last, before) = (None, None),
         }
     }
     gaps.sort_unstable();
     gaps.get(gaps.len() / 2).copied()
+}
+
+/// The message for which a call of a host's API is, where a mark says that it has returned.
+fn message_of_call(label: &str) -> Option<&'static str> {
+    let call = label.strip_prefix("host API call ")?.strip_suffix(" has returned")?;
+    match call {
+        call if call.starts_with("setNumberOfCPUs(") => Some(names::SET_NUMBER_OF_CPUS),
+        call if call.starts_with("events.") => Some(names::LIFECYCLE_EVENT),
+        _ => None,
+    }
 }
 
 #[derive(Default)]
@@ -228,6 +241,10 @@ impl Reader {
             (EventKind::Exit(_), Direction::ToServer) => What::HostLeaves,
             (EventKind::Eof(_) | EventKind::Reset, _) => What::HostLeaves,
             (EventKind::Exit(_), Direction::ToClient) => What::AgentLeaves,
+            (EventKind::Mark(mark), _) => match message_of_call(&mark.label) {
+                Some(name) => What::Called(name),
+                None => return,
+            },
             (EventKind::Data(data), dir) => {
                 self.data(event, happened, &data.bytes, dir);
                 return;
