@@ -79,6 +79,12 @@ pub trait Protocol: Send + Sync {
     /// The numbers, layouts and limits that its dialects have promised.
     fn lock_table(&self) -> matrix::LockTable;
 
+    /// A release that takes part in a case beside the two that meet, e.g. one to which a guest is migrated. What ideal
+    /// peers come to in such a case proves nothing of them.
+    fn takes_part(&self, _case: &CaseId) -> Option<String> {
+        None
+    }
+
     /// The settings that an ideal server has to be run with for a case to be about it; none for most.
     fn settings_for(&self, _case: &CaseId) -> BTreeMap<String, String> {
         BTreeMap::new()

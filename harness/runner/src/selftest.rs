@@ -95,8 +95,9 @@ async fn prove_defect(
 
 async fn prove_ideal(protocol: Arc<dyn Protocol>, case: Case, bench: Bench, name: String) -> Option<Proof> {
     let claim = format!("{}: ideal peers raise nothing in {}", protocol.name(), case.id);
-    // Nobody here can do what there are only recordings of.
-    if !claim.contains(&name) || matches!(case.action, Action::Recorded) {
+    // Nobody here can do what there are only recordings of, and a release that takes part is not ideal.
+    let others = matches!(case.action, Action::Recorded) || protocol.takes_part(&case.id).is_some();
+    if !claim.contains(&name) || others {
         return None;
     }
     let refuted = match run_between(&*protocol, &case, None, &bench).await {

@@ -45,9 +45,9 @@ defects! {
         "Messages of the agreed level do not pass.";
     WRONG_MINIMUM, "wrong-minimum", Server, "4.17.44", "scenario/steady", "above-agreed",
         "The lookup table has 2 for `containers`.";
-    TOO_STRICT, "too-strict", Server, "ideal", "probe/api-version-text", "wrong-level",
+    TOO_STRICT, "too-strict", Server, "ideal", "probe/api-version-text", "no-answer-after-change",
         "A version in quotes is not taken for a number.";
-    FIRST_MEMBER_WINS, "first-member-wins", Server, "ideal", "probe/api-version-twice", "wrong-level",
+    FIRST_MEMBER_WINS, "first-member-wins", Server, "ideal", "probe/api-version-twice", "no-answer-after-change",
         "Of a member that stands twice the first one counts.";
     COMPLETES_AT_ANY_LEVEL, "completes-at-any-level", Server, "ideal", "probe/lifecycle-event-at-0", "above-agreed",
         "`completion` is sent below version 3.";

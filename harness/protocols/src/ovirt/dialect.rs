@@ -67,8 +67,10 @@ pub struct AgentFacts {
     pub trusts_old_level: bool,
     /// Whether the reader sleeps a second when no host is connected, and finds what a new one says only then.
     pub naps: bool,
-    /// Whether a lifecycle event is completed when the guest has no directory of hooks.
-    pub completes_without_hooks: bool,
+    /// Whether a lifecycle event is completed also when the guest has no directory of hooks, or its type is none.
+    pub completes_whatever_happens: bool,
+    /// How deep an echo may be nested to come back.
+    pub echo_depth_max: usize,
     /// Whether memory-stat tells of swap space.
     pub swap_space: bool,
     /// Whether memory-stat tells of buffers.

@@ -102,11 +102,10 @@ impl Protocol for OvirtGuestAgent {
             action,
         };
         let recorded = RECORDED.iter().map(|(kind, name, about)| case(*kind, name, about, Action::Recorded));
-        // Until there are reference peers, nobody can carry them out.
         let scenarios = scenarios::all().iter();
-        let scenarios =
-            scenarios.map(|s| case(CaseKind::Scenario, s.name.as_str(), s.about, Action::Recorded));
-        recorded.chain(scenarios).collect()
+        let scenarios = scenarios
+            .map(|s| case(CaseKind::Scenario, s.name.as_str(), s.about, Action::Operation(s.name.as_str())));
+        probes::all().into_iter().chain(recorded).chain(scenarios).collect()
     }
 
     fn expected(&self, _case: &CaseId) -> Vec<(String, String)> {
@@ -119,6 +118,11 @@ impl Protocol for OvirtGuestAgent {
 
     fn negotiated(&self, reading: &Reading) -> Option<String> {
         checks::negotiated(reading)
+    }
+
+    fn takes_part(&self, case: &CaseId) -> Option<String> {
+        let (_, version) = case.name.split_once("-to-")?;
+        (case.kind == CaseKind::Scenario && version != dialect::IDEAL).then(|| version.to_owned())
     }
 
     fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
@@ -142,21 +146,30 @@ impl Protocol for OvirtGuestAgent {
     }
 
     fn defects(&self) -> &'static [Defect] {
-        // Nobody can switch them on yet.
-        &[]
+        defects::DEFECTS
     }
 
     fn server(
         &self,
         build: &Build,
         source: &Source,
-        _bench: &Bench,
+        bench: &Bench,
     ) -> Result<Arc<dyn Launcher>, LaunchError> {
-        Err(cannot_launch(build, source))
+        match source {
+            Source::Reference { defects } => {
+                Ok(Arc::new(reference::ReferenceAgents::new(build, defects, bench)?))
+            }
+            Source::Path { .. } => launch::server(build, source, bench),
+            Source::Debian(_) | Source::Recorded => Err(cannot_launch(build, source)),
+        }
     }
 
-    fn client(&self, build: &Build, source: &Source, _bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
-        Err(cannot_launch(build, source))
+    fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
+        match source {
+            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceHost::new(build, defects)?)),
+            Source::Path { .. } => launch::client(build, source, bench),
+            Source::Debian(_) | Source::Recorded => Err(cannot_launch(build, source)),
+        }
     }
 }
 

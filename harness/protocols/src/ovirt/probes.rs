@@ -90,7 +90,7 @@ fn at_level(level: i64) -> Vec<u8> {
 fn behind_level(name: &str, about: &'static str, level: i64, subject: &[u8]) -> Case {
     let bytes = [&at_level(level)[..], subject, &echo("behind")].concat();
     probe::around(&description(), name, about, Hazard::Disturbs, "answer", |s| {
-        s.send(SUBJECT_CONN, bytes).answers(SUBJECT_CONN, REPLY_MS).pause(BEATS_MS)
+        s.send(SUBJECT_CONN, bytes).answers(SUBJECT_CONN, REPLY_MS).quiet(SUBJECT_CONN, BEATS_MS)
     })
 }
 
@@ -279,15 +279,15 @@ fn reconnections() -> impl Iterator<Item = Case> {
         let script = probe::open(&d, opening(&d), SUBJECT_CONN, roles::SUBJECT, &[("expect", "answer")])
             .send(SUBJECT_CONN, [&at_level(1)[..], &echo("before")].concat())
             .answers(SUBJECT_CONN, REPLY_MS)
-            .pause(BEATS_MS);
+            .quiet(SUBJECT_CONN, BEATS_MS);
         let script = if left.is_empty() { script } else { script.send(SUBJECT_CONN, left) };
         let script = script.pause(NOTICE_MS).close(SUBJECT_CONN).pause(NOTICE_MS);
         let script = probe::open(&d, script, NEXT, roles::SUBJECT, &[("expect", "answer")])
             .send(NEXT, line(r#"{"__name__": "refresh"}"#))
-            .pause(BEATS_MS)
+            .quiet(NEXT, BEATS_MS)
             .send(NEXT, echo("next"))
             .answers(NEXT, REPLY_MS)
-            .pause(BEATS_MS)
+            .quiet(NEXT, BEATS_MS)
             .close(NEXT);
         named(name, about, closing(&d, script))
     })

@@ -16,6 +16,8 @@ pub(super) const LINE_MAX: usize = 1 << 20;
 const OLD_PORT: &str = "com.redhat.rhevm.vdsm";
 /// The port from 1.0.13 on.
 const NEW_PORT: &str = "ovirt-guest-agent.0";
+/// How deep what is sent back may be nested: 900 lists are too many (measured on 1.0.9 to 1.0.16).
+const ECHO_DEPTH_MAX: usize = 890;
 /// Digits of a number that Python 3.11 and later still read.
 const DIGITS_MAX: usize = 4300;
 
@@ -345,7 +347,8 @@ fn first_agent() -> AgentFacts {
         gate_before_wait: true,
         trusts_old_level: true,
         naps: true,
-        completes_without_hooks: false,
+        completes_whatever_happens: false,
+        echo_depth_max: ECHO_DEPTH_MAX,
         swap_space: false,
         buffers: false,
         mapping: false,
@@ -426,7 +429,8 @@ fn make_ideal(d: &mut Dialect) {
         a.gate_before_wait = false;
         a.trusts_old_level = false;
         a.naps = false;
-        a.completes_without_hooks = true;
+        a.completes_whatever_happens = true;
+        a.echo_depth_max = super::message::DEPTH_MAX;
     });
     d.host(|h| {
         h.stores = Stores::Min;

@@ -5,11 +5,12 @@
 //! release, the agent is restarted behind the connection that stays open.
 
 use session::{Script, ServerAct, Step};
-use transcript::{EventKind, Transcript};
+use transcript::{ConnId, EventKind, Transcript};
 use wire::Direction;
 
 use super::HEARTBEAT_MS;
 use super::checks::period_us;
+use super::reference::NO_HOOKS;
 
 /// How many heartbeats the last host stays to hear what is still to come.
 const LAST_BEATS: u64 = 4;
@@ -18,8 +19,9 @@ const LAST_BEATS: u64 = 4;
 pub(super) fn script(recorded: &Transcript) -> Script {
     let beat_us = period_us(recorded);
     let ms = |us: u64| us.saturating_mul(HEARTBEAT_MS) / beat_us;
-    let mut script = Script::new();
+    let mut script = Script { condition: condition(recorded), ..Script::new() };
     let mut last_us = 0;
+    let mut open: Option<ConnId> = None;
     for event in &recorded.events {
         let step = match (&event.kind, event.dir) {
             (EventKind::Connect, Direction::ToServer) => Step::Connect(event.conn),
@@ -33,16 +35,34 @@ pub(super) fn script(recorded: &Transcript) -> Script {
         // Rounded on the way up, so that many short gaps do not vanish.
         let pause_ms = ms(event.at_us).saturating_sub(ms(last_us));
         if pause_ms > 0 {
-            script.steps.push(Step::Pause { ms: pause_ms });
+            script.steps.push(listen(open, pause_ms));
         }
         last_us = event.at_us;
         let ends = matches!(step, Step::Close(_)) && event.at_us == end_us(recorded);
         if ends {
-            script.steps.push(Step::Pause { ms: LAST_BEATS * HEARTBEAT_MS });
+            script.steps.push(listen(open, LAST_BEATS * HEARTBEAT_MS));
         }
+        open = match step {
+            Step::Connect(conn) => Some(conn),
+            Step::Close(_) => None,
+            _ => open,
+        };
         script.steps.push(step);
     }
     script
+}
+
+/// Time passes; whoever is connected listens.
+fn listen(open: Option<ConnId>, ms: u64) -> Step {
+    match open {
+        Some(conn) => Step::AwaitQuiet { conn, quiet_ms: ms },
+        None => Step::Pause { ms },
+    }
+}
+
+/// Hooks were installed in the guest only where lifecycle events were what the recording is about.
+fn condition(recorded: &Transcript) -> Option<String> {
+    (recorded.provenance.case != "scenario/lifecycle").then(|| NO_HOOKS.to_owned())
 }
 
 /// When the last host went.

@@ -30,7 +30,6 @@ impl Check for NothingAboveAgreed {
         let mut calls = Calls::default();
         for (index, act) in timeline.acts.iter().enumerate() {
             let Some(moment) = course.moments.get(index) else { continue };
-            calls.overdue(&course, &mut sights, index);
             match &act.what {
                 What::FromAgent(said) if !timeline.scripts.agent => {
                     of_agent(&course, &mut sights, index, said, moment);
@@ -40,6 +39,7 @@ impl Check for NothingAboveAgreed {
                     of_host(&course, &mut sights, index, said, moment);
                 }
                 What::Called(name) if !timeline.scripts.host => calls.called(&course, index, name, moment),
+                What::HostLeaves => calls.hung_up(&mut sights),
                 _ => {}
             }
         }
@@ -103,10 +103,18 @@ fn window(course: &Course<'_>, index: usize, moment: &Moment, min: i64) -> Optio
     let pace = course.timeline.pace;
     let host_max = moment.host_max?;
     let window = if host_max >= min {
-        // The agent's own heartbeat said less than it has. With its first one it is at 0, and so nothing is on the way.
-        let since = moment.said_otherwise.filter(|_| moment.own_beats > 1)?;
-        let bound_us = pace.period_us.saturating_add(pace.slack_us);
-        Window { name: "W5", about: "a heartbeat that says less", since, bound_us }
+        match moment.announced {
+            // With its first heartbeat an agent is at 0, unless it read what was sent to the process before it.
+            Some(since) if moment.own_beats <= 1 && moment.levels.highest() >= min => {
+                Window { name: "W3", about: "api-version", since, bound_us: pace.read_us() }
+            }
+            // The agent's own heartbeat said less than it has.
+            _ => {
+                let since = moment.said_otherwise.filter(|_| moment.own_beats > 1)?;
+                let bound_us = pace.period_us.saturating_add(pace.slack_us);
+                Window { name: "W5", about: "a heartbeat that says less", since, bound_us }
+            }
+        }
     } else if let Some(since) = moment.announced {
         Window { name: "W3", about: "api-version", since, bound_us: pace.read_us() }
     } else if host_max == 0 {
@@ -171,18 +179,14 @@ impl Calls {
         }
     }
 
-    fn overdue(&mut self, course: &Course<'_>, sights: &mut Sights<'_>, index: usize) {
-        let slack_us = course.timeline.pace.slack_us;
-        self.called.retain(|(act, name, agreed)| {
-            let over = course.is_over(*act, index, slack_us, 0);
-            if over {
-                let message =
-                    format!("`{name}` is called for and allowed at version {agreed}, and is not sent");
-                let says = (message, *name, "nothing".to_owned());
-                sights.violation(Blame::Client, "wrong-level", rules::MIN, *act, says);
-            }
-            !over
-        });
+    /// The host is gone: what it was called for does not come any more.
+    fn hung_up(&mut self, sights: &mut Sights<'_>) {
+        for (act, name, agreed) in self.called.drain(..) {
+            let message = format!("`{name}` is called for and allowed at version {agreed}, and is not sent");
+            let says = (message, name, "nothing".to_owned());
+            sights.violation(Blame::Client, "wrong-level", rules::MIN, act, says);
+        }
+        self.sent.clear();
     }
 }
 

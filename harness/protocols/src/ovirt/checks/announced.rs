@@ -50,10 +50,10 @@ impl Check for HostAnnounces {
             silent: None,
         };
         for (index, act) in timeline.acts.iter().enumerate() {
-            watch.overdue(index, false);
+            watch.overdue(index);
             watch.take(index, act);
         }
-        watch.overdue(timeline.acts.len(), true);
+        watch.overdue(timeline.acts.len());
         watch.sights.report.finish()
     }
 }
@@ -200,7 +200,7 @@ impl Watch<'_> {
     }
 
     /// What should have been said by now.
-    fn overdue(&mut self, index: usize, end: bool) {
+    fn overdue(&mut self, index: usize) {
         let pace = self.course.timeline.pace;
         while let Some(due) = self.due.front() {
             if !self.course.is_over(due.act, index, pace.slack_us, BEATS) {
@@ -210,11 +210,8 @@ impl Watch<'_> {
                 self.missed(&missed);
             }
         }
-        let bound_us = if pace.is_scaled() { pace.announced_us() } else { SILENCE_US };
-        if let Some(since) = self
-            .silent
-            .filter(|since| self.course.is_over(*since, index, bound_us, if end { 0 } else { BEATS }))
-        {
+        let bound_us = if pace.is_scaled() { pace.silent_us() } else { SILENCE_US };
+        if let Some(since) = self.silent.filter(|since| self.course.is_over(*since, index, bound_us, 0)) {
             let message = "the host is connected and says nothing".to_owned();
             let says = (message, "a refresh at once", "silence".to_owned());
             self.sights.violation(Blame::Client, "host-silenced", rules::ALIVE, since, says);

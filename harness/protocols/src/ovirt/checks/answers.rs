@@ -21,9 +21,6 @@ use crate::ovirt::names::{self, NO_VERSION};
 
 /// The lowest maximum of an agent that answers a change of its version.
 const ANSWERS_FROM: i64 = 2;
-/// So many periods without a heartbeat are silence.
-const SILENT_PERIODS: u64 = 3;
-
 /// Holds what an agent says against what it was asked.
 pub(super) struct AgentAnswers;
 
@@ -85,11 +82,13 @@ impl Watch<'_> {
     fn take(&mut self, index: usize, act: &Act) {
         match &act.what {
             What::HostConnects | What::AgentStarts => {
+                self.hung_up(index);
                 self.due.retain(|due| matches!(due.what, Asked::Completion(..)));
                 self.last_beat = Some(index);
             }
             What::Called(_) => {}
             What::HostLeaves | What::AgentLeaves => {
+                self.hung_up(index);
                 self.due.clear();
                 self.last_beat = None;
             }
@@ -152,7 +151,10 @@ impl Watch<'_> {
         let at = self.due.iter().position(same);
         let at = at.or_else(|| self.due.iter().position(|due| due.what == Asked::Echo));
         if let Some(at) = at {
-            self.due.remove(at);
+            let answered = self.due.remove(at);
+            if self.course.timeline.scripts.host {
+                self.settle(|_, due| due.act < answered.act);
+            }
         }
     }
 
@@ -173,22 +175,38 @@ impl Watch<'_> {
         }
     }
 
-    /// What should have been answered by now.
+    /// What should have been answered by now. A script does not listen all the time: there, what comes in answer to
+    /// something that was asked later shows what is missing, and the end of a connection.
     fn overdue(&mut self, index: usize) {
-        let pace = self.course.timeline.pace;
-        let (over, open): (Vec<Due>, Vec<Due>) = std::mem::take(&mut self.due)
-            .into_iter()
-            .partition(|due| self.course.is_over(due.act, index, pace.read_us(), BEATS));
-        self.due = open;
-        for due in over {
-            self.missed(&due);
+        if self.course.timeline.scripts.host {
+            return;
         }
-        let bound_us = pace.period_us.saturating_mul(SILENT_PERIODS).saturating_add(pace.read_us());
+        let pace = self.course.timeline.pace;
+        self.settle(|watch, due| watch.course.is_over(due.act, index, pace.read_us(), BEATS));
+        let bound_us = pace.silent_us();
         if let Some(since) = self.last_beat.filter(|since| self.course.is_over(*since, index, bound_us, 0)) {
             let message = format!("no heartbeat for {}", ms(bound_us));
             let says = (message, "a heartbeat each period", "silence".to_owned());
             self.sights.violation(Blame::Server, "silenced", rules::ALIVE, since, says);
             self.last_beat = None;
+        }
+    }
+
+    /// A script that listened has gone: what it asked long enough before is not answered.
+    fn hung_up(&mut self, index: usize) {
+        let pace = self.course.timeline.pace;
+        if self.course.timeline.scripts.host {
+            self.settle(|watch, due| watch.course.is_over(due.act, index, pace.read_us(), 0));
+        }
+    }
+
+    /// Takes out of what is due what is over, and reports it.
+    fn settle(&mut self, is_over: impl Fn(&Self, &Due) -> bool) {
+        let (over, open): (Vec<Due>, Vec<Due>) =
+            std::mem::take(&mut self.due).into_iter().partition(|due| is_over(self, due));
+        self.due = open;
+        for due in over {
+            self.missed(&due);
         }
     }
 

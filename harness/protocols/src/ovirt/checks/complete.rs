@@ -3,7 +3,8 @@
 use verdict::checks::{EvidenceComplete, Report};
 use verdict::{Blame, Check, Evidence, Finding, Weight};
 
-use super::timeline::{Timeline, What};
+use super::timeline::{Act, Timeline, What};
+use crate::ovirt::names;
 
 const RULE: (&str, &str) =
     ("nothing passes for want of evidence: a truncated run is never green", "DESIGN section 4, accounting");
@@ -50,17 +51,20 @@ fn missing(evidence: &Evidence<'_>, timeline: &Timeline) -> Vec<String> {
             missing.push(format!("{} .. {} never came", change.client.id, change.server.id));
         }
     }
-    // Whoever came last must have had the time to settle.
-    let last = acts.iter().rfind(|act| matches!(act.what, What::HostConnects | What::AgentStarts));
-    let lasted_us = last.map_or(0, |act| timeline.end_us().saturating_sub(act.at_us));
-    if lasted_us < timeline.pace.period_us.saturating_mul(2)
-        && !timeline.scripts.agent
-        && !timeline.scripts.host
-    {
-        missing.push(format!("the last part lasted {} ms, less than two heartbeats", lasted_us / 1000));
+    // Whoever came last must have had the time to settle, or to be silent for too long.
+    let last = acts.iter().rposition(|act| matches!(act.what, What::HostConnects | What::AgentStarts));
+    let part = acts.get(last.unwrap_or(0)..).unwrap_or_default();
+    let lasted_us = part.first().map_or(0, |act| timeline.end_us().saturating_sub(act.at_us));
+    let beat = |act: &&Act| matches!(&act.what, What::FromAgent(said) if said.name() == names::HEARTBEAT);
+    let beats = part.iter().filter(beat).count();
+    let scripted = timeline.scripts.agent || timeline.scripts.host;
+    if !scripted && beats < BEATS_MIN && lasted_us < timeline.pace.silent_us() {
+        missing.push(format!("the last part has {beats} heartbeats in {} ms", lasted_us / 1000));
     }
     missing
 }
 
+/// How many heartbeats the last part of a conversation has at least.
+const BEATS_MIN: usize = 2;
 /// How long before its connection a build may be said to have come, in microseconds.
 const CHANGE_US: u64 = 1_000;

@@ -177,6 +177,23 @@ enum Effect {
     Told(i64),
 }
 
+/// Something that was sent and perhaps not read yet.
+#[derive(Debug, Clone, Copy)]
+struct Pending {
+    at_us: u64,
+    beats: usize,
+    effect: Effect,
+    /// It was sent to the agent's process before this one, which has perhaps read it.
+    perhaps: bool,
+}
+
+impl Pending {
+    fn apply(&self, levels: Levels, agent_max: i64) -> Levels {
+        let after = self.effect.apply(levels, agent_max);
+        if self.perhaps { levels.or(after) } else { after }
+    }
+}
+
 impl Effect {
     fn of(said: &Said) -> Option<Self> {
         let message = said.message.as_ref()?;
@@ -200,13 +217,6 @@ impl Effect {
             }
         })
     }
-}
-
-/// Something that was sent and perhaps not read yet.
-struct Pending {
-    at_us: u64,
-    beats: usize,
-    effect: Effect,
 }
 
 struct Walker<'a> {
@@ -285,7 +295,7 @@ impl<'a> Walker<'a> {
         let agent_max = self.now.agent_max.unwrap_or(MAX_EVER);
         let (mut levels, mut aim) = (self.base, self.base);
         for pending in &self.pending {
-            aim = pending.effect.apply(aim, agent_max);
+            aim = pending.apply(aim, agent_max);
             levels = levels.or(aim);
         }
         Moment { levels, aim, settled: self.pending.is_empty(), ..self.now }
@@ -300,7 +310,7 @@ impl<'a> Walker<'a> {
             if !over(pace, elapsed_us, pace.read_us(), self.now.beats - first.beats, BEATS) {
                 break;
             }
-            self.base = first.effect.apply(self.base, agent_max);
+            self.base = first.apply(self.base, agent_max);
             self.pending.pop_front();
         }
     }
@@ -313,7 +323,7 @@ impl<'a> Walker<'a> {
             }
             What::HostLeaves | What::AgentLeaves | What::Called(_) => {}
             What::AgentStarts => {
-                self.pending.clear();
+                self.pending.iter_mut().for_each(|pending| pending.perhaps = true);
                 self.base = Levels::only(NO_VERSION);
                 self.now.agent_says = None;
                 self.now.agent_max = process_max(self.timeline.acts.get(index + 1..).unwrap_or_default());
@@ -348,7 +358,12 @@ impl<'a> Walker<'a> {
             self.now.announced = Some(index);
         }
         if let Some(effect) = Effect::of(said) {
-            self.pending.push_back(Pending { at_us: act.at_us, beats: self.now.beats, effect });
+            self.pending.push_back(Pending {
+                at_us: act.at_us,
+                beats: self.now.beats,
+                effect,
+                perhaps: false,
+            });
         }
     }
 
@@ -433,7 +448,8 @@ fn answer_around(acts: &[Act], disks: usize) -> Option<Answer> {
         match name {
             names::FQDN if answer.last == disks => {}
             names::TIMEZONE => answer.timezone = true,
-            names::OS_INFO => answer.os_info = true,
+            // One without the other is of the other thread.
+            names::OS_INFO if answer.timezone => answer.os_info = true,
             // What the listener does next, or an end.
             names::ACTIVE_USER
             | names::SESSION_STARTUP

@@ -10,11 +10,12 @@
 //! are measured too: an agent that runs at a heartbeat of 20 ms is held to other bounds than one at 5 s.
 
 use bytes::{Bytes, BytesMut};
-use transcript::{EventKind, Transcript};
+use transcript::{EventKind, Mark, Transcript};
 use wire::json_lines::{BLANK, LINE, LineDecoder, LineScan};
 use wire::{Decoder, Direction, FrameKind};
 
-use crate::ovirt::message::Message;
+use crate::ovirt::message::{Message, Offered};
+use crate::ovirt::reference::settings::HEARTBEAT;
 use crate::ovirt::{LINE_MAX, names};
 
 /// The heartbeat period of an agent that was never told another one, in microseconds.
@@ -28,6 +29,12 @@ const REAL_PERIOD_US: u64 = 900_000;
 const SLACK_US: u64 = 250_000;
 /// The same for faster peers, in periods.
 const SLACK_PERIODS: u64 = 3;
+
+/// So many periods without a heartbeat are silence.
+const SILENT_PERIODS: u64 = 3;
+/// And so much longer on peers that run faster than real ones, in microseconds: a busy machine may not run them at all
+/// for a while.
+const SILENT_SCALED_US: u64 = 1_000_000;
 
 /// What happened, in order, and how fast this agent runs.
 #[derive(Debug)]
@@ -81,9 +88,9 @@ pub(super) struct Said {
     pub(super) kind: FrameKind,
     /// What it says, if it is a message.
     pub(super) message: Option<Message>,
-    /// Whether other lines that are no messages came before it in the same read.
+    /// Whether a line that a host may stumble over came before it in the same read, or before its beginning.
     pub(super) behind_bad: bool,
-    /// Whether its beginning was sent before an end was replaced, so that nobody can be blamed for it.
+    /// Whether it is the first line behind a replaced end, and may have its beginning from the end before.
     pub(super) torn: bool,
 }
 
@@ -135,6 +142,12 @@ impl Pace {
         self.period_us.saturating_add(self.read_us())
     }
 
+    /// So long without a heartbeat is silence.
+    pub(super) fn silent_us(self) -> u64 {
+        let late_us = if self.is_scaled() { SILENT_SCALED_US } else { self.read_us() };
+        self.period_us.saturating_mul(SILENT_PERIODS).saturating_add(late_us)
+    }
+
     /// Whether this is faster than any real agent: then a busy machine may be slower than all bounds, and what is
     /// bounded in time is bounded in heartbeats as well.
     pub(super) fn is_scaled(self) -> bool {
@@ -154,7 +167,7 @@ impl Timeline {
         for (event, happened) in transcript.events.iter().enumerate() {
             reader.event(event, happened);
         }
-        let told = header.server.details.get(HEARTBEAT_MS).and_then(|ms| ms.parse::<u64>().ok());
+        let told = header.server.details.get(HEARTBEAT).and_then(|ms| ms.parse::<u64>().ok());
         let told = told.map(|ms| ms.saturating_mul(1000));
         // What a script sends has no rate.
         let seen = if scripts.agent { None } else { usual_gap(&reader.acts) };
@@ -167,8 +180,6 @@ impl Timeline {
     }
 }
 
-/// The detail of an agent that says how often it sends heartbeats, where whoever started it knows that.
-const HEARTBEAT_MS: &str = "heartbeat_ms";
 /// The name and id of an end that is a script.
 const PROBE: &str = matrix::BuildId::PROBE;
 /// Scenarios in which the port puts words into the guest's mouth.
@@ -197,9 +208,13 @@ fn usual_gap(acts: &[Act]) -> Option<u64> {
     gaps.get(gaps.len() / 2).copied()
 }
 
-/// The message for which a call of a host's API is, where a mark says that it has returned.
-fn message_of_call(label: &str) -> Option<&'static str> {
-    let call = label.strip_prefix("host API call ")?.strip_suffix(" has returned")?;
+/// The message for which a call of a host's API is, where a mark says that it has returned. A release that has no such
+/// call, and a host that is not connected, have nothing to send.
+fn message_of_call(mark: &Mark) -> Option<&'static str> {
+    if mark.args.get("result").is_some_and(|result| result == "no-such-call" || result == "not-connected") {
+        return None;
+    }
+    let call = mark.label.strip_prefix("host API call ")?.strip_suffix(" has returned")?;
     match call {
         call if call.starts_with("setNumberOfCPUs(") => Some(names::SET_NUMBER_OF_CPUS),
         call if call.starts_with("events.") => Some(names::LIFECYCLE_EVENT),
@@ -217,13 +232,20 @@ struct Reader {
 struct Stream {
     decoder: LineDecoder,
     left: BytesMut,
-    /// An end was replaced while a line was unfinished.
+    /// The next line is the first one behind a replaced end.
     torn: bool,
+    /// The unfinished line began behind a bad one.
+    behind_bad: bool,
 }
 
 impl Default for Stream {
     fn default() -> Self {
-        Self { decoder: LineDecoder::over(LineScan::new(LINE_MAX)), left: BytesMut::new(), torn: false }
+        Self {
+            decoder: LineDecoder::over(LineScan::new(LINE_MAX)),
+            left: BytesMut::new(),
+            torn: false,
+            behind_bad: false,
+        }
     }
 }
 
@@ -235,13 +257,13 @@ impl Reader {
                 What::HostConnects
             }
             (EventKind::Connect, Direction::ToClient) => {
-                self.agent.torn |= !self.agent.left.is_empty();
+                self.agent.torn = true;
                 What::AgentStarts
             }
             (EventKind::Exit(_), Direction::ToServer) => What::HostLeaves,
             (EventKind::Eof(_) | EventKind::Reset, _) => What::HostLeaves,
             (EventKind::Exit(_), Direction::ToClient) => What::AgentLeaves,
-            (EventKind::Mark(mark), _) => match message_of_call(&mark.label) {
+            (EventKind::Mark(mark), _) => match message_of_call(mark) {
                 Some(name) => What::Called(name),
                 None => return,
             },
@@ -257,19 +279,25 @@ impl Reader {
     fn data(&mut self, event: usize, happened: &transcript::Event, bytes: &[u8], dir: Direction) {
         let stream = if dir == Direction::ToServer { &mut self.host } else { &mut self.agent };
         stream.left.extend_from_slice(bytes);
-        let mut behind_bad = false;
+        let mut behind_bad = std::mem::take(&mut stream.behind_bad);
         // Lines have no errors before the end of a stream.
         while let Ok(Some(frame)) = stream.decoder.decode(&mut stream.left) {
             let message = (frame.kind == LINE)
                 .then(|| Message::read(&frame.bytes).ok())
                 .flatten()
                 .filter(|message| !message.name().is_empty());
-            let is_bad = message.is_none() && frame.kind != BLANK;
+            let is_bad = message.as_ref().map_or(frame.kind != BLANK, is_stumbled_over);
             let torn = std::mem::take(&mut stream.torn);
             let said = Said { bytes: frame.bytes, kind: frame.kind, message, behind_bad, torn };
             behind_bad |= is_bad;
             let what = if dir == Direction::ToServer { What::FromHost(said) } else { What::FromAgent(said) };
             self.acts.push(Act { at_us: happened.at_us, event, conn: happened.conn.0, what });
         }
+        stream.behind_bad = behind_bad && !stream.left.is_empty();
     }
+}
+
+/// Whether hosts run into an error with a message: then some of them lose the rest of what they read.
+fn is_stumbled_over(message: &Message) -> bool {
+    message.name() == names::HEARTBEAT && message.version == Offered::Exception
 }

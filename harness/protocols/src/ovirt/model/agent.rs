@@ -421,8 +421,9 @@ impl Agent {
     }
 
     fn echo(&mut self, command: Value<'_>) {
-        // Deeper than this the real writer runs into the limit of its interpreter, logs that and says nothing.
-        if Document::parse(command.raw(), wire::json::Rules { depth_max: ECHO_DEPTH_MAX, ..RULES }).is_err() {
+        // Deeper than its limit the writer runs into the limit of its interpreter, logs that and says nothing.
+        let rules = wire::json::Rules { depth_max: self.facts.echo_depth_max, ..RULES };
+        if Document::parse(command.raw(), rules).is_err() {
             return;
         }
         let change = |text: &str| {
@@ -446,8 +447,8 @@ impl Agent {
             None => kind.is_some_and(|kind| kind.kind() != Kind::Null),
         };
         let hooked = name.is_some_and(|name| LIFECYCLE_TYPES.contains(&name.as_str()));
-        let fails = hooked && !self.guest.hooks && !self.facts.completes_without_hooks;
-        if raises || fails {
+        let fails = hooked && !self.guest.hooks;
+        if (raises || fails) && !self.facts.completes_whatever_happens {
             return;
         }
         if let Some(id) = command.get("reply_id") {
@@ -557,8 +558,6 @@ fn above_zero(count: Value<'_>) -> bool {
 /// The types of lifecycle events for which there are hooks.
 const LIFECYCLE_TYPES: [&str; 4] =
     ["before_migration", "after_migration", "before_hibernation", "after_hibernation"];
-/// How deep what is sent back may be nested: 900 lists are too many (measured on 1.0.9 to 1.0.16).
-const ECHO_DEPTH_MAX: usize = 890;
 const INTERFACES: &str =
     r#"[{"name": "eth0", "hw": "52:54:00:12:34:56", "inet": ["192.0.2.7"], "inet6": []}]"#;
 const DISKS: &str = r#"[{"path": "/", "fs": "ext4", "total": 10000000, "used": 4000000}]"#;

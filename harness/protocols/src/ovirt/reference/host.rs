@@ -70,7 +70,7 @@ impl ReferenceHost {
         recorder: &Recorder,
     ) -> Result<ClientReport, LaunchError> {
         if !scenario.hooks {
-            server.prepare("no-hooks").await?;
+            server.prepare(super::NO_HOOKS).await?;
         }
         let mut run = Run::new(self, recorder);
         for step in &scenario.steps {

@@ -18,6 +18,9 @@ pub use host::ReferenceHost;
 pub use server::ReferenceAgents;
 pub use settings::Settings;
 
+/// The condition of a guest without directories of hooks.
+pub(super) const NO_HOOKS: &str = "no-hooks";
+
 use matrix::Build;
 use transcript::Endpoint;
 
@@ -27,14 +30,14 @@ use super::defects::Switches;
 fn endpoint(build: &Build, name: &str, switches: &Switches) -> Endpoint {
     let faults: Vec<_> = switches.names().collect();
     let faults = (!faults.is_empty()).then(|| (verdict::FAULTS.to_owned(), faults.join(" ")));
-    let settings = build.settings.iter().map(|(key, value)| (key.clone(), value.clone()));
+    let settings = Settings::read(&build.settings).unwrap_or_default().details();
     Endpoint {
         id: build.id.to_string(),
         name: format!("{name} (reference)"),
         version: Some(build.version.clone()),
         source: Some("reference".to_owned()),
         modified: faults.is_some(),
-        details: settings.chain(faults).collect(),
+        details: settings.into_iter().chain(faults).collect(),
         ..Endpoint::default()
     }
 }

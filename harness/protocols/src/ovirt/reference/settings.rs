@@ -10,12 +10,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::ovirt::HEARTBEAT_MS;
 use crate::ovirt::scenarios::PASSES_PER_HEARTBEAT;
 
-/// The only word.
-const HEARTBEAT: &str = "heartbeat";
-/// Heartbeats of reference peers, unless it is said.
-const HEARTBEAT_MS: u64 = 20;
+/// The only word, also in the details of an endpoint.
+pub(crate) const HEARTBEAT: &str = "heartbeat";
 /// The longest: an hour.
 const HEARTBEAT_MS_MAX: u64 = 3_600_000;
 
@@ -24,6 +23,12 @@ const HEARTBEAT_MS_MAX: u64 = 3_600_000;
 pub struct Settings {
     /// From one heartbeat to the next.
     pub heartbeat: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { heartbeat: Duration::from_millis(HEARTBEAT_MS) }
+    }
 }
 
 impl Settings {
@@ -43,6 +48,12 @@ impl Settings {
             }
         }
         Ok(Self { heartbeat: Duration::from_millis(heartbeat_ms) })
+    }
+
+    /// As details of an endpoint: checks hold a peer to bounds that follow from its heartbeat.
+    #[must_use]
+    pub fn details(&self) -> BTreeMap<String, String> {
+        BTreeMap::from([(HEARTBEAT.to_owned(), self.heartbeat.as_millis().to_string())])
     }
 
     /// The second of agent and host.
