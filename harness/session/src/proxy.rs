@@ -4,6 +4,7 @@
 //! What it cannot keep: the pid in the credentials is its own, because only that one may be claimed without
 //! being in the client's pid namespace; and a reset reaches the other side as a close.
 
+use std::future::poll_fn;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -17,6 +18,8 @@ use wire::Direction;
 
 use crate::{Address, Connection, Listener, Received, Recorder, SendEnd, Timer};
 
+/// How long a client may take that speaks first.
+const FIRST_WORD: Duration = Duration::from_millis(500);
 /// How long the server may leave the proxy's connection in its backlog.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(5);
 /// How long one side may refuse to take what the other sent, before both are closed.
@@ -43,11 +46,36 @@ impl Proxy {
     /// # Errors
     /// When the address cannot be bound.
     pub fn start(listen: Address, forward: Address, recorder: Recorder, first: ConnId) -> io::Result<Self> {
+        Self::start_with(listen, forward, recorder, first, false)
+    }
+
+    /// The same for a protocol whose clients speak first, to servers that speak by themselves: the server is only met
+    /// when the client has spoken, so that what it says at once stands behind that.
+    ///
+    /// # Errors
+    /// When the address cannot be bound.
+    pub fn start_client_first(
+        listen: Address,
+        forward: Address,
+        recorder: Recorder,
+        first: ConnId,
+    ) -> io::Result<Self> {
+        Self::start_with(listen, forward, recorder, first, true)
+    }
+
+    fn start_with(
+        listen: Address,
+        forward: Address,
+        recorder: Recorder,
+        first: ConnId,
+        client_first: bool,
+    ) -> io::Result<Self> {
         let listener = Listener::bind(listen, BACKLOG)?;
         let address = listener.address().clone();
         let shared = Arc::new(Shared {
             forward,
             recorder,
+            client_first,
             next: AtomicU32::new(first.0),
             open: AtomicUsize::new(0),
             descriptors: AtomicUsize::new(0),
@@ -98,6 +126,7 @@ impl Drop for Proxy {
 struct Shared {
     forward: Address,
     recorder: Recorder,
+    client_first: bool,
     next: AtomicU32,
     open: AtomicUsize,
     descriptors: AtomicUsize,
@@ -141,6 +170,11 @@ enum End {
 
 async fn relay(client: Connection, conn: ConnId, shared: &Shared) {
     shared.recorder.record(conn, Direction::ToServer, EventKind::Connect);
+    if shared.client_first {
+        let speaks = poll_fn(|cx| client.poll_readable(cx));
+        // One that does not is passed on as it is.
+        let _ = tokio::time::timeout(FIRST_WORD, speaks).await;
+    }
     let server = match Connection::connect(&shared.forward, CONNECT_DEADLINE).await {
         Ok(server) => server,
         Err(error) => {

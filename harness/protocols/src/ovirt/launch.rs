@@ -6,8 +6,9 @@
 //! --build 'ovirt@dev=path:/path/to/vdsm,arg={socket},role=client,dialect=4.50.7,set=heartbeat=1000'
 //! ```
 //!
-//! An agent listens on `{socket}`, or opens `{pty}`, a raw terminal; behind either lies our model of the port, so a host
-//! keeps its connection when the agent is restarted. VDSM connects to `{socket}`, where a proxy writes down what passes;
+//! An agent listens on `{socket}`, which stands for a virtio port: somebody is connected there while a host is, and what
+//! it writes otherwise has to wait. Or it opens `{pty}`, a raw terminal. Before either lies our model of the port, so a
+//! host keeps its connection when the agent is restarted. VDSM connects to `{socket}`, where a proxy writes down what passes;
 //! it tries again by itself until somebody listens. `set=heartbeat` says how long a heartbeat of theirs takes in
 //! milliseconds; nothing is scaled for them. Each is started for its scenario and killed with everything it started.
 
@@ -19,7 +20,7 @@ use std::time::Duration;
 use matrix::{Build, Role, Source};
 use session::process::{Invocation, Running};
 use session::pty::Pty;
-use session::{Address, BoxFuture, Client, Connection, LaunchError, LaunchErrorKind, Launcher, Server};
+use session::{Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Server};
 use tokio::time::Instant;
 use transcript::Endpoint;
 
@@ -190,18 +191,18 @@ impl RealGuests {
         let invocation = self.line.at(PTY, pty.path());
         self.running = Some(invocation.start().map_err(|error| error.to_string())?);
         self.pty = Some(pty);
-        Ok(Guest::Pipe(connection))
+        Ok(Guest::Terminal(connection))
     }
 
     async fn on_socket(&mut self) -> Result<Guest, String> {
         let socket = place(&self.work_dir, "agent");
         let mut running = self.line.at(SOCKET, &socket).start().map_err(|error| error.to_string())?;
         let until = Instant::now() + self.deadline;
-        let address = Address::Path(socket);
         loop {
-            if let Ok(connection) = Connection::connect(&address, LOOK_AGAIN).await {
+            // Not by connecting: that would be a host.
+            if socket.exists() {
                 self.running = Some(running);
-                return Ok(Guest::Pipe(connection));
+                return Ok(Guest::Socket(Address::Path(socket), None));
             }
             if running.ended().ok().flatten().is_some() || Instant::now() >= until {
                 let (status, out, err) = running.kill().await;

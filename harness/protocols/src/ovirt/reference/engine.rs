@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! host  <- unix socket ->  engine  <-  a reference agent in this task
-//!                                  <-  or a pipe to the process of a real one
+//!                                  <-  or the process of a real one, at a terminal or a socket
 //! ```
 //!
 //! One host is served at a time; the next one waits in the backlog. Its connection stays when what is behind the port is
@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes, BytesMut};
-use session::{BoxFuture, Connection, Listener, READ_LEN_MAX, Received};
+use session::{Address, BoxFuture, Connection, Listener, READ_LEN_MAX, Received};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -30,6 +30,8 @@ const TO_HOST_MAX: usize = 64 << 10;
 const TO_AGENT_MAX: usize = 8 << 20;
 /// How long a host may refuse to take what is injected.
 const FLUSH_DEADLINE: Duration = Duration::from_secs(5);
+/// How long a real agent may take to listen on a socket that is there.
+const SOCKET_DEADLINE: Duration = Duration::from_secs(1);
 /// How many orders may wait.
 const ORDERS_MAX: usize = 16;
 
@@ -37,8 +39,20 @@ const ORDERS_MAX: usize = 16;
 pub(crate) enum Guest {
     /// A reference agent.
     Model(Box<Process>),
-    /// A real agent: a connection to its end.
-    Pipe(Connection),
+    /// A real agent at a terminal: a connection to its end.
+    Terminal(Connection),
+    /// A real agent that listens on a socket, which is connected while a host is: that is how it learns of hosts.
+    Socket(Address, Option<Connection>),
+}
+
+impl Guest {
+    /// The connection to a real agent, if there is one.
+    fn pipe(&self) -> Option<&Connection> {
+        match self {
+            Self::Terminal(pipe) | Self::Socket(_, Some(pipe)) => Some(pipe),
+            Self::Model(_) | Self::Socket(_, None) => None,
+        }
+    }
 }
 
 /// Starts what is behind a port.
@@ -175,7 +189,7 @@ impl<G: Guests> Engine<G> {
         loop {
             self.settle();
             match self.wait().await {
-                Woken::Accepted(Ok(host)) => self.connected(host),
+                Woken::Accepted(Ok(host)) => self.connected(host).await,
                 Woken::Accepted(Err(_)) => tokio::time::sleep(Duration::from_millis(1)).await,
                 Woken::HostReadable => self.read_host(),
                 Woken::PipeReadable => self.read_pipe(),
@@ -198,10 +212,7 @@ impl<G: Guests> Engine<G> {
     /// Waits for whatever comes first.
     async fn wait(&mut self) -> Woken {
         let now = self.now_us();
-        let pipe = match &self.guest {
-            Some(Guest::Pipe(pipe)) => Some(pipe),
-            _ => None,
-        };
+        let pipe = self.guest.as_ref().and_then(Guest::pipe);
         let next = match &self.guest {
             Some(Guest::Model(process)) => process.next_event_us(now),
             _ => None,
@@ -233,19 +244,40 @@ impl<G: Guests> Engine<G> {
         }
     }
 
-    fn connected(&mut self, host: Connection) {
+    async fn connected(&mut self, host: Connection) {
         self.host = Some(host);
+        self.open_socket().await;
         self.connection += 1;
         self.to_host.clear();
         self.seen.connected.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells a real agent at a socket that there is a host.
+    async fn open_socket(&mut self) {
+        let Some(Guest::Socket(address, connection @ None)) = &mut self.guest else { return };
+        let until = Instant::now() + SOCKET_DEADLINE;
+        while connection.is_none() && Instant::now() < until {
+            match Connection::connect(address, SOCKET_DEADLINE).await {
+                Ok(open) => *connection = Some(open),
+                // Bound, and not yet listening.
+                Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
+        self.seen.alive.store(connection.is_some(), Ordering::Relaxed);
     }
 
     fn disconnected(&mut self) {
         self.host = None;
         self.to_host.clear();
         self.seen.connected.store(false, Ordering::Relaxed);
-        if let Some(Guest::Model(process)) = &mut self.guest {
-            process.host_gone();
+        match &mut self.guest {
+            Some(Guest::Model(process)) => process.host_gone(),
+            Some(Guest::Socket(_, connection)) => {
+                // What the host wrote before it went is still to be read.
+                Self::flush_to(connection.as_ref(), &mut self.to_agent, &mut self.to_agent_len);
+                *connection = None;
+            }
+            Some(Guest::Terminal(_)) | None => {}
         }
     }
 
@@ -266,7 +298,9 @@ impl<G: Guests> Engine<G> {
     }
 
     fn read_pipe(&mut self) {
-        let Some(Guest::Pipe(pipe)) = &mut self.guest else { return };
+        let (Some(Guest::Terminal(pipe)) | Some(Guest::Socket(_, Some(pipe)))) = &mut self.guest else {
+            return;
+        };
         match pipe.try_recv(AGENT_READ_LEN_MAX) {
             Ok(None) => {}
             Ok(Some(Received::Data(data, _fds))) => self.to_host.extend_from_slice(&data.bytes),
@@ -334,15 +368,20 @@ impl<G: Guests> Engine<G> {
     }
 
     fn flush_pipe(&mut self) {
-        let Some(Guest::Pipe(pipe)) = &self.guest else { return };
-        while let Some((_, bytes)) = self.to_agent.front_mut() {
+        let pipe = self.guest.as_ref().and_then(Guest::pipe);
+        Self::flush_to(pipe, &mut self.to_agent, &mut self.to_agent_len);
+    }
+
+    fn flush_to(pipe: Option<&Connection>, to_agent: &mut VecDeque<(u64, Bytes)>, len: &mut usize) {
+        let Some(pipe) = pipe else { return };
+        while let Some((_, bytes)) = to_agent.front_mut() {
             match pipe.try_send(bytes, &[]) {
                 Ok(0) | Err(_) => return,
                 Ok(count) => {
                     bytes.advance(count);
-                    self.to_agent_len -= count;
+                    *len -= count;
                     if bytes.is_empty() {
-                        self.to_agent.pop_front();
+                        to_agent.pop_front();
                     }
                 }
             }
@@ -373,6 +412,9 @@ impl<G: Guests> Engine<G> {
         self.guest = Some(self.guests.start(which, now).await?);
         self.held = false;
         self.seen.alive.store(true, Ordering::Relaxed);
+        if self.host.is_some() {
+            self.open_socket().await;
+        }
         Ok(())
     }
 

@@ -36,7 +36,8 @@ impl RealHost {
         first: ConnId,
     ) -> Result<Self, LaunchErrorKind> {
         let socket = place(work_dir, "host");
-        let proxy = Proxy::start(Address::Path(socket.clone()), port.clone(), recorder.clone(), first)?;
+        let proxy =
+            Proxy::start_client_first(Address::Path(socket.clone()), port.clone(), recorder.clone(), first)?;
         let running = line.at(SOCKET, &socket).start()?;
         Ok(Self { running, proxy })
     }
