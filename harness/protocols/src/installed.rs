@@ -19,7 +19,7 @@ use session::{LaunchError, LaunchErrorKind};
 use transcript::Endpoint;
 
 use crate::Bench;
-pub(crate) use process::Process;
+pub(crate) use process::{CPU_MS, Process};
 pub(crate) use root::{Kind, Root};
 
 /// What a build is recognised by, and where a directory of its tools may have them.

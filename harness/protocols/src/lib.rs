@@ -7,6 +7,7 @@ mod installed;
 pub mod libvirt;
 pub mod lxc;
 pub mod ovirt;
+pub mod qemu_ga;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -23,7 +24,12 @@ pub mod replay;
 /// Every protocol that wireskew knows.
 #[must_use]
 pub fn all() -> Vec<Arc<dyn Protocol>> {
-    vec![Arc::new(libvirt::LibvirtRemote), Arc::new(lxc::LxcCommand), Arc::new(ovirt::OvirtGuestAgent)]
+    vec![
+        Arc::new(libvirt::LibvirtRemote),
+        Arc::new(lxc::LxcCommand),
+        Arc::new(ovirt::OvirtGuestAgent),
+        Arc::new(qemu_ga::QemuGa),
+    ]
 }
 
 /// Finds a protocol by its name or its alias.

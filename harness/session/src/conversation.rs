@@ -125,11 +125,7 @@ impl<'a> Conversation<'a> {
                 }
                 Step::AwaitAnswers { conn, deadline_ms } => {
                     let deadline = self.scaled(*deadline_ms);
-                    if self.open.get(conn).is_some_and(|open| open.pending.awaited > 0) {
-                        self.await_frames(*conn, deadline, |pending| pending.awaited == 0).await?;
-                    } else {
-                        self.await_frames(*conn, deadline, |_| true).await?;
-                    }
+                    self.await_answers(*conn, deadline).await?;
                 }
                 Step::AwaitQuiet { conn, quiet_ms } => {
                     let quiet = self.scaled(*quiet_ms);
@@ -217,6 +213,7 @@ impl<'a> Conversation<'a> {
         creds: Option<Credentials>,
     ) -> io::Result<()> {
         let Some(open) = self.open.get_mut(&conn) else { return Ok(()) };
+        self.server.may_send(conn, bytes).map_err(io::Error::other)?;
         let owned = notes.iter().map(open_kind).collect::<io::Result<Vec<OwnedFd>>>()?;
         let fds: Vec<_> = owned.iter().map(AsFd::as_fd).collect();
         let data = Data { bytes: bytes.clone(), fds: notes.to_vec(), creds };
@@ -251,6 +248,17 @@ impl<'a> Conversation<'a> {
                 Ok(())
             }
             Err(SendEnd::Io(error)) => Err(error),
+        }
+    }
+
+    /// Takes frames until the last write is answered; where it is due no answer, one frame that comes behind it.
+    async fn await_answers(&mut self, conn: ConnId, deadline: Duration) -> io::Result<()> {
+        let Some(open) = self.open.get_mut(&conn) else { return Ok(()) };
+        // Whose these are is known already.
+        open.early = 0;
+        match open.pending.awaited {
+            0 => self.await_frames(conn, deadline, |_| true).await,
+            _ => self.await_frames(conn, deadline, |pending| pending.awaited == 0).await,
         }
     }
 

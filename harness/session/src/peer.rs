@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use transcript::{Endpoint, ExitStatus};
+use transcript::{ConnId, Endpoint, ExitStatus};
 
 use crate::sandbox::Slot;
 use crate::{Recorder, ServerAct};
@@ -70,6 +70,14 @@ pub trait Server: Send {
     /// Writes into the recorder what can be seen from outside: an `Exit` event if it is gone, else
     /// observations `alive`, `fds`, `rss_kib`, as far as they can be had.
     fn watch(&mut self, recorder: &Recorder);
+
+    /// Whether these bytes may be sent to it: a real server that could do harm looks through what the harness sends.
+    ///
+    /// # Errors
+    /// Why not; the cell fails with it.
+    fn may_send(&mut self, _conn: ConnId, _bytes: &[u8]) -> Result<(), String> {
+        Ok(())
+    }
 
     /// Lets it answer with something real from now on; a real server has its own.
     fn set_stage(&mut self, _stage: &Stage) {}

@@ -16,6 +16,11 @@ const DYING_MAX: Duration = Duration::from_millis(500);
 /// (`PF_EXITING`, `PF_DUMPCORE`, `PF_SIGNALED` of `include/linux/sched.h`).
 const DYING_FLAGS: u64 = 0x4 | 0x200 | 0x400;
 
+/// Key of the processor's time that a process has used, in milliseconds.
+pub(crate) const CPU_MS: &str = "cpu_ms";
+/// Milliseconds of a clock tick in `/proc/<pid>/stat`: Linux tells user space 100 of them for each second.
+const TICK_MS: u64 = 10;
+
 /// A process in a slot.
 #[derive(Debug, Clone)]
 pub(crate) struct Process {
@@ -80,6 +85,14 @@ impl Process {
         observe("rss_kib", rss.map(|text| text.trim().trim_end_matches(" kB").to_owned()));
     }
 
+    /// Writes down how much of the processor's time it has used.
+    pub(crate) fn watch_time(&self, recorder: &Recorder) {
+        let stat = fs::read_to_string(self.slot.path(format!("/proc/{}/stat", self.pid))).ok();
+        if let Some(ticks) = stat.as_deref().and_then(stat_ticks) {
+            recorder.observe(Direction::ToClient, CPU_MS, (ticks * TICK_MS).to_string());
+        }
+    }
+
     fn is_dying(&self) -> bool {
         let stat = fs::read_to_string(self.slot.path(format!("/proc/{}/stat", self.pid)));
         stat.ok().as_deref().and_then(stat_is_dying).unwrap_or(true)
@@ -94,6 +107,14 @@ fn stat_is_dying(stat: &str) -> Option<bool> {
     let state = fields.next()?;
     let flags: u64 = fields.nth(5)?.parse().ok()?;
     Some(matches!(state, "Z" | "X") || flags & DYING_FLAGS != 0)
+}
+
+/// The ticks that a process was running, for itself and in the kernel.
+fn stat_ticks(stat: &str) -> Option<u64> {
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ').skip(11);
+    let ticks = |field: Option<&str>| field?.parse::<u64>().ok();
+    Some(ticks(fields.next())?.saturating_add(ticks(fields.next())?))
 }
 
 #[cfg(test)]
@@ -112,5 +133,12 @@ mod tests {
         check("12 (lxc-start) R 1 12 12 0 -1 4195332 99 0", Some(true));
         check("12 (lxc", None);
         check("", None);
+    }
+
+    #[test]
+    fn reads_the_time_that_a_process_was_running() {
+        let stat = "12 (qemu-ga) x) S 1 12 12 0 -1 4194560 99 0 0 0 7 3 0 0 20 0 1 0 5 0 0";
+        assert_eq!(stat_ticks(stat), Some(10));
+        assert_eq!(stat_ticks("12 (qemu-ga) S 1"), None);
     }
 }
