@@ -19,7 +19,7 @@
 use std::collections::BTreeMap;
 
 use verdict::checks::Report;
-use verdict::{Check, Evidence, Finding, Meaning, ReplyAt, Step, Weight};
+use verdict::{Blame, Check, Evidence, Finding, Meaning, ReplyAt, Step, Weight};
 use wire::json::{Document, Rules, Value, same_value};
 
 use super::message::{Body, Reply, Request};
@@ -169,6 +169,56 @@ fn same_number(was: Value<'_>, is: Value<'_>) -> Option<bool> {
     }
     let (old, new): (f64, f64) = (old.parse().ok()?, new.parse().ok()?);
     Some(old.to_bits() == new.to_bits() || old == new)
+}
+
+/// The mark of what repairs the stream, in recordings that were made elsewhere.
+const RESYNC: &str = "resync";
+/// How many of them such a recording holds at least.
+const RESYNCS_MIN: usize = 50;
+
+/// Behind every bad input, ff and guest-sync-delimited are answered.
+pub(super) struct Repaired;
+
+impl Check for Repaired {
+    fn name(&self) -> &'static str {
+        "repaired"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let mut report = Report::new(self.name(), evidence);
+        for (conn, step) in evidence.reading.steps(RESYNC) {
+            if step.replies.iter().any(|reply| of(reply).delimited && reply.meaning == Meaning::Success) {
+                continue;
+            }
+            let frame = report.subject(conn.conn.0, step);
+            let message = "ff and guest-sync-delimited do not bring the agent into step";
+            let (due, was) = ("the answer behind its delimiter", "none");
+            report.push(Weight::Violation, "not-repaired", DELIMITER, message, due, was, frame);
+        }
+        report.finish()
+    }
+}
+
+/// What such a recording has to hold, in place of the frame that a probe of ours has.
+pub(super) struct RecordingComplete;
+
+impl Check for RecordingComplete {
+    fn name(&self) -> &'static str {
+        "evidence-complete"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let mut report = Report::new(self.name(), evidence);
+        let found = evidence.reading.steps(RESYNC).count();
+        if found < RESYNCS_MIN {
+            let rule = ("nothing passes for want of evidence", "DESIGN section 4, accounting");
+            let due = format!("at least {RESYNCS_MIN} inputs");
+            let message = "the recording is not whole";
+            let (weight, shape) = (Weight::Violation, "incomplete");
+            report.push_blaming(Blame::Harness, weight, shape, rule, message, due, found.to_string(), None);
+        }
+        report.finish()
+    }
 }
 
 /// What a subject's mark asks for.

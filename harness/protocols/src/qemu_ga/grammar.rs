@@ -97,7 +97,12 @@ impl Grammar for QemuGaGrammar {
             }
             // What need not be answered is skipped by what answers the request behind it.
             _ if silent => reply.id == asked.id,
-            _ if reply.delimited => delimited,
+            // A delimiter where none belongs is a fault of this answer, if it says by other means whose it is.
+            number if reply.delimited => {
+                delimited
+                    || (number.is_some() && number == asked.sync)
+                    || (asked.id.is_some() && reply.id == asked.id)
+            }
             // An answer that is late by a client is none to this request.
             number if delimited => number == asked.sync || !matches!(reply.body, Body::Return(_)),
             _ => true,

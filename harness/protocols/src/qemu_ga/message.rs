@@ -202,12 +202,9 @@ fn dissect_reply(frame: &Frame, command: Option<&str>) -> Dissection {
     if of_machine && read.problems.is_empty() {
         read.fields = as_a_whole(bytes, read.fields);
     }
+    in_one_bag(&mut read.fields);
     for field in &mut read.fields {
         field.span = field.span.start + at..field.span.end + at;
-        // The order of the commands says nothing, and a bag is called by the first word of a name.
-        if let Some(rest) = field.name.strip_prefix("return.supported_commands") {
-            field.name = format!("commands{rest}").into();
-        }
     }
     for problem in &mut read.problems {
         problem.span = problem.span.start + at..problem.span.end + at;
@@ -218,6 +215,29 @@ fn dissect_reply(frame: &Frame, command: Option<&str>) -> Dissection {
     }
     read.title = title(&Reply::of(&frame.bytes), command);
     read
+}
+
+/// Makes one bag of the commands of guest-info: it is called by the first word of its names, and has no punctuation
+/// between its elements, which goes with the field behind it.
+fn in_one_bag(fields: &mut Vec<Field>) {
+    let is_part = |field: &Field| field.mask == Some(ORDER_MASK);
+    let (Some(first), Some(last)) = (fields.iter().position(is_part), fields.iter().rposition(is_part))
+    else {
+        return;
+    };
+    let mut end = fields.get(first).map_or(0, |field| field.span.start);
+    for field in fields.get_mut(first..=last).unwrap_or_default().iter_mut().filter(|field| is_part(field)) {
+        field.span.start = end;
+        end = field.span.end;
+        if let Some(rest) = field.name.strip_prefix("return.supported_commands") {
+            field.name = format!("commands{rest}").into();
+        }
+    }
+    let mut at = 0;
+    fields.retain(|field| {
+        at += 1;
+        !(first + 1..=last).contains(&(at - 1)) || is_part(field)
+    });
 }
 
 fn title(reply: &Reply, command: Option<&str>) -> String {

@@ -7,6 +7,7 @@
 
 mod libvirt;
 mod lxc;
+mod qemu_ga;
 
 use std::process::ExitCode;
 
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
         return ExitCode::from(status);
     }
     if std::env::var_os("WIRESKEW_LIVE").is_none_or(|value| value != "1") {
-        println!("NOT RUN: real releases of LXC and libvirt. They need root and fetched builds:");
+        println!("NOT RUN: real releases of LXC, libvirt and qemu-ga. They need root and fetched builds:");
         println!("  wireskew builds fetch && WIRESKEW_LIVE=1 cargo test -p protocols --test live");
         return ExitCode::SUCCESS;
     }
@@ -31,6 +32,7 @@ fn main() -> ExitCode {
     runtime.block_on(async {
         lxc::run(&mut failures).await;
         libvirt::run(&mut failures).await;
+        qemu_ga::run().await;
     });
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     ExitCode::SUCCESS

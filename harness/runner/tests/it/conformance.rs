@@ -11,10 +11,12 @@ use tokio::sync::{mpsc, watch};
 use verdict::{CellResult, Finding, RunResults};
 
 /// The recorded releases of each protocol, and how many replays each of them has at least: twelve operations of four
-/// clients and more than seventy probes; twenty operations and more than a hundred and eighty probes and scenarios.
-const RELEASES: [(&str, [&str; 4], usize); 2] = [
+/// clients and more than seventy probes; twenty operations and more than a hundred and eighty probes and scenarios; more
+/// than a hundred and thirty probes.
+const RELEASES: [(&str, [&str; 4], usize); 3] = [
     ("lxc-command", ["4.0.6", "5.0.2", "6.0.4", "7.0.0"], 4 * 12 + 70),
     ("libvirt-remote", ["7.0.0", "9.0.0", "11.3.0", "12.8.0"], 4 * 20 + 180),
+    ("qemu-ga", ["5.2", "7.2", "10.0", "11.1"], 130),
 ];
 
 /// Whether the protocol says that the recording cannot be played again: another client caused what came, or a race

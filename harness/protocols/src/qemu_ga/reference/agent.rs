@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 
 use bytes::{Bytes, BytesMut};
-use wire::json::Document;
+use wire::json::{Document, Rules};
 use wire::json_lines::{BLANK, JUNK, RESET, SKIPPED, VALUE, ValueDecoder};
 use wire::{Decoder, Frame};
 
@@ -20,6 +20,9 @@ use super::commands::{self, Done};
 use super::defects::{self, Switches};
 use crate::qemu_ga::dialect::{Dialect, Parsing, TOKEN_MAX};
 use crate::qemu_ga::names::DELIMITER;
+
+/// How much of a value is looked at before it is complete.
+const EARLY_MAX: usize = 1 << 20;
 
 /// An agent, which has read something.
 pub(super) struct Agent {
@@ -102,7 +105,9 @@ impl Agent {
         if self.dialect.parsing == Parsing::AtOnce
             && !self.switches.has(defects::SWALLOWS_HALF)
             && self.told == Told::Nothing
-            && let Some(at) = wrong_at(&self.incoming, self.dialect)
+            // Each read looks at all of it; nobody makes mistakes behind a mebibyte to hear of them early.
+            && self.incoming.len() <= EARLY_MAX
+            && let Some(at) = wrong_at(&self.incoming, self.rules())
         {
             self.told = Told::Wrong;
             let error = self.syntax_error("expecting value", self.incoming.get(..at).unwrap_or_default());
@@ -132,14 +137,18 @@ impl Agent {
         }
     }
 
-    fn value(&mut self, bytes: &[u8], lines: &mut Vec<Bytes>) {
-        let rules = wire::json::Rules {
+    /// What this agent takes for JSON.
+    fn rules(&self) -> Rules {
+        Rules {
             duplicates: self.switches.has(defects::TAKES_DUPLICATES),
             overlong_nul: self.dialect.overlong_nul || self.switches.has(defects::TAKES_OVERLONG),
             depth_max: self.dialect.limits_with(&self.switches).depth_max,
             ..self.dialect.rules()
-        };
-        match Document::parse(bytes, rules) {
+        }
+    }
+
+    fn value(&mut self, bytes: &[u8], lines: &mut Vec<Bytes>) {
+        match Document::parse(bytes, self.rules()) {
             Err(error) => {
                 let line = self.syntax_error(error.what, bytes.get(..error.offset).unwrap_or_default());
                 self.push(line, lines);
@@ -222,11 +231,72 @@ fn decoder(dialect: &Dialect, switches: &Switches) -> ValueDecoder {
 }
 
 /// Where what has come so far is wrong, whatever follows.
-fn wrong_at(bytes: &[u8], dialect: &Dialect) -> Option<usize> {
-    let error = Document::parse(bytes, dialect.rules()).err()?;
+fn wrong_at(bytes: &[u8], rules: Rules) -> Option<usize> {
+    let error = Document::parse(bytes, rules).err()?;
     let rest = bytes.get(error.offset..).unwrap_or_default();
     // A word or a number that may go on, and white space in front of what has not come.
     let may_go_on = rest.iter().all(|byte| byte.is_ascii_alphanumeric() || b"+-. \t\r\n".contains(byte));
     let in_text = error.what.contains("closing quote");
     (!may_go_on && !in_text).then_some(error.offset)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How many lines a release answers, and whether a request behind that is answered without further ado.
+    #[track_caller]
+    fn check(release: &str, reads: &[&[u8]], lines: usize, in_step: bool) {
+        let dialect = Dialect::named(release).expect("in the table");
+        let mut agent = Agent::new(dialect, Switches::default(), BTreeSet::new());
+        let answered: Vec<Bytes> = reads.iter().flat_map(|bytes| agent.read(bytes)).collect();
+        let input = reads.concat().escape_ascii().to_string();
+        assert_eq!(answered.len(), lines, "{release}: {input:.60}: {answered:?}");
+        let behind = agent.read(b"{\"execute\":\"guest-ping\",\"id\":1}\n");
+        let good = behind.last().is_some_and(|line| line.starts_with(b"{\"return\": {}, \"id\": 1}"));
+        assert_eq!(good, in_step, "{release}: {input:.60}: {behind:?}");
+    }
+
+    #[test]
+    fn answers_as_many_lines_as_the_releases_do() {
+        let too_deep =
+            ["{\"execute\":\"guest-ping\",\"id\":".as_bytes(), &[b'['; 1024], &[b']'; 1024], b"}\n"].concat();
+        for release in ["5.2", "7.2", "10.0", "11.1", "ideal"] {
+            check(release, &[b"\n\n \r\n"], 0, true);
+            check(release, &[b"hello world\n"], 2, true);
+            check(release, &[b"[] 42 \"x\" null\n"], 4, true);
+            check(release, &[b"{\"execute\":\"guest-pi\n"], 1, true);
+            check(release, &[b"{\"a\":\"\xff\xfe\x80\"}\n"], 3, true);
+            check(release, &[b"{\"execute\":%s}\n"], 2, true);
+            check(release, &[b"\xff"], 1, true);
+            check(release, &[b"}{\"execute\":\"guest-ping\"}"], 2, true);
+            let old = !matches!(release, "11.1" | "ideal");
+            check(release, &[&too_deep], if old { 1026 } else { 1 }, true);
+            check(release, &[&[b'['; 4000]], if old { 3 } else { 1 }, false);
+        }
+    }
+
+    /// What was measured of half a request: 11.1 tells once that it is wrong, and then nothing until it is over.
+    #[test]
+    fn half_a_request_is_swallowed_or_told_once() {
+        let sync: &[u8] = b"{\"execute\":\"guest-sync\",\"arguments\":{\"id\":21}}\n";
+        let half: &[u8] = b"{\"execute\":\"guest-ping\"\n";
+        check("10.0", &[half, sync, sync], 0, false);
+        check("10.0", &[half, sync, b"}\n"], 1, true);
+        check("11.1", &[half, sync, sync], 1, false);
+        check("11.1", &[half, sync, b"}\n"], 1, true);
+        check("10.0", &[half, sync, b"\xff"], 1, true);
+        check("11.1", &[half, sync, b"\xff"], 1, true);
+        check("11.1", &[half, b"\xff"], 1, true);
+    }
+
+    #[test]
+    fn a_place_is_told_in_lines_and_columns_of_the_process() {
+        let dialect = Dialect::named("11.1").expect("in the table");
+        let mut agent = Agent::new(dialect, Switches::default(), BTreeSet::new());
+        let lines = agent.read(b"\n\nx\n{\"execute\":}\n");
+        let places: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();
+        assert!(places.first().is_some_and(|line| line.contains("\"3:1: JSON parse error")), "{places:?}");
+        assert!(places.get(1).is_some_and(|line| line.contains("\"4:12: JSON parse error")), "{places:?}");
+    }
 }

@@ -7,7 +7,7 @@ use wire::json::{Kind, Value, write_text_upper};
 
 use super::defects::{self, Switches};
 use super::text::write_value;
-use crate::qemu_ga::dialect::Dialect;
+use crate::qemu_ga::dialect::{Dialect, Numbers, TOKEN_MAX};
 use crate::qemu_ga::names::{self, COMMAND_NOT_FOUND, GENERIC_ERROR, SILENT, SYNC, SYNC_DELIMITED};
 
 /// What came of a request.
@@ -33,13 +33,11 @@ pub(super) fn dispatch(
     request: Value<'_>,
 ) -> Done {
     let id = request.get("id").filter(|_| request.kind() == Kind::Object);
-    let id = id.filter(|_| !switches.has(defects::ID_LOST)).map(|id| {
+    // A server without the limit of a token would answer with as much as it got.
+    let lost = |id: &Value<'_>| switches.has(defects::ID_LOST) || id.raw().len() > TOKEN_MAX;
+    let id = id.filter(|id| !lost(id)).map(|id| {
         let mut text = String::from("\"id\": ");
-        let numbers = match switches.has(defects::NUMBERS_CUT) {
-            true => crate::qemu_ga::dialect::Numbers::SixPlaces,
-            false => dialect.numbers,
-        };
-        write_value(&mut text, id.raw(), numbers);
+        write_value(&mut text, id.raw(), numbers(dialect, switches));
         text
     });
     let command = request.get("execute").and_then(Value::text).unwrap_or_default().into_owned();
@@ -55,6 +53,15 @@ pub(super) fn dispatch(
             let id = id.map(|id| format!("{id}, ")).unwrap_or_default();
             Done { reply: Some(error(&id, class, &text)), delimited: false }
         }
+    }
+}
+
+/// How numbers are written.
+fn numbers(dialect: &Dialect, switches: &Switches) -> Numbers {
+    match () {
+        () if switches.has(defects::NUMBERS_CUT) => Numbers::SixPlaces,
+        () if switches.has(defects::PRINTS_INF) => Numbers::SeventeenDigits,
+        () => dialect.numbers,
     }
 }
 

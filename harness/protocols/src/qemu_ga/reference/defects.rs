@@ -29,7 +29,7 @@ macro_rules! defects {
 defects! {
     READS_LINES, "reads-lines", Server, "ideal", "probe/no-line-feed", "hang",
         "A request is complete with its line feed, not with its brace.";
-    FF_DOES_NOT_RESET, "ff-does-not-reset", Server, "ideal", "probe/half-then-resync", "hang",
+    FF_DOES_NOT_RESET, "ff-does-not-reset", Server, "ideal", "probe/half-then-resync", "lost-pipelined",
         "The byte ff is passed over: half a request stays half a request.";
     FF_MISSING, "ff-missing", Server, "ideal", "probe/sync-delimited", "delimiter-missing",
         "No ff stands before the answer to guest-sync-delimited.";
@@ -85,7 +85,7 @@ defects! {
         "The host takes every command that is listed for enabled.";
     PLAIN_SYNC, "plain-sync", Client, "10.0", "client/sync", "client-hang",
         "The host sends guest-sync alone, which half a request swallows.";
-    REFUSED_IS_DONE, "refused-is-done", Client, "10.0", "client/load", "silent-wrong",
+    REFUSED_IS_DONE, "refused-is-done", Client, "10.0", "client/devices", "silent-wrong",
         "The host takes a refusal for an answer.";
 }
 
