@@ -457,6 +457,9 @@ fn splits(d: &Description, cases: &mut Vec<Case>) {
     cases.push(case(HALF_CLOSE, about, Hazard::Harmless, closing(d, script)));
 }
 
+/// Name, what it is, and where there is such a one: what is sent and what is due.
+type Subject<'a> = (&'static str, &'static str, Option<(Bytes, &'a str)>);
+
 fn contents(d: &Description, cases: &mut Vec<Case>) {
     const SHORT: &str = "a valid request whose payload is too short";
     const FUTURE: &str = "a valid request with more fields at its end, as a future client sends it";
@@ -464,7 +467,7 @@ fn contents(d: &Description, cases: &mut Vec<Case>) {
     let stray = bad(d, d.stray, d.reply.clone(), "refusal");
     let malformed = |bytes: Bytes| bad(d, d.malformed, bytes, "refusal");
     let survive = |bytes: Bytes| (bytes, "survive");
-    let subjects: [(&str, &'static str, Option<(Bytes, &str)>); 7] = [
+    let subjects: [Subject<'_>; 7] = [
         ("reply-as-request", "a reply where a request belongs", Some(stray)),
         (
             "trailing-bytes",

@@ -15,12 +15,15 @@
 //! | `texts=compare` | `history-in-text` | the same error is told in the same words |
 //! | `cpu=idle` | `spins` | a client that does not read costs no time |
 //! | `members=a,b` | `member-lost` | what is returned has these members |
+//!
+//! Of recordings that were made elsewhere, `not-repaired` says that ff and guest-sync-delimited were not answered.
 
 use std::collections::BTreeMap;
 
 use verdict::checks::Report;
-use verdict::{Blame, Check, Evidence, Finding, Meaning, ReplyAt, Step, Weight};
+use verdict::{Blame, Check, ConnReading, Evidence, Finding, FrameAt, Meaning, ReplyAt, Step, Weight};
 use wire::json::{Document, Rules, Value, same_value};
+use wire::json_lines::RESET;
 
 use super::message::{Body, Reply, Request};
 use super::names::{SILENT, SYNC_DELIMITED};
@@ -171,13 +174,29 @@ fn same_number(was: Value<'_>, is: Value<'_>) -> Option<bool> {
     Some(old.to_bits() == new.to_bits() || old == new)
 }
 
-/// The mark of what repairs the stream, in recordings that were made elsewhere.
-const RESYNC: &str = "resync";
-/// How many of them such a recording holds at least.
-const RESYNCS_MIN: usize = 50;
+/// How many times a recording that was made elsewhere repairs the stream, at least.
+const REPAIRS_MIN: usize = 50;
 
 /// Behind every bad input, ff and guest-sync-delimited are answered.
 pub(super) struct Repaired;
+
+/// Every guest-sync-delimited behind an ff: its connection, itself, its number.
+fn repairs<'a>(evidence: &Evidence<'a>) -> Vec<(&'a ConnReading, &'a FrameAt, Option<i64>)> {
+    let mut found = Vec::new();
+    for conn in &evidence.reading.conns {
+        let requests: Vec<&FrameAt> = conn.steps.iter().flat_map(|step| &step.requests).collect();
+        for pair in requests.windows(2) {
+            let [reset, sync] = pair else { continue };
+            let asked = Request::of(&sync.frame.bytes, Rules::QEMU);
+            if let Some(asked) = asked.filter(|_| reset.frame.kind == RESET)
+                && asked.execute.as_deref() == Some(SYNC_DELIMITED)
+            {
+                found.push((conn, *sync, asked.sync));
+            }
+        }
+    }
+    found
+}
 
 impl Check for Repaired {
     fn name(&self) -> &'static str {
@@ -186,11 +205,12 @@ impl Check for Repaired {
 
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
-        for (conn, step) in evidence.reading.steps(RESYNC) {
-            if step.replies.iter().any(|reply| of(reply).delimited && reply.meaning == Meaning::Success) {
+        for (conn, sync, number) in repairs(evidence) {
+            let replies = conn.steps.iter().flat_map(|step| &step.replies).map(of);
+            if replies.into_iter().any(|reply| reply.delimited && reply.number() == number) {
                 continue;
             }
-            let frame = report.subject(conn.conn.0, step);
+            let frame = Some(report.request(conn.conn.0, sync));
             let message = "ff and guest-sync-delimited do not bring the agent into step";
             let (due, was) = ("the answer behind its delimiter", "none");
             report.push(Weight::Violation, "not-repaired", DELIMITER, message, due, was, frame);
@@ -209,10 +229,10 @@ impl Check for RecordingComplete {
 
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
-        let found = evidence.reading.steps(RESYNC).count();
-        if found < RESYNCS_MIN {
+        let found = repairs(evidence).len();
+        if found < REPAIRS_MIN {
             let rule = ("nothing passes for want of evidence", "DESIGN section 4, accounting");
-            let due = format!("at least {RESYNCS_MIN} inputs");
+            let due = format!("at least {REPAIRS_MIN} inputs");
             let message = "the recording is not whole";
             let (weight, shape) = (Weight::Violation, "incomplete");
             report.push_blaming(Blame::Harness, weight, shape, rule, message, due, found.to_string(), None);
@@ -402,5 +422,55 @@ fn hold_idle(report: &mut Report<'_>, evidence: &Evidence<'_>) {
             was,
             frame,
         );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use matrix::CaseId;
+    use transcript::{ConnId, Data, Event, EventKind, Transcript};
+    use verdict::Reading;
+    use wire::Direction;
+
+    use super::*;
+    use crate::qemu_ga::dialect::Dialect;
+    use crate::qemu_ga::{QemuGaGrammar, request};
+
+    /// What is found in a conversation in which a stream is repaired so many times, and the last time answered so.
+    fn shapes(repairs: i64, last: &[u8]) -> Vec<String> {
+        let mut events = vec![(Direction::ToServer, EventKind::Connect)];
+        let data = |bytes: &[u8]| {
+            EventKind::Data(Data { bytes: Bytes::copy_from_slice(bytes), fds: Vec::new(), creds: None })
+        };
+        for number in 1..=repairs {
+            events.push((Direction::ToServer, data(&request::resync(number))));
+            let answer = format!("{{\"return\": {number}}}\n");
+            let answer = [&[0xff], answer.as_bytes()].concat();
+            let reply = if number == repairs { last } else { &answer };
+            events.push((Direction::ToClient, data(reply)));
+        }
+        let at = |(dir, kind)| Event { at_us: 0, conn: ConnId(1), dir, kind };
+        let transcript = Transcript { events: events.into_iter().map(at).collect(), ..Transcript::default() };
+        let grammar = QemuGaGrammar::new(Dialect::named("10.0").expect("in the table"));
+        let reading = Reading::of(&transcript, &grammar);
+        let case: CaseId = "probe/requests-and-bad-input".parse().expect("it is a case");
+        let evidence = Evidence {
+            case: &case,
+            transcript: &transcript,
+            reading: &reading,
+            grammar: &grammar,
+            recorded: None,
+        };
+        let found = [Repaired.check(&evidence), RecordingComplete.check(&evidence)].concat();
+        found.into_iter().map(|finding| finding.shape).collect()
+    }
+
+    #[test]
+    fn a_stream_that_is_not_repaired_is_found_and_a_recording_that_is_cut() {
+        assert_eq!(shapes(60, b"\xff{\"return\": 60}\n"), Vec::<String>::new());
+        assert_eq!(shapes(60, b"{\"return\": 60}\n"), ["not-repaired"], "the delimiter is lacking");
+        assert_eq!(shapes(60, b"\xff{\"return\": 59}\n"), ["not-repaired"], "an earlier answer");
+        assert_eq!(shapes(3, b"\xff{\"return\": 3}\n"), ["incomplete"]);
     }
 }

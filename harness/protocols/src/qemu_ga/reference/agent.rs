@@ -194,7 +194,7 @@ impl Agent {
     fn syntax_error(&self, what: &str, before: &[u8]) -> String {
         let mut place = self.place;
         place.pass(before);
-        match self.dialect.places {
+        match self.dialect.places || self.switches.has(defects::COUNTS_LINES) {
             true => self.error(&format!("{}:{}: JSON parse error, {what}", place.line, place.column)),
             false => self.error(&format!("JSON parse error, {what}")),
         }
@@ -217,10 +217,10 @@ impl Dialect {
     fn limits_with(&self, switches: &Switches) -> wire::json_lines::Limits {
         let mut limits = self.limits();
         if switches.has(defects::NO_DEPTH_LIMIT) {
-            limits.depth_max = 16 * limits.depth_max;
+            limits.depth_max *= 16;
         }
         if switches.has(defects::NO_TOKEN_LIMIT) {
-            limits.value_max = 4 * limits.value_max;
+            limits.value_max *= 4;
         }
         limits
     }

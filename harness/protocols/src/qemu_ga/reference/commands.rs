@@ -80,12 +80,15 @@ fn carry_out(
 ) -> Result<String, Fault> {
     let (command, arguments) = checked(dialect, switches, request)?;
     let unknown = if switches.has(defects::WRONG_CLASS) { GENERIC_ERROR } else { COMMAND_NOT_FOUND };
-    if !dialect.knows(&command) {
+    let forgotten = command == names::GET_DEVICES && switches.has(defects::FORGETS_DEVICES);
+    if !dialect.knows(&command) || forgotten {
         return Err((unknown, format!("The command {command} has not been found")));
     }
     let is_blocked = blocked.contains(&command) || command == names::GET_DEVICES;
     if is_blocked && !switches.has(defects::EXECUTES_BLOCKED) {
-        return Err((dialect.blocked_class, dialect.blocked_text.replace("{}", &command)));
+        let class =
+            if switches.has(defects::BLOCKED_NOT_FOUND) { COMMAND_NOT_FOUND } else { dialect.blocked_class };
+        return Err((class, dialect.blocked_text.replace("{}", &command)));
     }
     let sync = command == SYNC || command == SYNC_DELIMITED;
     if let Some(arguments) = arguments {
@@ -151,6 +154,7 @@ fn answer(dialect: &Dialect, switches: &Switches, blocked: &BTreeSet<String>, co
             now.to_string()
         }
         "guest-fsfreeze-status" => "\"thawed\"".to_owned(),
+        names::GET_HOST_NAME if switches.has(defects::LOSES_MEMBER) => "{\"name\": \"reference\"}".to_owned(),
         names::GET_HOST_NAME => "{\"host-name\": \"reference\"}".to_owned(),
         "guest-get-timezone" => "{\"zone\": \"UTC\", \"offset\": 0}".to_owned(),
         "guest-get-memory-block-info" => "{\"size\": 134217728}".to_owned(),

@@ -79,6 +79,14 @@ defects! {
         "The connection is closed behind an error in the syntax.";
     SECOND_CLIENT, "forgets-second-client", Server, "ideal", "probe/second-client-waits", "no-reply",
         "A client that waited for its turn is closed when it has come.";
+    COUNTS_LINES, "counts-lines", Server, "ideal", "probe/same-error-twice", "history-in-text",
+        "Errors in the syntax tell how many lines came before.";
+    BLOCKED_NOT_FOUND, "blocked-not-found", Server, "ideal", "probe/blocked-and-unknown", "one-class",
+        "A blocked command is said to be not found.";
+    FORGETS_DEVICES, "forgets-devices", Server, "ideal", "probe/devices-or-disks", "fell-back",
+        "A command that was listed once is not known any more.";
+    LOSES_MEMBER, "loses-member", Server, "ideal", "probe/members-get-host-name", "member-lost",
+        "guest-get-host-name returns its name under another name.";
     TRUSTS_VERSION, "trusts-version", Client, "10.0", "client/devices", "loud-fail",
         "The host takes guest-get-devices for known because of the version text.";
     LISTED_IS_ENABLED, "listed-is-enabled", Client, "5.2", "client/devices", "loud-fail",
