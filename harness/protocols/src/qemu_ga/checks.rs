@@ -25,7 +25,7 @@ use verdict::{Blame, Check, ConnReading, Evidence, Finding, FrameAt, Meaning, Re
 use wire::json::{Document, Rules, Value, same_value};
 use wire::json_lines::RESET;
 
-use super::message::{Body, Reply, Request};
+use super::message::{Body, REPLY, Reply, Request};
 use super::names::{SILENT, SYNC_DELIMITED};
 use crate::installed::CPU_MS;
 
@@ -147,7 +147,7 @@ fn other_id(asked: &Request, reply: &Reply) -> Option<&'static str> {
         (None, Some(_)) => Some("id-invented"),
         (Some(was), Some(is)) => {
             let was_document = Document::parse(was, Rules::QEMU);
-            let is_document = Document::parse(is, Rules::QEMU_REPLY);
+            let is_document = Document::parse(is, REPLY);
             let (Ok(was), Ok(is)) = (was_document, is_document) else { return Some("other-id") };
             if same_number(was.root(), is.root()).unwrap_or_else(|| same_value(was.root(), is.root())) {
                 return None;
@@ -329,7 +329,7 @@ fn hold_capability(report: &mut Report<'_>, conn: u32, step: &Step) {
 /// The commands of guest-info, and whether each is enabled.
 pub(super) fn enabled(reply: &Reply) -> Option<BTreeMap<String, bool>> {
     let Body::Return(value) = &reply.body else { return None };
-    let document = Document::parse(value, Rules::QEMU_REPLY).ok()?;
+    let document = Document::parse(value, REPLY).ok()?;
     let commands = document.root().get("supported_commands")?;
     let read =
         |entry: Value<'_>| Some((entry.get("name")?.text()?.into_owned(), entry.get("enabled")?.as_bool()?));
@@ -375,7 +375,7 @@ fn hold_classes(report: &mut Report<'_>, conn: u32, step: &Step) {
 fn hold_members(report: &mut Report<'_>, conn: u32, step: &Step, members: &str) {
     for reply in step.answers() {
         let Body::Return(value) = of(reply).body else { continue };
-        let Ok(document) = Document::parse(&value, Rules::QEMU_REPLY) else { continue };
+        let Ok(document) = Document::parse(&value, REPLY) else { continue };
         let root = document.root();
         // Of a list, every element; an empty one says nothing.
         let objects: Vec<Value<'_>> = match root.kind() {

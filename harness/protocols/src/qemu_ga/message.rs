@@ -25,6 +25,10 @@ use wire::{Direction, Dissection, Field, Frame, ORDER_MASK, Problem};
 
 use super::names::{self, DELIMITER};
 
+/// What agents print: JSON, but for numbers that are not finite. Deeper than they read, so that an answer can be read
+/// that there should not be.
+pub const REPLY: Rules = Rules { depth_max: 64 << 10, ..Rules::QEMU_REPLY };
+
 /// Mask of texts for people.
 pub const TEXT: &str = "text";
 /// Mask of versions.
@@ -107,7 +111,7 @@ impl Reply {
     #[must_use]
     pub fn of(line: &[u8]) -> Self {
         let (delimited, bytes) = without_delimiter(line);
-        let Ok(document) = Document::parse(bytes, Rules::QEMU_REPLY) else {
+        let Ok(document) = Document::parse(bytes, REPLY) else {
             return Self { delimited, id: None, body: Body::Unreadable };
         };
         let root = document.root();
@@ -195,7 +199,7 @@ fn dissect_reply(frame: &Frame, command: Option<&str>) -> Dissection {
         _ if name.starts_with("return.supported_commands.") => Some(ORDER_MASK),
         _ => None,
     };
-    let mut read = json::dissect(bytes, Rules::QEMU_REPLY, &mask);
+    let mut read = json::dissect(bytes, REPLY, &mask);
     if let Some(problem) = infinite(bytes) {
         read.problems.push(problem);
     }
@@ -251,15 +255,15 @@ fn title(reply: &Reply, command: Option<&str>) -> String {
 
 /// A number that JSON cannot say, where a line holds one.
 fn infinite(bytes: &[u8]) -> Option<Problem> {
-    let error = Document::parse(bytes, Rules::STRICT).err()?;
-    Document::parse(bytes, Rules::QEMU_REPLY).ok()?;
+    let error = Document::parse(bytes, Rules { inf_words: false, ..REPLY }).err()?;
+    Document::parse(bytes, REPLY).ok()?;
     let end = bytes.len().min(error.offset.saturating_add(3));
     Some(Problem { span: error.offset.min(end)..end, what: "`inf` is no number of JSON".to_owned() })
 }
 
 /// The fields of a reply in which what was returned is one field, under the mask of the machine.
 fn as_a_whole(bytes: &[u8], fields: Vec<Field>) -> Vec<Field> {
-    let Ok(document) = Document::parse(bytes, Rules::QEMU_REPLY) else { return fields };
+    let Ok(document) = Document::parse(bytes, REPLY) else { return fields };
     let Some(returned) = document.root().get("return") else { return fields };
     let span = returned.span();
     let label = match returned.kind() {
@@ -301,7 +305,7 @@ fn crosses(field: &std::ops::Range<usize>, returned: &std::ops::Range<usize>) ->
 /// The version in an answer to guest-info.
 #[must_use]
 pub fn version(line: &[u8]) -> Option<String> {
-    let document = Document::parse(without_delimiter(line).1, Rules::QEMU_REPLY).ok()?;
+    let document = Document::parse(without_delimiter(line).1, REPLY).ok()?;
     let returned = document.root().get("return")?;
     returned.get("supported_commands")?;
     Some(returned.get("version")?.text()?.into_owned())

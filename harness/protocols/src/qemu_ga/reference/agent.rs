@@ -22,7 +22,7 @@ use crate::qemu_ga::dialect::{Dialect, Parsing, TOKEN_MAX};
 use crate::qemu_ga::names::DELIMITER;
 
 /// How much of a value is looked at before it is complete.
-const EARLY_MAX: usize = 1 << 20;
+const EARLY_MAX: usize = 32 << 10;
 
 /// An agent, which has read something.
 pub(super) struct Agent {
@@ -105,7 +105,7 @@ impl Agent {
         if self.dialect.parsing == Parsing::AtOnce
             && !self.switches.has(defects::SWALLOWS_HALF)
             && self.told == Told::Nothing
-            // Each read looks at all of it; nobody makes mistakes behind a mebibyte to hear of them early.
+            // Each read looks at all of it; nobody makes mistakes behind so much to hear of them early.
             && self.incoming.len() <= EARLY_MAX
             && let Some(at) = wrong_at(&self.incoming, self.rules())
         {

@@ -10,11 +10,11 @@ use session::{
 };
 use transcript::{ConnId, Data, Endpoint, EventKind, ExitStatus};
 use wire::Direction;
-use wire::json::{Document, Rules, Value};
+use wire::json::{Document, Value};
 
 use super::defects::{self, Switches};
 use crate::effects;
-use crate::qemu_ga::message::{Body, Reply, without_delimiter};
+use crate::qemu_ga::message::{Body, REPLY, Reply, without_delimiter};
 use crate::qemu_ga::names::{self, GET_DEVICES, GET_DISKS, GET_FSINFO};
 use crate::qemu_ga::operations::{self, Operation};
 use crate::qemu_ga::request;
@@ -112,7 +112,7 @@ impl ReferenceClient {
     /// The first of three commands that is enabled tells the disks.
     async fn find_disks(&self, host: &mut Host<'_>) -> Result<(), Failed> {
         let info = host.ask(request::with_id(names::INFO, "\"info\"")).await?.ok_or(Failed::Loudly)?;
-        let info = Document::parse(&info, Rules::QEMU_REPLY).map_err(|_| Failed::Loudly)?;
+        let info = Document::parse(&info, REPLY).map_err(|_| Failed::Loudly)?;
         let ways = [GET_DEVICES, GET_DISKS, GET_FSINFO];
         let way =
             ways.into_iter().find(|command| self.is_there(info.root(), command)).ok_or(Failed::Loudly)?;
