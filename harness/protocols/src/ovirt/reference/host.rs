@@ -12,14 +12,15 @@ use std::time::Duration;
 
 use matrix::{Build, Role};
 use session::{BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
-use transcript::{Endpoint, ExitStatus};
+use transcript::{Endpoint, EventKind, ExitStatus};
 
+use super::server::HEARTBEAT_MS;
 use super::settings::Settings;
 use crate::ovirt::Dialect;
 use crate::ovirt::defects::Switches;
 use crate::ovirt::dialect::HostFacts;
 use crate::ovirt::launch::CommandLine;
-use crate::ovirt::scenarios::{self, Scenario};
+use crate::ovirt::scenarios::{self, PASSES_PER_HEARTBEAT, Scenario};
 use run::Run;
 
 /// How many times longer than planned heartbeats are waited for.
@@ -72,7 +73,7 @@ impl ReferenceHost {
         if !scenario.hooks {
             server.prepare(super::NO_HOOKS).await?;
         }
-        let mut run = Run::new(self, recorder);
+        let mut run = Run::new(self, recorder, self.settings.pass().max(pass_of(server)));
         for step in &scenario.steps {
             run.step(step, server).await?;
         }
@@ -80,6 +81,17 @@ impl ReferenceHost {
         let stdout = format!("the last host was at version {version}\n").into_bytes();
         Ok(ClientReport { exit: Some(ExitStatus::Code(0)), stdout, stderr: Vec::new() })
     }
+}
+
+/// The pass of the agent behind a port: a real one has its own.
+fn pass_of(server: &mut dyn Server) -> Duration {
+    let look = Recorder::new();
+    server.watch(&look);
+    let heartbeat_ms = look.take().into_iter().find_map(|event| match event.kind {
+        EventKind::Observe { key, value } if key == HEARTBEAT_MS => value.parse().ok(),
+        _ => None,
+    });
+    Duration::from_millis(heartbeat_ms.unwrap_or(0)) / PASSES_PER_HEARTBEAT
 }
 
 fn find(version: &str) -> Result<HostFacts, String> {
@@ -105,7 +117,7 @@ impl Client for ReferenceHost {
                 LaunchError::new(what(), LaunchErrorKind::Setup(format!("no scenario `{operation}`")))
             })?;
             // Long periods make long scenarios; the deadline is for those that hang.
-            let planned = self.settings.pass() * scenario.passes();
+            let planned = self.settings.pass().max(pass_of(server)) * scenario.passes();
             let limit = deadline.max(planned * (PATIENCE + 1));
             match tokio::time::timeout(limit, self.carry_out(scenario, server, recorder)).await {
                 Ok(done) => done,

@@ -20,6 +20,7 @@ use crate::ovirt::Dialect;
 use crate::ovirt::defects::Switches;
 use crate::ovirt::inputs::{self, Closes};
 use crate::ovirt::model::{Process, Rates, agent};
+use crate::ovirt::scenarios::PASSES_PER_HEARTBEAT;
 
 /// How many hosts may wait for the one that is served.
 const BACKLOG: i32 = 8;
@@ -209,6 +210,8 @@ impl PortServer {
     }
 }
 
+/// What a look at a port says of the heartbeats behind it.
+pub(crate) const HEARTBEAT_MS: &str = "heartbeat_ms";
 /// The longest time between two writes of one input.
 const GAP_MAX: Duration = Duration::from_millis(20);
 
@@ -225,6 +228,8 @@ impl Server for PortServer {
         recorder.observe(Direction::ToClient, "fds", fds.to_string());
         let buffered = seen.buffered_max.load(Ordering::Relaxed);
         recorder.observe(Direction::ToClient, "buffered_max", buffered.to_string());
+        let heartbeat = self.pass * PASSES_PER_HEARTBEAT;
+        recorder.observe(Direction::ToClient, HEARTBEAT_MS, heartbeat.as_millis().to_string());
     }
 
     fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {

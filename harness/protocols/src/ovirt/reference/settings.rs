@@ -5,7 +5,7 @@
 //! ```
 //!
 //! The agent's second (its pass and the nap of its reader) and the host's second (from one try to connect to the next)
-//! are a fifth of it, as at the real 5 s. Both ends of a pair need the same value.
+//! are a fifth of it, as at the real 5 s. A reference host takes the longer one of its own and the agent's.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

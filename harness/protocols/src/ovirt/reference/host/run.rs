@@ -63,11 +63,11 @@ fn setup(what: &str, error: io::Error) -> LaunchError {
 
 impl<'a> Run<'a> {
     /// Nothing has happened yet.
-    pub(super) fn new(build: &'a ReferenceHost, recorder: &'a Recorder) -> Self {
+    pub(super) fn new(build: &'a ReferenceHost, recorder: &'a Recorder, pass: Duration) -> Self {
         Self {
             build,
             recorder,
-            pass: build.settings.pass(),
+            pass,
             version: build.version.clone(),
             agent: None,
             host: None,
