@@ -120,6 +120,11 @@ impl Protocol for OvirtGuestAgent {
         checks::negotiated(reading)
     }
 
+    fn lacks(&self, client: &Build, case: &CaseId) -> Option<String> {
+        let scenario = scenarios::scenario(&case.name).filter(|_| case.kind == CaseKind::Scenario)?;
+        launch::lacks(client, scenario)
+    }
+
     fn takes_part(&self, case: &CaseId) -> Option<String> {
         let (_, version) = case.name.split_once("-to-")?;
         (case.kind == CaseKind::Scenario && version != dialect::IDEAL).then(|| version.to_owned())

@@ -135,9 +135,8 @@ fn of_host(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, said: &Sa
         return;
     }
     // A heartbeat that the host has perhaps not read yet limits nothing.
-    let fresh = moment
-        .said_otherwise
-        .is_some_and(|since| !course.is_over(since, index, course.timeline.pace.slack_us, BEATS));
+    let bound_us = course.timeline.pace.slack_us.min(course.timeline.pace.nap_us);
+    let fresh = moment.said_otherwise.is_some_and(|since| !course.is_over(since, index, bound_us, 0));
     if !fresh {
         let message = format!("`{}` asks for version {min} where {agreed} is agreed", said.name());
         let expected = format!("nothing above {agreed}");

@@ -250,9 +250,15 @@ impl Watch<'_> {
         });
     }
 
-    /// Whether the agent said nothing at all for two periods around an act, though somebody listened.
+    /// Whether the agent said nothing at all for two periods around an act, though somebody listened. A script listens
+    /// where it waits: there, nothing to the end of the connection.
     fn is_silent_around(&self, act: usize) -> bool {
         let acts = &self.course.timeline.acts;
+        if self.course.timeline.scripts.host {
+            let mut behind = acts.get(act..).unwrap_or_default().iter();
+            let next = behind.find(|act| matches!(act.what, What::FromAgent(_) | What::HostLeaves));
+            return !next.is_some_and(|act| matches!(act.what, What::FromAgent(_)));
+        }
         let speaks = |act: &&Act| matches!(act.what, What::FromAgent(_));
         let at_us = acts.get(act).map_or(0, |act| act.at_us);
         let before = acts.get(..act).unwrap_or_default().iter().rfind(speaks).map_or(at_us, |act| act.at_us);

@@ -425,7 +425,7 @@ fn answers(acts: &[Act]) -> Vec<Answer> {
 fn answer_around(acts: &[Act], disks: usize) -> Option<Answer> {
     let mut answer = Answer { first: disks, last: disks, containers: None, timezone: false, os_info: false };
     let (mut applications, mut containers) = (0_usize, 0_usize);
-    let mut began = false;
+    let (mut began, mut beats) = (false, 0_usize);
     for (before, name) in messages(acts.get(..disks)?).rev().take(SPREAD_MAX) {
         match name {
             names::APPLICATIONS => applications += 1,
@@ -434,6 +434,9 @@ fn answer_around(acts: &[Act], disks: usize) -> Option<Answer> {
                 (answer.first, began) = (before, true);
                 break;
             }
+            // Behind more than one heartbeat it is the periodic one.
+            names::HEARTBEAT if beats > 0 => break,
+            names::HEARTBEAT => beats += 1,
             names::DISKS_USAGE | END => break,
             _ => {}
         }

@@ -28,7 +28,7 @@ const REAL_PERIOD_US: u64 = 900_000;
 /// How much later than it should a message of a real agent may be, in microseconds.
 const SLACK_US: u64 = 250_000;
 /// The same for faster peers, in periods.
-const SLACK_PERIODS: u64 = 3;
+const SLACK_PERIODS: u64 = 2;
 
 /// So many periods without a heartbeat are silence.
 const SILENT_PERIODS: u64 = 3;

@@ -29,7 +29,9 @@ const SEND_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a connection may take.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 /// How long heartbeats are waited for at least, for periods that are short beside what a busy machine takes.
-const PATIENCE_MIN: Duration = Duration::from_millis(200);
+const PATIENCE_MIN: Duration = Duration::from_millis(1_500);
+/// How long a completion is waited for at least.
+const COMPLETION_MIN: Duration = Duration::from_millis(200);
 /// How many passes a completion is waited for: two heartbeats.
 const COMPLETION_PASSES: u32 = 10;
 
@@ -231,10 +233,10 @@ impl<'a> Run<'a> {
         self.listen_until(until, server).await?;
         let wanted = before.saturating_add(passes / PASSES_PER_HEARTBEAT);
         let patience = (self.pass * passes * (PATIENCE - 1)).max(PATIENCE_MIN);
+        // A host that has died reads nothing; it gets the time in which its silence is seen.
         while self.heartbeats < wanted
             && start.elapsed() < self.pass * passes + patience
             && self.connection.is_some()
-            && self.host.as_ref().is_some_and(|host| !host.is_dead())
         {
             self.listen_until(Instant::now() + self.pass, server).await?;
         }
@@ -387,7 +389,7 @@ impl<'a> Run<'a> {
 
     /// Waits for the completion with that id.
     async fn completed(&mut self, id: &str, server: &mut dyn Server) -> Result<bool, LaunchError> {
-        let until = Instant::now() + (self.pass * COMPLETION_PASSES).max(PATIENCE_MIN);
+        let until = Instant::now() + (self.pass * COMPLETION_PASSES).max(COMPLETION_MIN);
         let wanted = format!("\"{id}\"");
         while Instant::now() < until {
             if self.host.as_ref().is_some_and(|host| host.completions().contains(&wanted)) {
