@@ -18,7 +18,7 @@ fn protocol(name: &str) -> (Builds, Matrix) {
     (builds, matrix)
 }
 
-const PROTOCOLS: [&str; 2] = ["libvirt-remote", "lxc-command"];
+const PROTOCOLS: [&str; 4] = ["libvirt-remote", "lxc-command", "ovirt-guest-agent", "qemu-ga"];
 
 fn all() -> BTreeMap<String, (Builds, Matrix)> {
     PROTOCOLS.iter().map(|name| ((*name).to_owned(), protocol(name))).collect()
@@ -55,19 +55,21 @@ fn the_default_run_needs_no_real_build() {
 
 #[test]
 fn known_bugs_are_of_builds_that_exist_and_expectations_name_known_bugs() {
-    let lxc: Vec<_> = (1..=27).collect();
-    known_bugs("lxc-command", "LXC", &lxc);
+    let all = |prefix: &str, last: u32| (1..=last).map(|n| format!("{prefix}{n}")).collect::<Vec<_>>();
+    known_bugs("lxc-command", &(1..=27).map(|n| format!("LXC-{n:02}")).collect::<Vec<_>>());
     // What is missing is no bug, or no cell can show it; `known-bugs.toml` says which.
-    known_bugs("libvirt-remote", "LV", &[1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 13, 18, 19, 20]);
+    let libvirt = [1, 2, 3, 4, 5, 6, 7, 9, 10, 11, 13, 18, 19, 20].map(|n| format!("LV-{n:02}"));
+    known_bugs("libvirt-remote", &libvirt);
+    known_bugs("ovirt-guest-agent", &all("K", 18));
+    known_bugs("qemu-ga", &(1..=11).map(|n| format!("QGA-{n:02}")).collect::<Vec<_>>());
 }
 
-fn known_bugs(name: &str, prefix: &str, numbers: &[u32]) {
+fn known_bugs(name: &str, expect: &[String]) {
     let (builds, matrix) = protocol(name);
     let folder = matrices().join(name);
     let bugs = KnownBugs::load(&folder.join("known-bugs.toml"), name)
         .unwrap_or_else(|error| panic!("{}", error.brief()));
     let ids: Vec<_> = bugs.iter().map(|bug| bug.id.clone()).collect();
-    let expect: Vec<_> = numbers.iter().map(|number| format!("{prefix}-{number:02}")).collect();
     assert_eq!(ids, expect);
     for cell in bugs.iter().flat_map(|bug| &bug.cells).map(|found| &found.cell) {
         let planned = matrix.groups().any(|group| {

@@ -111,3 +111,38 @@ fn reference_peers_come_to_the_verdicts_of_the_real_ones() {
     // Every probe of four releases, and twelve operations of sixteen pairs.
     assert!(compared > 4 * 70 + 16 * 12 - 1, "only {compared} cells were compared");
 }
+
+/// Recorded hosts and scripts say the same to reference agents of the release that they met, and are answered the same.
+#[test]
+fn recorded_hosts_get_the_same_answers_from_reference_agents() {
+    let results = default_run("protocol(ovirt-guest-agent) & case(replay/**)");
+    let other = |cell: &CellResult| match cell.verdict {
+        Some(_) => cell.findings.first().map(|f| format!("{}: {} {}", cell.cell, f.message, f.actual)),
+        None if cell.case.contains("grade-to-") => None,
+        None => Some(format!("{}: not played", cell.cell)),
+    };
+    assert_eq!(results.cells.iter().filter_map(other).collect::<Vec<_>>(), Vec::<String>::new());
+    assert!(results.cells.len() > 75, "only {} cells", results.cells.len());
+}
+
+/// What is wrong between a recorded host and a recorded agent is wrong between the reference peers of these releases.
+#[test]
+fn reference_pairs_have_the_faults_of_recorded_ones() {
+    let results = default_run("protocol(ovirt-guest-agent) & case(scenario/*)");
+    let by_name: BTreeMap<&str, &CellResult> = results.cells.iter().map(|c| (c.cell.as_str(), c)).collect();
+    let pairs = results.cells.iter().filter_map(|cell| {
+        let real =
+            by_name.get(cell.cell.replace("ref-", "").as_str()).filter(|real| real.cell != cell.cell)?;
+        Some((cell, *real))
+    });
+    let mut compared = 0;
+    let mut differ = Vec::new();
+    for (cell, real) in pairs {
+        compared += 1;
+        if cell.shapes != real.shapes {
+            differ.push(format!("{}: {:?}, recorded {:?}", cell.cell, cell.shapes, real.shapes));
+        }
+    }
+    assert_eq!(differ, Vec::<String>::new());
+    assert!(compared >= 20, "only {compared} pairs were compared");
+}
