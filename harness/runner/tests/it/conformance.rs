@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use matrix::Selection;
 use protocols::Bench;
@@ -37,7 +37,10 @@ fn root() -> PathBuf {
 
 /// Runs the cells of the default matrix that a filter takes.
 fn default_run(filter: &str) -> RunResults {
-    let project = Project::load(&root(), &[]).expect("the project's own files are right");
+    // Reading all fixtures takes a while, and nothing changes them meanwhile.
+    static PROJECT: LazyLock<Arc<Project>> =
+        LazyLock::new(|| Arc::new(Project::load(&root(), &[]).expect("the project's own files are right")));
+    let project = Arc::clone(&PROJECT);
     let run_file = project.run_file(&root().join("matrices/default.toml")).expect("it is right");
     let selection = Selection::from_arguments::<&str, _>(&[], &[filter]).expect("a filter of this test");
     let request =
@@ -61,7 +64,7 @@ fn default_run(filter: &str) -> RunResults {
     };
     let (events, _inbox) = mpsc::unbounded_channel();
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    runtime.block_on(run(Arc::new(project), Arc::new(plan), Arc::new(options), None, BTreeMap::new(), events))
+    runtime.block_on(run(project, Arc::new(plan), Arc::new(options), None, BTreeMap::new(), events))
 }
 
 #[test]
