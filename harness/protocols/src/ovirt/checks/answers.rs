@@ -265,7 +265,9 @@ impl Watch<'_> {
         let after = acts.get(act..).unwrap_or_default().iter().find(speaks);
         let after = after.map_or(self.course.timeline.end_us(), |act| act.at_us);
         let pace = self.course.timeline.pace;
-        after.saturating_sub(before) > pace.period_us.saturating_mul(2).saturating_add(pace.slack_us)
+        let real_us = pace.period_us.saturating_mul(2).saturating_add(pace.slack_us);
+        let bound_us = if pace.is_scaled() { pace.silent_us() } else { real_us };
+        after.saturating_sub(before) > bound_us
     }
 }
 
