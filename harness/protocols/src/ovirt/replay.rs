@@ -33,7 +33,10 @@ pub(super) fn script(recorded: &Transcript) -> Script {
             _ => continue,
         };
         // Rounded on the way up, so that many short gaps do not vanish.
-        let pause_ms = ms(event.at_us).saturating_sub(ms(last_us));
+        let gap_ms = ms(event.at_us).saturating_sub(ms(last_us));
+        // An agent that is busy needs a moment to see that a host is gone, or to read what it left.
+        let comes_or_goes = event.at_us > 0 && matches!(step, Step::Connect(_) | Step::Close(_));
+        let pause_ms = if comes_or_goes { gap_ms.max(HEARTBEAT_MS) } else { gap_ms };
         if pause_ms > 0 {
             script.steps.push(listen(open, pause_ms));
         }

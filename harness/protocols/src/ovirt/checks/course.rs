@@ -330,7 +330,7 @@ impl<'a> Walker<'a> {
                 self.now.started = Some(index);
                 (self.now.said_otherwise, self.now.own_beats) = (None, 0);
             }
-            What::FromHost(said) => self.from_host(index, act, said),
+            What::FromHost(said) => self.hear_host(index, act, said),
             What::FromAgent(said) if said.name() == names::HEARTBEAT => {
                 self.now.beats += 1;
                 self.now.own_beats += 1;
@@ -345,7 +345,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    fn from_host(&mut self, index: usize, act: &Act, said: &Said) {
+    fn hear_host(&mut self, index: usize, act: &Act, said: &Said) {
         if said.name() == names::REFRESH {
             let told = said.message.as_ref().map(|message| &message.version);
             self.now.host_max = Some(match told {

@@ -30,6 +30,10 @@ const SEND_DEADLINE: Duration = Duration::from_secs(2);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 /// How long heartbeats are waited for at least, for periods that are short beside what a busy machine takes.
 const PATIENCE_MIN: Duration = Duration::from_millis(1_500);
+/// How long a hang-up is waited for that comes right behind what was sent.
+const HANG_UP_DEADLINE: Duration = Duration::from_millis(500);
+/// How often it is looked for.
+const LOOK_AGAIN: Duration = Duration::from_millis(1);
 /// How long a completion is waited for at least.
 const COMPLETION_MIN: Duration = Duration::from_millis(200);
 /// How many passes a completion is waited for: two heartbeats.
@@ -52,6 +56,8 @@ pub(super) struct Run<'a> {
     conn: ConnId,
     /// It has ended its connection on purpose, and does not connect by itself.
     away: bool,
+    /// The guest's end is about to write and close in one go.
+    closes_at_once: bool,
     /// Heartbeats that came since the host process started.
     heartbeats: u32,
     calls: u32,
@@ -77,6 +83,7 @@ impl<'a> Run<'a> {
             connection: None,
             conn: ConnId(0),
             away: false,
+            closes_at_once: false,
             heartbeats: 0,
             calls: 0,
             handed_over: None,
@@ -313,13 +320,22 @@ impl<'a> Run<'a> {
     /// Whether the end of the connection lies right behind what was read. Only hosts that look at it first care.
     async fn hangs_up(&self) -> bool {
         let Some(connection) = &self.connection else { return false };
-        if self.host.as_ref().is_some_and(|host| host.facts().hang_up_loses) {
-            // The guest's end writes and closes in one go; let it.
-            tokio::task::yield_now().await;
+        let loses = self.host.as_ref().is_some_and(|host| host.facts().hang_up_loses);
+        // The guest's end writes and closes in one go: a real host that is not that quick sees both at once.
+        let until =
+            Instant::now() + if loses && self.closes_at_once { HANG_UP_DEADLINE } else { Duration::ZERO };
+        loop {
+            let mut looked = [PollFd::new(connection, PollFlags::empty())];
+            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+            let seen = matches!(poll(&mut looked, Some(&now)), Ok(1..));
+            if seen && looked[0].revents().contains(PollFlags::HUP) {
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
-        let mut looked = [PollFd::new(connection, PollFlags::empty())];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        matches!(poll(&mut looked, Some(&now)), Ok(1..)) && looked[0].revents().contains(PollFlags::HUP)
     }
 
     fn count_heartbeats(&mut self, bytes: &[u8]) {
@@ -403,14 +419,16 @@ impl<'a> Run<'a> {
     async fn inject(&mut self, name: &str, server: &mut dyn Server) -> Result<(), LaunchError> {
         self.drain().await?;
         let input = inputs::input(name);
-        let parts = input.map(|input| input.writes.len()).unwrap_or_default();
+        let parts = input.as_ref().map(|input| input.writes.len()).unwrap_or_default();
         self.mark("guest sends", &[("input", name), ("writes", &parts.to_string())]);
         // What is sent is read meanwhile: a line of 3 MiB fits into no socket.
         let condition = format!("inject {name}");
+        self.closes_at_once = input.is_some_and(|input| input.closes == inputs::Closes::AtOnce);
         let mut sending = server.prepare(&condition);
         loop {
             let dead = self.host.as_ref().is_none_or(Host::is_dead);
             let Some(connection) = self.connection.as_mut().filter(|_| !dead) else {
+                self.closes_at_once = false;
                 return sending.await;
             };
             tokio::select! {
@@ -419,7 +437,10 @@ impl<'a> Run<'a> {
                     let received = received.map_err(|error| setup("read from the guest", error))?;
                     self.take(received).await?;
                 }
-                done = &mut sending => return done,
+                done = &mut sending => {
+                    self.closes_at_once = false;
+                    return done;
+                }
             }
         }
     }
