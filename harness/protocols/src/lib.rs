@@ -77,7 +77,7 @@ pub trait Protocol: Send + Sync {
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>>;
 
     /// The negotiated version, or what the server's bytes give away of its dialect.
-    fn negotiated(&self, reading: &Reading) -> Option<String>;
+    fn negotiated(&self, transcript: &Transcript, reading: &Reading) -> Option<String>;
 
     /// The script that plays the client's side of a recorded conversation again.
     fn replay(&self, recorded: &Transcript) -> Script;

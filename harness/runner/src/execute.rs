@@ -183,5 +183,5 @@ pub fn judge_transcript(
             reading,
         }),
     };
-    judge(&evidence, &protocol.checks(case), protocol.negotiated(&reading))
+    judge(&evidence, &protocol.checks(case), protocol.negotiated(transcript, &reading))
 }

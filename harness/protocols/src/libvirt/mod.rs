@@ -125,7 +125,7 @@ impl Protocol for LibvirtRemote {
     }
 
     /// There is no negotiation. What gives a server away is the version that it says.
-    fn negotiated(&self, reading: &Reading) -> Option<String> {
+    fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
         let steps = reading.conns.iter().flat_map(|conn| &conn.steps);
         let said = steps.flat_map(|step| &step.replies).filter(|reply| reply.meaning == Meaning::Success);
         said.filter_map(|reply| {

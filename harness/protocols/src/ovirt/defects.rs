@@ -60,6 +60,11 @@ defects! {
     ANSWERS_UNKNOWN, "answers-unknown", Server, "ideal", "probe/unknown-name", "answered-error",
         "An unknown command is answered with an error.";
 
+    LEAVES_OUT, "leaves-out", Server, "4.50.7", "scenario/host-reconnect", "data-missing",
+        "A refresh answer has everything but the name of the guest.";
+    TELLS_NONE, "tells-none", Server, "ideal", "scenario/steady", "wrong-maximum",
+        "Heartbeats have lost the version.";
+
     RAW_VALUE, "raw-value", Client, "ideal", "scenario/steady", "host-above-min",
         "A host with the maximum 2 keeps what a heartbeat says as it is.";
     IGNORES_KEYLESS_HEARTBEAT, "ignores-keyless-heartbeat", Client, "ideal", "scenario/downgrade-to-1.0.9", "above-agreed",

@@ -99,7 +99,12 @@ fn endpoint(build: &Build, name: &str, line: &CommandLine) -> Endpoint {
         version: Some(build.version.clone()),
         source: Some(format!("path {}", line.program.display())),
         command: line.words(),
-        details: build.settings.clone(),
+        details: build
+            .settings
+            .clone()
+            .into_iter()
+            .chain([(super::checks::DIALECT.to_owned(), build.dialect.clone())])
+            .collect(),
         ..Endpoint::default()
     }
 }

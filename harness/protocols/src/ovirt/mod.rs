@@ -116,8 +116,8 @@ impl Protocol for OvirtGuestAgent {
         checks::of(case)
     }
 
-    fn negotiated(&self, reading: &Reading) -> Option<String> {
-        checks::negotiated(reading)
+    fn negotiated(&self, transcript: &Transcript, reading: &Reading) -> Option<String> {
+        checks::negotiated(transcript, reading)
     }
 
     fn lacks(&self, client: &Build, case: &CaseId) -> Option<String> {

@@ -301,7 +301,12 @@ impl Check for AsMarked {
 /// What guest-info in a step says, and how the requests behind it were answered.
 fn hold_capability(report: &mut Report<'_>, conn: u32, step: &Step) {
     let listed = step.replies.iter().find_map(|reply| enabled(&of(reply)));
-    let Some(listed) = listed else { return };
+    let Some(listed) = listed else {
+        let (message, due) = ("guest-info says nothing of what the agent can do", "supported_commands");
+        let frame = report.subject(conn, step);
+        report.push(Weight::Violation, "capability-lies", CAPABILITY, message, due, "no list", frame);
+        return;
+    };
     for reply in step.answers() {
         let asked = reply.request.as_ref().and_then(|request| Request::of(&request.bytes, Rules::QEMU));
         let Some(command) = asked.and_then(|asked| asked.execute) else { continue };
@@ -407,7 +412,12 @@ fn hold_idle(report: &mut Report<'_>, evidence: &Evidence<'_>) {
     let looks =
         evidence.reading.observations.iter().filter(|(at, _, key, _)| key == CPU_MS && *at > step.event);
     let looks: Vec<u64> = looks.filter_map(|(_, _, _, value)| value.parse().ok()).collect();
-    let [first, second, ..] = looks.as_slice() else { return };
+    let [first, second, ..] = looks.as_slice() else {
+        let (due, was) = ("two looks at the processor's time", format!("{} of them", looks.len()));
+        let message = "nobody looked how busy the agent is";
+        report.push_blaming(Blame::Harness, Weight::Violation, "incomplete", IDLE, message, due, was, None);
+        return;
+    };
     let busy = second.saturating_sub(*first);
     if busy > BUSY_MS_MAX {
         let frame = report.subject(conn.conn.0, step);

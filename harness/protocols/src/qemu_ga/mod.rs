@@ -117,7 +117,7 @@ impl Protocol for QemuGa {
     }
 
     /// There is no negotiation. What an agent is, is in its answer to guest-info.
-    fn negotiated(&self, reading: &Reading) -> Option<String> {
+    fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
         let replies = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.replies);
         replies.map(|reply| &reply.at.frame.bytes).find_map(|line| message::version(line))
     }

@@ -125,8 +125,8 @@ impl Protocol for Faulty {
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
         self.inner.checks(case)
     }
-    fn negotiated(&self, reading: &Reading) -> Option<String> {
-        self.inner.negotiated(reading)
+    fn negotiated(&self, transcript: &Transcript, reading: &Reading) -> Option<String> {
+        self.inner.negotiated(transcript, reading)
     }
     fn replay(&self, recorded: &Transcript) -> Script {
         self.inner.replay(recorded)

@@ -64,7 +64,14 @@ fn of_agent(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, said: &S
         return;
     }
     let agreed = moment.agreed();
+    let told = moment.levels.highest();
     if min <= agreed {
+        // What both sides can agree on is not agreed on before the agent is told.
+        if min > told {
+            let message = format!("`{}` asks for version {min}, the agent was told {told}", said.name());
+            let says = (message, "nothing above what it was told", said.name().to_owned());
+            sights.violation(Blame::Server, "above-agreed", rules::MIN, index, says);
+        }
         return;
     }
     let expected = format!("nothing above {agreed}");
@@ -103,7 +110,7 @@ fn window(course: &Course<'_>, index: usize, moment: &Moment, min: i64) -> Optio
     let pace = course.timeline.pace;
     let host_max = moment.host_max?;
     let window = if host_max >= min {
-        match moment.announced {
+        match moment.repeated {
             // With its first heartbeat an agent is at 0, unless it read what was sent to the process before it.
             Some(since) if moment.own_beats <= 1 && moment.levels.highest() >= min => {
                 Window { name: "W3", about: "api-version", since, bound_us: pace.read_us() }

@@ -36,7 +36,9 @@ impl Check for AgentAnswers {
         }
         let course = Course::of(&timeline);
         let sights = Sights::new(self.name(), evidence, &timeline);
-        let mut watch = Watch { course: &course, sights, due: Vec::new(), last_beat: None };
+        let fqdn = |act: &Act| matches!(&act.what, What::FromAgent(said) if said.name() == names::FQDN);
+        let knows_fqdn = timeline.acts.iter().any(fqdn);
+        let mut watch = Watch { course: &course, sights, due: Vec::new(), last_beat: None, knows_fqdn };
         let mut answers = course.answers.iter().peekable();
         for (index, act) in timeline.acts.iter().enumerate() {
             watch.overdue(index);
@@ -74,6 +76,8 @@ struct Watch<'a> {
     course: &'a Course<'a>,
     sights: Sights<'a>,
     due: Vec<Due>,
+    /// Whether the agent has ever sent `fqdn`.
+    knows_fqdn: bool,
     /// The last heartbeat, connection or start of a process.
     last_beat: Option<usize>,
 }
@@ -94,7 +98,8 @@ impl Watch<'_> {
             }
             What::FromHost(said) => {
                 if let Some(moment) = self.course.moments.get(index) {
-                    self.due.extend(asked(said, moment).map(|what| Due { act: index, what }));
+                    self.due
+                        .extend(asked(self.course, index, said, moment).map(|what| Due { act: index, what }));
                 }
             }
             What::FromAgent(said) => match said.name() {
@@ -122,6 +127,11 @@ impl Watch<'_> {
             });
         }
         let Some(moment) = self.course.moments.get(answer.first) else { return };
+        if let Some(name) = answer.lacks_always(self.knows_fqdn) {
+            let message = format!("a refresh answer lacks `{name}`");
+            let says = (message, name, "not there".to_owned());
+            self.sights.violation(Blame::Server, "data-missing", rules::ANSWER, answer.last, says);
+        }
         // The listener takes its input in order: an answer is given at the version that its cause left.
         let levels = match cause.and_then(|act| self.course.moments.get(act + 1)) {
             Some(behind) => behind.aim,
@@ -272,7 +282,7 @@ impl Watch<'_> {
 }
 
 /// What a message of the host asks for.
-fn asked(said: &Said, moment: &Moment) -> Option<Asked> {
+fn asked(course: &Course<'_>, index: usize, said: &Said, moment: &Moment) -> Option<Asked> {
     let message = said.message.as_ref()?;
     let level = moment.aim.certain();
     match said.name() {
@@ -287,7 +297,9 @@ fn asked(said: &Said, moment: &Moment) -> Option<Asked> {
         }
         names::SET_NUMBER_OF_CPUS => {
             let count = count_of(&said.bytes)?;
-            (count > 0 && level.is_some_and(|level| level >= 1)).then_some(Asked::Cpus)
+            // Where nothing shows at which version the agent is, it must be at the agreed one by now.
+            let allowed = level.map_or_else(|| settled_on(course, index, moment) >= 1, |level| level >= 1);
+            (count > 0 && allowed).then_some(Asked::Cpus)
         }
         names::LIFECYCLE_EVENT => {
             let allowed = level.is_some_and(|level| level >= names::guest_min(names::COMPLETION));
@@ -295,6 +307,15 @@ fn asked(said: &Said, moment: &Moment) -> Option<Asked> {
         }
         _ => None,
     }
+}
+
+/// The agreed version, where both sides have had the time to come to it; else none.
+fn settled_on(course: &Course<'_>, index: usize, moment: &Moment) -> i64 {
+    let versioned = moment.host_max.is_some_and(|max| max > NO_VERSION) && moment.agent_says.is_some();
+    let since = [moment.refreshed, moment.started, moment.said_otherwise].into_iter().flatten().max();
+    let bound_us = course.timeline.pace.announced_us();
+    let over = since.is_some_and(|since| course.is_over(since, index, bound_us, BEATS + 1));
+    if versioned && over && !course.timeline.scripts.host { moment.agreed() } else { NO_VERSION }
 }
 
 fn count_of(line: &[u8]) -> Option<i64> {

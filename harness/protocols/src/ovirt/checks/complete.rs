@@ -36,8 +36,8 @@ impl Check for ConversationComplete {
 fn missing(evidence: &Evidence<'_>, timeline: &Timeline) -> Vec<String> {
     let mut missing = Vec::new();
     let acts = &timeline.acts;
-    if !acts.iter().any(|act| matches!(act.what, What::FromHost(_))) {
-        missing.push("no host said anything".to_owned());
+    if !acts.iter().any(|act| matches!(act.what, What::HostConnects)) {
+        missing.push("no host ever connected".to_owned());
     }
     if !acts.iter().any(|act| matches!(act.what, What::FromAgent(_))) && timeline.scripts.agent {
         missing.push("the guest said nothing".to_owned());

@@ -31,6 +31,11 @@ impl Levels {
         Self(1 << (version.clamp(-1, MAX_EVER) + 1))
     }
 
+    /// Every version from that one on.
+    fn at_least(min: i64) -> Self {
+        (min..=MAX_EVER).fold(Self(0), |all, version| all.or(Self::only(version)))
+    }
+
     pub(super) fn or(self, other: Self) -> Self {
         Self(self.0 | other.0)
     }
@@ -87,8 +92,10 @@ pub(super) struct Moment {
     pub(super) started: Option<usize>,
     /// The last `refresh` of this connection.
     pub(super) refreshed: Option<usize>,
-    /// The last `api-version` since then.
+    /// The `api-version` since then that was another one than the one before it.
     pub(super) announced: Option<usize>,
+    /// The last `api-version` of any connection.
+    pub(super) repeated: Option<usize>,
     /// The heartbeat that last said another version than the one before it.
     pub(super) said_otherwise: Option<usize>,
     /// Heartbeats until now, and those of this agent process.
@@ -118,7 +125,15 @@ pub(super) struct Answer {
     timezone: bool,
     /// Whether `os-info` is in it.
     os_info: bool,
+    /// Which of [`ALWAYS`] is not in it.
+    lacking: Option<&'static str>,
+    /// Whether `fqdn` is in it, which the oldest agents have not.
+    fqdn: bool,
 }
+
+/// What a refresh answer has at every version.
+const ALWAYS: [&str; 4] =
+    [names::APPLICATIONS, names::HOST_NAME, names::OS_VERSION, names::NETWORK_INTERFACES];
 
 impl Answer {
     /// The versions at which an agent of that maximum answers so.
@@ -144,9 +159,16 @@ impl Answer {
         .map(|(_, _, name)| name)
     }
 
-    /// Which of the messages that tell something are in it.
+    /// Which message is not in it that is in every answer; `fqdn` only of agents that know it.
+    pub(super) fn lacks_always(&self, knows_fqdn: bool) -> Option<&'static str> {
+        self.lacking.or_else(|| (knows_fqdn && !self.fqdn).then_some(names::FQDN))
+    }
+
+    /// What is in it beside what is in every answer, and what of that is not.
     pub(super) fn words(&self) -> Vec<&'static str> {
         let all = [
+            (self.lacking.is_some(), "something missing"),
+            (self.fqdn, names::FQDN),
             (self.containers == Some(true), names::CONTAINERS),
             (self.timezone, names::TIMEZONE),
             (self.os_info, names::OS_INFO),
@@ -222,7 +244,10 @@ impl Effect {
 struct Walker<'a> {
     timeline: &'a Timeline,
     now: Moment,
-    base: Levels,
+    /// What was last announced on this connection.
+    announced_version: Option<i64>,
+    /// Where the agent may be when it has read none of what is pending, the first of it, the first two, and so on.
+    states: Vec<Levels>,
     pending: VecDeque<Pending>,
 }
 
@@ -282,36 +307,53 @@ impl<'a> Walker<'a> {
             started: None,
             refreshed: None,
             announced: None,
+            repeated: None,
             said_otherwise: None,
             beats: 0,
             own_beats: 0,
         };
         let at_zero = now.agent_max == Some(NO_VERSION) || begins_anew(&timeline.acts);
         let base = if at_zero { Levels::only(NO_VERSION) } else { Levels::ANY };
-        Self { timeline, now, base, pending: VecDeque::new() }
+        Self { timeline, now, announced_version: None, states: vec![base], pending: VecDeque::new() }
     }
 
     fn moment(&self) -> Moment {
-        let agent_max = self.now.agent_max.unwrap_or(MAX_EVER);
-        let (mut levels, mut aim) = (self.base, self.base);
-        for pending in &self.pending {
-            aim = pending.apply(aim, agent_max);
-            levels = levels.or(aim);
-        }
+        let levels = self.states.iter().fold(Levels(0), |all, state| all.or(*state));
+        let aim = self.states.last().copied().unwrap_or(levels);
         Moment { levels, aim, settled: self.pending.is_empty(), ..self.now }
     }
 
     /// Whatever must have been read by now has its effect.
     fn advance(&mut self, now_us: u64) {
         let pace = self.timeline.pace;
-        let agent_max = self.now.agent_max.unwrap_or(MAX_EVER);
         while let Some(first) = self.pending.front() {
             let elapsed_us = now_us.saturating_sub(first.at_us);
             if !over(pace, elapsed_us, pace.read_us(), self.now.beats - first.beats, BEATS) {
                 break;
             }
-            self.base = first.apply(self.base, agent_max);
-            self.pending.pop_front();
+            self.read(1);
+        }
+    }
+
+    /// The first so many of what is pending have been read.
+    fn read(&mut self, count: usize) {
+        self.pending.drain(..count.min(self.pending.len()));
+        self.states.drain(..count.min(self.states.len().saturating_sub(1)));
+    }
+
+    /// What the agent says shows where it is. What fits nothing shows nothing: it is found by other means.
+    fn shows(&mut self, shown: Levels) {
+        let narrowed: Vec<Levels> = self.states.iter().map(|state| state.and(shown)).collect();
+        if narrowed.iter().all(|state| state.is_empty()) {
+            return;
+        }
+        self.states = narrowed;
+        let agent_max = self.now.agent_max.unwrap_or(MAX_EVER);
+        for (at, pending) in self.pending.iter().enumerate() {
+            let after = self.states.get(at).map(|state| pending.apply(*state, agent_max));
+            if let (Some(next), Some(after)) = (self.states.get_mut(at + 1), after) {
+                *next = next.or(after);
+            }
         }
     }
 
@@ -323,10 +365,13 @@ impl<'a> Walker<'a> {
             }
             What::HostLeaves | What::AgentLeaves | What::Called(_) => {}
             What::AgentStarts => {
-                self.pending.iter_mut().for_each(|pending| pending.perhaps = true);
-                self.base = Levels::only(NO_VERSION);
                 self.now.agent_says = None;
                 self.now.agent_max = process_max(self.timeline.acts.get(index + 1..).unwrap_or_default());
+                self.states = vec![Levels::only(NO_VERSION)];
+                for mut pending in std::mem::take(&mut self.pending) {
+                    pending.perhaps = true;
+                    self.push(pending);
+                }
                 self.now.started = Some(index);
                 (self.now.said_otherwise, self.now.own_beats) = (None, 0);
             }
@@ -341,8 +386,20 @@ impl<'a> Walker<'a> {
                 }
                 self.now.agent_says = Some(says);
             }
-            What::FromAgent(_) => {}
+            What::FromAgent(said) => {
+                let min = names::guest_min(said.name());
+                if min > NO_VERSION {
+                    self.shows(Levels::at_least(min));
+                }
+            }
         }
+    }
+
+    fn push(&mut self, pending: Pending) {
+        let agent_max = self.now.agent_max.unwrap_or(MAX_EVER);
+        let last = self.states.last().copied().unwrap_or(Levels::ANY);
+        self.states.push(pending.apply(last, agent_max));
+        self.pending.push_back(pending);
     }
 
     fn hear_host(&mut self, index: usize, act: &Act, said: &Said) {
@@ -354,28 +411,29 @@ impl<'a> Walker<'a> {
                 Some(Offered::NoNumber(_) | Offered::Exception) => MAX_EVER,
             });
             (self.now.refreshed, self.now.announced) = (Some(index), None);
+            self.announced_version = None;
         } else if said.name() == names::API_VERSION_MESSAGE {
-            self.now.announced = Some(index);
+            // The same once more begins no window: a host that repeats itself at every heartbeat excuses nothing.
+            let version = said.message.as_ref().and_then(|message| message.version.number());
+            if self.now.announced.is_none() || self.announced_version != version {
+                self.now.announced = Some(index);
+            }
+            self.announced_version = version;
+            self.now.repeated = Some(index);
         }
         if let Some(effect) = Effect::of(said) {
-            self.pending.push_back(Pending {
-                at_us: act.at_us,
-                beats: self.now.beats,
-                effect,
-                perhaps: false,
-            });
+            self.push(Pending { at_us: act.at_us, beats: self.now.beats, effect, perhaps: false });
         }
     }
 
-    /// An answer shows at which version it was given.
+    /// An answer shows at which version it was given, and that what it answers has been read: the first that has no
+    /// answer yet, since the listener takes its input in order.
     fn narrow(&mut self, answer: &Answer) {
-        if !self.pending.is_empty() {
-            return;
+        let cause = self.pending.iter().position(|pending| !pending.perhaps);
+        if let Some(at) = cause {
+            self.read(at + 1);
         }
-        let shown = self.base.and(answer.levels(self.now.agent_max.unwrap_or(MAX_EVER)));
-        if !shown.is_empty() {
-            self.base = shown;
-        }
+        self.shows(answer.levels(self.now.agent_max.unwrap_or(MAX_EVER)));
     }
 }
 
@@ -423,12 +481,20 @@ fn answers(acts: &[Act]) -> Vec<Answer> {
 
 /// The answer whose `disks-usage` that is; none where it is the periodic one, which has no `active-user` before it.
 fn answer_around(acts: &[Act], disks: usize) -> Option<Answer> {
-    let mut answer = Answer { first: disks, last: disks, containers: None, timezone: false, os_info: false };
+    let mut answer = Answer {
+        first: disks,
+        last: disks,
+        containers: None,
+        timezone: false,
+        os_info: false,
+        lacking: None,
+        fqdn: false,
+    };
+    let mut seen: Vec<&str> = Vec::new();
     let (mut applications, mut containers) = (0_usize, 0_usize);
     let (mut began, mut beats) = (false, 0_usize);
     for (before, name) in messages(acts.get(..disks)?).rev().take(SPREAD_MAX) {
         match name {
-            names::APPLICATIONS => applications += 1,
             names::CONTAINERS => containers += 1,
             names::ACTIVE_USER => {
                 (answer.first, began) = (before, true);
@@ -438,7 +504,20 @@ fn answer_around(acts: &[Act], disks: usize) -> Option<Answer> {
             names::HEARTBEAT if beats > 0 => break,
             names::HEARTBEAT => beats += 1,
             names::DISKS_USAGE | END => break,
-            _ => {}
+            _ => {
+                applications += usize::from(name == names::APPLICATIONS);
+                seen.push(name);
+            }
+        }
+    }
+    answer.lacking = ALWAYS.into_iter().find(|name| !seen.contains(name));
+    if answer.lacking.is_some() {
+        // The start burst has an `active-user` too: where both overlap, the answer began before the nearest.
+        let before = messages(acts.get(..answer.first)?).rev().take(SPREAD_MAX);
+        let before: Vec<&str> = before.map(|(_, name)| name).take_while(|name| *name != END).collect();
+        if before.contains(&names::ACTIVE_USER) {
+            seen.extend(before);
+            answer.lacking = ALWAYS.into_iter().find(|name| !seen.contains(name));
         }
     }
     // Each of both threads sends `containers` right behind its `applications`, or does not.
@@ -449,7 +528,7 @@ fn answer_around(acts: &[Act], disks: usize) -> Option<Answer> {
     };
     for (behind, name) in messages(acts.get(disks + 1..)?).take(SPREAD_MAX) {
         match name {
-            names::FQDN if answer.last == disks => {}
+            names::FQDN if answer.last == disks => answer.fqdn = true,
             names::TIMEZONE => answer.timezone = true,
             // One without the other is of the other thread.
             names::OS_INFO if answer.timezone => answer.os_info = true,

@@ -5,7 +5,8 @@
 //! | `nothing-above-agreed` | `above-agreed`, and `in-flight` inside the windows that the protocol cannot avoid |
 //! | `host-announces` | `host-above-min`, `not-announced`, `announced-needlessly`, `host-silenced`, `lost-message` |
 //! | `renegotiated` | `stuck-at-zero`, `stale-version` |
-//! | `agent-answers` | `lost-message`, `no-answer-after-change`, `wrong-level`, `wrong-completion`, `no-completion`, `silenced` |
+//! | `agent-answers` | `lost-message`, `no-answer-after-change`, `wrong-level`, `data-missing`, `wrong-completion`, `no-completion`, `silenced` |
+//! | `tells-its-maximum` | `wrong-maximum` |
 //! | `only-messages` | `bad-framing`, `answered-error` |
 //! | `same-answers`, in replays | `changed-meaning`, `no-reply`, `answers-more` |
 //!
@@ -26,6 +27,7 @@ mod announced;
 mod answers;
 mod complete;
 mod course;
+mod maximum;
 mod same;
 mod settled;
 mod spoken;
@@ -40,6 +42,7 @@ use verdict::checks::{Report, SameFate, frame_ref};
 use verdict::{Blame, Check, Evidence, FrameAt, FrameRef, Reading, Weight};
 use wire::{Direction, Frame};
 
+use self::course::Course;
 use self::timeline::{Act, Timeline, What};
 use super::message::{Message, Offered};
 use super::names;
@@ -55,12 +58,15 @@ pub(super) fn of(case: &CaseId) -> Vec<Box<dyn Check>> {
         Box::new(settled::Renegotiated),
         Box::new(answers::AgentAnswers),
         Box::new(spoken::OnlyMessages),
+        Box::new(maximum::TellsItsMaximum),
     ];
     if case.kind == CaseKind::Scenario || case.name == BAD_INPUT {
         checks.push(Box::new(complete::ConversationComplete));
     }
     checks
 }
+
+pub(super) use self::maximum::DIALECT;
 
 /// Name of the cases in which somebody else tried bad input.
 pub(super) const BAD_INPUT: &str = "bad-input";
@@ -171,7 +177,7 @@ impl<'a> Sights<'a> {
 const VERSIONS_MAX: usize = 4;
 
 /// The agreed versions in their order, e.g. `3, then 0`; nothing where no host and no agent ever told theirs.
-pub(super) fn negotiated(reading: &Reading) -> Option<String> {
+pub(super) fn negotiated(transcript: &transcript::Transcript, reading: &Reading) -> Option<String> {
     let mut frames: Vec<(usize, Direction, &Frame)> = Vec::new();
     for step in reading.conns.iter().flat_map(|conn| &conn.steps) {
         frames.extend(step.requests.iter().map(|at| (at.event, Direction::ToServer, &at.frame)));
@@ -201,7 +207,21 @@ pub(super) fn negotiated(reading: &Reading) -> Option<String> {
     if versions.len() > VERSIONS_MAX {
         words.push("…".to_owned());
     }
-    (!words.is_empty()).then(|| words.join(", then "))
+    let words = words.join(", then ");
+    (!words.is_empty()).then(|| match elsewhere(transcript) {
+        Some(level) => format!("{words}, agent at {level}"),
+        None => words,
+    })
+}
+
+/// Where the agent is at the end, if that is another version than the agreed one.
+fn elsewhere(transcript: &transcript::Transcript) -> Option<i64> {
+    let timeline = Timeline::of(transcript);
+    let course = Course::of(&timeline);
+    let last = course.moments.last().filter(|_| !timeline.scripts.host && !timeline.scripts.agent)?;
+    let versioned = last.agent_max.is_some_and(|max| max > names::NO_VERSION) && last.host_max.is_some();
+    let level = last.levels.certain().filter(|_| last.settled && versioned)?;
+    (level != last.agreed()).then_some(level)
 }
 
 /// The maximum that a side tells; a side that tells none has none.

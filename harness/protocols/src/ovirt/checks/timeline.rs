@@ -159,7 +159,7 @@ impl Timeline {
     /// Reads a transcript.
     pub(super) fn of(transcript: &Transcript) -> Self {
         let header = &transcript.provenance;
-        let is_script = |end: &transcript::Endpoint| end.id == PROBE || end.name == PROBE;
+        let is_script = |end: &transcript::Endpoint| [PROBE, SCRIPTED_GUEST].contains(&end.id.as_str());
         let injected = header.case.starts_with(INJECTED);
         let scripts =
             Scripts { host: is_script(&header.client), agent: is_script(&header.server) || injected };
@@ -180,7 +180,9 @@ impl Timeline {
     }
 }
 
-/// The name and id of an end that is a script.
+/// The id of a script that stood for the guest in recordings; a cell says so in its name.
+const SCRIPTED_GUEST: &str = "scripted-guest";
+/// The id of an end that is a script.
 const PROBE: &str = matrix::BuildId::PROBE;
 /// Scenarios in which the port puts words into the guest's mouth.
 const INJECTED: &str = "scenario/guest-sends-";
@@ -209,9 +211,10 @@ fn usual_gap(acts: &[Act]) -> Option<u64> {
 }
 
 /// The message for which a call of a host's API is, where a mark says that it has returned. A release that has no such
-/// call, and a host that is not connected, have nothing to send.
+/// call, a host that is not connected and a process that nobody can call have nothing to send.
 fn message_of_call(mark: &Mark) -> Option<&'static str> {
-    if mark.args.get("result").is_some_and(|result| result == "no-such-call" || result == "not-connected") {
+    let result = mark.args.get("result").map(String::as_str);
+    if matches!(result, Some("no-such-call" | "not-connected" | "not-callable")) {
         return None;
     }
     let call = mark.label.strip_prefix("host API call ")?.strip_suffix(" has returned")?;

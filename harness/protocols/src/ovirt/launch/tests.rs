@@ -37,7 +37,7 @@ fn build(version: &str, role: Role) -> Build {
         dialect: version.to_owned(),
         sources: Vec::new(),
         like: None,
-        settings: BTreeMap::from([("heartbeat".to_owned(), "40".to_owned())]),
+        settings: BTreeMap::from([("heartbeat".to_owned(), "100".to_owned())]),
     }
 }
 

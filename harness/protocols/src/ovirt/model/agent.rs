@@ -317,7 +317,9 @@ impl Agent {
     }
 
     fn answer_refresh(&mut self) {
-        let answer: Vec<_> = REFRESH_ANSWER.into_iter().filter(|name| self.has_to_say(name)).collect();
+        let left_out = self.switches.has(defects::LEAVES_OUT);
+        let says = |name: &&'static str| self.has_to_say(name) && !(left_out && *name == n::HOST_NAME);
+        let answer: Vec<_> = REFRESH_ANSWER.into_iter().filter(says).collect();
         self.listener.extend(answer.into_iter().map(Due::Named));
     }
 
@@ -502,7 +504,7 @@ impl Agent {
         let stat: Vec<_> = stat.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
         let mut members =
             vec![("free-ram", message::text("1000")), ("memory-stat", format!("{{{}}}", stat.join(", ")))];
-        if let Some(max) = self.facts.max {
+        if let Some(max) = self.facts.max.filter(|_| !self.switches.has(defects::TELLS_NONE)) {
             let zero = first
                 && match self.facts.first_heartbeat {
                     FirstHeartbeat::Max => false,

@@ -30,6 +30,7 @@ use super::defects::Switches;
 fn endpoint(build: &Build, name: &str, switches: &Switches) -> Endpoint {
     let faults: Vec<_> = switches.names().collect();
     let faults = (!faults.is_empty()).then(|| (verdict::FAULTS.to_owned(), faults.join(" ")));
+    let dialect = (super::checks::DIALECT.to_owned(), build.dialect.clone());
     let settings = Settings::read(&build.settings).unwrap_or_default().details();
     Endpoint {
         id: build.id.to_string(),
@@ -37,7 +38,7 @@ fn endpoint(build: &Build, name: &str, switches: &Switches) -> Endpoint {
         version: Some(build.version.clone()),
         source: Some("reference".to_owned()),
         modified: faults.is_some(),
-        details: settings.into_iter().chain(faults).collect(),
+        details: settings.into_iter().chain(faults).chain([dialect]).collect(),
         ..Endpoint::default()
     }
 }

@@ -50,11 +50,8 @@ fn every_defect_of_a_scenario_is_found() {
             continue;
         };
         let run = |switches: Switches| {
-            let faulty = Side { switches, ..Side::ideal_at(Some(3)) };
-            let other = match defect.peer {
-                "ideal" => Side::ideal_at(Some(3)),
-                release => Side::release(release).expect("a release"),
-            };
+            let faulty = Side { switches, ..Side::release("ideal").expect("in the table") };
+            let other = Side::release(defect.peer).expect("a release");
             let (host, agent) = if defect.side == Role::Client { (faulty, other) } else { (other, faulty) };
             shapes(&simulate(scenario, host, agent))
         };

@@ -47,6 +47,11 @@ impl RealHost {
         ConnId(self.proxy.next_conn().0.saturating_sub(1))
     }
 
+    /// Whether its process has ended by itself.
+    pub(super) fn has_ended(&mut self) -> bool {
+        self.running.ended().is_ok_and(|status| status.is_some())
+    }
+
     /// Lets what is under way pass.
     pub(super) async fn drain(&self) {
         tokio::time::sleep(PASSES_PROXY).await;

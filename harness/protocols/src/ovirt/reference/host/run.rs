@@ -30,6 +30,8 @@ const SEND_DEADLINE: Duration = Duration::from_secs(2);
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
 /// How long heartbeats are waited for at least, for periods that are short beside what a busy machine takes.
 const PATIENCE_MIN: Duration = Duration::from_millis(1_500);
+/// How long the process of a host may take to connect.
+const COMES_DEADLINE: Duration = Duration::from_secs(5);
 /// How long a hang-up is waited for that comes right behind what was sent.
 const HANG_UP_DEADLINE: Duration = Duration::from_millis(500);
 /// How often it is looked for.
@@ -151,7 +153,13 @@ impl<'a> Run<'a> {
         if let Some((line, work_dir)) = build.command.as_ref().filter(|_| self.version == build.version) {
             let first = ConnId(self.conn.0 + 1);
             let real = RealHost::start(line, work_dir, server.address(), self.recorder, first);
-            self.real = Some(real.map_err(|kind| LaunchError::new("start the host", kind))?);
+            let mut real = real.map_err(|kind| LaunchError::new("start the host", kind))?;
+            // A scenario's time begins when the host is there; one that never comes is a finding.
+            let until = Instant::now() + COMES_DEADLINE;
+            while real.conn() < first && !real.has_ended() && Instant::now() < until {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            self.real = Some(real);
             return Ok(());
         }
         let told = handed_over.then(|| self.handed_over.unwrap_or(MAX_EVER));
@@ -383,6 +391,7 @@ impl<'a> Run<'a> {
     async fn call(&mut self, call: ApiCall, server: &mut dyn Server) -> Result<(), LaunchError> {
         if self.real.is_some() {
             // Nobody can call the API of a process from outside.
+            self.mark(&format!("host API call {} has returned", call.word()), &[("result", "not-callable")]);
             return Ok(());
         }
         self.drain().await?;
