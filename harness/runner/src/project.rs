@@ -61,6 +61,22 @@ pub enum ProjectError {
     /// `--build` names no protocol of the project.
     #[error("`--build` names the protocol `{0}`, which this project does not have")]
     UnknownBuildProtocol(String),
+    /// A build has a dialect that its protocol has not.
+    #[error(
+        "{place}build `{build}` has the dialect `{dialect}`, which {protocol} has not; known are {known}"
+    )]
+    UnknownDialect {
+        /// Where it is defined, followed by a colon; empty for one that came by flag.
+        place: String,
+        /// The build.
+        build: BuildId,
+        /// Its dialect.
+        dialect: String,
+        /// The protocol.
+        protocol: &'static str,
+        /// The names that could be meant.
+        known: String,
+    },
     /// `--build` leaves something open that nothing else says.
     #[error(transparent)]
     Build(#[from] BuildFlagError),
@@ -133,6 +149,7 @@ impl ProtocolFiles {
                 builds.add(build);
             }
         }
+        check_dialects(&*protocol, &builds)?;
         let known_bugs = KnownBugs::load(&folder.join("known-bugs.toml"), &name)?;
         let expectations = folder.join("expectations.toml");
         Ok(Self {
@@ -143,6 +160,20 @@ impl ProtocolFiles {
             protocol,
             builds,
         })
+    }
+}
+
+/// Every build has a dialect by which it can be read: else nothing that it says means anything.
+fn check_dialects(protocol: &dyn Protocol, builds: &Builds) -> Result<(), ProjectError> {
+    match builds.iter().find(|build| protocol.grammar(&build.dialect).is_none()) {
+        None => Ok(()),
+        Some(build) => Err(ProjectError::UnknownDialect {
+            place: builds.location(&build.id).map(|place| format!("{place}: ")).unwrap_or_default(),
+            build: build.id.clone(),
+            dialect: build.dialect.clone(),
+            protocol: protocol.name(),
+            known: protocol.dialects().join(", "),
+        }),
     }
 }
 

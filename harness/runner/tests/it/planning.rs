@@ -166,3 +166,15 @@ fn plan_without_files(project: &Project) -> Result<runner::Plan, PlanError> {
     let request = runner::Request { name: String::new(), run: &run, selection: &selection, partition: None };
     runner::plan(project, &request)
 }
+
+#[test]
+fn refuses_a_build_whose_dialect_nobody_knows() {
+    let files = Files::new();
+    let text = std::fs::read_to_string(files.path().join("matrices/lxc-command/builds.toml"))
+        .expect("it was written");
+    let slip = text.replace("recorded = true", "recorded = true\ndialect = \"no-such\"");
+    assert_ne!(slip, text);
+    files.write("matrices/lxc-command/builds.toml", &slip);
+    let error = Project::load(files.path(), &[]).err().expect("the dialect is not known").to_string();
+    assert!(error.contains("build `kept` has the dialect `no-such`"), "{error}");
+}

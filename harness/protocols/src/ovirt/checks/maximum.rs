@@ -55,12 +55,19 @@ fn of_host(sights: &mut Sights<'_>, transcript: &Transcript) {
     }
 }
 
+/// A heartbeat that an agent sent.
+struct Beat {
+    act: usize,
+    at_us: u64,
+    version: i64,
+}
+
 /// The highest heartbeat of each process of an agent, once it has had two.
 fn of_agent(sights: &mut Sights<'_>, transcript: &Transcript) {
     let timeline = sights.timeline;
-    let mut process: Vec<(usize, u64, i64)> = Vec::new();
+    let mut process: Vec<Beat> = Vec::new();
     let mut processes = 1;
-    let mut ended: Vec<(usize, Vec<(usize, u64, i64)>)> = Vec::new();
+    let mut ended: Vec<(usize, Vec<Beat>)> = Vec::new();
     for (index, act) in timeline.acts.iter().enumerate() {
         match &act.what {
             What::AgentStarts => {
@@ -70,24 +77,24 @@ fn of_agent(sights: &mut Sights<'_>, transcript: &Transcript) {
             What::FromAgent(said) if said.name() == names::HEARTBEAT => {
                 let version =
                     said.message.as_ref().map_or(names::NO_VERSION, |message| told(&message.version));
-                process.push((index, act.at_us, version));
+                process.push(Beat { act: index, at_us: act.at_us, version });
             }
             _ => {}
         }
     }
     ended.push((processes, process));
     for (number, beats) in ended.iter().filter(|(_, beats)| beats.len() >= 2) {
-        let Some((index, at_us, most)) = beats.iter().max_by_key(|(_, _, version)| *version) else {
+        let Some(most) = beats.iter().max_by_key(|beat| beat.version) else {
             continue;
         };
         let own = &transcript.provenance.server;
-        let Some(end) = end_at(transcript, *at_us, *number <= 1, |change| &change.server, own) else {
+        let Some(end) = end_at(transcript, most.at_us, *number <= 1, |change| &change.server, own) else {
             continue;
         };
         let Some(due) = dialect(end).and_then(|d| d.agent.as_ref()).map(|agent| agent.max_or_none()) else {
             continue;
         };
-        report(sights, Blame::Server, *index, due, *most);
+        report(sights, Blame::Server, most.act, due, most.version);
     }
 }
 
@@ -99,8 +106,8 @@ fn end_at<'a>(
     side: fn(&transcript::BuildChange) -> &Endpoint,
     first: &'a Endpoint,
 ) -> Option<&'a Endpoint> {
-    let changes = transcript.provenance.builds.iter();
-    match changes.filter(|change| change.from_us <= at_us).last() {
+    let mut changes = transcript.provenance.builds.iter();
+    match changes.rfind(|change| change.from_us <= at_us) {
         Some(change) => Some(side(change)),
         None => is_first.then_some(first),
     }
