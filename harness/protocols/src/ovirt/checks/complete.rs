@@ -1,10 +1,12 @@
 //! Did a conversation come to its end? What was cut short proves nothing.
 
+use matrix::CaseKind;
 use verdict::checks::{EvidenceComplete, Report};
 use verdict::{Blame, Check, Evidence, Finding, Weight};
 
 use super::timeline::{Act, Timeline, What};
-use crate::ovirt::names;
+use crate::ovirt::scenarios::Step;
+use crate::ovirt::{names, scenarios};
 
 const RULE: (&str, &str) =
     ("nothing passes for want of evidence: a truncated run is never green", "DESIGN section 4, accounting");
@@ -45,6 +47,17 @@ fn missing(evidence: &Evidence<'_>, timeline: &Timeline) -> Vec<String> {
     if !acts.last().is_some_and(|act| matches!(act.what, What::HostLeaves)) {
         missing.push("the conversation did not come to its end".to_owned());
     }
+    if let Some((hosts, agents)) = due(evidence) {
+        let count = |came: fn(&What) -> bool| acts.iter().filter(|act| came(&act.what)).count();
+        let connected = count(|what| matches!(what, What::HostConnects));
+        let started = count(|what| matches!(what, What::AgentStarts));
+        if connected < hosts {
+            missing.push(format!("{connected} of {hosts} connections of hosts came"));
+        }
+        if started < agents {
+            missing.push(format!("{started} of {agents} starts of agents came"));
+        }
+    }
     for change in &evidence.transcript.provenance.builds {
         let came = |what: &What| matches!(what, What::HostConnects | What::AgentStarts);
         if !acts.iter().any(|act| act.at_us + CHANGE_US >= change.from_us && came(&act.what)) {
@@ -62,6 +75,26 @@ fn missing(evidence: &Evidence<'_>, timeline: &Timeline) -> Vec<String> {
         missing.push(format!("the last part has {beats} heartbeats in {} ms", lasted_us / 1000));
     }
     missing
+}
+
+/// How many connections of hosts and starts of agents the scenario brings about at least.
+fn due(evidence: &Evidence<'_>) -> Option<(usize, usize)> {
+    if evidence.case.kind != CaseKind::Scenario {
+        return None;
+    }
+    let steps = &scenarios::scenario(&evidence.case.name)?.steps;
+    let (mut hosts, mut agents, mut left) = (0, 0, false);
+    for step in steps {
+        match step {
+            Step::StartHost { .. } => hosts += 1,
+            Step::Leave | Step::LeaveInMidLine => left = true,
+            // A host that has not been made to leave connects again only if it left by itself.
+            Step::Reconnect => hosts += usize::from(std::mem::take(&mut left)),
+            Step::RestartAgent | Step::ReplaceAgent { .. } => agents += 1,
+            _ => {}
+        }
+    }
+    Some((hosts, agents))
 }
 
 /// How many heartbeats the last part of a conversation has at least.
