@@ -111,6 +111,8 @@ pub struct Agent {
     user_told: bool,
     passes: u64,
     buffer: Vec<u8>,
+    /// How much of the buffer is known to hold no end of a line.
+    searched: usize,
     /// The connection from which the bytes in the buffer came.
     buffer_from: u64,
     /// The connection on which the last version came.
@@ -134,6 +136,7 @@ impl Agent {
             user_told: false,
             passes: 0,
             buffer: Vec::new(),
+            searched: 0,
             buffer_from: 0,
             heard: None,
             listener: VecDeque::new(),
@@ -229,6 +232,7 @@ impl Agent {
             self.buffer_from = connection;
             if !self.facts.keeps_half_line {
                 self.buffer.clear();
+                self.searched = 0;
             }
         }
         self.buffer.extend_from_slice(bytes);
@@ -250,7 +254,12 @@ impl Agent {
                     return Some(sent);
                 }
             }
-            let end = self.buffer.iter().position(|byte| *byte == b'\n')?;
+            let Some(found) = self.buffer[self.searched..].iter().position(|byte| *byte == b'\n') else {
+                self.searched = self.buffer.len();
+                return None;
+            };
+            let end = self.searched + found;
+            self.searched = 0;
             let line: Vec<u8> = self.buffer.drain(..=end).collect();
             self.carry_out(line.strip_suffix(b"\n").unwrap_or(&line));
         }
