@@ -111,3 +111,42 @@ fn a_name_in_the_header_switches_no_check_off() {
     more.provenance.server.name = "probe".to_owned();
     check(&more, "above-agreed");
 }
+
+#[test]
+fn a_scenario_without_all_its_hosts_and_agents_is_found() {
+    let mut cut = 0;
+    // How often a host comes back after bad input is its own affair: only of scenarios is it known who is to come.
+    let scripted = |whole: &Transcript| {
+        let name = whole.provenance.case.trim_start_matches("scenario/");
+        crate::ovirt::scenarios::scenario(name).is_some()
+    };
+    for whole in recordings().into_iter().filter(scripted) {
+        for dir in [Direction::ToServer, Direction::ToClient] {
+            let comes = |event: &&transcript::Event| event.kind == EventKind::Connect && event.dir == dir;
+            let Some(last) = whole.events.iter().rposition(|event| comes(&event)) else { continue };
+            let first = whole.events.iter().position(|event| comes(&event));
+            // The first host always comes; the first agent is there before it, and nothing says that it starts.
+            if dir == Direction::ToServer && first == Some(last) {
+                continue;
+            }
+            let mut less = whole.clone();
+            if dir == Direction::ToServer {
+                let leaves =
+                    |event: &transcript::Event| matches!(event.kind, EventKind::Eof(_) | EventKind::Exit(_));
+                let ended = less.events[..last].iter().rposition(leaves).expect("the host before left");
+                less.events.truncate(ended + 1);
+            } else {
+                less.events.remove(last);
+            }
+            assert!(!judged(&whole).shapes().iter().any(|shape| shape == "incomplete"));
+            let shapes = judged(&less).shapes();
+            assert!(
+                shapes.iter().any(|shape| shape == "incomplete"),
+                "{} {dir:?}: {shapes:?}",
+                super::name(&whole)
+            );
+            cut += 1;
+        }
+    }
+    assert!(cut >= 10, "only {cut} recordings have a second host or agent");
+}
