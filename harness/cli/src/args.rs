@@ -107,6 +107,16 @@ pub(crate) struct Select {
     pub(crate) partition: Option<String>,
 }
 
+/// What carries conversations between two peers of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub(crate) enum Transport {
+    /// Memory.
+    #[default]
+    Memory,
+    /// Unix sockets; what the kernel refuses without root is skipped.
+    Unix,
+}
+
 /// What flaky cells mean for the exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
 pub(crate) enum FlakyResult {
@@ -121,9 +131,12 @@ pub(crate) enum FlakyResult {
 pub(crate) struct Run {
     #[command(flatten)]
     pub(crate) select: Select,
-    /// Cells at a time.
+    /// Cells at a time; the number of processors, if nothing says otherwise.
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
+    /// What carries conversations between reference peers: their results are the same on both.
+    #[arg(long, value_enum, value_name = "TRANSPORT", default_value_t)]
+    pub(crate) transport: Transport,
     /// Seed of everything random; printed with every failure.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
@@ -133,7 +146,7 @@ pub(crate) struct Run {
     /// What a cell means for the exit code that was as expected only when tried again.
     #[arg(long, value_name = "RESULT", value_enum, default_value_t = FlakyResult::Fail)]
     pub(crate) flaky_result: FlakyResult,
-    /// Multiply every deadline.
+    /// Multiply every deadline of real peers.
     #[arg(long, value_name = "FACTOR", value_parser = deadline_scale)]
     pub(crate) deadline_scale: Option<f64>,
     /// Where results, journal and transcripts go.

@@ -14,7 +14,7 @@ use tokio::sync::{mpsc, watch};
 use transcript::Transcript;
 use verdict::{CellResult, Outcome, RunResults};
 
-use crate::args::{FlakyResult, Format, Global, List, Listing, Run, Select};
+use crate::args::{FlakyResult, Format, Global, List, Listing, Run, Select, Transport};
 use crate::exit::Exit;
 use crate::{Done, Failure, terminal};
 
@@ -119,7 +119,11 @@ pub(crate) fn execute(global: &Global, args: &Run, prepared: &Prepared) -> Resul
     let (stop, stopped) = watch::channel(false);
     let options = Arc::new(RunOptions {
         seed,
-        jobs: args.jobs.map(usize::from).or(plan.settings.jobs).unwrap_or_else(processors),
+        jobs: args.jobs.map(usize::from).or(plan.settings.jobs),
+        transport: match args.transport {
+            Transport::Memory => session::Transport::Memory,
+            Transport::Unix => session::Transport::Unix,
+        },
         deadline_scale: args.deadline_scale.unwrap_or(plan.settings.deadline_scale),
         retries: args.retries.map_or(plan.settings.retries, usize::from),
         bench: Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: cache_dir(), seed },
@@ -405,10 +409,6 @@ fn list_protocol(out: &mut String, protocol: &dyn protocols::Protocol, what: Lis
 fn fresh_seed() -> u64 {
     use std::hash::{BuildHasher as _, Hasher as _};
     std::collections::hash_map::RandomState::new().build_hasher().finish()
-}
-
-fn processors() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Where fetched builds are kept.

@@ -14,9 +14,8 @@ pub(crate) fn selftest(global: &Global, args: &Selftest) -> Done {
     let project = Project::load(&global.root, &[])?;
     let work_dir = session::sandbox::WorkDir::make().map_err(Failure::setup)?;
     let bench = Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: run::cache_dir(), seed: SEED };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::setup)?;
     let name = args.name.as_deref().unwrap_or_default();
-    let proofs = runtime.block_on(runner::selftest(&project, &bench, name));
+    let proofs = runner::selftest(&project, &bench, name);
     let mut out = String::new();
     for proof in &proofs {
         match &proof.refuted {

@@ -129,8 +129,7 @@ impl Side {
 
 /// Credentials that have to be claimed to be what the recorded client was.
 fn claimed(creds: Credentials) -> Option<Credentials> {
-    let pid = i32::try_from(std::process::id()).ok()?;
-    (creds.uid != 0).then_some(Credentials { pid, ..creds })
+    (creds.uid != 0).then_some(Credentials { pid: 0, ..creds })
 }
 
 #[cfg(test)]

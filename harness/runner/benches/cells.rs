@@ -24,6 +24,7 @@ use protocols::Bench;
 use runner::{
     Clock, Fixture, Fixtures, Plan, Project, ProtocolFiles, Request, RunOptions, judge_transcript, plan, run,
 };
+use session::Transport;
 use tokio::sync::{mpsc, watch};
 use verdict::{Grammar, Outcome, Reading, RunResults};
 
@@ -148,7 +149,8 @@ fn results(ground: &Ground) -> RunResults {
     };
     let options = RunOptions {
         seed: 1,
-        jobs: settings.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from)),
+        jobs: settings.jobs,
+        transport: Transport::Memory,
         deadline_scale: settings.deadline_scale,
         retries: settings.retries,
         bench,

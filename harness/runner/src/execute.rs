@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use matrix::CaseId;
 use protocols::{Hazard, Protocol};
-use session::{Client, Conversation, LaunchError, LaunchErrorKind, Recorder, Script};
+use session::{Client, Conversation, LaunchError, LaunchErrorKind, Recorder, Script, Start, Transport};
 use transcript::{Endpoint, Provenance, Transcript};
 use verdict::{Evidence, Grammar, Judgement, Reading, Recorded, judge};
 
@@ -43,6 +43,7 @@ pub(crate) struct Context<'a> {
     pub(crate) recorded_grammar: Arc<dyn Grammar>,
     pub(crate) pool: Option<&'a Pool>,
     pub(crate) client: Option<&'a dyn Client>,
+    pub(crate) transport: Transport,
     pub(crate) deadline_scale: f64,
     pub(crate) provenance: &'a Provenance,
 }
@@ -59,6 +60,11 @@ impl Context<'_> {
             },
             Err(_elapsed) => Executed::Failed(format!("the cell was not done after {} s", limit.as_secs())),
         }
+    }
+
+    fn start(&self) -> Start {
+        let deadline = START_DEADLINE.mul_f64(self.deadline_scale.max(1.0));
+        Start { deadline, transport: self.transport }
     }
 
     async fn work(&self, cell: &PlanCell) -> Result<Executed, LaunchError> {
@@ -87,7 +93,7 @@ impl Context<'_> {
         fixture: Option<&Fixture>,
     ) -> Result<Executed, LaunchError> {
         let pool = self.pool.ok_or_else(|| no_peer(cell, "server"))?;
-        let mut server = pool.take(cell.hazard, START_DEADLINE.mul_f64(self.deadline_scale.max(1.0))).await?;
+        let mut server = pool.take(cell.hazard, self.start()).await?;
         let recorder = Recorder::new();
         let played = Conversation::new(&mut *server, &*self.grammar, &recorder, self.deadline_scale)
             .play(script)
@@ -112,7 +118,7 @@ impl Context<'_> {
         let pool = self.pool.ok_or_else(|| no_peer(cell, "server"))?;
         let client = self.client.ok_or_else(|| no_peer(cell, "client"))?;
         let scale = self.deadline_scale.max(1.0);
-        let mut server = pool.take(cell.hazard, START_DEADLINE.mul_f64(scale)).await?;
+        let mut server = pool.take(cell.hazard, self.start()).await?;
         let recorder = Recorder::new();
         let deadline = OPERATION_DEADLINE.mul_f64(scale);
         let done = client.run(operation, &mut *server, &recorder, deadline).await;

@@ -9,11 +9,13 @@ mod genuine;
 mod journal;
 mod merge;
 mod outcome;
+mod peers;
 mod plan;
 mod pool;
 mod project;
 mod schedule;
 mod selftest;
+mod simulate;
 
 pub use execute::{Executed, judge_transcript};
 pub use fixtures::{Fixture, Fixtures, fixture_path};

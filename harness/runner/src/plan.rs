@@ -71,6 +71,29 @@ pub enum Work {
     Explain(String),
 }
 
+impl PlanCell {
+    /// Whether nobody outside of this process has a part in it.
+    #[must_use]
+    pub fn is_simulated(&self) -> bool {
+        let ours = |source: Option<SourceKind>| {
+            matches!(source, None | Some(SourceKind::Reference | SourceKind::Recorded))
+        };
+        ours(self.planned.client_source) && ours(self.planned.server_source)
+    }
+}
+
+impl Work {
+    /// How many bytes it is about, as far as that is known before it is done.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        match self {
+            Self::Judge(fixture) | Self::Replay(fixture) => fixture.transcript.byte_count(),
+            Self::Play(script) => script.bytes(),
+            Self::Operate(_) | Self::Missing(_) | Self::Explain(_) => 0,
+        }
+    }
+}
+
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {

@@ -1,20 +1,22 @@
 //! Servers that are running: a fresh one for a case that disturbs, a shared one for cases that do not.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
+use matrix::SourceKind;
 use protocols::Hazard;
-use session::{LaunchError, Launcher, Server};
+use session::{LaunchError, Launcher, Server, Start};
 
 /// The servers of one build.
 pub(crate) struct Pool {
     launcher: Arc<dyn Launcher>,
+    /// Reference servers serve one cell and no other.
+    keeps: bool,
     idle: Mutex<Vec<Box<dyn Server>>>,
 }
 
 impl Pool {
-    pub(crate) fn new(launcher: Arc<dyn Launcher>) -> Self {
-        Self { launcher, idle: Mutex::default() }
+    pub(crate) fn new(launcher: Arc<dyn Launcher>, source: SourceKind) -> Self {
+        Self { launcher, keeps: source != SourceKind::Reference, idle: Mutex::default() }
     }
 
     pub(crate) fn launcher(&self) -> &dyn Launcher {
@@ -22,22 +24,18 @@ impl Pool {
     }
 
     /// A server for one case: an idle one if the case is harmless and there is one, else a new one.
-    pub(crate) async fn take(
-        &self,
-        hazard: Hazard,
-        deadline: Duration,
-    ) -> Result<Box<dyn Server>, LaunchError> {
+    pub(crate) async fn take(&self, hazard: Hazard, how: Start) -> Result<Box<dyn Server>, LaunchError> {
         if hazard == Hazard::Harmless
             && let Some(server) = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop()
         {
             return Ok(server);
         }
-        self.launcher.start(deadline).await
+        self.launcher.start(how).await
     }
 
     /// Gives a server back after a case. One that was disturbed, or on which something was wrong, is ended.
     pub(crate) async fn give_back(&self, server: Box<dyn Server>, reusable: bool) {
-        if reusable {
+        if reusable && self.keeps {
             self.idle.lock().unwrap_or_else(PoisonError::into_inner).push(server);
         } else {
             server.stop().await;

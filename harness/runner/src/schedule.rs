@@ -6,17 +6,19 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::civil::Date;
-use matrix::{BuildId, Observed, Role, SourceKind};
+use matrix::{BuildId, Observed};
 use protocols::Bench;
-use session::Client;
+use session::Transport;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinHandle, JoinSet};
 use transcript::{Provenance, Transcript};
-use verdict::{BuildRecord, CellResult, Grammar, Outcome, RunResults, Tally};
+use verdict::{CellResult, Grammar, Outcome, RunResults, Tally};
 
 use crate::execute::Context;
 use crate::outcome::{RunFacts, result};
+use crate::peers::{Peers, build_records};
 use crate::pool::Pool;
+use crate::simulate::{Queue, guarded, processors, simulate};
 use crate::{Executed, Journal, Plan, PlanCell, Project, Work};
 
 /// What the caller's clock and machine say; the runner itself looks at neither.
@@ -34,9 +36,12 @@ pub struct Clock {
 pub struct RunOptions {
     /// Seed of everything random.
     pub seed: u64,
-    /// Cells at a time.
-    pub jobs: usize,
-    /// Every deadline is multiplied by it.
+    /// Cells at a time: threads for those of our own peers, and as many with real processes beside them. If absent, the
+    /// number of processors.
+    pub jobs: Option<usize>,
+    /// What carries conversations between peers of ours.
+    pub transport: Transport,
+    /// Every deadline of a real peer is multiplied by it.
     pub deadline_scale: f64,
     /// How often a cell that is not as expected is tried again.
     pub retries: usize,
@@ -64,17 +69,6 @@ pub enum RunEvent {
     Finished(Box<CellResult>, Option<Arc<Transcript>>),
 }
 
-/// Protocol, build and source.
-type PeerKey = (String, BuildId, SourceKind);
-/// A peer, or why it cannot be had.
-type Had<T> = Result<T, String>;
-
-/// The peers of one run, made once for each build and source.
-struct Peers {
-    pools: BTreeMap<PeerKey, Had<Arc<Pool>>>,
-    clients: BTreeMap<PeerKey, Had<Arc<dyn Client>>>,
-}
-
 /// Runs a plan. Results of `done` are taken over instead of running their cells.
 ///
 /// Every planned cell has a result at the end. When the user stops the run, those that did not run are
@@ -87,23 +81,26 @@ pub async fn run(
     done: BTreeMap<String, CellResult>,
     events: mpsc::UnboundedSender<RunEvent>,
 ) -> RunResults {
-    let start = Instant::now();
+    let start = now();
     let mut complaints = plan.complaints.clone();
     let peers = Arc::new(Peers::prepare(&project, &plan, &options));
     // A reader that has gone away does not end the run.
     let _ = events.send(RunEvent::Started { planned: plan.cells.len(), resumed: done.len() });
 
     let mut results = done;
-    let mut tasks = spawn_cells(&project, &plan, &options, &peers, &results);
-    let mut stop = options.stop.clone();
+    let run = Arc::new(Run { project, plan, options, peers });
+    let (sender, mut finished) = mpsc::unbounded_channel();
+    let mut tasks = run.spawn(&results, &sender);
+    drop(sender);
+    let mut stop = run.options.stop.clone();
     let mut stopped = *stop.borrow();
     while !stopped {
-        let joined = tokio::select! {
-            joined = tasks.join_next() => joined,
+        let next = tokio::select! {
+            next = finished.recv() => next,
             // An error means that nobody can stop the run any more; then it goes on.
             Ok(()) = stop.changed() => { stopped = *stop.borrow(); continue }
         };
-        match joined {
+        match next {
             None => break,
             Some(Ok((result, transcript))) => {
                 if let Some(writer) = &mut journal
@@ -115,10 +112,12 @@ pub async fn run(
                 results.insert(result.cell.clone(), result.clone());
                 let _ = events.send(RunEvent::Finished(Box::new(result), transcript));
             }
-            Some(Err(panic)) => complaints.push(format!("a cell's task ended without a result: {panic}")),
+            Some(Err(panic)) => complaints.push(format!("a cell ended without a result: {panic}")),
         }
     }
+    // Threads end behind the cell that they are at, which the stop cuts short.
     tasks.shutdown().await;
+    let Run { project, plan, options, peers } = &*run;
     peers.stop().await;
 
     let planned: BTreeSet<String> = plan.cells.iter().map(|cell| cell.planned.id.to_string()).collect();
@@ -130,7 +129,7 @@ pub async fn run(
     }
     let cells: Vec<CellResult> = results.into_values().collect();
     if complete {
-        complaints.extend(expectation_complaints(&project, &plan, &cells, options.clock.today));
+        complaints.extend(expectation_complaints(project, plan, &cells, options.clock.today));
     }
     RunResults {
         format: 1,
@@ -141,7 +140,7 @@ pub async fn run(
         complete,
         duration_ms: millis(start),
         partition: plan.partition.clone(),
-        builds: build_records(&project, &plan, &peers),
+        builds: build_records(project, plan, peers),
         tally: Tally::of(&cells),
         cells,
         complaints,
@@ -149,32 +148,194 @@ pub async fn run(
     }
 }
 
-type Finished = (CellResult, Option<Arc<Transcript>>);
+/// A cell that ended, with its transcript where it ran.
+type Ended = (CellResult, Option<Arc<Transcript>>);
+/// The same, or what its panic said.
+type Finished = Result<Ended, String>;
 
-/// Starts a task for each cell that has no result yet, in the order of the seed; so many run at a time.
-fn spawn_cells(
-    project: &Arc<Project>,
-    plan: &Arc<Plan>,
-    options: &Arc<RunOptions>,
-    peers: &Arc<Peers>,
-    done: &BTreeMap<String, CellResult>,
-) -> JoinSet<Finished> {
-    let limit = Arc::new(Semaphore::new(options.jobs.max(1)));
-    let mut tasks = JoinSet::new();
-    for index in shuffled(plan.cells.len(), options.seed) {
-        let name = plan.cells.get(index).map(|cell| cell.planned.id.to_string()).unwrap_or_default();
-        if done.contains_key(&name) {
-            continue;
+/// What all cells of a run share.
+struct Run {
+    project: Arc<Project>,
+    plan: Arc<Plan>,
+    options: Arc<RunOptions>,
+    peers: Arc<Peers>,
+}
+
+impl Run {
+    /// Starts whatever has no result yet, in the order of the seed: cells of our own peers on threads, those with real
+    /// processes as tasks; so many of each at a time.
+    fn spawn(
+        self: &Arc<Self>,
+        done: &BTreeMap<String, CellResult>,
+        finished: &mpsc::UnboundedSender<Finished>,
+    ) -> JoinSet<()> {
+        let Self { plan, options, .. } = &**self;
+        let to_do = shuffled(plan.cells.len(), options.seed).into_iter();
+        let to_do = to_do.filter(|at| !done.contains_key(&plan.cells[*at].planned.id.to_string()));
+        let (simulated, live): (Vec<_>, Vec<_>) = to_do.partition(|at| plan.cells[*at].is_simulated());
+        let mut tasks = JoinSet::new();
+        let threads = options.jobs.unwrap_or_else(processors).clamp(1, simulated.len().max(1));
+        let queue = Arc::new(Queue::new(simulated.into_iter().map(|at| (at, plan.cells[at].work.bytes()))));
+        for _ in 0..threads {
+            let (run, queue, finished) = (Arc::clone(self), Arc::clone(&queue), finished.clone());
+            tasks.spawn_blocking(move || run.simulate_all(&queue, &finished));
         }
-        let (project, plan, options, peers, limit) =
-            (project.clone(), plan.clone(), options.clone(), peers.clone(), limit.clone());
-        tasks.spawn(async move {
-            // The semaphore is never closed.
-            let _permit = limit.acquire().await;
-            run_cell(&project, &plan, index, &options, &peers).await
-        });
+        let limit = Arc::new(Semaphore::new(options.jobs.unwrap_or_else(processors)));
+        for at in live {
+            let (run, limit, finished) = (Arc::clone(self), Arc::clone(&limit), finished.clone());
+            let cell = async move {
+                // The semaphore is never closed.
+                let _permit = limit.acquire().await;
+                run.live(&run.plan.cells[at]).await
+            };
+            let cell = tokio::spawn(cell);
+            tasks.spawn(async move {
+                let mut cell = AbortOnDrop(cell);
+                let ended = (&mut cell.0).await.map_err(|panic| panic.to_string());
+                // A run that was stopped takes no more results.
+                let _ = finished.send(ended);
+            });
+        }
+        tasks
     }
-    tasks
+
+    /// Does what a queue holds until it is empty or the run is stopped.
+    fn simulate_all(&self, queue: &Queue<usize>, finished: &mpsc::UnboundedSender<Finished>) {
+        while let Some(next) = queue.next() {
+            let cell = &self.plan.cells[next.thing];
+            match guarded(|| self.simulate(cell)) {
+                // Stopped.
+                Ok(None) => return,
+                Ok(Some(ended)) => drop(finished.send(Ok(ended))),
+                Err(panic) => drop(finished.send(Err(format!("{}: {panic}", cell.planned.id)))),
+            }
+        }
+    }
+
+    /// Runs a cell between peers of ours. It comes to the same however often it is tried; one that does not shows a fault
+    /// of ours. `None` when the run is stopped.
+    fn simulate(&self, cell: &PlanCell) -> Option<Ended> {
+        let mut tries = Tries::new(self.options.retries);
+        loop {
+            let start = now();
+            let mut stop = self.options.stop.clone();
+            if *stop.borrow() {
+                return None;
+            }
+            let work = async {
+                tokio::select! {
+                    biased;
+                    executed = self.execute(cell) => Some(executed),
+                    Ok(_) = stop.wait_for(|stop| *stop) => None,
+                }
+            };
+            let executed = match simulate(self.options.transport, work) {
+                Ok(executed) => executed?,
+                Err(error) => Executed::Failed(format!("no runtime: {error}")),
+            };
+            if let Some(ended) = tries.settle(self.judged(cell, executed, start)) {
+                return Some(ended);
+            }
+        }
+    }
+
+    /// Runs a cell with real processes.
+    async fn live(&self, cell: &PlanCell) -> Ended {
+        let mut tries = Tries::new(self.options.retries);
+        loop {
+            let start = now();
+            let executed = self.execute(cell).await;
+            if let Some(ended) = tries.settle(self.judged(cell, executed, start)) {
+                return ended;
+            }
+        }
+    }
+
+    fn judged(&self, cell: &PlanCell, executed: Executed, start: Instant) -> Ended {
+        let files = &self.project.protocols[&cell.planned.id.protocol];
+        let Self { plan, options, .. } = self;
+        let facts = RunFacts { matrix: &plan.name, seed: options.seed, flags: &options.flags };
+        let result = result(files, &facts, cell, &executed, millis(start));
+        let transcript = match executed {
+            Executed::Ran(_, transcript) => Some(transcript),
+            _ => None,
+        };
+        (result, transcript)
+    }
+
+    async fn execute(&self, cell: &PlanCell) -> Executed {
+        let planned = &cell.planned;
+        let files = &self.project.protocols[&planned.id.protocol];
+        let Some(grammar) = self.grammar_of(cell, &planned.id.server) else {
+            return Executed::Failed(format!(
+                "the server `{}` has a dialect that nobody knows",
+                planned.id.server
+            ));
+        };
+        let recorded_grammar = match &cell.work {
+            Work::Replay(fixture) => {
+                self.grammar_of(cell, &fixture.server).unwrap_or_else(|| grammar.clone())
+            }
+            _ => grammar.clone(),
+        };
+        let pool = match self.peers.pool(planned) {
+            None => None,
+            Some(Ok(pool)) => Some(pool),
+            Some(Err(why)) => return Executed::Missing(why.clone()),
+        };
+        let client = match self.peers.client(planned) {
+            None => None,
+            Some(Ok(client)) => Some(client),
+            Some(Err(why)) => return Executed::Missing(why.clone()),
+        };
+        let simulated = cell.is_simulated();
+        let transport = if simulated { self.options.transport } else { Transport::Unix };
+        let provenance = Provenance {
+            recorder: producer(),
+            recorded: self.options.clock.today.to_string(),
+            seed: Some(self.options.seed),
+            transport: transport.word().to_owned(),
+            environment: if simulated { virtual_clock() } else { self.environment(pool) },
+            ..Provenance::default()
+        };
+        let context = Context {
+            protocol: &*files.protocol,
+            grammar,
+            recorded_grammar,
+            pool: pool.map(|pool| &**pool),
+            client: client.map(|client| &**client),
+            transport,
+            // Virtual time is never short.
+            deadline_scale: if simulated { 1.0 } else { self.options.deadline_scale },
+            provenance: &provenance,
+        };
+        context.execute(cell).await
+    }
+
+    fn environment(&self, pool: Option<&Arc<Pool>>) -> BTreeMap<String, String> {
+        let mut environment = self.options.clock.environment.clone();
+        environment.extend(pool.map(|pool| pool.launcher().environment()).unwrap_or_default());
+        environment
+    }
+
+    fn grammar_of(&self, cell: &PlanCell, build: &BuildId) -> Option<Arc<dyn Grammar>> {
+        let files = self.project.protocols.get(&cell.planned.id.protocol)?;
+        files.protocol.grammar(&files.builds.get(build)?.dialect)
+    }
+}
+
+/// What the provenance of a simulated transcript says of the machine: nothing but that its times are virtual.
+fn virtual_clock() -> BTreeMap<String, String> {
+    BTreeMap::from([("clock".to_owned(), "virtual".to_owned())])
+}
+
+/// A task that ends with whoever waits for it.
+struct AbortOnDrop<T>(JoinHandle<T>);
+
+impl<T> Drop for AbortOnDrop<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The numbers below `count` in an order that only the seed decides: cells share servers, and a fault that shows in one
@@ -200,40 +361,40 @@ pub(crate) fn producer() -> String {
     format!("wireskew {}", env!("CARGO_PKG_VERSION"))
 }
 
+/// For how long things took, which no verdict looks at.
+#[expect(clippy::disallowed_methods, reason = "durations are told to people and nothing else")]
+fn now() -> Instant {
+    Instant::now()
+}
+
 fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
-async fn run_cell(
-    project: &Project,
-    plan: &Plan,
-    index: usize,
-    options: &RunOptions,
-    peers: &Peers,
-) -> (CellResult, Option<Arc<Transcript>>) {
-    // Indices come from the plan itself.
-    let cell = &plan.cells[index];
-    let files = &project.protocols[&cell.planned.id.protocol];
-    let facts = RunFacts { matrix: &plan.name, seed: options.seed, flags: &options.flags };
-    let mut retries = Vec::new();
-    loop {
-        let start = Instant::now();
-        let executed = execute(project, cell, options, peers).await;
-        let mut outcome = result(files, &facts, cell, &executed, millis(start));
-        let transcript = match executed {
-            Executed::Ran(_, transcript) => Some(transcript),
-            _ => None,
-        };
-        let again = matches!(outcome.outcome, Outcome::Fail | Outcome::Xpass | Outcome::HarnessError);
-        if again && retries.len() < options.retries {
-            retries.push(told(&outcome));
-            continue;
+/// The tries of one cell. One that is not as expected is tried again, and what the earlier tries saw is kept.
+struct Tries {
+    left: usize,
+    seen: Vec<String>,
+}
+
+impl Tries {
+    fn new(left: usize) -> Self {
+        Self { left, seen: Vec::new() }
+    }
+
+    /// How the cell ended, unless it is to be tried again.
+    fn settle(&mut self, (mut result, transcript): Ended) -> Option<Ended> {
+        let again = matches!(result.outcome, Outcome::Fail | Outcome::Xpass | Outcome::HarnessError);
+        if again && self.left > 0 {
+            self.left -= 1;
+            self.seen.push(told(&result));
+            return None;
         }
-        if !retries.is_empty() && outcome.outcome.is_expected() {
-            outcome.outcome = Outcome::Flaky;
+        if !self.seen.is_empty() && result.outcome.is_expected() {
+            result.outcome = Outcome::Flaky;
         }
-        outcome.retries = retries;
-        return (outcome, transcript);
+        result.retries = std::mem::take(&mut self.seen);
+        Some((result, transcript))
     }
 }
 
@@ -243,181 +404,6 @@ fn told(result: &CellResult) -> String {
     parts.extend(result.shapes.iter().map(String::as_str));
     parts.extend(Some(result.summary.as_str()).filter(|summary| !summary.is_empty()));
     parts.join(": ")
-}
-
-async fn execute(project: &Project, cell: &PlanCell, options: &RunOptions, peers: &Peers) -> Executed {
-    let planned = &cell.planned;
-    let files = &project.protocols[&planned.id.protocol];
-    let Some(grammar) = grammar_of(project, cell, &planned.id.server) else {
-        return Executed::Failed(format!(
-            "the server `{}` has a dialect that nobody knows",
-            planned.id.server
-        ));
-    };
-    let recorded_grammar = match &cell.work {
-        Work::Replay(fixture) => {
-            grammar_of(project, cell, &fixture.server).unwrap_or_else(|| grammar.clone())
-        }
-        _ => grammar.clone(),
-    };
-    let pool = match peers.pool(planned) {
-        None => None,
-        Some(Ok(pool)) => Some(pool),
-        Some(Err(why)) => return Executed::Missing(why.clone()),
-    };
-    let client = match peers.client(planned) {
-        None => None,
-        Some(Ok(client)) => Some(client),
-        Some(Err(why)) => return Executed::Missing(why.clone()),
-    };
-    let provenance = Provenance {
-        recorder: producer(),
-        recorded: options.clock.today.to_string(),
-        seed: Some(options.seed),
-        transport: "unix-stream".to_owned(),
-        environment: environment(&options.clock, pool),
-        ..Provenance::default()
-    };
-    let context = Context {
-        protocol: &*files.protocol,
-        grammar,
-        recorded_grammar,
-        pool: pool.map(|pool| &**pool),
-        client: client.map(|client| &**client),
-        deadline_scale: options.deadline_scale,
-        provenance: &provenance,
-    };
-    context.execute(cell).await
-}
-
-fn environment(clock: &Clock, pool: Option<&Arc<Pool>>) -> BTreeMap<String, String> {
-    let mut environment = clock.environment.clone();
-    environment.extend(pool.map(|pool| pool.launcher().environment()).unwrap_or_default());
-    environment
-}
-
-fn grammar_of(project: &Project, cell: &PlanCell, build: &BuildId) -> Option<Arc<dyn Grammar>> {
-    let files = project.protocols.get(&cell.planned.id.protocol)?;
-    files.protocol.grammar(&files.builds.get(build)?.dialect)
-}
-
-impl Peers {
-    fn prepare(project: &Project, plan: &Plan, options: &RunOptions) -> Self {
-        let mut peers = Self { pools: BTreeMap::new(), clients: BTreeMap::new() };
-        for cell in &plan.cells {
-            let planned = &cell.planned;
-            let files = &project.protocols[&planned.id.protocol];
-            let key = |id: &BuildId, source| (planned.id.protocol.clone(), id.clone(), source);
-            if let Some((source, id)) = live(planned.server_source, &planned.id.server) {
-                peers.pools.entry(key(id, source)).or_insert_with(|| {
-                    let launcher = with_source(files, id, source, Role::Server, |build, source| {
-                        files.protocol.server(build, source, &options.bench)
-                    });
-                    launcher.map(|launcher| Arc::new(Pool::new(launcher)))
-                });
-            }
-            if let Some((source, id)) = live(planned.client_source, &planned.id.client)
-                && matches!(cell.work, Work::Operate(_))
-            {
-                peers.clients.entry(key(id, source)).or_insert_with(|| {
-                    with_source(files, id, source, Role::Client, |build, source| {
-                        files.protocol.client(build, source, &options.bench)
-                    })
-                });
-            }
-        }
-        peers
-    }
-
-    fn pool(&self, planned: &matrix::PlannedCell) -> Option<&Had<Arc<Pool>>> {
-        let (source, id) = live(planned.server_source, &planned.id.server)?;
-        self.pools.get(&(planned.id.protocol.clone(), id.clone(), source))
-    }
-
-    fn client(&self, planned: &matrix::PlannedCell) -> Option<&Had<Arc<dyn Client>>> {
-        let (source, id) = live(planned.client_source, &planned.id.client)?;
-        self.clients.get(&(planned.id.protocol.clone(), id.clone(), source))
-    }
-
-    async fn stop(&self) {
-        for pool in self.pools.values().flatten() {
-            pool.stop().await;
-        }
-    }
-}
-
-/// A side that has to be started: neither the script nor a recording.
-fn live(source: Option<SourceKind>, id: &BuildId) -> Option<(SourceKind, &BuildId)> {
-    source.filter(|source| *source != SourceKind::Recorded).map(|source| (source, id))
-}
-
-fn with_source<T>(
-    files: &crate::ProtocolFiles,
-    id: &BuildId,
-    kind: SourceKind,
-    role: Role,
-    make: impl FnOnce(&matrix::Build, &matrix::Source) -> Result<T, session::LaunchError>,
-) -> Result<T, String> {
-    let build = files.builds.get(id).ok_or_else(|| format!("there is no build `{id}`"))?;
-    if !build.roles.contains(&role) {
-        return Err(format!("build `{id}` does not play this side"));
-    }
-    let source = build.source(kind).ok_or_else(|| format!("build `{id}` has no source `{}`", kind.word()))?;
-    make(build, source).map_err(|error| error.to_string())
-}
-
-fn build_records(project: &Project, plan: &Plan, peers: &Peers) -> Vec<BuildRecord> {
-    let mut records: BTreeMap<PeerKey, BuildRecord> = BTreeMap::new();
-    for cell in &plan.cells {
-        let planned = &cell.planned;
-        let files = &project.protocols[&planned.id.protocol];
-        let sides = [
-            (planned.client_source, &planned.id.client, true),
-            (planned.server_source, &planned.id.server, false),
-        ];
-        for (source, id, is_client) in sides {
-            let (Some(kind), Some(build)) = (source, files.builds.get(id)) else { continue };
-            let key = (planned.id.protocol.clone(), id.clone(), kind);
-            records.entry(key.clone()).or_insert_with(|| {
-                let endpoint = match (is_client, peers.clients.get(&key), peers.pools.get(&key)) {
-                    (true, Some(Ok(client)), _) => Ok(Some(client.endpoint())),
-                    (false, _, Some(Ok(pool))) => Ok(Some(pool.launcher().endpoint())),
-                    (true, Some(Err(why)), _) | (false, _, Some(Err(why))) => Err(why.clone()),
-                    _ => Ok(recorded_endpoint(cell, is_client)),
-                };
-                let (endpoint, missing) = match endpoint {
-                    Ok(endpoint) => (endpoint.unwrap_or_default(), None),
-                    Err(why) => (transcript::Endpoint::default(), Some(why)),
-                };
-                let detail = [endpoint.source, endpoint.package].into_iter().flatten().collect::<Vec<_>>();
-                BuildRecord {
-                    protocol: planned.id.protocol.clone(),
-                    id: id.0.clone(),
-                    version: build.version.clone(),
-                    dialect: build.dialect.clone(),
-                    source: kind.word().to_owned(),
-                    detail: detail.join(" "),
-                    digest: endpoint.digest,
-                    missing,
-                }
-            });
-        }
-    }
-    let mut records: Vec<_> = records.into_values().collect();
-    records.sort_by_key(|record| (record.protocol.clone(), place(project, record)));
-    records
-}
-
-/// Where a build stands in `builds.toml`, which lists releases oldest first; reports keep that order.
-fn place(project: &Project, record: &BuildRecord) -> Option<usize> {
-    let files = project.protocols.get(&record.protocol)?;
-    files.builds.iter().position(|build| build.id.0 == record.id)
-}
-
-fn recorded_endpoint(cell: &PlanCell, is_client: bool) -> Option<transcript::Endpoint> {
-    let (Work::Judge(fixture) | Work::Replay(fixture)) = &cell.work else { return None };
-    let header = &fixture.transcript.provenance;
-    Some(if is_client { header.client.clone() } else { header.server.clone() })
 }
 
 /// Rules that can match nothing, are no longer true, contradict each other, or have expired.

@@ -6,18 +6,18 @@
 //! | ideal peers raise nothing | every case runs between ideal peers |
 //! | each recorded known bug is found again | the fixture of its cell is judged anew |
 
+use std::fmt;
 use std::sync::Arc;
 
-use matrix::{Build, BuildId, CaseId, CellId, KnownBugCell, PlannedCell, Role, Source, Verdict};
+use matrix::{Build, BuildId, CaseId, CellId, KnownBugCell, PlannedCell, Role, Source, SourceKind, Verdict};
 use protocols::{Action, Bench, Case, Defect, Protocol};
-use session::BoxFuture;
-use tokio::sync::Semaphore;
-use tokio::task::JoinSet;
+use session::Transport;
 use transcript::Provenance;
 use verdict::Judgement;
 
 use crate::execute::Context;
 use crate::pool::Pool;
+use crate::simulate::{Queue, processors, simulate};
 use crate::{Executed, PlanCell, Project, ProtocolFiles, Work};
 
 /// Dialect and build of the peers that do everything right.
@@ -32,33 +32,42 @@ pub struct Proof {
     pub refuted: Option<String>,
 }
 
-/// How many cells run at a time. Most wait nearly all of their time, but some send 32 MiB, and a peer that has
-/// to wait for a hundred others misses deadlines for want of a turn.
-const AT_A_TIME: usize = 16;
+/// Something that is claimed of a protocol's checks.
+enum Claim<'a> {
+    Defect(&'a dyn Protocol, Defect),
+    Ideal(&'a dyn Protocol, Case),
+}
 
 /// Proves everything whose claim contains `name`.
-pub async fn selftest(project: &Project, bench: &Bench, name: &str) -> Vec<Proof> {
-    let mut tasks = JoinSet::new();
-    let turns = Arc::new(Semaphore::new(AT_A_TIME));
-    let in_turn = |proof: BoxFuture<'static, Option<Proof>>| {
-        let turns = turns.clone();
-        async move {
-            // Nobody closes the semaphore; without a turn the proof would run all the same.
-            let _turn = turns.acquire().await;
-            proof.await
-        }
-    };
+#[must_use]
+pub fn selftest(project: &Project, bench: &Bench, name: &str) -> Vec<Proof> {
+    let mut claims = Vec::new();
     for files in project.protocols.values() {
-        for defect in files.protocol.defects() {
-            let proof = prove_defect(files.protocol.clone(), *defect, bench.clone(), name.to_owned());
-            tasks.spawn(in_turn(Box::pin(proof)));
-        }
-        for case in files.protocol.cases() {
-            let proof = prove_ideal(files.protocol.clone(), case, bench.clone(), name.to_owned());
-            tasks.spawn(in_turn(Box::pin(proof)));
-        }
+        let protocol = &*files.protocol;
+        let defects = protocol.defects().iter().map(|defect| Claim::Defect(protocol, *defect));
+        let cases = protocol.cases().into_iter().filter(|case| is_about_ideal_peers(protocol, case));
+        claims.extend(defects.chain(cases.map(|case| Claim::Ideal(protocol, case))));
     }
-    let mut proofs: Vec<Proof> = tasks.join_all().await.into_iter().flatten().collect();
+    claims.retain(|claim| claim.to_string().contains(name));
+    let queue = Queue::new(claims.into_iter().map(|claim| (claim, 0)));
+    let mut proofs: Vec<Proof> = std::thread::scope(|scope| {
+        let work = || {
+            let mut proofs = Vec::new();
+            while let Some(claim) = queue.next() {
+                proofs.push(claim.thing.prove(bench));
+            }
+            proofs
+        };
+        let threads: Vec<_> = (0..processors()).map(|_| scope.spawn(work)).collect();
+        // A thread panics only where the code of ours does that it proves; pass it on.
+        threads
+            .into_iter()
+            .flat_map(|thread| match thread.join() {
+                Ok(proofs) => proofs,
+                Err(panic) => std::panic::resume_unwind(panic),
+            })
+            .collect()
+    });
     for files in project.protocols.values() {
         proofs.extend(prove_bugs(files, name));
     }
@@ -66,50 +75,50 @@ pub async fn selftest(project: &Project, bench: &Bench, name: &str) -> Vec<Proof
     proofs
 }
 
-async fn prove_defect(
-    protocol: Arc<dyn Protocol>,
-    defect: Defect,
-    bench: Bench,
-    name: String,
-) -> Option<Proof> {
-    let claim = format!(
-        "{}: defect {} is found by {} as {}",
-        protocol.name(),
-        defect.name,
-        defect.case,
-        defect.shape
-    );
-    if !claim.contains(&name) {
-        return None;
-    }
-    let refuted = match case_of(&*protocol, defect.case) {
-        None => Some("there is no such case".to_owned()),
-        Some(case) => match run_between(&*protocol, &case, Some(&defect), &bench).await {
-            Ok(judgement) if judgement.findings.iter().any(|f| f.shape == defect.shape) => None,
-            Ok(judgement) => Some(format!("verdict {} with {:?}", judgement.verdict, judgement.shapes())),
-            Err(why) => Some(why),
-        },
-    };
-    Some(Proof { claim, refuted })
+/// Nobody here can do what there are only recordings of, and a release that takes part is not ideal.
+fn is_about_ideal_peers(protocol: &dyn Protocol, case: &Case) -> bool {
+    !matches!(case.action, Action::Recorded) && protocol.takes_part(&case.id).is_none()
 }
 
-async fn prove_ideal(protocol: Arc<dyn Protocol>, case: Case, bench: Bench, name: String) -> Option<Proof> {
-    let claim = format!("{}: ideal peers raise nothing in {}", protocol.name(), case.id);
-    // Nobody here can do what there are only recordings of, and a release that takes part is not ideal.
-    let others = matches!(case.action, Action::Recorded) || protocol.takes_part(&case.id).is_some();
-    if !claim.contains(&name) || others {
-        return None;
-    }
-    let refuted = match run_between(&*protocol, &case, None, &bench).await {
-        Ok(judgement) if judgement.verdict == Verdict::Compatible => None,
-        Ok(judgement) => {
-            let words: Vec<_> =
-                judgement.findings.iter().map(|f| format!("{}: {}", f.shape, f.message)).collect();
-            Some(format!("verdict {}: {}", judgement.verdict, words.join("; ")))
+impl fmt::Display for Claim<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Defect(protocol, Defect { name, case, shape, .. }) => {
+                write!(f, "{}: defect {name} is found by {case} as {shape}", protocol.name())
+            }
+            Self::Ideal(protocol, case) => {
+                write!(f, "{}: ideal peers raise nothing in {}", protocol.name(), case.id)
+            }
         }
-        Err(why) => Some(why),
-    };
-    Some(Proof { claim, refuted })
+    }
+}
+
+impl Claim<'_> {
+    fn prove(&self, bench: &Bench) -> Proof {
+        let refuted = match self {
+            Self::Defect(protocol, defect) => prove_defect(*protocol, defect, bench),
+            Self::Ideal(protocol, case) => prove_ideal(*protocol, case, bench),
+        };
+        Proof { claim: self.to_string(), refuted: refuted.err() }
+    }
+}
+
+fn prove_defect(protocol: &dyn Protocol, defect: &Defect, bench: &Bench) -> Result<(), String> {
+    let case = case_of(protocol, defect.case).ok_or("there is no such case")?;
+    let judgement = run_between(protocol, &case, Some(defect), bench)?;
+    if judgement.findings.iter().any(|finding| finding.shape == defect.shape) {
+        return Ok(());
+    }
+    Err(format!("verdict {} with {:?}", judgement.verdict, judgement.shapes()))
+}
+
+fn prove_ideal(protocol: &dyn Protocol, case: &Case, bench: &Bench) -> Result<(), String> {
+    let judgement = run_between(protocol, case, None, bench)?;
+    if judgement.verdict == Verdict::Compatible {
+        return Ok(());
+    }
+    let words: Vec<_> = judgement.findings.iter().map(|f| format!("{}: {}", f.shape, f.message)).collect();
+    Err(format!("verdict {}: {}", judgement.verdict, words.join("; ")))
 }
 
 fn prove_bugs(files: &ProtocolFiles, name: &str) -> Vec<Proof> {
@@ -150,7 +159,7 @@ fn case_of(protocol: &dyn Protocol, id: &str) -> Option<Case> {
 }
 
 /// Runs a case between ideal peers, of which one may have a defect.
-async fn run_between(
+fn run_between(
     protocol: &dyn Protocol,
     case: &Case,
     defect: Option<&Defect>,
@@ -165,7 +174,7 @@ async fn run_between(
     let client = build(protocol, dialect(Role::Client));
     let launcher =
         protocol.server(&server, &source(Role::Server), bench).map_err(|error| error.to_string())?;
-    let pool = Pool::new(launcher);
+    let pool = Pool::new(launcher, SourceKind::Reference);
     let client = match case.action {
         Action::Operation(_) => {
             Some(protocol.client(&client, &source(Role::Client), bench).map_err(|error| error.to_string())?)
@@ -181,11 +190,12 @@ async fn run_between(
         grammar,
         pool: Some(&pool),
         client: client.as_deref(),
+        transport: Transport::Memory,
         deadline_scale: 1.0,
         provenance: &provenance,
     };
-    let executed = context.execute(&planned(protocol, case, &server)).await;
-    pool.stop().await;
+    let cell = planned(protocol, case, &server);
+    let executed = simulate(Transport::Memory, context.execute(&cell)).map_err(|error| error.to_string())?;
     match executed {
         Executed::Ran(judgement, _) => Ok(*judgement),
         Executed::Missing(why) | Executed::Failed(why) | Executed::Explained(why) => Err(why),

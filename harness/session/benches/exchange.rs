@@ -16,6 +16,7 @@ mod raw;
 use std::os::unix::net as blocking;
 use std::time::Duration;
 
+use bytes::Bytes;
 use divan::{Bencher, counter::ItemsCount};
 use raw::{Bed, Contender, EXCHANGES, MESSAGE, Place};
 use session::{Address, BoxFuture, Connection, Conversation, Received, Recorder, Script, Server};
@@ -59,10 +60,11 @@ fn on_tokio(bed: &Bed, place: Place, lend: &mut dyn FnMut(&mut dyn FnMut())) {
 fn by_connection(bed: &Bed, place: Place, lend: &mut dyn FnMut(&mut dyn FnMut())) {
     let connection = bed.runtime.block_on(Connection::connect(&bed.address(place), DEADLINE));
     let mut connection = connection.expect("the server listens");
+    let message = Bytes::from_static(&MESSAGE);
     lend(&mut || {
         bed.runtime.block_on(async {
             for _ in 0..EXCHANGES {
-                connection.send(&MESSAGE, &[], None, DEADLINE).await.expect("the server reads");
+                connection.send(&message, &[], None, DEADLINE).await.expect("the server reads");
                 let received = connection.recv(DEADLINE).await.expect("the server answers");
                 assert!(matches!(received, Received::Data(data, _) if data.bytes[..] == MESSAGE));
             }

@@ -1,28 +1,31 @@
-//! A unix stream socket that carries bytes, descriptors and credentials, with a deadline on every wait.
+//! A stream that carries bytes, descriptors and credentials, with a deadline on every wait.
+//!
+//! ```text
+//! kernel.rs    a unix stream socket: to real peers, and wherever the kernel's behaviour is the point
+//! memory.rs    the same between two peers of this process
+//! ```
 
-use std::cell::RefCell;
+mod kernel;
+mod memory;
+
 use std::future::poll_fn;
-use std::io::{self, IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, Shutdown, SocketAddrUnix, SocketFlags, SocketType, UCred, sockopt,
-};
-use rustix::process::{Gid, Pid, Uid};
-use tokio::io::Interest;
+use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, sockopt};
+use rustix::process::{getegid, geteuid, getpid};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use transcript::{Credentials, Data, FdNote};
 
 use crate::Address;
+pub use memory::Port;
 
 /// Most descriptors that the kernel passes in one message (`SCM_MAX_FD`).
 pub const FDS_PER_MESSAGE_MAX: usize = 253;
@@ -31,18 +34,40 @@ pub const READ_LEN_MAX: usize = 64 << 10;
 /// How long to wait before trying again to connect to a server whose backlog is full.
 const BACKLOG_RETRY: Duration = Duration::from_millis(2);
 
-thread_local! {
-    /// What is read goes through here and is then copied out: as long as it is, and no longer.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_LEN_MAX].into_boxed_slice());
+/// What carries a stream between two peers of this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Transport {
+    /// Memory: no system calls, and nothing of the machine shows.
+    #[default]
+    Memory,
+    /// Unix sockets of the kernel, which peers in other processes can reach as well.
+    Unix,
+}
+
+impl Transport {
+    /// The word in provenance.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Unix => "unix-stream",
+        }
+    }
 }
 
 /// One end of a connection.
 #[derive(Debug)]
 pub struct Connection {
-    stream: UnixStream,
+    stream: Stream,
     timer: Timer,
     /// Whether the credentials of what comes are told.
     credentials: AtomicBool,
+}
+
+#[derive(Debug)]
+enum Stream {
+    Kernel(UnixStream),
+    Memory(memory::End),
 }
 
 /// What one wait for bytes gave.
@@ -79,20 +104,15 @@ impl Connection {
     /// What `connect(2)` gives; `TimedOut` when the backlog stays full.
     pub async fn connect(address: &Address, deadline: Duration) -> io::Result<Self> {
         let until = Instant::now() + deadline;
-        let name = address.socket_name()?;
-        let fd = address.socket()?;
+        if let Address::Memory(port) = address {
+            return connected(until, || port.connect().map(Self::from)).await;
+        }
+        let (fd, name) = (address.socket()?, address.socket_name()?);
         // Has the kernel attach our credentials to all that we send. A server that asks for them does so after
         // accept(2), and what was sent in between comes without: such a request is refused, once in a few hundred.
         sockopt::set_socket_passcred(&fd, true)?;
-        loop {
-            match rustix::net::connect(&fd, &name) {
-                Ok(()) => return Self::new(fd),
-                Err(Errno::AGAIN) if Instant::now() < until => tokio::time::sleep(BACKLOG_RETRY).await,
-                Err(Errno::AGAIN) => return Err(io::ErrorKind::TimedOut.into()),
-                Err(Errno::INTR) => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        connected(until, || Ok(rustix::net::connect(&fd, &name)?)).await?;
+        Self::new(fd)
     }
 
     /// Takes over a connected socket.
@@ -108,46 +128,81 @@ impl Connection {
     ///
     /// # Errors
     /// When the operating system has no sockets left.
-    pub fn pair() -> io::Result<(Self, Self)> {
-        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-        let (a, b) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
-        Ok((Self::new(a)?, Self::new(b)?))
+    pub fn pair(transport: Transport) -> io::Result<(Self, Self)> {
+        match transport {
+            Transport::Memory => {
+                let (a, b) = memory::End::pair();
+                Ok((Self::from(a), Self::from(b)))
+            }
+            Transport::Unix => {
+                let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+                let (a, b) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+                Ok((Self::new(a)?, Self::new(b)?))
+            }
+        }
     }
 
-    /// Asks the kernel to attach the sender's credentials to everything that comes (`SO_PASSCRED`).
+    /// Who we are to the other side when we claim nothing. In memory there are no processes: everybody is root.
+    #[must_use]
+    pub fn own_credentials(&self) -> Credentials {
+        match &self.stream {
+            Stream::Kernel(_) => Credentials {
+                pid: getpid().as_raw_nonzero().get(),
+                uid: geteuid().as_raw(),
+                gid: getegid().as_raw(),
+            },
+            Stream::Memory(_) => memory::OWN,
+        }
+    }
+
+    /// Claimed credentials as they go out: pid 0 stands for our own.
+    #[must_use]
+    pub fn claim(&self, creds: Credentials) -> Credentials {
+        let pid = if creds.pid == 0 { self.own_credentials().pid } else { creds.pid };
+        Credentials { pid, ..creds }
+    }
+
+    /// Asks for the sender's credentials with everything that comes (`SO_PASSCRED`).
     ///
     /// # Errors
     /// What `setsockopt(2)` gives.
     pub fn want_credentials(&self) -> io::Result<()> {
         self.credentials.store(true, Ordering::Relaxed);
-        Ok(sockopt::set_socket_passcred(&self.stream, true)?)
+        match &self.stream {
+            Stream::Kernel(stream) => Ok(sockopt::set_socket_passcred(stream, true)?),
+            Stream::Memory(end) => {
+                end.want_credentials();
+                Ok(())
+            }
+        }
     }
 
-    /// Sends all bytes, in one `sendmsg(2)` where the kernel takes them at once; descriptors and
-    /// credentials travel with the first byte.
+    /// Sends all bytes, in one message where they are taken at once; descriptors and credentials travel with the first
+    /// byte.
     ///
     /// # Errors
     /// See [`SendEnd`].
     pub async fn send(
         &self,
-        bytes: &[u8],
+        bytes: &Bytes,
         fds: &[BorrowedFd<'_>],
         creds: Option<Credentials>,
         deadline: Duration,
     ) -> Result<(), SendEnd> {
-        // Nearly always the kernel takes all at once, and nobody has to look at the clock.
+        let creds = creds.map(|creds| self.claim(creds));
+        // Nearly always all is taken at once, and nobody has to look at the clock.
         let mut until = None;
         let mut sent = 0;
         while sent < bytes.len() {
             // A flood must not keep the other tasks of this thread waiting.
             tokio::task::coop::consume_budget().await;
-            let rest = bytes.get(sent..).unwrap_or(&[]);
+            let rest = bytes.slice(sent..);
             let (fds, creds) = if sent == 0 { (fds, creds) } else { (&[][..], None) };
-            match self.stream.try_io(Interest::WRITABLE, || self.sendmsg(rest, fds, creds)) {
+            match self.stream.try_send(&rest, fds, creds) {
                 Ok(count) => sent += count,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let until = *until.get_or_insert_with(|| Instant::now() + deadline);
-                    match timeout_at(until, self.stream.writable()).await {
+                    match timeout_at(until, poll_fn(|cx| self.poll_writable(cx))).await {
                         Err(_elapsed) => return Err(SendEnd::Timeout { sent }),
                         Ok(waited) => waited.map_err(SendEnd::Io)?,
                     }
@@ -156,28 +211,6 @@ impl Connection {
             }
         }
         Ok(())
-    }
-
-    fn sendmsg(&self, bytes: &[u8], fds: &[BorrowedFd<'_>], creds: Option<Credentials>) -> io::Result<usize> {
-        if fds.is_empty() && creds.is_none() {
-            return Ok(rustix::net::send(&self.stream, bytes, SendFlags::NOSIGNAL)?);
-        }
-        let mut space =
-            [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_PER_MESSAGE_MAX), ScmCredentials(1))];
-        let mut control = SendAncillaryBuffer::new(&mut space);
-        if let Some(creds) = creds {
-            let creds = UCred {
-                pid: Pid::from_raw(creds.pid).ok_or(Errno::SRCH)?,
-                uid: Uid::from_raw(creds.uid),
-                gid: Gid::from_raw(creds.gid),
-            };
-            control.push(SendAncillaryMessage::ScmCredentials(creds));
-        }
-        if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
-            return Err(Errno::INVAL.into());
-        }
-        let iov = [IoSlice::new(bytes)];
-        Ok(rustix::net::sendmsg(&self.stream, &iov, &mut control, SendFlags::NOSIGNAL)?)
     }
 
     /// Waits for bytes, the end of the stream, or the deadline.
@@ -200,30 +233,39 @@ impl Connection {
 
     /// Is woken when there is something to receive. May be woken for nothing.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_read_ready(cx)
+        self.stream.poll_readable(cx)
     }
 
     /// Is woken when there is room to send. May be woken for nothing.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_write_ready(cx)
+        match &self.stream {
+            Stream::Kernel(stream) => stream.poll_write_ready(cx),
+            Stream::Memory(end) => {
+                let turn = ready!(poll_proceed(cx));
+                let ready = end.poll_writable(cx);
+                ready.map(|()| {
+                    turn.made_progress();
+                    Ok(())
+                })
+            }
+        }
     }
 
-    /// Takes at most `len_max` bytes in one `recvmsg(2)` without waiting; `None` if there are none. For
-    /// servers that have to read as another server reads.
+    /// Takes at most `len_max` bytes in one read without waiting; `None` if there are none. For servers that have to
+    /// read as another server reads.
     ///
     /// # Errors
     /// What the operating system gives besides a reset.
     pub fn try_recv(&mut self, len_max: usize) -> io::Result<Option<Received>> {
-        Ok(take(&self.stream, len_max)?.map(|received| told(received, &self.credentials)))
+        Ok(self.stream.take(len_max)?.map(|received| told(received, &self.credentials)))
     }
 
-    /// Sends what the kernel takes at once in one `sendmsg(2)`, and says how many bytes that were;
-    /// descriptors travel with the first byte.
+    /// Sends what is taken at once, and says how many bytes that were; descriptors travel with the first byte.
     ///
     /// # Errors
     /// [`SendEnd::Closed`] or [`SendEnd::Io`].
-    pub fn try_send(&self, bytes: &[u8], fds: &[BorrowedFd<'_>]) -> Result<usize, SendEnd> {
-        match self.stream.try_io(Interest::WRITABLE, || self.sendmsg(bytes, fds, None)) {
+    pub fn try_send(&self, bytes: &Bytes, fds: &[BorrowedFd<'_>]) -> Result<usize, SendEnd> {
+        match self.stream.try_send(bytes, fds, None) {
             Ok(count) => Ok(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
             Err(error) => Err(send_end(error)),
@@ -235,19 +277,84 @@ impl Connection {
     /// # Errors
     /// What `shutdown(2)` gives.
     pub fn half_close(&self) -> io::Result<()> {
-        Ok(rustix::net::shutdown(&self.stream, Shutdown::Write)?)
+        match &self.stream {
+            Stream::Kernel(stream) => Ok(rustix::net::shutdown(stream, Shutdown::Write)?),
+            Stream::Memory(end) => {
+                end.half_close();
+                Ok(())
+            }
+        }
     }
-}
 
-impl AsFd for Connection {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.stream.as_fd()
+    /// Whether nothing can pass any more in either direction: the other side closed everything, and not only its
+    /// sending half.
+    #[must_use]
+    pub fn is_hung_up(&self) -> bool {
+        match &self.stream {
+            Stream::Kernel(stream) => kernel::is_hung_up(stream),
+            Stream::Memory(end) => end.is_hung_up(),
+        }
     }
 }
 
 impl From<UnixStream> for Connection {
     fn from(stream: UnixStream) -> Self {
-        Self { stream, timer: Timer::default(), credentials: AtomicBool::new(false) }
+        Self { stream: Stream::Kernel(stream), timer: Timer::default(), credentials: AtomicBool::new(false) }
+    }
+}
+
+impl From<memory::End> for Connection {
+    fn from(end: memory::End) -> Self {
+        Self { stream: Stream::Memory(end), timer: Timer::default(), credentials: AtomicBool::new(false) }
+    }
+}
+
+impl Stream {
+    fn try_send(
+        &self,
+        bytes: &Bytes,
+        fds: &[BorrowedFd<'_>],
+        creds: Option<Credentials>,
+    ) -> io::Result<usize> {
+        match self {
+            Self::Kernel(stream) => kernel::try_send(stream, bytes, fds, creds),
+            Self::Memory(end) => end.try_send(bytes, fds, creds),
+        }
+    }
+
+    fn take(&self, len_max: usize) -> io::Result<Option<Received>> {
+        match self {
+            Self::Kernel(stream) => kernel::take(stream, len_max),
+            Self::Memory(end) => Ok(end.take(len_max)),
+        }
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Kernel(stream) => stream.poll_read_ready(cx),
+            Self::Memory(end) => {
+                // As a socket of tokio's: whoever always has something to read lets the others have a turn.
+                let turn = ready!(poll_proceed(cx));
+                let ready = end.poll_readable(cx);
+                ready.map(|()| {
+                    turn.made_progress();
+                    Ok(())
+                })
+            }
+        }
+    }
+}
+
+/// Tries to connect until there is room in the backlog, or the deadline.
+async fn connected<T>(until: Instant, mut attempt: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match attempt() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => return Err(error),
+            Err(_) if Instant::now() >= until => return Err(io::ErrorKind::TimedOut.into()),
+            Err(_) => tokio::time::sleep(BACKLOG_RETRY).await,
+            Ok(connected) => return Ok(connected),
+        }
     }
 }
 
@@ -286,86 +393,26 @@ fn told(mut received: Received, credentials: &AtomicBool) -> Received {
     received
 }
 
-async fn recv(stream: &UnixStream, timer: &mut Timer, deadline: Duration) -> io::Result<Received> {
+async fn recv(stream: &Stream, timer: &mut Timer, deadline: Duration) -> io::Result<Received> {
     let until = Instant::now() + deadline;
     loop {
-        let ready = poll_fn(|cx| match stream.poll_read_ready(cx) {
+        let ready = poll_fn(|cx| match stream.poll_readable(cx) {
             Poll::Ready(ready) => Poll::Ready(ready.map(|()| true)),
             Poll::Pending => timer.poll_until(until, cx).map(|()| Ok(false)),
         });
         if !ready.await? {
             return Ok(Received::Timeout);
         }
-        if let Some(received) = take(stream, READ_LEN_MAX)? {
+        if let Some(received) = stream.take(READ_LEN_MAX)? {
             return Ok(received);
         }
     }
 }
 
-/// Takes what is there. Where that was all, the next wait is told so and does not read in vain first.
-fn take(stream: &UnixStream, len_max: usize) -> io::Result<Option<Received>> {
-    let mut received = None;
-    let tried = stream.try_io(Interest::READABLE, || {
-        received = Some(recv_once(stream.as_fd(), len_max)?);
-        // A short read says nothing: what another sender wrote, or what carries descriptors, is read by itself.
-        match rustix::io::ioctl_fionread(stream) {
-            Ok(0) if matches!(received, Some(Received::Data(..))) => Err(io::ErrorKind::WouldBlock.into()),
-            _ => Ok(()),
-        }
-    });
-    match tried {
-        _ if received.is_some() => Ok(received),
-        Ok(()) => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::ConnectionReset => Ok(Some(Received::Reset)),
-        Err(error) => Err(error),
-    }
-}
-
-fn recv_once(fd: BorrowedFd<'_>, len_max: usize) -> io::Result<Received> {
-    SCRATCH.with_borrow_mut(|scratch| {
-        let len = len_max.min(scratch.len());
-        recv_through(fd, scratch.get_mut(..len).unwrap_or(&mut []))
-    })
-}
-
-fn recv_through(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
-    let mut space =
-        [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(FDS_PER_MESSAGE_MAX), ScmCredentials(1))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut iov = [IoSliceMut::new(buffer)];
-    let got = rustix::net::recvmsg(fd, &mut iov, &mut control, RecvFlags::CMSG_CLOEXEC)?;
-    let mut fds = Vec::new();
-    let mut creds = None;
-    for message in control.drain() {
-        match message {
-            RecvAncillaryMessage::ScmRights(passed) => fds.extend(passed),
-            RecvAncillaryMessage::ScmCredentials(c) => {
-                creds = Some(Credentials {
-                    pid: c.pid.as_raw_nonzero().get(),
-                    uid: c.uid.as_raw(),
-                    gid: c.gid.as_raw(),
-                });
-            }
-            _ => {}
-        }
-    }
-    if got.bytes == 0 {
-        return Ok(Received::Eof);
-    }
-    let bytes = Bytes::copy_from_slice(buffer.get(..got.bytes).unwrap_or(&[]));
-    let mut notes: Vec<FdNote> = fds.iter().map(|fd| note(fd.as_fd())).collect();
-    if got.flags.contains(ReturnFlags::CTRUNC) {
-        // The kernel had no room for them, e.g. because we have no descriptors left. Nobody may take that for a peer
-        // that sent none.
-        notes.push(FdNote("lost".to_owned()));
-    }
-    Ok(Received::Data(Data { bytes, fds: notes, creds }, fds))
-}
-
 /// Says what kind of file is behind a descriptor.
-fn note(fd: BorrowedFd<'_>) -> FdNote {
+fn note(fd: impl AsFd) -> FdNote {
     use rustix::fs::FileType;
+    let fd = fd.as_fd();
     let kind = match rustix::fs::fstat(fd).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
         Ok(FileType::Directory) => "dir",
         Ok(FileType::CharacterDevice) => "chr",
@@ -406,32 +453,57 @@ impl Address {
         Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
     }
 
+    /// Its name to the kernel.
     fn socket_name(&self) -> io::Result<SocketAddrUnix> {
         Ok(match self {
             Self::Path(path) => SocketAddrUnix::new(path)?,
             Self::Abstract(name) | Self::InSlot(_, name) => SocketAddrUnix::new_abstract_name(name)?,
+            Self::Memory(_) => return Err(io::ErrorKind::Unsupported.into()),
         })
     }
 }
 
-/// A listening unix socket. A socket in the file system is removed when the listener is dropped.
+/// A server's end before anybody is connected. A socket in the file system is removed when the listener is dropped.
 #[derive(Debug)]
 pub struct Listener {
-    listener: UnixListener,
+    /// `None` where it listens in memory.
+    socket: Option<UnixListener>,
     address: Address,
 }
 
+/// Tells the sockets of one process apart.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
 impl Listener {
+    /// Listens where nobody else does, for peers of this process.
+    ///
+    /// # Errors
+    /// What `bind(2)` and `listen(2)` give.
+    pub fn open(transport: Transport, backlog: usize) -> io::Result<Self> {
+        let address = match transport {
+            Transport::Memory => Address::Memory(Port::default()),
+            // Abstract, so that nothing of it stays when the server dies.
+            Transport::Unix => {
+                let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+                Address::Abstract(format!("wireskew-{}-{number}", std::process::id()).into_bytes())
+            }
+        };
+        Self::bind(address, backlog)
+    }
+
     /// Binds and listens.
     ///
     /// # Errors
     /// What `bind(2)` and `listen(2)` give; a name that is too long is `InvalidInput`.
-    pub fn bind(address: Address, backlog: i32) -> io::Result<Self> {
-        let name = address.socket_name()?;
-        let fd = address.socket()?;
+    pub fn bind(address: Address, backlog: usize) -> io::Result<Self> {
+        if let Address::Memory(port) = &address {
+            port.listen(backlog)?;
+            return Ok(Self { socket: None, address });
+        }
+        let (fd, name) = (address.socket()?, address.socket_name()?);
         rustix::net::bind(&fd, &name)?;
-        rustix::net::listen(&fd, backlog)?;
-        Ok(Self { listener: UnixListener::from_std(fd.into())?, address })
+        rustix::net::listen(&fd, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+        Ok(Self { socket: Some(UnixListener::from_std(fd.into())?), address })
     }
 
     /// Where it listens.
@@ -445,112 +517,36 @@ impl Listener {
     /// # Errors
     /// What `accept(2)` gives.
     pub async fn accept(&self) -> io::Result<Connection> {
-        let (stream, _peer) = self.listener.accept().await?;
-        Ok(Connection::from(stream))
+        poll_fn(|cx| self.poll_accept(cx)).await
     }
-}
 
-impl Listener {
     /// As [`Listener::accept`], for loops that wait for several things.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Connection>> {
-        self.listener.poll_accept(cx).map_ok(|(stream, _peer)| Connection::from(stream))
+        match (&self.socket, &self.address) {
+            (Some(socket), _) => socket.poll_accept(cx).map_ok(|(stream, _peer)| Connection::from(stream)),
+            (None, Address::Memory(port)) => {
+                let turn = ready!(poll_proceed(cx));
+                port.poll_accept(cx).map(|end| {
+                    turn.made_progress();
+                    Ok(Connection::from(end))
+                })
+            }
+            // `bind` makes no other.
+            (None, _) => Poll::Pending,
+        }
     }
 }
 
 impl Drop for Listener {
     fn drop(&mut self) {
-        if let Address::Path(path) = &self.address {
+        match &self.address {
+            Address::Memory(port) => port.close(),
             // The directory may be gone already; then so is the socket.
-            let _ = std::fs::remove_file(path);
+            Address::Path(path) => drop(std::fs::remove_file(path)),
+            Address::Abstract(_) | Address::InSlot(..) => {}
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const SOON: Duration = Duration::from_millis(500);
-
-    fn check<F: Future<Output = ()>>(play: impl FnOnce(Connection, Connection) -> F) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime can be made").block_on(async {
-            let (a, b) = Connection::pair().expect("sockets can be made");
-            play(a, b).await;
-        });
-    }
-
-    /// What came, with the number of descriptors.
-    async fn next(connection: &mut Connection, deadline: Duration) -> String {
-        match connection.recv(deadline).await.expect("the socket is whole") {
-            Received::Data(data, fds) => format!("{} {}", data.bytes.escape_ascii(), fds.len()),
-            other => format!("{other:?}"),
-        }
-    }
-
-    /// The kernel ends a read behind a descriptor, whatever else is there, and tells of it only once.
-    #[test]
-    fn takes_what_a_short_read_left() {
-        check(async |a, mut b| {
-            let file = std::fs::File::open("/dev/null").expect("it is there");
-            a.send(b"one", &[file.as_fd()], None, SOON).await.expect("there is room");
-            a.send(b"two", &[file.as_fd()], None, SOON).await.expect("there is room");
-            a.send(b"three", &[], None, SOON).await.expect("there is room");
-            assert_eq!(next(&mut b, SOON).await, "one 1");
-            assert_eq!(next(&mut b, SOON).await, "two 1");
-            assert_eq!(next(&mut b, SOON).await, "three 0");
-            drop(a);
-            assert_eq!(next(&mut b, SOON).await, "Eof");
-        });
-    }
-
-    #[test]
-    fn takes_what_comes_while_it_waits() {
-        check(async |a, mut b| {
-            let talk = async {
-                for _ in 0..3 {
-                    tokio::time::sleep(Duration::from_millis(5)).await;
-                    a.send(b"late", &[], None, SOON).await.expect("there is room");
-                }
-            };
-            let listen = async {
-                for _ in 0..3 {
-                    assert_eq!(next(&mut b, SOON).await, "late 0");
-                }
-            };
-            tokio::join!(talk, listen);
-        });
-    }
-
-    /// The timer of an earlier wait stays armed: neither a later nor an earlier deadline may take over its own.
-    #[test]
-    fn every_wait_has_its_own_deadline() {
-        check(async |a, mut b| {
-            a.send(b"x", &[], None, SOON).await.expect("there is room");
-            assert_eq!(next(&mut b, SOON).await, "x 0");
-            for deadline_ms in [600_000, 20, 60, 10] {
-                let deadline = Duration::from_millis(deadline_ms);
-                let start = Instant::now();
-                let waited = tokio::time::timeout(SOON, next(&mut b, deadline)).await;
-                match deadline_ms {
-                    600_000 => assert!(waited.is_err(), "{waited:?}"),
-                    _ => assert_eq!(waited.as_deref(), Ok("Timeout")),
-                }
-                assert!(start.elapsed() >= deadline.min(SOON), "{deadline_ms} ms: {:?}", start.elapsed());
-            }
-        });
-    }
-
-    #[test]
-    fn says_how_much_a_side_took_that_does_not_read() {
-        check(async |a, b| {
-            let flood = vec![0; 16 << 20];
-            match a.send(&flood, &[], None, Duration::from_millis(20)).await {
-                Err(SendEnd::Timeout { sent }) => assert!((1..flood.len()).contains(&sent), "{sent}"),
-                other => panic!("{other:?}"),
-            }
-            drop(b);
-            assert!(matches!(a.send(b"x", &[], None, SOON).await, Err(SendEnd::Closed)));
-        });
-    }
-}
+mod tests;

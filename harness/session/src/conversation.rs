@@ -216,6 +216,7 @@ impl<'a> Conversation<'a> {
         self.server.may_send(conn, bytes).map_err(io::Error::other)?;
         let owned = notes.iter().map(open_kind).collect::<io::Result<Vec<OwnedFd>>>()?;
         let fds: Vec<_> = owned.iter().map(AsFd::as_fd).collect();
+        let creds = creds.map(|creds| open.connection.claim(creds));
         let data = Data { bytes: bytes.clone(), fds: notes.to_vec(), creds };
         let mebibytes = u32::try_from(bytes.len() >> 20).unwrap_or(u32::MAX);
         let deadline = SEND_DEADLINE.saturating_add(SEND_DEADLINE_PER_MIB.saturating_mul(mebibytes));

@@ -15,10 +15,13 @@ pub mod rootfs;
 pub mod sandbox;
 mod script;
 
-pub use connection::{Connection, FDS_PER_MESSAGE_MAX, Listener, READ_LEN_MAX, Received, SendEnd, Timer};
+pub use connection::{
+    Connection, FDS_PER_MESSAGE_MAX, Listener, Port, READ_LEN_MAX, Received, SendEnd, Timer, Transport,
+};
 pub use conversation::{Conversation, REPLY_BYTES_MAX};
 pub use peer::{
-    Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launched, Launcher, Server, Stage,
+    Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launched, Launcher, Server,
+    Stage, Start,
 };
 pub use recorder::{RECORDED_BYTES_MAX, RECORDED_EVENTS_MAX, Recorder};
 pub use script::{Script, ServerAct, Step, mark, roles};

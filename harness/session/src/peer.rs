@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use transcript::{ConnId, Endpoint, ExitStatus};
 
 use crate::sandbox::Slot;
-use crate::{Recorder, ServerAct};
+use crate::{Port, Recorder, ServerAct, Transport};
 
 /// A future behind a pointer, for contracts that must be usable as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -24,6 +24,8 @@ pub enum Address {
     Abstract(Vec<u8>),
     /// The same in the network namespace of a slot.
     InSlot(Arc<Slot>, Vec<u8>),
+    /// A port in the memory of this process.
+    Memory(Port),
 }
 
 impl fmt::Display for Address {
@@ -31,6 +33,7 @@ impl fmt::Display for Address {
         match self {
             Self::Path(path) => write!(f, "{}", path.display()),
             Self::Abstract(name) | Self::InSlot(_, name) => write!(f, "@{}", name.escape_ascii()),
+            Self::Memory(_) => f.write_str("memory"),
         }
     }
 }
@@ -47,7 +50,30 @@ pub trait Launcher: Send + Sync {
     }
 
     /// Starts one server and waits until it is ready.
-    fn start(&self, deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>>;
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>>;
+}
+
+/// How a server is started.
+#[derive(Debug, Clone, Copy)]
+pub struct Start {
+    /// How long it may take to become ready.
+    pub deadline: Duration,
+    /// How peers of this process reach it; a real server has its own sockets.
+    pub transport: Transport,
+}
+
+impl Start {
+    /// A server that processes can reach.
+    #[must_use]
+    pub fn within(deadline: Duration) -> Self {
+        Self { deadline, transport: Transport::Unix }
+    }
+
+    /// A server for a peer of this process alone. It is ready at once.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        Self { deadline: Duration::MAX, transport: Transport::Memory }
+    }
 }
 
 /// Something real that a reference server can answer with: a process and a cgroup that stand for what it serves, so
@@ -77,6 +103,11 @@ pub trait Server: Send {
     /// Why not; the cell fails with it.
     fn may_send(&mut self, _conn: ConnId, _bytes: &[u8]) -> Result<(), String> {
         Ok(())
+    }
+
+    /// The directory that stands for its machine's file systems, where the machine is simulated.
+    fn machine(&self) -> Option<&Path> {
+        None
     }
 
     /// Lets it answer with something real from now on; a real server has its own.

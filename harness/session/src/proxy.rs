@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::task::{JoinHandle, JoinSet};
 use transcript::{ConnId, Credentials, EventKind};
 use wire::Direction;
@@ -29,7 +28,7 @@ const IDLE_DEADLINE: Duration = Duration::from_secs(600);
 /// Most connections at the same time.
 const CONNECTIONS_MAX: usize = 256;
 /// Length of the queue of clients that are not yet accepted, as that of the real servers.
-const BACKLOG: i32 = 100;
+const BACKLOG: usize = 100;
 
 /// A running proxy. Dropping it closes all its connections.
 #[derive(Debug)]
@@ -195,7 +194,7 @@ async fn relay(client: Connection, conn: ConnId, shared: &Shared) {
 
 async fn pump(from: &Connection, to: &Connection, conn: ConnId, dir: Direction, shared: &Shared) -> End {
     let record = |kind| shared.recorder.record(conn, dir, kind);
-    let own = own_credentials();
+    let own = from.own_credentials();
     let mut timer = Timer::default();
     let mut first = true;
     loop {
@@ -233,7 +232,7 @@ async fn pump(from: &Connection, to: &Connection, conn: ConnId, dir: Direction, 
                     }
                 }
             }
-            Ok(Received::Eof) if is_closed(from) => {
+            Ok(Received::Eof) if from.is_hung_up() => {
                 record(EventKind::Eof(Some("closes".to_owned())));
                 return End::Closed;
             }
@@ -257,20 +256,10 @@ async fn pump(from: &Connection, to: &Connection, conn: ConnId, dir: Direction, 
     }
 }
 
-fn own_credentials() -> Credentials {
-    use rustix::process::{getgid, getpid, getuid};
-    Credentials { pid: getpid().as_raw_nonzero().get(), uid: getuid().as_raw(), gid: getgid().as_raw() }
-}
-
-/// Whether the other side closed everything and not only its sending half: a unix socket then hangs up.
-fn is_closed(connection: &Connection) -> bool {
-    let mut looked = [PollFd::new(connection, PollFlags::empty())];
-    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    matches!(poll(&mut looked, Some(&now)), Ok(1..)) && looked[0].revents().contains(PollFlags::HUP)
-}
-
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     const SOON: Duration = Duration::from_secs(2);
@@ -311,12 +300,12 @@ mod tests {
     #[test]
     fn passes_writes_and_descriptors_on() {
         let play = async |mut client: Connection, mut server: Connection| {
-            client.send(b"ask", &[], None, SOON).await.expect("it is taken");
+            client.send(&Bytes::from_static(b"ask"), &[], None, SOON).await.expect("it is taken");
             assert_eq!(bytes(&mut server).await, ("ask".to_owned(), 0));
             let file = std::fs::File::open("/dev/null").expect("it is there");
-            server.send(b"one", &[file.as_fd()], None, SOON).await.expect("it is taken");
+            server.send(&Bytes::from_static(b"one"), &[file.as_fd()], None, SOON).await.expect("it is taken");
             assert_eq!(bytes(&mut client).await, ("one".to_owned(), 1));
-            server.send(b"two", &[], None, SOON).await.expect("it is taken");
+            server.send(&Bytes::from_static(b"two"), &[], None, SOON).await.expect("it is taken");
             assert_eq!(bytes(&mut client).await, ("two".to_owned(), 0));
             drop(client);
             assert_eq!(bytes(&mut server).await.0, "Eof");
@@ -329,7 +318,7 @@ mod tests {
         let play = async |mut client: Connection, mut server: Connection| {
             client.half_close().expect("it is open");
             assert_eq!(bytes(&mut server).await.0, "Eof");
-            server.send(b"late", &[], None, SOON).await.expect("it is taken");
+            server.send(&Bytes::from_static(b"late"), &[], None, SOON).await.expect("it is taken");
             assert_eq!(bytes(&mut client).await.0, "late");
             drop(server);
             assert_eq!(bytes(&mut client).await.0, "Eof");
@@ -343,7 +332,7 @@ mod tests {
             drop(server);
             assert_eq!(bytes(&mut client).await.0, "Eof");
             tokio::time::sleep(Duration::from_millis(20)).await;
-            let sent = client.send(b"x", &[], None, SOON).await;
+            let sent = client.send(&Bytes::from_static(b"x"), &[], None, SOON).await;
             assert!(matches!(sent, Err(SendEnd::Closed)), "{sent:?}");
         };
         check(play, &["c2s connect", "s2c eof closes"]);

@@ -82,6 +82,8 @@ mod tests {
     use std::io::{Read as _, Write as _};
     use std::time::Duration;
 
+    use bytes::Bytes;
+
     use super::*;
     use crate::Received;
 
@@ -94,7 +96,10 @@ mod tests {
             for _ in 0..2 {
                 let mut peer =
                     std::fs::OpenOptions::new().read(true).write(true).open(pty.path()).expect("it is there");
-                connection.send(b"to\x03\r\n", &[], None, SOON).await.expect("it is taken");
+                connection
+                    .send(&Bytes::from_static(b"to\x03\r\n"), &[], None, SOON)
+                    .await
+                    .expect("it is taken");
                 let mut got = [0; 5];
                 peer.read_exact(&mut got).expect("it comes");
                 assert_eq!(&got, b"to\x03\r\n");

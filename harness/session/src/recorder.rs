@@ -1,8 +1,8 @@
 //! Writes down what happens, in one order for all connections.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
+use tokio::time::Instant;
 use transcript::{ConnId, DATA_LEN_MAX, Data, Event, EventKind, Mark};
 use wire::Direction;
 
@@ -37,7 +37,7 @@ impl Default for Recorder {
 }
 
 impl Recorder {
-    /// Starts the clock.
+    /// Starts the clock: that of the runtime, which is virtual where all peers are ours.
     #[must_use]
     pub fn new() -> Self {
         Self { inner: Arc::new(Inner { start: Instant::now(), log: Mutex::default() }) }

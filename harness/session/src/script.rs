@@ -152,6 +152,16 @@ impl Script {
         Self::default()
     }
 
+    /// How many bytes it sends.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        let sent = self.steps.iter().map(|step| match step {
+            Step::Send { bytes, .. } => bytes.len() as u64,
+            _ => 0,
+        });
+        sent.sum()
+    }
+
     /// Adds a step.
     #[must_use]
     pub fn then(mut self, step: Step) -> Self {

@@ -86,6 +86,7 @@ impl Beside {
         let mut working = true;
         loop {
             tokio::select! {
+                biased;
                 ended = &mut client => return ended,
                 () = sleep(TOGGLE) => {}
             }

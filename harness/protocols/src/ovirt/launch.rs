@@ -20,13 +20,13 @@ use std::time::Duration;
 use matrix::{Build, Role, Source};
 use session::process::{Invocation, Running};
 use session::pty::Pty;
-use session::{Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Server};
+use session::{Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Listener, Server, Start};
 use tokio::time::Instant;
 use transcript::Endpoint;
 
 use super::reference::ReferenceHost;
 use super::reference::engine::{Guest, Guests, Which};
-use super::reference::server::{PortServer, place};
+use super::reference::server::{BACKLOG, PortServer, place};
 use super::reference::settings::Settings;
 use super::scenarios::{Scenario, Step};
 use crate::Bench;
@@ -163,17 +163,21 @@ impl Launcher for RealAgents {
         self.endpoint.clone()
     }
 
-    fn start(&self, deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
         Box::pin(async move {
             let guests = RealGuests {
                 line: self.line.clone(),
                 work_dir: self.work_dir.clone(),
-                deadline: deadline.max(READY_DEADLINE),
+                deadline: how.deadline.max(READY_DEADLINE),
                 running: None,
                 pty: None,
             };
-            let address = Address::Path(place(&self.work_dir, "ovirt"));
-            match PortServer::start(address, guests, self.settings.pass()).await {
+            let listener = Listener::open(how.transport, BACKLOG).map_err(LaunchErrorKind::Io);
+            let started = match listener {
+                Ok(listener) => PortServer::start(listener, guests, self.settings.pass()).await,
+                Err(error) => Err(error),
+            };
+            match started {
                 Ok(server) => Ok(Box::new(server) as Box<dyn Server>),
                 Err(error) => Err(LaunchError::new(format!("start {}", self.endpoint.id), error)),
             }

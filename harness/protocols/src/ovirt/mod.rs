@@ -161,9 +161,7 @@ impl Protocol for OvirtGuestAgent {
         bench: &Bench,
     ) -> Result<Arc<dyn Launcher>, LaunchError> {
         match source {
-            Source::Reference { defects } => {
-                Ok(Arc::new(reference::ReferenceAgents::new(build, defects, bench)?))
-            }
+            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceAgents::new(build, defects)?)),
             Source::Path { .. } => launch::server(build, source, bench),
             Source::Debian(_) | Source::Recorded => Err(cannot_launch(build, source)),
         }

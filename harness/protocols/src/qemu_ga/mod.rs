@@ -153,9 +153,7 @@ impl Protocol for QemuGa {
         bench: &Bench,
     ) -> Result<Arc<dyn Launcher>, LaunchError> {
         match source {
-            Source::Reference { defects } => {
-                Ok(Arc::new(reference::ReferenceServers::new(build, defects, bench)?))
-            }
+            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceServers::new(build, defects)?)),
             Source::Debian(_) | Source::Path { .. } => launch::server(build, source, bench),
             Source::Recorded => Err(cannot_launch(build, source)),
         }

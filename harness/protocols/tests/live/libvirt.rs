@@ -13,7 +13,7 @@ use protocols::libvirt::operations::{NEW_INTERFACE_XML, Operation, operations};
 use protocols::libvirt::request;
 use session::rootfs::Cache;
 use session::sandbox::Sandbox;
-use session::{Client, Connection, LaunchErrorKind, Launcher, Received, Recorder, Server, ServerAct};
+use session::{Client, Connection, LaunchErrorKind, Launcher, Received, Recorder, Server, ServerAct, Start};
 use transcript::{Event, EventKind, ExitStatus};
 use wire::libvirt_rpc::{HEAD_LEN, Header, Status};
 use wire::xdr::{Reader, Writer};
@@ -101,7 +101,11 @@ fn left() -> Vec<String> {
 }
 
 async fn start(daemon: &Daemon) -> Box<dyn Server> {
-    daemon.launcher.start(START_DEADLINE).await.unwrap_or_else(|error| panic!("{}: {error}", daemon.id))
+    daemon
+        .launcher
+        .start(Start::within(START_DEADLINE))
+        .await
+        .unwrap_or_else(|error| panic!("{}: {error}", daemon.id))
 }
 
 /// A connection of our own, for questions.
@@ -274,7 +278,7 @@ async fn many_start_at_once_under_the_same_names(daemon: &Daemon) {
     let starts: Vec<_> = (0..8)
         .map(|_| {
             let launcher = Arc::clone(&daemon.launcher);
-            tokio::spawn(async move { launcher.start(START_DEADLINE).await })
+            tokio::spawn(async move { launcher.start(Start::within(START_DEADLINE)).await })
         })
         .collect();
     let mut servers = Vec::new();
@@ -299,7 +303,8 @@ async fn many_start_at_once_under_the_same_names(daemon: &Daemon) {
     server.stop().await;
     let down = alone.elapsed() - up;
     println!("ok: libvirt {} starts alone: {} ms, stops: {} ms", daemon.id, up.as_millis(), down.as_millis());
-    let at_once = daemon.launcher.start(Duration::from_millis(1)).await.err().map(|error| error.kind);
+    let at_once =
+        daemon.launcher.start(Start::within(Duration::from_millis(1))).await.err().map(|error| error.kind);
     assert!(matches!(at_once, Some(LaunchErrorKind::NotReady(1))), "{at_once:?}");
 }
 

@@ -3,13 +3,14 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use matrix::{Build, BuildId, DebianSource, Role, Source};
 use protocols::Bench;
 use protocols::lxc::effects::{self, operations};
 use protocols::lxc::launch;
 use session::rootfs::Cache;
 use session::sandbox::Sandbox;
-use session::{Client, LaunchErrorKind, Launcher, Recorder};
+use session::{Client, LaunchErrorKind, Launcher, Recorder, Start};
 use transcript::{EventKind, ExitStatus};
 
 use crate::wanted;
@@ -114,7 +115,8 @@ async fn run_operation(
 ) {
     let recorder = Recorder::new();
     let cell = format!("{}..{kind}{server}/{name}", client.id);
-    let mut running = launcher.start(START_DEADLINE).await.unwrap_or_else(|error| panic!("{cell}: {error}"));
+    let mut running =
+        launcher.start(Start::within(START_DEADLINE)).await.unwrap_or_else(|error| panic!("{cell}: {error}"));
     let report = client.client.run(name, &mut *running, &recorder, OPERATION_DEADLINE).await;
     let report = report.unwrap_or_else(|error| panic!("{cell}: {error}"));
     running.stop().await;
@@ -149,7 +151,8 @@ async fn run_operation(
 
 /// LXC-01: one request of 16 bytes ends the monitor by SIGSEGV.
 async fn a_killed_monitor_is_seen(release: &Release) {
-    let mut server = release.launcher.start(START_DEADLINE).await.unwrap_or_else(|error| panic!("{error}"));
+    let mut server =
+        release.launcher.start(Start::within(START_DEADLINE)).await.unwrap_or_else(|error| panic!("{error}"));
     let recorder = Recorder::new();
     server.watch(&recorder);
     let observed: Vec<_> = recorder.take().into_iter().map(|event| event.kind).collect();
@@ -161,7 +164,10 @@ async fn a_killed_monitor_is_seen(release: &Release) {
     let connection = session::Connection::connect(server.address(), Duration::from_secs(1)).await;
     let mut connection = connection.expect("the monitor listens");
     let request = [7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
-    connection.send(&request, &[], None, Duration::from_secs(1)).await.expect("the monitor takes it");
+    connection
+        .send(&Bytes::copy_from_slice(&request), &[], None, Duration::from_secs(1))
+        .await
+        .expect("the monitor takes it");
     let _ = connection.recv(Duration::from_secs(2)).await;
     server.watch(&recorder);
     let seen: Vec<_> = recorder.take().into_iter().map(|event| event.kind).collect();
@@ -175,7 +181,7 @@ async fn many_start_at_once_under_the_same_names(release: &Release) {
     let starts: Vec<_> = (0..8)
         .map(|_| {
             let launcher = Arc::clone(&release.launcher);
-            tokio::spawn(async move { launcher.start(START_DEADLINE).await })
+            tokio::spawn(async move { launcher.start(Start::within(START_DEADLINE)).await })
         })
         .collect();
     let mut servers = Vec::new();
@@ -194,7 +200,8 @@ async fn many_start_at_once_under_the_same_names(release: &Release) {
         (start.elapsed() - up).as_millis()
     );
     let alone = Instant::now();
-    let server = release.launcher.start(START_DEADLINE).await.unwrap_or_else(|error| panic!("{error}"));
+    let server =
+        release.launcher.start(Start::within(START_DEADLINE)).await.unwrap_or_else(|error| panic!("{error}"));
     let up = alone.elapsed();
     server.stop().await;
     println!(
@@ -203,6 +210,7 @@ async fn many_start_at_once_under_the_same_names(release: &Release) {
         up.as_millis(),
         (alone.elapsed() - up).as_millis()
     );
-    let at_once = release.launcher.start(Duration::from_millis(1)).await.err().map(|error| error.kind);
+    let at_once =
+        release.launcher.start(Start::within(Duration::from_millis(1))).await.err().map(|error| error.kind);
     assert!(matches!(at_once, Some(LaunchErrorKind::NotReady(1))), "{at_once:?}");
 }

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use matrix::{Build, BuildId, DebianSource, Role, Source};
 use protocols::Bench;
 use protocols::qemu_ga::message::{Body, Reply};
 use protocols::qemu_ga::{launch, request};
 use session::rootfs::Cache;
 use session::sandbox::Sandbox;
-use session::{Connection, Launcher, Received, Recorder, Server};
+use session::{Connection, Launcher, Received, Recorder, Server, Start};
 use transcript::{ConnId, EventKind};
 
 use crate::wanted;
@@ -65,7 +66,8 @@ pub(crate) async fn run() {
             let launcher = launcher(id, suite, version, &[("transport", transport)]);
             let launcher = launcher.unwrap_or_else(|error| panic!("{error}"));
             let start = Instant::now();
-            let mut server = launcher.start(START_DEADLINE).await.unwrap_or_else(|error| panic!("{error}"));
+            let mut server =
+                launcher.start(Start::within(START_DEADLINE)).await.unwrap_or_else(|error| panic!("{error}"));
             let up = start.elapsed();
             answers_and_is_seen(&mut *server, &name).await;
             one_client_at_a_time(&mut *server, &name).await;
@@ -80,7 +82,10 @@ pub(crate) async fn run() {
 }
 
 async fn ask(connection: &mut Connection, bytes: &[u8], name: &str) -> Vec<Reply> {
-    connection.send(bytes, &[], None, SOON).await.unwrap_or_else(|end| panic!("{name}: {end:?}"));
+    connection
+        .send(&Bytes::copy_from_slice(bytes), &[], None, SOON)
+        .await
+        .unwrap_or_else(|end| panic!("{name}: {end:?}"));
     let mut received = Vec::new();
     while !received.ends_with(b"\n") {
         match connection.recv(SOON).await {

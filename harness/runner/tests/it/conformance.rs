@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use matrix::Selection;
 use protocols::Bench;
 use runner::{Clock, Project, Request, RunOptions, plan, run};
+use session::Transport;
 use tokio::sync::{mpsc, watch};
 use verdict::{CellResult, Finding, RunResults};
 
@@ -53,7 +54,8 @@ fn default_run(filter: &str) -> RunResults {
         Clock { today: jiff::civil::date(2026, 1, 1), now: String::new(), environment: BTreeMap::new() };
     let options = RunOptions {
         seed: 1,
-        jobs: 64,
+        jobs: None,
+        transport: Transport::Memory,
         // A loaded machine may be slow; no verdict may depend on that.
         deadline_scale: 2.0,
         retries: 0,

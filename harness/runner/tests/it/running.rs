@@ -3,11 +3,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
 
 use matrix::{Build, CaseId, LockTable, Source};
 use protocols::{Bench, Case, Defect, Protocol};
-use session::{Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server};
+use session::{
+    Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start,
+};
 use transcript::{ConnId, Endpoint, EventKind, ExitStatus, Transcript};
 use verdict::{Check, Grammar, Outcome, Reading};
 use wire::Direction;
@@ -68,7 +69,7 @@ impl Launcher for Starter {
         self.inner.endpoint()
     }
 
-    fn start(&self, deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
         let first = self.starts.fetch_add(1, Ordering::SeqCst) == 0;
         Box::pin(async move {
             match self.fault {
@@ -80,7 +81,7 @@ impl Launcher for Starter {
                     let name = b"wireskew-test-nobody-listens".to_vec();
                     Ok(Box::new(DeadServer(Address::Abstract(name))) as Box<dyn Server>)
                 }
-                Fault::FailsOnce | Fault::CannotBeHad => self.inner.start(deadline).await,
+                Fault::FailsOnce | Fault::CannotBeHad => self.inner.start(how).await,
             }
         })
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use matrix::{Partition, Selection};
 use protocols::{Action, Bench};
 use runner::{Clock, Journal, Plan, PlanError, Project, Request, RunEvent, RunOptions};
-use session::Step;
+use session::{Step, Transport};
 use tokio::sync::{mpsc, watch};
 use transcript::{ConnId, Data, Endpoint, Event, EventKind, Provenance, Transcript};
 use verdict::{CellResult, RunResults};
@@ -147,7 +147,8 @@ pub(crate) async fn run(project: Project, group: &str, with: With) -> (RunResult
     let (_keep, stop) = watch::channel(with.stopped);
     let options = RunOptions {
         seed: 7,
-        jobs: 4,
+        jobs: None,
+        transport: Transport::Memory,
         deadline_scale: 1.0,
         retries: with.retries,
         bench: Bench { work_dir: work.path().to_path_buf(), cache_dir: work.path().to_path_buf(), seed: 7 },

@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use session::sandbox::{Sandbox, Slot, SlotError};
 use session::{
     Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Received, Recorder, Server,
-    ServerAct,
+    ServerAct, Start,
 };
 use transcript::Endpoint;
 use wire::Direction;
@@ -85,8 +85,8 @@ impl Launcher for DaemonLauncher {
         environment()
     }
 
-    fn start(&self, deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
-        Box::pin(async move { Ok(Box::new(self.launch(deadline).await?) as Box<dyn Server>) })
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+        Box::pin(async move { Ok(Box::new(self.launch(how.deadline).await?) as Box<dyn Server>) })
     }
 }
 

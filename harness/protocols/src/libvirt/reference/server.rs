@@ -10,7 +10,8 @@ use std::time::Duration;
 
 use matrix::{Build, Role};
 use session::{
-    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, ServerAct,
+    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, ServerAct, Start,
+    Transport,
 };
 use tokio::task::JoinHandle;
 use transcript::{ConnId, Endpoint, EventKind};
@@ -28,11 +29,9 @@ use super::transaction::{ConnectivityTest, Fault, Owner, TransactionError, Trans
 use crate::Bench;
 
 /// How many clients may wait to be accepted.
-const BACKLOG: i32 = 100;
-/// The longest path that a socket is given here; the kernel takes 107 bytes.
-const PATH_LEN_MAX: usize = 100;
+const BACKLOG: usize = 100;
 
-/// Tells the sockets of one process apart.
+/// Tells the servers of one process apart.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// Starts reference servers of one dialect.
@@ -97,33 +96,30 @@ impl ReferenceServers {
         Self { test: Some(test), ..self }
     }
 
-    fn launch(&self) -> std::io::Result<ReferenceServer> {
+    fn launch(&self, transport: Transport) -> std::io::Result<ReferenceServer> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let mut place = self.work_dir.join(format!("libvirt-{number}"));
-        if place.as_os_str().len() + ".sock".len() > PATH_LEN_MAX {
-            place = std::env::temp_dir().join(format!("wireskew-{}-{number}", std::process::id()));
-        }
-        let address = self.at.clone().unwrap_or_else(|| Address::Path(place.with_extension("sock")));
+        let listener = match &self.at {
+            Some(address) => Listener::bind(address.clone(), BACKLOG)?,
+            None => Listener::open(transport, BACKLOG)?,
+        };
         let mut server = ReferenceServer {
             made: self.clone(),
-            address,
-            dir: place,
+            address: listener.address().clone(),
+            dir: self.work_dir.join(format!("libvirt-{number}")),
             shared: Arc::new(Shared::new()),
             task: None,
         };
-        server.begin(true)?;
+        server.begin(listener, true)?;
         Ok(server)
     }
 
     /// The test that every transaction is begun with. That of the settings is for the server's own address, so
     /// that any number of servers can run beside each other.
     fn test(&self, address: &Address) -> Option<ConnectivityTest> {
-        let own = self.settings.connectivity_ms.map(|deadline_ms| {
-            let host = match address {
-                Address::Path(path) => path.display().to_string(),
-                other => format!("{other:?}"),
-            };
-            ConnectivityTest { host, port: 0, deadline_ms }
+        let own = self.settings.connectivity_ms.map(|deadline_ms| ConnectivityTest {
+            host: address.to_string(),
+            port: 0,
+            deadline_ms,
         });
         self.test.clone().or(own)
     }
@@ -164,9 +160,9 @@ impl Launcher for ReferenceServers {
         self.endpoint.clone()
     }
 
-    fn start(&self, _deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
         Box::pin(async move {
-            match self.launch() {
+            match self.launch(how.transport) {
                 Ok(server) => Ok(Box::new(server) as Box<dyn Server>),
                 Err(error) => Err(LaunchError::new(format!("start {}", self.endpoint.id), error)),
             }
@@ -210,9 +206,8 @@ fn starts_at_boot(definition: &[u8]) -> bool {
 
 impl ReferenceServer {
     /// Starts the task; `first` time the directory is filled.
-    fn begin(&mut self, first: bool) -> std::io::Result<()> {
+    fn begin(&mut self, listener: Listener, first: bool) -> std::io::Result<()> {
         let made = &self.made;
-        let listener = Listener::bind(self.address.clone(), BACKLOG)?;
         let make = made.maker();
         let mut host = Host { shared: None, users: 0, make };
         if made.keeps() {
@@ -248,7 +243,10 @@ impl ReferenceServer {
                 .and_then(|mut transactions| transactions.boot(starts_at_boot));
             booted.map_err(std::io::Error::other)?;
         }
-        if act.comes_back() { self.begin(false) } else { Ok(()) }
+        if act.comes_back() {
+            self.begin(Listener::bind(self.address.clone(), BACKLOG)?, false)?;
+        }
+        Ok(())
     }
 }
 

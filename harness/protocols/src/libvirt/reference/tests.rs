@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use matrix::{Build, BuildId, Role};
 use rustix::fd::AsFd;
-use session::{Connection, Launcher, Received, Recorder, Server, ServerAct};
+use session::{Connection, Launcher, Received, Recorder, Server, ServerAct, Start};
 use transcript::{EventKind, ExitStatus};
 use wire::libvirt_rpc::{Header, MessageDecoder, MessageType, Status};
 use wire::xdr::{Reader, Writer};
@@ -29,7 +29,7 @@ const URI: &str = "test:///default";
 const ETH9: &str = "<interface type='ethernet' name='eth9'><start mode='none'/></interface>";
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
 }
 
 fn servers(dialect: &str, settings: &[(&str, &str)], defects: &[&str]) -> ReferenceServers {
@@ -49,7 +49,7 @@ fn servers(dialect: &str, settings: &[(&str, &str)], defects: &[&str]) -> Refere
 }
 
 async fn start(dialect: &str) -> Box<dyn Server> {
-    servers(dialect, &[], &[]).start(DEADLINE).await.expect("started")
+    servers(dialect, &[], &[]).start(Start::in_memory()).await.expect("started")
 }
 
 /// A client that knows nothing but framing.
@@ -86,7 +86,7 @@ impl Caller {
 
     async fn send(&self, bytes: &[u8]) {
         // A server that has closed already is seen by what comes back.
-        let _ = self.connection.send(bytes, &[], None, DEADLINE).await;
+        let _ = self.connection.send(&Bytes::copy_from_slice(bytes), &[], None, DEADLINE).await;
     }
 
     async fn came(&mut self, deadline: Duration) -> Came {
@@ -270,7 +270,7 @@ fn takes_descriptors_behind_the_message_and_waits_for_those_within() {
         let header = Header { kind: MessageType::CALL_WITH_FDS, ..request::header(3, 7) };
         let null = std::fs::File::open("/dev/null").expect("a device");
         caller.send(&header.message(&1_u32.to_be_bytes())).await;
-        let sent = caller.connection.send(&[0], &[null.as_fd()], None, DEADLINE).await;
+        let sent = caller.connection.send(&Bytes::from_static(&[0]), &[null.as_fd()], None, DEADLINE).await;
         sent.expect("sent");
         assert_eq!(told(&caller.came(DEADLINE).await), "ok 0000000454455354");
         assert!(caller.is_usable().await);
@@ -393,21 +393,28 @@ fn only_who_began_may_end_a_transaction_of_ideal() {
 
 #[test]
 fn a_client_that_is_not_heard_in_time_is_rolled_back() {
-    runtime().block_on(async {
+    // TCP is the kernel's, and so is its time: nothing here waits for the clock, but for what is to be seen.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
         for heard in [true, false] {
             let free = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a port");
             let port = free.local_addr().expect("bound").port();
             drop(free);
-            let test = ConnectivityTest { host: "127.0.0.1".to_owned(), port, deadline_ms: 150 };
+            let deadline_ms = if heard { 600_000 } else { 1 };
+            let test = ConnectivityTest { host: "127.0.0.1".to_owned(), port, deadline_ms };
             let servers = servers("ideal", &[], &[]).with_connectivity_test(test);
-            let server = servers.start(DEADLINE).await.expect("started");
+            let server = servers.start(Start::in_memory()).await.expect("started");
             let mut caller = Caller::opened(&*server).await;
             caller.call(proc::INTERFACE_CHANGE_BEGIN, Writer::new().u32(0)).await;
             caller.call(proc::INTERFACE_DEFINE_XML, Writer::new().opaque(ETH9.as_bytes()).u32(0)).await;
             if heard {
-                tokio::net::TcpStream::connect(("127.0.0.1", port)).await.expect("the server listens");
+                // Once it has heard somebody it listens no more.
+                let connect = || tokio::net::TcpStream::connect(("127.0.0.1", port));
+                connect().await.expect("the server listens");
+                while connect().await.is_ok() {}
+            } else {
+                while is_active(&mut caller, "eth9").await.starts_with("ok") {}
             }
-            tokio::time::sleep(Duration::from_millis(300)).await;
             let there = is_active(&mut caller, "eth9").await.starts_with("ok");
             let committed = caller.call(proc::INTERFACE_CHANGE_COMMIT, Writer::new().u32(0)).await == "ok";
             assert_eq!((there, committed), (heard, heard));
@@ -506,7 +513,7 @@ fn sends_a_screenshot_as_a_stream_and_confirms_its_end() {
 fn sends_signs_of_life_after_feature_10_and_closes_where_none_comes_back() {
     runtime().block_on(async {
         let servers = servers("12.8.0", &[], &[]).with_keepalive(Duration::from_millis(20));
-        let server = servers.start(DEADLINE).await.expect("started");
+        let server = servers.start(Start::in_memory()).await.expect("started");
         let mut caller = Caller::connect(&*server).await;
         assert_eq!(caller.call(proc::CONNECT_SUPPORTS_FEATURE, Writer::new().i32(10)).await, "ok 00000001");
         let ping = unhex("0000001c6b6565700000000100000001000000020000000000000000");
@@ -522,7 +529,7 @@ fn refuses_before_authentication_all_but_what_is_unknown() {
     runtime().block_on(async {
         for release in ALL {
             let servers = servers(release, &[("authentication", "sasl")], &[]);
-            let server = servers.start(DEADLINE).await.expect("started");
+            let server = servers.start(Start::in_memory()).await.expect("started");
             let mut caller = Caller::connect(&*server).await;
             for (procedure, arguments, expect) in [
                 (proc::CONNECT_OPEN, Writer::new(), "39/7 authentication required"),
@@ -550,7 +557,7 @@ fn stands_for_an_older_release_in_any_language() {
             ("fr_FR.ISO-8859-1", "39/7 proc\\xe9dure inconnue: 273"),
         ] {
             let settings = [("highest", "222"), ("locale", locale)];
-            let server = servers("12.8.0", &settings, &[]).start(DEADLINE).await.expect("started");
+            let server = servers("12.8.0", &settings, &[]).start(Start::in_memory()).await.expect("started");
             let mut caller = Caller::opened(&*server).await;
             assert_eq!(caller.call(273, Writer::new().i32(1).u32(0)).await, expect);
             assert_eq!(caller.call(proc::CONNECT_NUM_OF_DOMAINS, Writer::new()).await, "ok 00000001");
@@ -566,7 +573,7 @@ fn stands_for_an_older_release_in_any_language() {
 fn the_driver_of_the_machine_lists_and_changes_nothing() {
     runtime().block_on(async {
         let servers = servers("11.3.0", &[("driver", "interface")], &[]);
-        let server = servers.start(DEADLINE).await.expect("started");
+        let server = servers.start(Start::in_memory()).await.expect("started");
         let mut caller = Caller::connect(&*server).await;
         let uri = Writer::new().optional(Some(b"interface:///session")).u32(0);
         assert_eq!(caller.call(proc::CONNECT_OPEN, uri).await, "ok");
@@ -681,7 +688,7 @@ fn every_defect_can_be_switched_on_and_shows() {
     ];
     runtime().block_on(async {
         for (defect, (procedure, arguments), expect) in rows {
-            let server = servers("ideal", &[], &[defect]).start(DEADLINE).await.expect("started");
+            let server = servers("ideal", &[], &[defect]).start(Start::in_memory()).await.expect("started");
             let mut caller = Caller::opened(&*server).await;
             caller.serial += 1;
             caller.send(&call_with(procedure, caller.serial, arguments)).await;
@@ -691,7 +698,7 @@ fn every_defect_can_be_switched_on_and_shows() {
         let mut seen = BTreeMap::new();
         for defect in SERVER_DEFECTS {
             assert!(seen.insert(defect.name, defect).is_none(), "{} is there twice", defect.name);
-            servers("ideal", &[], &[defect.name]).start(DEADLINE).await.expect("started");
+            servers("ideal", &[], &[defect.name]).start(Start::in_memory()).await.expect("started");
         }
     });
 }

@@ -1,5 +1,7 @@
 //! What a client makes of answers, good ones and others.
 
+use session::Transport;
+
 use super::*;
 use crate::libvirt::request::{self, RpcError};
 
@@ -22,10 +24,14 @@ fn unknown(serial: u32) -> Bytes {
 /// What the first call gives and the second, when the server has said all this before. Also what the client
 /// sent beside its calls.
 fn two_calls(answers: &[Bytes], habits: Habits) -> ([Result<Bytes, Failure>; 2], Vec<Header>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
-        let (ours, mut theirs) = Connection::pair().expect("two ends");
-        theirs.send(&answers.concat(), &[], None, CONNECT_DEADLINE).await.expect("sent");
+        let (ours, mut theirs) = Connection::pair(Transport::Memory).expect("two ends");
+        theirs.send(&answers.concat().into(), &[], None, CONNECT_DEADLINE).await.expect("sent");
         let mut rpc = Rpc::over(ours, None, Habits { patience: Some(SHORT), ..habits });
         let results = [rpc.call(CALL, Writer::new()).await, rpc.call(CALL, Writer::new()).await];
         drop(rpc);
@@ -152,10 +158,14 @@ fn takes_a_stream_to_its_end_and_confirms_it() {
         part(b"", Status::CONTINUE),
         part(b"", Status::OK),
     ];
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
-        let (ours, mut theirs) = Connection::pair().expect("two ends");
-        theirs.send(&answers.concat(), &[], None, CONNECT_DEADLINE).await.expect("sent");
+        let (ours, mut theirs) = Connection::pair(Transport::Memory).expect("two ends");
+        theirs.send(&answers.concat().into(), &[], None, CONNECT_DEADLINE).await.expect("sent");
         let mut rpc = Rpc::over(ours, None, Habits { patience: Some(SHORT), ..Habits::default() });
         let (serial, _) = rpc.call_and_keep_serial(CALL, Writer::new()).await.expect("answered");
         assert_eq!(rpc.download(CALL, serial, true).await, Ok(b"abcde".to_vec()));

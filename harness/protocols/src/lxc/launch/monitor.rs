@@ -11,7 +11,8 @@ use bytes::{Bytes, BytesMut};
 use session::process::Output;
 use session::sandbox::{Cgroup, Sandbox, Slot, SlotCommand, SlotError};
 use session::{
-    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Received, Recorder, Server, Stage,
+    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Received, Recorder, Server,
+    Stage, Start,
 };
 use transcript::{Endpoint, ExitStatus};
 
@@ -112,8 +113,8 @@ impl Launcher for MonitorLauncher {
         environment()
     }
 
-    fn start(&self, deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
-        Box::pin(async move { Ok(Box::new(self.launch(deadline).await?) as Box<dyn Server>) })
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+        Box::pin(async move { Ok(Box::new(self.launch(how.deadline).await?) as Box<dyn Server>) })
     }
 }
 

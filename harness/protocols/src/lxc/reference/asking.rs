@@ -138,7 +138,8 @@ impl Asker<'_> {
             }
         };
         // The real tools attach their credentials to the head and send the payload by itself.
-        open.send(head, own_credentials()).await;
+        let own = open.connection.own_credentials();
+        open.send(head, Some(own)).await;
         if !payload.is_empty() {
             open.send(Bytes::copy_from_slice(payload), None).await;
         }
@@ -220,12 +221,6 @@ fn decode(layout: Layout, bytes: &[u8]) -> Option<ResponseHead> {
     let mut padded = bytes.to_vec();
     padded.resize(layout.head_len(), 0);
     ResponseHead::decode(layout, &padded)
-}
-
-fn own_credentials() -> Option<Credentials> {
-    let pid = i32::try_from(std::process::id()).ok()?;
-    let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    Some(Credentials { pid, uid, gid })
 }
 
 /// A connection that writes down what passes on it.

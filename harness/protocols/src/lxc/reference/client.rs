@@ -48,7 +48,7 @@ impl ReferenceClient {
     ) -> Result<ClientReport, LaunchError> {
         server.prepare(operation.before.condition()).await?;
         operation.announce(recorder);
-        let machine = Machine::beside(server.address());
+        let machine = Machine::of(server);
         let mut asker = Asker {
             facts: self.facts,
             switches: &self.switches,

@@ -10,6 +10,8 @@ use super::super::dialect::{Dialect, Reaction, ServerFacts, View};
 use super::super::names::{self, CGROUP1_TYPE, CGROUP2_TYPE, EINVAL, ENODATA, ENOENT, EPERM, MAX_STATE};
 use super::container::{Container, Peer, open_dir};
 
+/// The descriptor of the cgroup as the server counts its own. Clients have to take the one that comes beside it.
+const CGROUP_FD: i32 = 12;
 /// An address such as real servers leak; the same one in every answer.
 const LEAKED_ADDRESS: u64 = 0x0000_5581_3c40_92a0;
 
@@ -286,14 +288,10 @@ fn cgroup_ctx(container: &mut Container, facts: &ServerFacts, request: &Request<
     if request.head.len != 0 {
         payload.extend_from_slice(&cgroup_head(container.view));
         payload.extend_from_slice(&1_u32.to_le_bytes());
-        payload.extend_from_slice(&fd_number(&fd).to_le_bytes());
+        payload.extend_from_slice(&CGROUP_FD.to_le_bytes());
         payload.resize(names::CGROUP_CTX_LEN, 0);
     }
     Answer::Reply(Reply { data: leaked(facts), payload, fds: vec![fd], ..Reply::default() })
-}
-
-fn fd_number(fd: &OwnedFd) -> i32 {
-    std::os::fd::AsRawFd::as_raw_fd(fd)
 }
 
 fn cgroup_fd(container: &mut Container, facts: &ServerFacts, request: &Request<'_>) -> Answer {
@@ -319,7 +317,7 @@ fn cgroup_fd(container: &mut Container, facts: &ServerFacts, request: &Request<'
     };
     let mut payload = cgroup_head(container.view).to_vec();
     payload.extend_from_slice(&kind.to_le_bytes());
-    payload.extend_from_slice(&fd_number(&fd).to_le_bytes());
+    payload.extend_from_slice(&CGROUP_FD.to_le_bytes());
     payload.extend_from_slice(controller);
     // The answer is as long as the question, up to the length that is known; measured on 5.0.2 and later.
     payload.resize(request.payload.len().min(names::CGROUP_FD_LEN), 0);

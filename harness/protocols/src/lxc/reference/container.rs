@@ -28,6 +28,8 @@ pub(super) type Peer = u64;
 
 /// How many terminals can be leased, `lxc.tty.max` of every container that wireskew starts.
 const TTYS: usize = 2;
+/// The init of a container that has no processes.
+const INIT_PID: u32 = 4711;
 /// What the init of every container that wireskew starts prints.
 const CONSOLE: &[u8] = b"init up 1\r\n";
 
@@ -74,7 +76,7 @@ impl Container {
         Ok(Self {
             state: RUNNING,
             view: facts.view,
-            init_pid: std::process::id(),
+            init_pid: INIT_PID,
             own_init_pid: getpid(),
             console: CONSOLE.to_vec(),
             waiters: Vec::new(),

@@ -271,7 +271,7 @@ impl Engine {
     fn refuse_head(&mut self, peer: Peer, head: RequestHead) -> Option<Flow> {
         let facts = self.dialect.server;
         let exempt = self.dialect.exempt.contains(&head.cmd);
-        let reaction = if self.peers.get(&peer).is_some_and(|client| !allowed(client.creds)) {
+        let reaction = if self.peers.get(&peer).is_some_and(|client| !client.is_allowed()) {
             facts.denied
         } else if head.len < 0 && facts.negative_length != Reaction::Accept {
             if self.dialect.knows(head.cmd) || facts.negative_length == Reaction::Crash {
@@ -519,6 +519,13 @@ impl Engine {
 }
 
 impl Client {
+    /// Root may do everything; others must have both the uid and the gid of the monitor. A message without
+    /// credentials passes. Measured on 1.0.11 to 7.0.0: uid 0 with gid 1000 is allowed, uid 1000 with gid 0 not.
+    fn is_allowed(&self) -> bool {
+        let own = self.connection.own_credentials();
+        self.creds.is_none_or(|creds| creds.uid == 0 || (creds.uid, creds.gid) == (own.uid, own.gid))
+    }
+
     fn take(&mut self, data: &Data, fds: &[OwnedFd]) {
         self.incoming.extend_from_slice(&data.bytes);
         self.descriptor_came |= !fds.is_empty();
@@ -559,11 +566,4 @@ impl Client {
 
 fn client_has(client: Option<&Client>, len: usize) -> bool {
     client.is_some_and(|client| client.incoming.len() >= len)
-}
-
-/// Root may do everything; others must have both the uid and the gid of the monitor. A message without
-/// credentials passes. Measured on 1.0.11 to 7.0.0: uid 0 with gid 1000 is allowed, uid 1000 with gid 0 not.
-fn allowed(creds: Option<Credentials>) -> bool {
-    let own = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
-    creds.is_none_or(|creds| creds.uid == 0 || (creds.uid, creds.gid) == own)
 }

@@ -1,15 +1,12 @@
 //! What a reference server and a reference client both see of the machine: the cgroup file systems. Where
 //! the server's dialect has version 1 controllers, a directory stands in for the container's cgroup there;
-//! clients of version 1 do not get a descriptor, they write to a path. The name of the server's socket is
-//! the path of that directory without its extension.
+//! clients of version 1 do not get a descriptor, they write to a path.
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use session::Address;
+use session::Server;
 
 /// The file of version 1 that freezes.
 const FREEZER: &str = "freezer.state";
@@ -21,19 +18,10 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Where the stand-in for the cgroup of the server at that socket lies.
-    pub(super) fn directory(socket: &Path) -> PathBuf {
-        socket.with_extension("cgroup")
-    }
-
-    /// Looks beside a socket. A real server's machine is taken to have cgroup2 alone.
-    pub(super) fn beside(address: &Address) -> Self {
-        let directory = match address {
-            Address::Path(socket) => Some(Self::directory(socket)),
-            Address::Abstract(name) => Some(Self::directory(Path::new(OsStr::from_bytes(name)))),
-            Address::InSlot(..) => None,
-        };
-        Self { directory: directory.filter(|directory| directory.join(FREEZER).exists()) }
+    /// The machine of a server. A real one is taken to have cgroup2 alone.
+    pub(super) fn of(server: &dyn Server) -> Self {
+        let directory = server.machine().filter(|directory| directory.join(FREEZER).exists());
+        Self { directory: directory.map(Path::to_path_buf) }
     }
 
     /// Whether there are controllers of version 1.

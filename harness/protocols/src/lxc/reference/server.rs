@@ -1,13 +1,13 @@
 //! Starts reference servers and looks at them from outside.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use matrix::{Build, Role};
 use session::{
-    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, Stage,
+    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, Stage, Start,
+    Transport,
 };
 use tokio::task::JoinHandle;
 use transcript::{ConnId, Endpoint, EventKind};
@@ -19,15 +19,12 @@ use super::super::names;
 use super::container::Container;
 use super::defects::Switches;
 use super::engine::{Engine, Shared};
-use super::machine::Machine;
 use crate::Bench;
 
 /// Backlog of the command socket of every release.
-const BACKLOG: i32 = 100;
-/// The longest name that a socket is given here; the kernel takes 107 bytes.
-const NAME_LEN_MAX: usize = 100;
+const BACKLOG: usize = 100;
 
-/// Tells the sockets of one process apart.
+/// Tells the servers of one process apart.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// Starts reference servers of one dialect.
@@ -66,21 +63,18 @@ impl ReferenceServers {
         Self { at: Some(address), ..self }
     }
 
-    fn launch(&self) -> std::io::Result<ReferenceServer> {
+    fn launch(&self, transport: Transport) -> std::io::Result<ReferenceServer> {
         let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let mut file = self.work_dir.join(format!("lxc-{number}"));
-        if file.as_os_str().len() > NAME_LEN_MAX {
-            file = std::env::temp_dir().join(format!("wireskew-{}-{number}", std::process::id()));
-        }
-        // Abstract as the real socket is: nothing of it stays when the server dies.
-        let name = || file.as_os_str().as_encoded_bytes().to_vec();
-        let address = self.at.clone().unwrap_or_else(|| Address::Abstract(name()));
-        let listener = Listener::bind(address.clone(), BACKLOG)?;
-        let facts = &self.dialect.server;
-        let container = Container::running(facts, Machine::directory(&file))?;
+        let listener = match &self.at {
+            Some(address) => Listener::bind(address.clone(), BACKLOG)?,
+            None => Listener::open(transport, BACKLOG)?,
+        };
+        let address = listener.address().clone();
+        let machine = self.work_dir.join(format!("lxc-{number}"));
+        let container = Container::running(&self.dialect.server, machine.clone())?;
         let shared = Arc::new(Shared::new(container));
         let engine = Engine::new(self.dialect, self.switches.clone(), listener, Arc::clone(&shared));
-        Ok(ReferenceServer { address, shared, task: tokio::spawn(engine.run()) })
+        Ok(ReferenceServer { address, machine, shared, task: tokio::spawn(engine.run()) })
     }
 }
 
@@ -89,9 +83,9 @@ impl Launcher for ReferenceServers {
         self.endpoint.clone()
     }
 
-    fn start(&self, _deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
         Box::pin(async move {
-            match self.launch() {
+            match self.launch(how.transport) {
                 Ok(server) => Ok(Box::new(server) as Box<dyn Server>),
                 Err(error) => Err(LaunchError::new(format!("start {}", self.endpoint.id), error)),
             }
@@ -102,6 +96,7 @@ impl Launcher for ReferenceServers {
 /// A running reference server: a task of this process.
 struct ReferenceServer {
     address: Address,
+    machine: PathBuf,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
@@ -109,6 +104,10 @@ struct ReferenceServer {
 impl Server for ReferenceServer {
     fn address(&self) -> &Address {
         &self.address
+    }
+
+    fn machine(&self) -> Option<&Path> {
+        Some(&self.machine)
     }
 
     fn watch(&mut self, recorder: &Recorder) {

@@ -5,7 +5,7 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 
 use matrix::BuildId;
-use session::Recorder;
+use session::{Recorder, Start};
 use transcript::{EventKind, Provenance, Transcript};
 use wire::Direction;
 
@@ -69,9 +69,9 @@ fn plays_a_peer_when_told() {
 }
 
 async fn play_agent(socket: &Path) -> Box<dyn Server> {
-    let agents = ReferenceAgents::new(&build(AGENT, Role::Server), &[], &bench(&std::env::temp_dir()));
+    let agents = ReferenceAgents::new(&build(AGENT, Role::Server), &[]);
     let agents = agents.expect("an agent").at(Address::Path(socket.to_owned()));
-    agents.start(DEADLINE).await.expect("started")
+    agents.start(Start::within(DEADLINE)).await.expect("started")
 }
 
 /// An agent at a socket, and all bytes between that and the terminal.
@@ -117,7 +117,7 @@ fn carry_out(
     let dir = tempfile::tempdir().expect("a directory");
     let (client, launcher) = (client(dir.path()), server(dir.path()));
     let events = runtime().block_on(async {
-        let mut server = launcher.start(DEADLINE).await.expect("started");
+        let mut server = launcher.start(Start::within(DEADLINE)).await.expect("started");
         let recorder = Recorder::new();
         let done = client.run(scenario, &mut *server, &recorder, DEADLINE).await.expect("carried out");
         assert!(done.exit.is_some(), "not in time");
@@ -133,8 +133,8 @@ fn reference_host(_: &Path) -> Arc<dyn Client> {
     Arc::new(ReferenceHost::new(&build(HOST, Role::Client), &[]).expect("a host"))
 }
 
-fn reference_agent(dir: &Path) -> Arc<dyn Launcher> {
-    Arc::new(ReferenceAgents::new(&build(AGENT, Role::Server), &[], &bench(dir)).expect("an agent"))
+fn reference_agent(_: &Path) -> Arc<dyn Launcher> {
+    Arc::new(ReferenceAgents::new(&build(AGENT, Role::Server), &[]).expect("an agent"))
 }
 
 fn names(transcript: &Transcript, dir: Direction) -> Vec<String> {
@@ -197,8 +197,9 @@ fn says_what_is_wrong_with_a_command_line() {
         let source = Source::Path { path: path.into(), args };
         let dir = std::env::temp_dir();
         let found = server(&build(AGENT, Role::Server), &source, &bench(&dir));
-        let started =
-            found.and_then(|launcher| runtime().block_on(launcher.start(DEADLINE)).map(|_server| ()));
+        let started = found.and_then(|launcher| {
+            runtime().block_on(launcher.start(Start::within(DEADLINE))).map(|_server| ())
+        });
         let text = started.expect_err("it is wrong").to_string();
         assert!(text.contains(expect), "{text}");
     }

@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use session::{Address, BoxFuture, Connection, Listener, READ_LEN_MAX, Received};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -142,13 +142,44 @@ pub(crate) struct Engine<G> {
     host: Option<Connection>,
     /// Number of the last connection.
     connection: u64,
-    to_host: BytesMut,
+    to_host: Outgoing,
     to_agent: VecDeque<(u64, Bytes)>,
     to_agent_len: usize,
     held: bool,
     orders: mpsc::Receiver<Order>,
     seen: Arc<Seen>,
     start: Instant,
+}
+
+/// What a host has not yet taken.
+#[derive(Debug, Default)]
+struct Outgoing {
+    queue: VecDeque<Bytes>,
+    len: usize,
+}
+
+impl Outgoing {
+    fn push(&mut self, bytes: Bytes) {
+        self.len += bytes.len();
+        self.queue.extend(Some(bytes).filter(|bytes| !bytes.is_empty()));
+    }
+
+    /// So many bytes of the first piece were taken.
+    fn advance(&mut self, count: usize) {
+        if let Some(first) = self.queue.front_mut() {
+            first.advance(count.min(first.len()));
+            self.len -= count;
+        }
+        self.queue.pop_front_if(|first| first.is_empty());
+    }
+
+    fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
 }
 
 /// What woke the engine.
@@ -173,7 +204,7 @@ impl<G: Guests> Engine<G> {
             guest: None,
             host: None,
             connection: 0,
-            to_host: BytesMut::new(),
+            to_host: Outgoing::default(),
             to_agent: VecDeque::new(),
             to_agent_len: 0,
             held: false,
@@ -221,7 +252,7 @@ impl<G: Guests> Engine<G> {
         let reads_host = self.host.is_some() && self.to_agent_len < TO_AGENT_MAX;
         let writes_host = self.host.is_some() && !self.to_host.is_empty();
         let reads_pipe =
-            pipe.is_some() && self.host.is_some() && !self.held && self.to_host.len() < TO_HOST_MAX;
+            pipe.is_some() && self.host.is_some() && !self.held && self.to_host.len < TO_HOST_MAX;
         let writes_pipe = pipe.is_some() && !self.to_agent.is_empty();
         let host = self.host.as_ref();
         // Each branch is only polled when what it waits for is there.
@@ -234,6 +265,8 @@ impl<G: Guests> Engine<G> {
             None => std::future::pending().await,
         };
         tokio::select! {
+            // In this order, and not in a random one: a port does the same in every run.
+            biased;
             order = self.orders.recv() => Woken::Order(order),
             accepted = self.listener.accept(), if host.is_none() => Woken::Accepted(accepted),
             _ = readable(host), if reads_host => Woken::HostReadable,
@@ -303,7 +336,7 @@ impl<G: Guests> Engine<G> {
         };
         match pipe.try_recv(AGENT_READ_LEN_MAX) {
             Ok(None) => {}
-            Ok(Some(Received::Data(data, _fds))) => self.to_host.extend_from_slice(&data.bytes),
+            Ok(Some(Received::Data(data, _fds))) => self.to_host.push(data.bytes),
             // The agent has closed its end, or is gone; the host does not see that.
             Ok(Some(_)) | Err(_) => {
                 self.guest = None;
@@ -324,7 +357,7 @@ impl<G: Guests> Engine<G> {
             self.flush();
         }
         self.flush_pipe();
-        let buffered = (self.to_host.len() + self.to_agent_len) as u64;
+        let buffered = (self.to_host.len + self.to_agent_len) as u64;
         self.seen.buffered_max.fetch_max(buffered, Ordering::Relaxed);
     }
 
@@ -332,7 +365,7 @@ impl<G: Guests> Engine<G> {
     fn model_writes(&mut self, now_us: u64) -> bool {
         let Self { guest, host, held, connection, to_host, to_agent, to_agent_len, .. } = self;
         let Some(Guest::Model(process)) = guest else { return false };
-        let takes_writes = host.is_some() && !*held && to_host.len() < TO_HOST_MAX;
+        let takes_writes = host.is_some() && !*held && to_host.len < TO_HOST_MAX;
         let state = PortState { connection: *connection, takes_writes };
         let mut read = || match to_agent.front_mut() {
             Some((from, bytes)) => {
@@ -349,13 +382,13 @@ impl<G: Guests> Engine<G> {
         };
         let by_worker = process.worker_writes(state, now_us);
         let sent = by_worker.or_else(|| process.listener_writes(state, now_us, &mut read));
-        sent.inspect(|sent| to_host.extend_from_slice(&sent.line)).is_some()
+        sent.map(|sent| to_host.push(sent.line.into())).is_some()
     }
 
     /// Gives the host what it takes at once.
     fn flush(&mut self) {
-        while let Some(host) = self.host.as_ref().filter(|_| !self.to_host.is_empty()) {
-            match host.try_send(&self.to_host, &[]) {
+        while let (Some(host), Some(next)) = (&self.host, self.to_host.queue.front()) {
+            match host.try_send(next, &[]) {
                 Ok(0) => return,
                 Ok(count) => self.to_host.advance(count),
                 // What it wrote before it went is still to be read.
@@ -429,12 +462,12 @@ impl<G: Guests> Engine<G> {
             Act::Replace(Some(version)) => self.start(Which::Version(&version)).await,
             Act::HalfLine => {
                 self.kill().await;
-                self.to_host.extend_from_slice(HALF_HEARTBEAT);
+                self.to_host.push(Bytes::from_static(HALF_HEARTBEAT));
                 self.drain().await
             }
             Act::Inject(bytes, closes) => {
                 self.held = true;
-                self.to_host.extend_from_slice(&bytes);
+                self.to_host.push(bytes);
                 self.drain().await?;
                 if closes {
                     self.read_host();

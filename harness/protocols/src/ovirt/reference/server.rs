@@ -7,7 +7,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use matrix::{Build, Role};
 use session::{
-    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, ServerAct,
+    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, ServerAct, Start,
+    Transport,
 };
 use tokio::task::JoinHandle;
 use transcript::Endpoint;
@@ -15,7 +16,6 @@ use wire::Direction;
 
 use super::engine::{Act, Engine, Guest, Guests, Handle, Which};
 use super::settings::Settings;
-use crate::Bench;
 use crate::ovirt::Dialect;
 use crate::ovirt::defects::Switches;
 use crate::ovirt::inputs::{self, Closes};
@@ -23,7 +23,7 @@ use crate::ovirt::model::{Process, Rates, agent};
 use crate::ovirt::scenarios::PASSES_PER_HEARTBEAT;
 
 /// How many hosts may wait for the one that is served.
-const BACKLOG: i32 = 8;
+pub(crate) const BACKLOG: usize = 8;
 /// The longest path that a socket is given here; the kernel takes 107 bytes.
 const PATH_LEN_MAX: usize = 100;
 
@@ -46,7 +46,6 @@ pub struct ReferenceAgents {
     endpoint: Endpoint,
     behind: ModelGuests,
     settings: Settings,
-    work_dir: PathBuf,
     at: Option<Address>,
 }
 
@@ -55,7 +54,7 @@ impl ReferenceAgents {
     ///
     /// # Errors
     /// No agent of that version, no such setting, or no defect of that name.
-    pub fn new(build: &Build, switched_on: &[String], bench: &Bench) -> Result<Self, LaunchError> {
+    pub fn new(build: &Build, switched_on: &[String]) -> Result<Self, LaunchError> {
         let error = |why: String| {
             LaunchError::new(format!("start reference agent {}", build.id), LaunchErrorKind::Setup(why))
         };
@@ -71,7 +70,7 @@ impl ReferenceAgents {
             guest: agent::Guest::default(),
             pass_us,
         };
-        Ok(Self { endpoint, behind, settings, work_dir: bench.work_dir.clone(), at: None })
+        Ok(Self { endpoint, behind, settings, at: None })
     }
 
     /// The same with one fixed address. Only one of its servers can run at a time.
@@ -80,10 +79,12 @@ impl ReferenceAgents {
         Self { at: Some(address), ..self }
     }
 
-    async fn launch(&self) -> Result<PortServer, LaunchErrorKind> {
-        let own = || Address::Path(place(&self.work_dir, "ovirt"));
-        let address = self.at.clone().unwrap_or_else(own);
-        PortServer::start(address, self.behind.clone(), self.settings.pass()).await
+    async fn launch(&self, transport: Transport) -> Result<PortServer, LaunchErrorKind> {
+        let listener = match &self.at {
+            Some(address) => Listener::bind(address.clone(), BACKLOG)?,
+            None => Listener::open(transport, BACKLOG)?,
+        };
+        PortServer::start(listener, self.behind.clone(), self.settings.pass()).await
     }
 }
 
@@ -97,9 +98,9 @@ impl Launcher for ReferenceAgents {
         self.endpoint.clone()
     }
 
-    fn start(&self, _deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
         Box::pin(async move {
-            match self.launch().await {
+            match self.launch(how.transport).await {
                 Ok(server) => Ok(Box::new(server) as Box<dyn Server>),
                 Err(error) => Err(LaunchError::new(format!("start {}", self.endpoint.id), error)),
             }
@@ -164,11 +165,11 @@ pub(crate) struct PortServer {
 impl PortServer {
     /// Opens a port and starts what is behind it.
     pub(crate) async fn start(
-        address: Address,
+        listener: Listener,
         guests: impl Guests + 'static,
         pass: Duration,
     ) -> Result<Self, LaunchErrorKind> {
-        let listener = Listener::bind(address.clone(), BACKLOG)?;
+        let address = listener.address().clone();
         let (engine, handle) = Engine::new(listener, guests);
         let task = tokio::spawn(engine.run());
         let server = Self { address, handle, task, pass };

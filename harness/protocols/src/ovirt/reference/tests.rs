@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use matrix::{Build, BuildId, Role};
-use session::{Client, Launcher, Recorder, Server};
+use session::{Client, Launcher, Recorder, Server, Start};
 use transcript::{Event, EventKind, Provenance, Transcript};
 use wire::Direction;
 
 use super::{ReferenceAgents, ReferenceHost};
-use crate::Bench;
 use crate::ovirt::message::Message;
 use crate::ovirt::names::{API_VERSION_MESSAGE, guest_min};
 use crate::ovirt::scenarios;
@@ -34,7 +33,7 @@ fn defects(names: &[&str]) -> Vec<String> {
 }
 
 fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime")
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
 }
 
 /// What a scenario between two reference peers comes to.
@@ -43,11 +42,9 @@ fn run(host: (&str, &[&str]), agent: (&str, &[&str]), scenario: &str) -> Transcr
 }
 
 async fn play(host: (&str, &[&str]), agent: (&str, &[&str]), scenario: &str) -> Transcript {
-    let dir = tempfile::tempdir().expect("a temporary directory");
-    let bench = Bench { work_dir: dir.path().to_owned(), cache_dir: dir.path().to_owned(), seed: 0 };
-    let agents = ReferenceAgents::new(&build(agent.0, 20), &defects(agent.1), &bench).expect("an agent");
+    let agents = ReferenceAgents::new(&build(agent.0, 20), &defects(agent.1)).expect("an agent");
     let client = ReferenceHost::new(&build(host.0, 20), &defects(host.1)).expect("a host");
-    let mut server: Box<dyn Server> = agents.start(DEADLINE).await.expect("started");
+    let mut server: Box<dyn Server> = agents.start(Start::in_memory()).await.expect("started");
     let recorder = Recorder::new();
     let report = client.run(scenario, &mut *server, &recorder, DEADLINE).await.expect("carried out");
     assert!(report.exit.is_some(), "{scenario}: not in time");

@@ -15,7 +15,7 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use session::sandbox::{Sandbox, Slot, SlotError};
 use session::{
     Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Listener, Received, Recorder,
-    Server,
+    Server, Start,
 };
 use transcript::{ConnId, Endpoint};
 
@@ -34,7 +34,7 @@ const RUN: &str = "/wireskew/run";
 /// Name of the socket in there.
 const SOCKET: &str = "qga.sock";
 /// Clients that may wait for the line.
-const BACKLOG: i32 = 100;
+const BACKLOG: usize = 100;
 /// The number of our own guest-sync-delimited.
 const SYNC: i64 = 314;
 /// How long one of our own questions may take.
@@ -129,8 +129,8 @@ impl Launcher for AgentLauncher {
         environment()
     }
 
-    fn start(&self, deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
-        Box::pin(async move { Ok(Box::new(self.launch(deadline).await?) as Box<dyn Server>) })
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+        Box::pin(async move { Ok(Box::new(self.launch(how.deadline).await?) as Box<dyn Server>) })
     }
 }
 

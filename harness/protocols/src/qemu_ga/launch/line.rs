@@ -13,6 +13,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
+use bytes::Bytes;
 use session::{Connection, Listener, Received};
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::task::JoinHandle;
@@ -66,14 +67,14 @@ struct Master {
 }
 
 impl Master {
-    async fn read(&self) -> io::Result<Vec<u8>> {
+    async fn read(&self) -> io::Result<Bytes> {
         let mut buffer = vec![0; READ_LEN_MAX];
         loop {
             self.says.readable().await?;
             match self.says.try_read(&mut buffer) {
                 Ok(len) => {
                     buffer.truncate(len);
-                    return Ok(buffer);
+                    return Ok(buffer.into());
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error),

@@ -3,10 +3,11 @@
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use session::{Connection, Listener, Received, SendEnd};
+use tokio::time::Instant;
 use transcript::ExitStatus;
 
 use super::agent::Agent;

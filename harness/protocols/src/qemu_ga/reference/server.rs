@@ -1,14 +1,14 @@
 //! Starts reference servers and looks at them from outside.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use matrix::{Build, Role};
 use session::{
     Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server,
+    Start, Transport,
 };
 use tokio::task::JoinHandle;
 use transcript::{ConnId, Endpoint, EventKind};
@@ -17,21 +17,15 @@ use wire::Direction;
 use super::agent::Agent;
 use super::defects::Switches;
 use super::engine::{Engine, Shared};
-use crate::Bench;
 use crate::qemu_ga::dialect::Dialect;
 use crate::qemu_ga::names::BLOCKED;
 use crate::qemu_ga::operations;
 use crate::qemu_ga::settings::Settings;
 
 /// Clients that may wait for their turn.
-const BACKLOG: i32 = 100;
-/// The longest name that a socket is given here; the kernel takes 107 bytes.
-const NAME_LEN_MAX: usize = 100;
+const BACKLOG: usize = 100;
 /// How long it may take to leave something half said.
 const HALF_SAID: Duration = Duration::from_secs(2);
-
-/// Tells the sockets of one process apart.
-static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 /// Starts reference servers of one dialect.
 #[derive(Debug, Clone)]
@@ -40,7 +34,6 @@ pub struct ReferenceServers {
     dialect: &'static Dialect,
     switches: Switches,
     settings: Settings,
-    work_dir: PathBuf,
 }
 
 impl ReferenceServers {
@@ -48,7 +41,7 @@ impl ReferenceServers {
     ///
     /// # Errors
     /// No dialect of that version, no defect of that name, or a setting that nobody knows.
-    pub fn new(build: &Build, switched_on: &[String], bench: &Bench) -> Result<Self, LaunchError> {
+    pub fn new(build: &Build, switched_on: &[String]) -> Result<Self, LaunchError> {
         let setup = |why: String| {
             LaunchError::new(format!("start reference server {}", build.id), LaunchErrorKind::Setup(why))
         };
@@ -58,18 +51,12 @@ impl ReferenceServers {
             .map_err(|name| setup(format!("no defect `{name}` of a server")))?;
         let settings = Settings::read(&build.settings).map_err(setup)?;
         let endpoint = super::endpoint(build, &switches);
-        Ok(Self { endpoint, dialect, switches, settings, work_dir: bench.work_dir.clone() })
+        Ok(Self { endpoint, dialect, switches, settings })
     }
 
-    fn launch(&self) -> std::io::Result<ReferenceServer> {
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let mut file = self.work_dir.join(format!("qga-{number}"));
-        if file.as_os_str().len() > NAME_LEN_MAX {
-            file = std::env::temp_dir().join(format!("wireskew-qga-{}-{number}", std::process::id()));
-        }
-        // Abstract, so that nothing of it stays when the server dies.
-        let address = Address::Abstract(file.as_os_str().as_encoded_bytes().to_vec());
-        let listener = Listener::bind(address.clone(), BACKLOG)?;
+    fn launch(&self, transport: Transport) -> std::io::Result<ReferenceServer> {
+        let listener = Listener::open(transport, BACKLOG)?;
+        let address = listener.address().clone();
         let allowed = self.settings.allow.as_deref();
         let blocked: BTreeSet<String> =
             BLOCKED.iter().filter(|name| Some(**name) != allowed).map(|name| (*name).to_owned()).collect();
@@ -98,9 +85,9 @@ impl Launcher for ReferenceServers {
         BTreeMap::new()
     }
 
-    fn start(&self, _deadline: Duration) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
         Box::pin(async move {
-            match self.launch() {
+            match self.launch(how.transport) {
                 Ok(server) => Ok(Box::new(server) as Box<dyn Server>),
                 Err(error) => Err(LaunchError::new(format!("start {}", self.endpoint.id), error)),
             }
@@ -163,6 +150,6 @@ impl Drop for ReferenceServer {
 /// The server does not listen.
 pub(crate) async fn leave_half_said(address: &Address) -> std::io::Result<()> {
     let connection = Connection::connect(address, HALF_SAID).await?;
-    let sent = connection.send(operations::HALF, &[], None, HALF_SAID).await;
+    let sent = connection.send(&Bytes::from_static(operations::HALF), &[], None, HALF_SAID).await;
     sent.map_err(|end| std::io::Error::other(format!("{end:?}")))
 }

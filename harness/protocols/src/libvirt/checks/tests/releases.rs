@@ -3,10 +3,9 @@
 //! `wireskew run` shows that.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use matrix::{Build, BuildId, CaseId, Role, Verdict};
-use session::{Conversation, Launcher, Recorder};
+use session::{Conversation, Launcher, Recorder, Start};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use transcript::Transcript;
@@ -117,7 +116,7 @@ fn build(dialect: &str, setting: Option<(&str, &str)>) -> Build {
 async fn played(case: &Case, build: &Build) -> (Verdict, Vec<String>) {
     let bench = Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir(), seed: 0 };
     let servers = ReferenceServers::new(build, &[], &bench).expect("a reference server");
-    let mut server = servers.start(Duration::from_secs(10)).await.expect("it starts");
+    let mut server = servers.start(Start::in_memory()).await.expect("it starts");
     let grammar = LibvirtGrammar::new(Dialect::for_version(&build.dialect).expect("in the table"));
     let Action::Script(script) = &case.action else { panic!("{} is no script", case.id) };
     let recorder = Recorder::new();
@@ -155,7 +154,11 @@ fn reference_servers_are_told_apart_as_the_releases_were() {
     let set = SET.iter().map(|(name, release, setting, verdict, shapes)| {
         (*name, *release, Some(*setting), *verdict, *shapes)
     });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let places = Arc::new(Semaphore::new(8));
         let mut running = JoinSet::new();

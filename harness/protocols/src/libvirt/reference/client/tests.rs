@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use matrix::{Build, BuildId, CaseId, CaseKind, Role};
-use session::{Client, Launcher, Recorder, Server};
+use session::{Client, Launcher, Recorder, Server, Start};
 use transcript::{ConnId, Event, EventKind, Provenance, Transcript};
 use verdict::{Evidence, Reading, judge};
 use wire::libvirt_rpc::Header;
@@ -54,7 +54,11 @@ const GERMAN: Peer = Peer { dialect: "11.3.0", settings: &[("locale", "de_DE.UTF
 
 /// What passes when a client carries out an operation.
 fn events(client: (&str, &[&str]), server: Peer, operation: &str) -> Vec<Event> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
         let defects: Vec<String> = client.1.iter().map(ToString::to_string).collect();
         let client = ReferenceClient::new(&build(client.0, &[]), &defects).expect("a reference client");
@@ -63,7 +67,7 @@ fn events(client: (&str, &[&str]), server: Peer, operation: &str) -> Vec<Event> 
         let bench = Bench { work_dir: path.clone(), cache_dir: path, seed: 0 };
         let servers = ReferenceServers::new(&build(server.dialect, server.settings), &[], &bench);
         let mut server: Box<dyn Server> =
-            servers.expect("a reference server").start(START_DEADLINE).await.expect("started");
+            servers.expect("a reference server").start(Start::in_memory()).await.expect("started");
         let recorder = Recorder::new();
         client.run(operation, &mut *server, &recorder, PATIENCE).await.expect("carried out");
         server.stop().await;

@@ -52,7 +52,7 @@ fn serves_after(clients: &[Vec<Act>]) -> Result<(), TestCaseError> {
             for act in acts {
                 // A server that has closed is no failure; one that does not serve others is.
                 let sent = match act {
-                    Act::Noise(bytes) => connection.send(bytes, &[], None, DEADLINE).await,
+                    Act::Noise(bytes) => connection.send(&bytes.clone().into(), &[], None, DEADLINE).await,
                     Act::Request { command, len, data, payload } => {
                         let bytes = request::lying(Command(*command), *len, *data, payload);
                         connection.send(&bytes, &[], None, DEADLINE).await

@@ -4,7 +4,6 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use session::{
     Connection, LaunchError, LaunchErrorKind, READ_LEN_MAX, Received, Recorder, SendEnd, Server, ServerAct,
     mark, roles,
@@ -220,7 +219,8 @@ impl<'a> Run<'a> {
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), LaunchError> {
         let Some(connection) = &self.connection else { return Ok(()) };
-        let sent = match connection.send(bytes, &[], None, SEND_DEADLINE).await {
+        let bytes = Bytes::copy_from_slice(bytes);
+        let sent = match connection.send(&bytes, &[], None, SEND_DEADLINE).await {
             Ok(()) => bytes.len(),
             Err(SendEnd::Timeout { sent }) => sent,
             // The next read sees the end.
@@ -228,7 +228,7 @@ impl<'a> Run<'a> {
             Err(SendEnd::Io(error)) => return Err(setup("send to the guest", error)),
         };
         if sent > 0 {
-            let bytes = Bytes::copy_from_slice(bytes.get(..sent).unwrap_or(bytes));
+            let bytes = bytes.slice(..sent);
             self.recorder.data(self.conn, Direction::ToServer, Data { bytes, ..Data::default() });
         }
         if sent < bytes.len() {
@@ -333,10 +333,7 @@ impl<'a> Run<'a> {
         let until =
             Instant::now() + if loses && self.closes_at_once { HANG_UP_DEADLINE } else { Duration::ZERO };
         loop {
-            let mut looked = [PollFd::new(connection, PollFlags::empty())];
-            let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-            let seen = matches!(poll(&mut looked, Some(&now)), Ok(1..));
-            if seen && looked[0].revents().contains(PollFlags::HUP) {
+            if connection.is_hung_up() {
                 return true;
             }
             if Instant::now() >= until {

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
-use session::{Address, BoxFuture, Connection, Listener, Received};
+use session::{Address, BoxFuture, Connection, Listener, Received, Transport};
 use transcript::fixture;
 use wire::libvirt_rpc::MessageDecoder;
 
@@ -73,7 +73,7 @@ impl Recorded {
         let say = async |client: &mut Connection, at: usize| {
             let bytes = self.answered.get(at).cloned().unwrap_or_default();
             // A client that has gone is seen by what it did not send.
-            let _ = client.send(&bytes, &[], None, START_DEADLINE).await;
+            let _ = client.send(&bytes.into(), &[], None, START_DEADLINE).await;
         };
         say(&mut client, 0).await;
         while self.closed != Some(asked.len())
@@ -107,11 +107,14 @@ impl Server for Player {
 
 /// What the reference client of that release sends and says where the recording is played.
 fn played(release: &str, operation: &str, recorded: Recorded) -> (Vec<Bytes>, Vec<(String, String)>) {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .expect("a runtime");
     runtime.block_on(async {
-        let work_dir = tempfile::tempdir().expect("a temporary directory");
-        let address = Address::Path(work_dir.path().join("socket"));
-        let listener = Listener::bind(address.clone(), 4).expect("a socket");
+        let listener = Listener::open(Transport::Memory, 4).expect("a port");
+        let address = listener.address().clone();
         // A client that waits for ever is not waited for as long.
         let patience = if recorded.hung() { PATIENCE / 8 } else { PATIENCE };
         let playing = tokio::spawn(recorded.play(listener));
