@@ -6,10 +6,13 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::text::{self, FILE_LEN_MAX, ParseError, ParseErrorKind};
-use crate::{Invalid, Transcript};
+use crate::{Invalid, Provenance, Transcript};
 
 /// What the names of fixtures end in, without the dot.
 pub const EXTENSION: &str = "wire";
+
+/// So much is read at a time in search of the end of a header; most are shorter.
+const HEADER_READ: u64 = 4096;
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +78,30 @@ fn read(path: &Path) -> Result<Transcript, LoadErrorKind> {
         return Err(ParseError { line: 1, column: 1, kind }.into());
     }
     Ok(text::parse_bytes(&bytes)?)
+}
+
+/// Reads the provenance of one `.wire` file, and no more of the file than that takes. What is behind it may be damaged.
+///
+/// # Errors
+/// When the file cannot be read, or has no provenance.
+pub fn load_header(path: impl AsRef<Path>) -> Result<Provenance, LoadError> {
+    let path = path.as_ref();
+    read_header(path).map_err(|kind| LoadError { path: path.to_owned(), kind })
+}
+
+fn read_header(path: &Path) -> Result<Provenance, LoadErrorKind> {
+    let mut file = fs::File::open(path)?;
+    let mut bytes = Vec::new();
+    let mut end = None;
+    while end.is_none() && bytes.len() <= FILE_LEN_MAX {
+        let searched = bytes.len();
+        let more = HEADER_READ.min((FILE_LEN_MAX + 1 - searched) as u64);
+        if (&mut file).take(more).read_to_end(&mut bytes)? == 0 {
+            break;
+        }
+        end = text::header_len(&bytes, searched);
+    }
+    Ok(text::parse_header(&bytes[..end.unwrap_or(bytes.len())])?)
 }
 
 /// Writes one `.wire` file: whole or not at all, over what was there. Missing folders are made.

@@ -82,7 +82,8 @@ mod words;
 
 pub use error::{Found, ParseError, ParseErrorKind};
 pub(crate) use front::render as render_front_matter;
-pub use parse::{parse, parse_bytes};
+pub(crate) use parse::header_len;
+pub use parse::{parse, parse_bytes, parse_header};
 pub(crate) use render::event_line;
 pub use render::render;
 

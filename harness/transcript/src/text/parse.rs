@@ -10,7 +10,7 @@ use super::render::printable;
 use super::words::Line;
 use super::{DUMP_WIDTH, FILE_LEN_MAX, FOLD_FROM, FOLDED_BYTES_MAX, FORMAT, LINE_LEN_MAX, front};
 use crate::rules::{Broken, DATA_LEN_MAX, Rules};
-use crate::{ConnId, Credentials, Data, Event, EventKind, ExitStatus, FdNote, Mark, Transcript};
+use crate::{ConnId, Credentials, Data, Event, EventKind, ExitStatus, FdNote, Mark, Provenance, Transcript};
 
 /// Reads a `.wire` text.
 ///
@@ -25,8 +25,35 @@ pub fn parse(text: &str) -> Result<Transcript, ParseError> {
 /// # Errors
 /// As [`parse`], and [`ParseErrorKind::NotUtf8`].
 pub fn parse_bytes(bytes: &[u8]) -> Result<Transcript, ParseError> {
+    utf8(bytes).and_then(parse)
+}
+
+/// Reads the provenance alone. Of `bytes` only what lies before the first empty line is looked at, and what is wrong
+/// there is told as [`parse_bytes`] tells it.
+///
+/// # Errors
+/// As [`parse_bytes`].
+pub fn parse_header(bytes: &[u8]) -> Result<Provenance, ParseError> {
+    let header = header_len(bytes, 0).and_then(|len| bytes.get(..len)).unwrap_or(bytes);
+    let text = utf8(header)?;
+    Parser::new(text).and_then(|mut parser| parser.header()).map_err(|fault| *fault.0)
+}
+
+/// Length of the first line and the front matter with the empty line that ends it, if that is there. It ends behind the
+/// first `searched` bytes.
+pub(crate) fn header_len(bytes: &[u8], searched: usize) -> Option<usize> {
+    if bytes.first() == Some(&b'\n') {
+        return Some(1);
+    }
+    // The end may lie across what was searched and what was not.
+    let from = searched.saturating_sub(1);
+    let at = bytes.get(from..)?.windows(2).position(|pair| pair == b"\n\n")?;
+    Some(from + at + 2)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, ParseError> {
     match std::str::from_utf8(bytes) {
-        Ok(text) => parse(text),
+        Ok(text) => Ok(text),
         Err(error) => {
             let before = bytes.get(..error.valid_up_to()).unwrap_or_default();
             let line_start = before.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
@@ -61,10 +88,14 @@ impl<'a> Parser<'a> {
         Ok(Self { rest: text, number: 0, transcript, rules, bytes: 0, masked_line: 2 })
     }
 
-    fn transcript(mut self) -> Result<Transcript, Fault> {
+    fn header(&mut self) -> Result<Provenance, Fault> {
         let recorder = self.first_line()?;
         let toml = self.front_matter()?;
-        self.transcript.provenance = front::parse(&toml, 2, recorder)?;
+        front::parse(&toml, 2, recorder)
+    }
+
+    fn transcript(mut self) -> Result<Transcript, Fault> {
+        self.transcript.provenance = self.header()?;
         loop {
             let line = self.next_line("an event or the end line")?;
             if line.text().is_empty() {

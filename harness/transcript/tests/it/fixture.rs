@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use transcript::fixture::{StoreErrorKind, list, load, store, walk};
+use transcript::fixture::{StoreErrorKind, list, load, load_header, store, walk};
 use transcript::text::render;
 use transcript::{Broken, Endpoint, EventKind, Provenance, Transcript, slug};
 use wire::Direction::ToServer;
@@ -42,6 +42,55 @@ fn does_not_store_what_could_not_be_loaded() {
     assert!(matches!(&error.kind, StoreErrorKind::Unreadable(_)), "{error}");
 
     assert_eq!(load(&path).unwrap(), everything(), "the old file is untouched");
+}
+
+#[test]
+fn reads_a_header_whatever_is_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.wire");
+    // The end of the header lies before, across and behind the end of what is read at a time.
+    for len in (0..40).map(|more| 4096 - 20 + more).chain([0, 8192, 100_000]) {
+        let note = "x".repeat(len);
+        let provenance = Provenance { note, ..everything().provenance };
+        let text = render(&Transcript { provenance: provenance.clone(), ..everything() });
+        let (header, body) = text.split_once("\n\n").expect("it has both");
+        let damaged = [header.as_bytes(), b"\n\n\xff", body.as_bytes()].concat();
+        for text in [text.as_bytes(), &damaged] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(load_header(&path).unwrap(), provenance, "{len}");
+        }
+        assert!(load(&path).is_err(), "the body is damaged");
+    }
+}
+
+#[test]
+fn says_of_a_header_what_is_said_of_the_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.wire");
+    let whole = render(&everything()).into_bytes();
+    let header = whole.windows(2).position(|pair| pair == b"\n\n").expect("it has an end") + 2;
+    let check = |damaged: &[u8]| {
+        std::fs::write(&path, damaged).unwrap();
+        let of_header = load_header(&path).map(|_| ()).map_err(|error| error.to_string());
+        let of_whole = load(&path).map(|_| ()).map_err(|error| error.to_string());
+        assert_eq!(of_header, of_whole, "{}", String::from_utf8_lossy(damaged));
+        assert!(of_header.is_err(), "{}", String::from_utf8_lossy(damaged));
+    };
+    for end in 0..header {
+        check(&whole[..end]);
+    }
+    let damaged = |from: &str, to: &[u8]| {
+        let at = whole.windows(from.len()).position(|part| part == from.as_bytes()).expect("it is there");
+        [&whole[..at], to, &whole[at + from.len()..]].concat()
+    };
+    check(b"\n");
+    check(b"\n\n");
+    check(&damaged("wireskew-wire 1", b"wireskew-wire 2"));
+    check(&damaged("# case", b"case"));
+    check(&damaged("# case", b"# caze"));
+    check(&damaged("# case", b"# \xff"));
+    let missing = folder.path().join("b.wire");
+    assert_eq!(load_header(&missing).unwrap_err().to_string(), load(&missing).unwrap_err().to_string());
 }
 
 #[test]
