@@ -99,6 +99,34 @@ impl Expression {
         }
     }
 
+    /// Whether it holds of every cell of a protocol or of none; `None` where it depends on the cell.
+    fn decided_by(&self, protocol: &str) -> Option<bool> {
+        match self {
+            Self::All => Some(true),
+            Self::None => Some(false),
+            Self::Protocol(glob) => Some(glob.matches(protocol)),
+            Self::Cell(pattern) => (!pattern.reaches_protocol(protocol)).then_some(false),
+            Self::Client(_)
+            | Self::Server(_)
+            | Self::Case(_)
+            | Self::Kind(_)
+            | Self::Source(_)
+            | Self::Verdict(_) => None,
+            Self::Not(inner) => inner.decided_by(protocol).map(|holds| !holds),
+            Self::And(parts) => Self::all_or_any(parts, protocol, false),
+            Self::Or(parts) => Self::all_or_any(parts, protocol, true),
+        }
+    }
+
+    /// One part that is `decisive` decides; else all have to be decided.
+    fn all_or_any(parts: &[Self], protocol: &str, decisive: bool) -> Option<bool> {
+        let parts: Vec<_> = parts.iter().map(|part| part.decided_by(protocol)).collect();
+        if parts.contains(&Some(decisive)) {
+            return Some(decisive);
+        }
+        (!parts.contains(&None)).then_some(!decisive)
+    }
+
     fn asks_for_verdict(&self) -> bool {
         match self {
             Self::Verdict(_) => true,
@@ -130,6 +158,12 @@ impl Filter {
     #[must_use]
     pub fn matches(&self, cell: &CellInfo<'_>) -> bool {
         self.expression.matches(cell)
+    }
+
+    /// Whether it can hold of a cell of a protocol; `true` where only the cell itself could tell.
+    #[must_use]
+    pub fn reaches_protocol(&self, protocol: &str) -> bool {
+        self.expression.decided_by(protocol) != Some(false)
     }
 
     /// Whether it looks at verdicts, which are there only after a run.

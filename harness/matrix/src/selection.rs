@@ -107,6 +107,14 @@ impl Selection {
             && (self.filters.is_empty() || self.filters.iter().any(|filter| filter.matches(cell)))
     }
 
+    /// Whether it can take any cell of a protocol; `true` where only a cell itself could tell.
+    #[must_use]
+    pub fn reaches_protocol(&self, protocol: &str) -> bool {
+        let included = self.set.included();
+        (included.is_empty() || included.iter().any(|pattern| pattern.reaches_protocol(protocol)))
+            && (self.filters.is_empty() || self.filters.iter().any(|f| f.reaches_protocol(protocol)))
+    }
+
     /// Whether it takes every cell, because nothing was asked for.
     #[must_use]
     pub fn is_all(&self) -> bool {

@@ -53,14 +53,16 @@ fn selected(selection: &Selection) -> Vec<usize> {
     let info = |at: &usize| {
         let (_, client_version, server_version, client_source, server_source, verdict) = CELLS[*at];
         let server_source = Some(server_source);
-        selection.matches(&CellInfo {
+        let matches = selection.matches(&CellInfo {
             id: &ids[*at],
             client_version,
             server_version,
             client_source,
             server_source,
             verdict,
-        })
+        });
+        assert!(!matches || selection.reaches_protocol(&ids[*at].protocol), "{}", ids[*at]);
+        matches
     };
     (0..CELLS.len()).filter(info).collect()
 }
@@ -150,6 +152,31 @@ fn files_hold_one_pattern_a_line() {
         Selection::all().add_lines("cells.txt", "lxc-command/**\n  lxc # one\n\n!lxc-command/a?b/**\n")
     ));
     assert_snapshot!(rendered(Selection::from_arguments(&["@no/such/file"], &[""; 0])));
+}
+
+#[test]
+fn says_which_protocols_it_cannot_reach() {
+    #[track_caller]
+    fn check(patterns: &[&str], expressions: &[&str], expect: &[&str]) {
+        let selection = Selection::from_arguments(patterns, expressions).expect("the selection is right");
+        let reached =
+            ["kata-agent", "lxc-command"].into_iter().filter(|name| selection.reaches_protocol(name));
+        assert_eq!(reached.collect::<Vec<_>>(), expect, "{patterns:?} {expressions:?}");
+    }
+    let (none, lxc, both): ([&str; 0], _, _) = ([], ["lxc-command"], ["kata-agent", "lxc-command"]);
+    check(&[], &[], &both);
+    check(&["lxc-*/**"], &[], &lxc);
+    check(&["**/unknown", "!kata-agent/**"], &[], &both);
+    check(&["kata-agent/**"], &["protocol(lxc-command)"], &none);
+    check(&[], &["protocol(lxc-command) & server(>=5)"], &lxc);
+    check(&[], &["protocol(lxc-command) | server(>=5)"], &both);
+    check(&[], &["!protocol(kata-agent)"], &lxc);
+    check(&[], &["!(protocol(kata-agent) | server(>=5))"], &lxc);
+    check(&[], &["!(protocol(kata-agent) & server(>=5))"], &both);
+    check(&[], &["cell(lxc-command/**)"], &lxc);
+    check(&[], &["!cell(lxc-command/**)"], &both);
+    check(&[], &["none"], &none);
+    check(&[], &["all & verdict(broken)"], &both);
 }
 
 #[test]
