@@ -33,6 +33,7 @@
 //! better than it says is *stale*; one of which only some are is *too wide*; one past its day is
 //! *expired*. Each is a complaint that fails the run ([`Expectations::account`]).
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
@@ -46,7 +47,7 @@ use crate::error::{ConfigError, Location, did_you_mean, read_text};
 use crate::groups::read_protocol;
 use crate::known_bugs::KnownBugs;
 use crate::section::{BadText, Context, FromText, FromValue, Section, read_document};
-use crate::version::VersionRange;
+use crate::version::{Version, VersionRange};
 use crate::{CellId, Verdict};
 
 /// One rule: what is expected of a set of cells.
@@ -87,18 +88,19 @@ impl Expectation {
     /// Whether the rule is about this cell.
     #[must_use]
     pub fn matches(&self, cell: &CellId, client_version: &str, server_version: &str) -> bool {
-        self.client.as_ref().is_none_or(|range| range.contains_text(client_version))
-            && self.server.as_ref().is_none_or(|range| range.contains_text(server_version))
-            && self.cells.matches(cell)
+        self.is_about(
+            &cell.to_string(),
+            Version::read(client_version).as_ref(),
+            Version::read(server_version).as_ref(),
+        )
     }
 
-    fn is_about(&self, observed: &Observed) -> bool {
-        self.matches(&observed.cell, &observed.client_version, &observed.server_version)
-    }
-
-    /// The numbers of the cells that the rule is about, in order.
-    fn cells_among(&self, universe: &[Observed]) -> Vec<usize> {
-        universe.iter().enumerate().filter(|(_, cell)| self.is_about(cell)).map(|(at, _)| at).collect()
+    /// The same, for a name and versions that are already at hand; what is no number is in no range.
+    fn is_about(&self, cell: &str, client: Option<&Version>, server: Option<&Version>) -> bool {
+        let within = |range: &Option<VersionRange>, version: Option<&Version>| {
+            range.as_ref().is_none_or(|range| version.is_some_and(|version| range.contains(version)))
+        };
+        within(&self.client, client) && within(&self.server, server) && self.cells.matches_name(cell)
     }
 
     /// Holds a result against the rule. `shapes` may be in any order.
@@ -251,15 +253,52 @@ impl Expectations {
     /// other would do as well.
     #[must_use]
     pub fn lookup(&self, cell: &CellId, client_version: &str, server_version: &str) -> Option<&Expectation> {
-        self.rules.iter().find(|rule| rule.matches(cell, client_version, server_version))
+        let (client, server) = (Version::read(client_version), Version::read(server_version));
+        let name = cell.to_string();
+        self.rules.iter().find(|rule| rule.is_about(&name, client.as_ref(), server.as_ref()))
+    }
+
+    /// For each rule the numbers of the cells that it is about, in order. Each name is written and each version read once:
+    /// there are as many pairs of a rule and a cell as of both together.
+    fn cells_of_rules(&self, universe: &[Observed]) -> Vec<Vec<usize>> {
+        let mut versions: BTreeMap<&str, Option<Version>> = BTreeMap::new();
+        for cell in universe {
+            for text in [cell.client_version.as_str(), cell.server_version.as_str()] {
+                versions.entry(text).or_insert_with(|| Version::read(text));
+            }
+        }
+        let version = |text: &str| versions.get(text).and_then(Option::as_ref);
+        let mut cells = vec![Vec::new(); self.rules.len()];
+        for (number, cell) in universe.iter().enumerate() {
+            let name = cell.cell.to_string();
+            let (client, server) = (version(&cell.client_version), version(&cell.server_version));
+            for (cells, rule) in cells.iter_mut().zip(&self.rules) {
+                if rule.is_about(&name, client, server) {
+                    cells.push(number);
+                }
+            }
+        }
+        cells
+    }
+
+    /// Everything that is wrong with the rules after a run: [`Expectations::contradictions`], and behind them
+    /// [`Expectations::account`].
+    #[must_use]
+    pub fn complaints(&self, universe: &[Observed], narrowed: bool, today: Date) -> Vec<Complaint> {
+        let cells = self.cells_of_rules(universe);
+        let mut complaints = self.contradictions_among(universe, &cells);
+        complaints.extend(self.account_for(universe, &cells, narrowed, today));
+        complaints
     }
 
     /// Rules that say different things of one cell. To be asked before anything runs.
     #[must_use]
     pub fn contradictions(&self, universe: &[Observed]) -> Vec<Complaint> {
+        self.contradictions_among(universe, &self.cells_of_rules(universe))
+    }
+
+    fn contradictions_among(&self, universe: &[Observed], cells: &[Vec<usize>]) -> Vec<Complaint> {
         let mut complaints = Vec::new();
-        // Each rule is held against each cell once; pairs of rules are then a matter of numbers.
-        let cells: Vec<Vec<usize>> = self.rules.iter().map(|rule| rule.cells_among(universe)).collect();
         for (at, rule) in self.rules.iter().enumerate() {
             for (next, other) in self.rules.iter().enumerate().skip(at + 1) {
                 if rule.says_the_same(other) {
@@ -293,9 +332,19 @@ impl Expectations {
     /// all are not spoken of, as they have nothing to do with what was asked for.
     #[must_use]
     pub fn account(&self, universe: &[Observed], narrowed: bool, today: Date) -> Vec<Complaint> {
+        self.account_for(universe, &self.cells_of_rules(universe), narrowed, today)
+    }
+
+    fn account_for(
+        &self,
+        universe: &[Observed],
+        cells: &[Vec<usize>],
+        narrowed: bool,
+        today: Date,
+    ) -> Vec<Complaint> {
         let mut complaints = Vec::new();
-        for rule in &self.rules {
-            let cells: Vec<&Observed> = universe.iter().filter(|observed| rule.is_about(observed)).collect();
+        for (rule, cells) in self.rules.iter().zip(cells) {
+            let cells: Vec<&Observed> = cells.iter().filter_map(|number| universe.get(*number)).collect();
             let mut complain = |kind, message| {
                 complaints.push(Complaint { kind, location: rule.location.clone(), message });
             };

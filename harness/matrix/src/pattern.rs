@@ -127,6 +127,9 @@ impl Component {
     }
 }
 
+/// Most components of a pattern; no path has as many.
+const COMPONENTS_MAX: usize = 63;
+
 /// A pattern over a path.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct PathPattern {
@@ -165,6 +168,9 @@ impl PathPattern {
                     .map_err(|inner| error(format!("in `{part}`, {}", inner.reason), inner.help))?,
             });
         }
+        if components.len() > COMPONENTS_MAX {
+            return Err(error(format!("it has more than {COMPONENTS_MAX} components"), None));
+        }
         if components.len() < length_min && !components.contains(&Component::AnyDepth) {
             let reason = format!("it has {} of {length_min} components", components.len());
             return Err(error(
@@ -182,32 +188,33 @@ impl PathPattern {
         }
     }
 
-    /// `reached[i]` says that the first `i` components of the pattern can end at this part of the path.
+    /// Bit `i` of `reached` says that the first `i` components of the pattern can end at this part of the path.
     fn matches(&self, path: &str) -> bool {
-        let mut reached = vec![false; self.components.len() + 1];
-        reached[0] = true;
-        self.skip_any_depth(&mut reached);
+        let mut reached = self.skip_any_depth(1);
         for part in path.split('/') {
-            let mut next = vec![false; reached.len()];
+            let mut next = 0;
             for (at, component) in self.components.iter().enumerate() {
-                if reached[at] && component.matches(part) {
+                if reached >> at & 1 == 1 && component.matches(part) {
                     let stays = matches!(component, Component::AnyDepth);
-                    next[if stays { at } else { at + 1 }] = true;
+                    next |= 1 << if stays { at } else { at + 1 };
                 }
             }
-            self.skip_any_depth(&mut next);
-            reached = next;
+            reached = self.skip_any_depth(next);
+            if reached == 0 {
+                return false;
+            }
         }
-        reached[self.components.len()]
+        reached >> self.components.len() & 1 == 1
     }
 
     /// `**` may stand for nothing.
-    fn skip_any_depth(&self, reached: &mut [bool]) {
+    fn skip_any_depth(&self, mut reached: u64) -> u64 {
         for (at, component) in self.components.iter().enumerate() {
-            if reached[at] && matches!(component, Component::AnyDepth) {
-                reached[at + 1] = true;
+            if matches!(component, Component::AnyDepth) {
+                reached |= (reached >> at & 1) << (at + 1);
             }
         }
+        reached
     }
 }
 
@@ -395,6 +402,14 @@ mod tests {
         );
         check("lxc/..4.0.6/probe/x", "in `..4.0.6`, it is empty", "write `*` for any name");
         check("lxc/a..b/probe/x?", "in `x?`, it has a `?`", "only `*` is special");
+    }
+
+    #[test]
+    fn a_pattern_has_so_many_components_at_most() {
+        let stars = |count: usize| vec!["**"; count].join("/").parse::<CellPattern>();
+        assert!(stars(COMPONENTS_MAX).is_ok_and(|pattern| pattern.matches_name(CELL)));
+        let error = stars(COMPONENTS_MAX + 1).expect_err("one too many").to_string();
+        assert!(error.ends_with("it has more than 63 components"), "{error}");
     }
 
     #[test]

@@ -24,6 +24,11 @@ pub struct Version {
 }
 
 impl Version {
+    /// The version that a build calls its own, where that is a dotted number.
+    pub(crate) fn read(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+
     fn significant(&self) -> &[u64] {
         let used = self.numbers.iter().rposition(|number| *number != 0).map_or(0, |at| at + 1);
         &self.numbers[..used]
@@ -144,7 +149,7 @@ impl VersionRange {
     /// Whether the version that a build calls its own is in it; one that is no dotted number never is.
     #[must_use]
     pub fn contains_text(&self, version: &str) -> bool {
-        version.parse().is_ok_and(|version| self.contains(&version))
+        Version::read(version).is_some_and(|version| self.contains(&version))
     }
 
     /// Whether some version can be in it.
