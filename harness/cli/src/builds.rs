@@ -72,8 +72,8 @@ fn source_words(files: &ProtocolFiles, build: &Build, source: &Source, cache: &C
             format!("debian {}: {} ({state})", debian.suite, pins.join(", "))
         }
         Source::Recorded => {
-            let of = |f: &&runner::Fixture| f.client == build.id || f.server == build.id;
-            format!("recorded: {} fixtures", files.fixtures.all.iter().filter(of).count())
+            let of = |f: &&std::sync::Arc<runner::Fixture>| f.client == build.id || f.server == build.id;
+            format!("recorded: {} fixtures", files.fixtures().all.iter().filter(of).count())
         }
         Source::Path { path, .. } => format!("path {}", path.display()),
         Source::Reference { .. } => "reference".to_owned(),

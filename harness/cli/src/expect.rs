@@ -28,8 +28,8 @@ pub(crate) fn expect(global: &Global, args: &Expect) -> Done {
             Failure::text(Exit::Setup, format!("the results name the protocol `{}`", id.protocol))
         })?;
         observed.entry(&cell.protocol).or_default().push(Observed {
-            client_version: files.version(&id.client),
-            server_version: files.version(&id.server),
+            client_version: files.version(&id.client).to_owned(),
+            server_version: files.version(&id.server).to_owned(),
             verdict: cell.verdict,
             shapes: cell.shapes.clone(),
             cell: id,

@@ -157,7 +157,7 @@ fn inputs(prepared: &Prepared) -> String {
     }
     for cell in &prepared.plan.cells {
         if let Work::Judge(fixture) | Work::Replay(fixture) = &cell.work {
-            inputs.push_str(&format!("{} {}", fixture.path.display(), fixture.transcript.byte_count()));
+            inputs.push_str(&format!("{} {}", fixture.path.display(), fixture.len));
         }
     }
     inputs

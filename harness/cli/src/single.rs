@@ -53,18 +53,11 @@ pub(crate) fn replay(global: &Global, args: &Replay) -> Done {
     let transcript = show::load(&args.file)?;
     let header = &transcript.provenance;
     let case = header.case.parse().map_err(|error| Failure::text(Exit::Setup, error))?;
-    let fixture = runner::Fixture {
-        path: args.file.clone(),
-        case,
-        client: BuildId(header.client.id.clone()),
-        server: BuildId(header.server.id.clone()),
-        transcript: transcript.clone().into(),
-    };
     let cell = CellId {
         protocol: header.protocol.clone(),
-        client: fixture.client.clone(),
+        client: BuildId(header.client.id.clone()),
         server: BuildId(args.server.clone()),
-        case: fixture.replay_case(),
+        case: runner::replay_case(&case, &BuildId(header.server.id.clone())),
     };
     single(global, &cell, &args.single)
 }

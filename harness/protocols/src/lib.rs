@@ -10,6 +10,7 @@ pub mod ovirt;
 pub mod qemu_ga;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -150,11 +151,42 @@ pub enum Hazard {
 #[derive(Debug, Clone)]
 pub enum Action {
     /// A script is played.
-    Script(Script),
+    Script(Scripted),
     /// A client build carries out an operation of this name.
     Operation(&'static str),
     /// Somebody else did it and recorded it; there is no script of it here. Its recordings are judged and played again.
     Recorded,
+}
+
+/// A script, as a case holds it: made when it is played, and not before. A list of cases costs no more than its names
+/// then, however much some of them send.
+#[derive(Clone)]
+pub struct Scripted(Arc<dyn Fn() -> Script + Send + Sync>);
+
+impl Scripted {
+    /// A script that is made anew each time.
+    pub fn new(make: impl Fn() -> Script + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
+    /// Makes the script.
+    #[must_use]
+    pub fn make(&self) -> Script {
+        (self.0)()
+    }
+}
+
+/// A small script may as well be there already.
+impl From<Script> for Scripted {
+    fn from(script: Script) -> Self {
+        Self::new(move || script.clone())
+    }
+}
+
+impl fmt::Debug for Scripted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scripted")
+    }
 }
 
 /// A seeded fault of a reference peer, and what must find it.

@@ -11,7 +11,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use matrix::{CaseId, CaseKind};
 use session::{Script, roles};
 
-use crate::{Action, Case, Hazard};
+use crate::{Action, Case, Hazard, Scripted};
 
 /// How long an answer may take before it counts as none, in milliseconds before scaling.
 pub const REPLY_MS: u64 = 500;
@@ -236,6 +236,29 @@ pub fn around_marked(
     args: &[(&str, &str)],
     subject: impl FnOnce(Script) -> Script,
 ) -> Case {
+    case(name, about, hazard, script_around(d, args, subject))
+}
+
+/// The same for a subject that sends much: its bytes are made when it is played.
+#[must_use]
+pub fn around_large(
+    d: &Description,
+    name: &str,
+    about: &'static str,
+    hazard: Hazard,
+    args: &[(&str, &str)],
+    subject: impl Fn(&Description, Script) -> Script + Send + Sync + 'static,
+) -> Case {
+    let d = d.clone();
+    let args: Vec<_> = args.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    let script = Scripted::new(move || {
+        let args: Vec<_> = args.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        script_around(&d, &args, |script| subject(&d, script))
+    });
+    case(name, about, hazard, script)
+}
+
+fn script_around(d: &Description, args: &[(&str, &str)], subject: impl FnOnce(Script) -> Script) -> Script {
     let script = open(d, opening(d), MAIN, roles::SUBJECT, args);
     let script = subject(script)
         .role(MAIN, roles::SETTLE, &[])
@@ -244,7 +267,7 @@ pub fn around_marked(
         .send(MAIN, d.canary.clone());
     let script =
         answer(d, script, MAIN, REPLY_MS).role(MAIN, roles::QUIET, &[]).quiet(MAIN, QUIET_MS).close(MAIN);
-    case(name, about, hazard, closing(d, script))
+    closing(d, script)
 }
 
 /// The connection on which [`around`] puts its subject.
@@ -252,8 +275,8 @@ pub const SUBJECT_CONN: u32 = MAIN;
 /// The connection of another client while the subject is going on.
 pub const WITNESS_CONN: u32 = WITNESS;
 
-fn case(name: &str, about: &'static str, hazard: Hazard, script: Script) -> Case {
-    Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script) }
+fn case(name: &str, about: &'static str, hazard: Hazard, script: impl Into<Scripted>) -> Case {
+    Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script.into()) }
 }
 
 /// Shows how the server answers good requests and whether it keeps a connection afterwards.
@@ -299,12 +322,12 @@ fn witness(d: &Description, script: Script) -> Script {
     }
 }
 
-/// What is sent where a message cannot be carried out, and what is due: where such a message is dropped, the answer to
-/// the canary behind it is the sign that the server is done with it.
-fn bad(d: &Description, gets: Bad, message: Bytes, refused: &'static str) -> (Bytes, &'static str) {
+/// What is sent where a message cannot be carried out: where such a message is dropped, the answer to the canary behind
+/// it is the sign that the server is done with it.
+fn bad(d: &Description, gets: Bad, message: Bytes) -> Bytes {
     match gets {
-        Bad::Refused => (message, refused),
-        Bad::Dropped => (Bytes::from([&message[..], &d.canary[..]].concat()), "answer"),
+        Bad::Refused => message,
+        Bad::Dropped => Bytes::from([&message[..], &d.canary[..]].concat()),
     }
 }
 
@@ -318,15 +341,16 @@ fn unknown_requests(d: &Description, cases: &mut Vec<Case>) {
     for (label, size) in sizes {
         let name = format!("unknown-payload-{label}");
         let above = d.payload_max.is_some_and(|limit| size > limit);
-        let (bytes, expect) = bad(d, d.unknown_gets, (d.unknown)(size), "not-supported");
         let (about, expect) = match (above, d.above_limit, d.unknown_gets) {
             (true, AboveLimit::Closed, _) => {
                 ("an unknown request above the limit ends the connection", "closed")
             }
-            (_, _, Bad::Refused) => (ABOUT, expect),
-            (_, _, Bad::Dropped) => (DROPPED, expect),
+            (_, _, Bad::Refused) => (ABOUT, "not-supported"),
+            (_, _, Bad::Dropped) => (DROPPED, "answer"),
         };
-        cases.push(around(d, &name, about, Hazard::Harmless, expect, |s| {
+        let args = [("expect", expect)];
+        cases.push(around_large(d, &name, about, Hazard::Harmless, &args, move |d, s| {
+            let bytes = bad(d, d.unknown_gets, (d.unknown)(size));
             answer(d, s.send(MAIN, bytes), MAIN, reply_ms(size))
         }));
     }
@@ -463,11 +487,12 @@ type Subject<'a> = (&'static str, &'static str, Option<(Bytes, &'a str)>);
 fn contents(d: &Description, cases: &mut Vec<Case>) {
     const SHORT: &str = "a valid request whose payload is too short";
     const FUTURE: &str = "a valid request with more fields at its end, as a future client sends it";
-    let big = vec![b'a'; 1 << 20];
-    let stray = bad(d, d.stray, d.reply.clone(), "refusal");
-    let malformed = |bytes: Bytes| bad(d, d.malformed, bytes, "refusal");
-    let survive = |bytes: Bytes| (bytes, "survive");
-    let subjects: [Subject<'_>; 7] = [
+    let refused = |gets: Bad, bytes: Bytes| {
+        (bad(d, gets, bytes), if gets == Bad::Refused { "refusal" } else { "answer" })
+    };
+    let stray = refused(d.stray, d.reply.clone());
+    let malformed = |bytes: Bytes| refused(d.malformed, bytes);
+    let subjects: [Subject<'_>; 6] = [
         ("reply-as-request", "a reply where a request belongs", Some(stray)),
         (
             "trailing-bytes",
@@ -478,7 +503,6 @@ fn contents(d: &Description, cases: &mut Vec<Case>) {
         ("unknown-fields", FUTURE, d.unknown_fields.clone().map(|bytes| (bytes, "answer"))),
         ("text-not-utf8", "text that is not UTF-8", Some(malformed((d.text)(b"\xff\xfe\xc0\xaf\0")))),
         ("text-with-nul", "text with a NUL inside", Some(malformed((d.text)(b"a\0b\0")))),
-        ("text-1-mib", "a mebibyte of text", Some(survive((d.text)(&big)))),
     ];
     for (name, about, subject) in subjects {
         let Some((bytes, expect)) = subject else { continue };
@@ -486,6 +510,10 @@ fn contents(d: &Description, cases: &mut Vec<Case>) {
             answer(d, s.send(MAIN, bytes), MAIN, REPLY_MS)
         }));
     }
+    let args = [("expect", "survive")];
+    cases.push(around_large(d, "text-1-mib", "a mebibyte of text", Hazard::Disturbs, &args, |d, s| {
+        answer(d, s.send(MAIN, (d.text)(&vec![b'a'; 1 << 20])), MAIN, REPLY_MS)
+    }));
 }
 
 fn crowds(d: &Description, cases: &mut Vec<Case>) {

@@ -11,7 +11,8 @@ use transcript::{Endpoint, Provenance, Transcript};
 use verdict::{Evidence, Grammar, Judgement, Reading, Recorded, judge};
 
 use crate::pool::Pool;
-use crate::{Fixture, PlanCell, Work};
+use crate::simulate::{Budget, Share};
+use crate::{PlanCell, Work, genuine};
 
 /// How long a server may take to become ready, before scaling.
 const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -44,6 +45,8 @@ pub(crate) struct Context<'a> {
     pub(crate) pool: Option<&'a Pool>,
     pub(crate) client: Option<&'a dyn Client>,
     pub(crate) transport: Transport,
+    /// What cells that handle much share.
+    pub(crate) memory: Option<&'a Budget>,
     pub(crate) deadline_scale: f64,
     pub(crate) provenance: &'a Provenance,
 }
@@ -67,19 +70,33 @@ impl Context<'_> {
         Start { deadline, transport: self.transport }
     }
 
+    /// Waits until there is memory for a conversation about so many bytes.
+    fn share(&self, bytes: u64) -> Option<Share<'_>> {
+        self.memory.map(|memory| memory.take(bytes))
+    }
+
     async fn work(&self, cell: &PlanCell) -> Result<Executed, LaunchError> {
         let case = &cell.planned.id.case;
         match &cell.work {
             Work::Judge(fixture) => {
-                let transcript = Arc::clone(&fixture.transcript);
+                let transcript = match fixture.load() {
+                    Ok(transcript) => Arc::new(transcript),
+                    Err(why) => return Ok(Executed::Failed(why)),
+                };
+                let _share = self.share(transcript.byte_count());
+                if let Some(Err(what)) =
+                    cell.case.as_deref().map(|case| genuine::check(self.protocol, case, &transcript))
+                {
+                    return Ok(Executed::Missing(genuine::refusal(fixture, &what)));
+                }
                 let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, None);
                 Ok(Executed::Ran(Box::new(judgement), transcript))
             }
-            Work::Play(script) => self.play(cell, script, None).await,
-            Work::Replay(fixture) => {
-                let script = self.protocol.replay(&fixture.transcript);
-                self.play(cell, &script, Some(fixture)).await
-            }
+            Work::Play(script) => self.play(cell, &script.make(), None).await,
+            Work::Replay(fixture) => match fixture.load() {
+                Ok(recorded) => self.play(cell, &self.protocol.replay(&recorded), Some(&recorded)).await,
+                Err(why) => Ok(Executed::Failed(why)),
+            },
             Work::Operate(operation) => self.operate(cell, operation).await,
             Work::Missing(why) => Ok(Executed::Missing(why.clone())),
             Work::Explain(why) => Ok(Executed::Explained(why.clone())),
@@ -90,9 +107,10 @@ impl Context<'_> {
         &self,
         cell: &PlanCell,
         script: &Script,
-        fixture: Option<&Fixture>,
+        recorded: Option<&Transcript>,
     ) -> Result<Executed, LaunchError> {
         let pool = self.pool.ok_or_else(|| no_peer(cell, "server"))?;
+        let _share = self.share(script.bytes());
         let mut server = pool.take(cell.hazard, self.start()).await?;
         let recorder = Recorder::new();
         let played = Conversation::new(&mut *server, &*self.grammar, &recorder, self.deadline_scale)
@@ -100,7 +118,7 @@ impl Context<'_> {
             .await;
         let transcript = self.transcript(cell, &recorder, pool.launcher().endpoint(), probe_endpoint());
         let case = &cell.planned.id.case;
-        let recorded = fixture.map(|fixture| (&*fixture.transcript, &*self.recorded_grammar));
+        let recorded = recorded.map(|transcript| (transcript, &*self.recorded_grammar));
         let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, recorded);
         let clean = judgement.shapes().is_empty();
         pool.give_back(server, cell.hazard == Hazard::Harmless && clean && played.is_ok()).await;

@@ -3,53 +3,73 @@
 //! ```text
 //! fixtures/<protocol>/<client>..<server>/<name>.wire
 //! ```
-//! What a file is, its header says; its path only says where to look.
+//! What a file is, its header says; its path only says where to look. The conversation behind the header is read by
+//! whoever needs it ([`Fixture::load`]), and by nobody before.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use matrix::{BuildId, CaseId, CaseKind};
-use transcript::Transcript;
+use transcript::{Provenance, Transcript};
 
 /// One fixture.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Fixture {
     /// Where it lies, relative to the project.
     pub path: PathBuf,
+    /// The same, from where the process runs.
+    file: PathBuf,
     /// What it records.
     pub case: CaseId,
+    /// The case that plays its client's side again.
+    pub replay_case: CaseId,
     /// The client's build.
     pub client: BuildId,
     /// The server's build.
     pub server: BuildId,
-    /// The conversation itself.
-    pub transcript: Arc<Transcript>,
+    /// Where it comes from.
+    pub header: Provenance,
+    /// Length of the file.
+    pub len: u64,
 }
 
 impl Fixture {
-    /// The case that plays its client's side again, e.g. `replay/attach@5.0.2` or `replay/probe.idle@5.0.2`.
-    #[must_use]
-    pub fn replay_case(&self) -> CaseId {
-        let name = match self.case.kind {
-            CaseKind::Client => format!("{}@{}", self.case.name, self.server),
-            kind => format!("{}.{}@{}", kind.as_str(), self.case.name, self.server),
-        };
-        CaseId::new(CaseKind::Replay, name)
+    /// Reads the conversation.
+    ///
+    /// # Errors
+    /// What is wrong with the file, for people.
+    pub fn load(&self) -> Result<Transcript, String> {
+        transcript::fixture::load(&self.file).map_err(|error| complaint(&self.path, error))
     }
+}
+
+/// The case that plays the client's side of a recorded case again, e.g. `replay/attach@5.0.2` or
+/// `replay/probe.idle@5.0.2`.
+#[must_use]
+pub fn replay_case(case: &CaseId, server: &BuildId) -> CaseId {
+    let name = match case.kind {
+        CaseKind::Client => format!("{}@{server}", case.name),
+        kind => format!("{}.{}@{server}", kind.as_str(), case.name),
+    };
+    CaseId::new(CaseKind::Replay, name)
 }
 
 /// All fixtures of one protocol.
 #[derive(Debug, Clone, Default)]
 pub struct Fixtures {
-    /// The readable ones, in order of their path.
-    pub all: Vec<Fixture>,
+    /// Those with a header that can be read, in order of their path.
+    pub all: Vec<Arc<Fixture>>,
     /// What is wrong with the others.
     pub complaints: Vec<String>,
+    /// Numbers in `all`, by what is recorded.
+    by_cell: BTreeMap<(BuildId, BuildId, CaseId), usize>,
+    /// Numbers in `all`, by client and what plays it again.
+    by_replay: BTreeMap<(BuildId, CaseId), usize>,
 }
 
 impl Fixtures {
-    /// Reads every `.wire` file below `root/fixtures/<protocol>`. A file that cannot be read is a
+    /// Reads the header of every `.wire` file below `root/fixtures/<protocol>`. A file that cannot be read is a
     /// complaint and makes the run red; it does not end it.
     #[must_use]
     pub fn load(root: &Path, protocol: &str) -> Self {
@@ -58,51 +78,65 @@ impl Fixtures {
         let mut loaded = Self::default();
         collect(root, &folder, &mut paths, &mut loaded.complaints);
         paths.sort();
-        for (path, read) in read_all(paths) {
-            let path = path.strip_prefix(root).map(Path::to_path_buf).unwrap_or(path);
-            match read.and_then(|transcript| Self::accept(&path, protocol, transcript)) {
-                Ok(fixture) => loaded.all.push(fixture),
-                Err(error) => loaded.complaints.push(format!("fixture {}: {error}", path.display())),
+        for (file, read) in read_all(paths) {
+            let path = file.strip_prefix(root).map(Path::to_path_buf).unwrap_or_else(|_| file.clone());
+            match read.and_then(|header| Self::accept(&path, file, protocol, header)) {
+                Ok(fixture) => loaded.add(fixture),
+                Err(error) => loaded.complaints.push(complaint(&path, error)),
             }
         }
-        loaded.find_duplicates();
         loaded
     }
 
-    fn accept(path: &Path, protocol: &str, transcript: Transcript) -> Result<Fixture, String> {
-        let header = &transcript.provenance;
+    fn accept(path: &Path, file: PathBuf, protocol: &str, header: Provenance) -> Result<Fixture, String> {
         if header.protocol != protocol {
             return Err(format!("is of protocol `{}`, lies among `{protocol}`", header.protocol));
         }
-        let case = header.case.parse().map_err(|error| format!("{error}"))?;
+        let case: CaseId = header.case.parse().map_err(|error| format!("{error}"))?;
+        let server = BuildId(header.server.id.clone());
+        let len = std::fs::metadata(&file).map_err(|error| error.to_string())?.len();
         Ok(Fixture {
             path: path.to_path_buf(),
+            file,
+            replay_case: replay_case(&case, &server),
             case,
             client: BuildId(header.client.id.clone()),
-            server: BuildId(header.server.id.clone()),
-            transcript: Arc::new(transcript),
+            server,
+            header,
+            len,
         })
     }
 
-    fn find_duplicates(&mut self) {
-        let mut seen: BTreeMap<(String, String, String), &Path> = BTreeMap::new();
-        for fixture in &self.all {
-            let key = (fixture.client.0.clone(), fixture.server.0.clone(), fixture.case.to_string());
-            if let Some(first) = seen.insert(key, &fixture.path) {
-                self.complaints.push(format!(
-                    "fixture {} records the same as {}",
-                    fixture.path.display(),
-                    first.display()
-                ));
-            }
+    /// The first of two that record the same is the one that is found.
+    fn add(&mut self, fixture: Fixture) {
+        let (number, client) = (self.all.len(), fixture.client.clone());
+        let first = *self
+            .by_cell
+            .entry((client.clone(), fixture.server.clone(), fixture.case.clone()))
+            .or_insert(number);
+        self.by_replay.entry((client, fixture.replay_case.clone())).or_insert(number);
+        if let Some(first) = self.all.get(first) {
+            let (again, first) = (fixture.path.display(), first.path.display());
+            self.complaints.push(format!("fixture {again} records the same as {first}"));
         }
+        self.all.push(Arc::new(fixture));
     }
 
     /// The fixture of a pair and case.
     #[must_use]
-    pub fn find(&self, client: &BuildId, server: &BuildId, case: &CaseId) -> Option<&Fixture> {
-        self.all.iter().find(|f| f.client == *client && f.server == *server && f.case == *case)
+    pub fn find(&self, client: &BuildId, server: &BuildId, case: &CaseId) -> Option<&Arc<Fixture>> {
+        self.all.get(*self.by_cell.get(&(client.clone(), server.clone(), case.clone()))?)
     }
+
+    /// The fixture whose client's side a case plays again.
+    #[must_use]
+    pub fn find_replayed(&self, client: &BuildId, case: &CaseId) -> Option<&Arc<Fixture>> {
+        self.all.get(*self.by_replay.get(&(client.clone(), case.clone()))?)
+    }
+}
+
+fn complaint(path: &Path, error: impl std::fmt::Display) -> String {
+    format!("fixture {}: {error}", path.display())
 }
 
 /// Where the fixture of a pair and case belongs, relative to the project.
@@ -138,8 +172,8 @@ fn collect(root: &Path, folder: &Path, paths: &mut Vec<PathBuf>, complaints: &mu
     }
 }
 
-/// Reads files on all processors, results in the order of `paths`.
-fn read_all(paths: Vec<PathBuf>) -> Vec<(PathBuf, Result<Transcript, String>)> {
+/// Reads headers on all processors, results in the order of `paths`.
+fn read_all(paths: Vec<PathBuf>) -> Vec<(PathBuf, Result<Provenance, String>)> {
     let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
     let chunk = paths.len().div_ceil(workers).max(1);
     std::thread::scope(|scope| {
@@ -147,8 +181,10 @@ fn read_all(paths: Vec<PathBuf>) -> Vec<(PathBuf, Result<Transcript, String>)> {
             .chunks(chunk)
             .map(|paths| {
                 scope.spawn(move || {
-                    let read =
-                        |p: &PathBuf| (p.clone(), transcript::fixture::load(p).map_err(|e| e.to_string()));
+                    let read = |path: &PathBuf| {
+                        let header = transcript::fixture::load_header(path);
+                        (path.clone(), header.map_err(|error| error.to_string()))
+                    };
                     paths.iter().map(read).collect::<Vec<_>>()
                 })
             })

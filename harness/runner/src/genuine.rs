@@ -1,4 +1,5 @@
-//! Is a fixture a recording of the case that it names?
+//! Is a fixture a recording of the case that it names? What its header says is looked at when the run is planned, what
+//! was said and done when its cell runs.
 //!
 //! A transcript explains itself by its marks and expectations. So that nobody can explain evidence away, they are held
 //! against what the case really does: the bytes and marks of its script, the expectations of its operation, and
@@ -6,7 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use protocols::{Action, Case};
+use bytes::Bytes;
+use protocols::{Action, Case, Protocol};
 use session::{Script, Step, roles};
 use transcript::{ConnId, EventKind, Mark, Transcript};
 use wire::Direction;
@@ -19,18 +21,23 @@ type Timeline = Vec<Part>;
 #[derive(Debug, Default)]
 struct Part {
     mark: Mark,
-    sent: Vec<u8>,
+    /// As it was written, in one or more pieces.
+    sent: Vec<Bytes>,
     /// The server stopped taking bytes, or was cut off: what was to be sent need not be there.
     cut: bool,
 }
 
-/// Holds a fixture against its case.
+/// Why a fixture does not count as the recording of its cell.
+pub(crate) fn refusal(fixture: &Fixture, what: &str) -> String {
+    format!("{} is no recording of this case: {what}", fixture.path.display())
+}
+
+/// Holds the header of a fixture against the builds that it names.
 ///
 /// # Errors
 /// What does not fit, for people.
-pub(crate) fn check(files: &ProtocolFiles, fixture: &Fixture, case: &Case) -> Result<(), String> {
-    let transcript = &fixture.transcript;
-    let header = &transcript.provenance;
+pub(crate) fn check_header(files: &ProtocolFiles, fixture: &Fixture) -> Result<(), String> {
+    let header = &fixture.header;
     for (id, endpoint) in [(&fixture.client, &header.client), (&fixture.server, &header.server)] {
         if let Some(build) = files.builds.get(id)
             && endpoint.version.as_ref() != Some(&build.version)
@@ -39,19 +46,25 @@ pub(crate) fn check(files: &ProtocolFiles, fixture: &Fixture, case: &Case) -> Re
             return Err(format!("build `{id}` is version {}, the recording says {found}", build.version));
         }
     }
-    match &case.action {
-        Action::Script(script) => same_script(script, transcript)?,
-        Action::Operation(_) => same_expectations(files, fixture, case)?,
-        // Nothing in it explains itself: no mark and no expectation of it is read by a check.
-        Action::Recorded => {}
-    }
     Ok(())
 }
 
-fn same_expectations(files: &ProtocolFiles, fixture: &Fixture, case: &Case) -> Result<(), String> {
-    let mut due = files.protocol.expected(&case.id);
-    let mut found: Vec<(String, String)> = fixture
-        .transcript
+/// Holds a recorded conversation against its case.
+///
+/// # Errors
+/// What does not fit, for people.
+pub(crate) fn check(protocol: &dyn Protocol, case: &Case, transcript: &Transcript) -> Result<(), String> {
+    match &case.action {
+        Action::Script(script) => same_script(&script.make(), transcript),
+        Action::Operation(_) => same_expectations(protocol, case, transcript),
+        // Nothing in it explains itself: no mark and no expectation of it is read by a check.
+        Action::Recorded => Ok(()),
+    }
+}
+
+fn same_expectations(protocol: &dyn Protocol, case: &Case, transcript: &Transcript) -> Result<(), String> {
+    let mut due = protocol.expected(&case.id);
+    let mut found: Vec<(String, String)> = transcript
         .events
         .iter()
         .filter_map(|event| match &event.kind {
@@ -103,12 +116,51 @@ fn same_parts(due: &Timeline, found: &Timeline) -> Result<(), String> {
         return Err("its marks are not those of the probe".to_owned());
     }
     for (due, found) in due.iter().zip(found) {
-        let same = due.sent == found.sent || (found.cut && due.sent.starts_with(&found.sent));
+        let same = match compare(&due.sent, &found.sent) {
+            Compared::Same => true,
+            Compared::Begins => found.cut,
+            Compared::Differs => false,
+        };
         if !same {
             return Err(format!("what is sent as `{}` is not what the probe sends", due.mark.label));
         }
     }
     Ok(())
+}
+
+/// How what was found stands to what is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    Same,
+    /// It is a beginning of it.
+    Begins,
+    Differs,
+}
+
+/// Compares bytes that may be in other pieces on the other side, without putting the pieces together.
+fn compare<'a>(due: &'a [Bytes], found: &'a [Bytes]) -> Compared {
+    let pieces = |bytes: &'a [Bytes]| bytes.iter().filter(|piece| !piece.is_empty());
+    let (mut due, mut found) = (pieces(due), pieces(found));
+    let (mut left, mut right): (&[u8], &[u8]) = (&[], &[]);
+    loop {
+        if left.is_empty() {
+            left = due.next().map_or(&[], |bytes| bytes);
+        }
+        if right.is_empty() {
+            right = found.next().map_or(&[], |bytes| bytes);
+        }
+        match (left.is_empty(), right.is_empty()) {
+            (true, true) => return Compared::Same,
+            (false, true) => return Compared::Begins,
+            (true, false) => return Compared::Differs,
+            (false, false) => {}
+        }
+        let len = left.len().min(right.len());
+        if left[..len] != right[..len] {
+            return Compared::Differs;
+        }
+        (left, right) = (&left[len..], &right[len..]);
+    }
 }
 
 /// A server that lives was looked at as often as the probe does, each time whole.
@@ -138,7 +190,7 @@ fn of_script(script: &Script) -> BTreeMap<ConnId, Timeline> {
             Step::Mark(conn, mark) => {
                 all.entry(*conn).or_default().push(Part { mark: mark.clone(), ..Part::default() });
             }
-            Step::Send { conn, bytes, .. } => last(&mut all, *conn).sent.extend_from_slice(bytes),
+            Step::Send { conn, bytes, .. } => last(&mut all, *conn).sent.push(bytes.clone()),
             _ => {}
         }
     }
@@ -161,7 +213,7 @@ fn of_transcript(transcript: &Transcript) -> (BTreeMap<ConnId, Timeline>, Vec<Co
                 all.entry(event.conn).or_default().push(Part { mark: mark.clone(), ..Part::default() });
             }
             EventKind::Data(data) if event.dir == Direction::ToServer => {
-                last(&mut all, event.conn).sent.extend_from_slice(&data.bytes);
+                last(&mut all, event.conn).sent.push(data.bytes.clone());
             }
             EventKind::Observe { key, .. } if key == "send-failed" || key == "flood" => {
                 last(&mut all, event.conn).cut = true;
@@ -180,4 +232,27 @@ fn last(all: &mut BTreeMap<ConnId, Timeline>, conn: ConnId) -> &mut Part {
     }
     let at = parts.len() - 1;
     &mut parts[at]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compares_bytes_in_whatever_pieces_they_are() {
+        #[track_caller]
+        fn check(due: &[&'static str], found: &[&'static str], expect: Compared) {
+            let bytes =
+                |pieces: &[&'static str]| pieces.iter().map(|text| Bytes::from(*text)).collect::<Vec<_>>();
+            assert_eq!(compare(&bytes(due), &bytes(found)), expect, "{due:?} {found:?}");
+        }
+        check(&[], &[], Compared::Same);
+        check(&["", ""], &[""], Compared::Same);
+        check(&["abc", "def"], &["ab", "", "cd", "ef"], Compared::Same);
+        check(&["abc", "def"], &["abcde"], Compared::Begins);
+        check(&["abc"], &[], Compared::Begins);
+        check(&["abc"], &["abcd"], Compared::Differs);
+        check(&[], &["a"], Compared::Differs);
+        check(&["abc", "def"], &["ab", "cdxf"], Compared::Differs);
+    }
 }

@@ -137,6 +137,6 @@ fn place(project: &Project, record: &BuildRecord) -> Option<usize> {
 
 fn recorded_endpoint(cell: &PlanCell, is_client: bool) -> Option<transcript::Endpoint> {
     let (Work::Judge(fixture) | Work::Replay(fixture)) = &cell.work else { return None };
-    let header = &fixture.transcript.provenance;
+    let header = &fixture.header;
     Some(if is_client { header.client.clone() } else { header.server.clone() })
 }

@@ -1,18 +1,16 @@
 //! What will be run, and how: every cell of the matrix, the work that it means, and a reason for each
 //! cell that cannot be run. Planned = executed + explained.
 
-use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use matrix::{
-    CaseId, CaseKind, CasePattern, CellGroup, CellId, CellInfo, Pair, Partition, PlanConflict, PlannedCell,
-    RunFile, Selection, Settings, SourceKind, merge_cells,
+    BuildId, CaseId, CaseKind, CasePattern, CellGroup, CellId, CellInfo, Pair, Partition, PlanConflict,
+    PlannedCell, RunFile, Selection, Settings, SourceKind, merge_cells,
 };
-use protocols::{Action, Case, Hazard};
-use session::Script;
+use protocols::{Action, Case, Hazard, Scripted};
 
-use crate::{Fixture, Project, ProtocolFiles};
+use crate::{Fixture, Project, ProtocolFiles, genuine};
 
 /// What is asked of the planner.
 pub struct Request<'a> {
@@ -48,6 +46,8 @@ pub struct Plan {
 pub struct PlanCell {
     /// The cell and the sources that it uses.
     pub planned: PlannedCell,
+    /// The case; that which was recorded, for a replay. `None` where the protocol has no such case.
+    pub case: Option<Arc<Case>>,
     /// What to do.
     pub work: Work,
     /// What it may do to the server.
@@ -58,13 +58,13 @@ pub struct PlanCell {
 #[derive(Debug, Clone)]
 pub enum Work {
     /// The bytes of a fixture are judged anew.
-    Judge(Fixture),
+    Judge(Arc<Fixture>),
     /// A script is played to a server.
-    Play(Arc<Script>),
+    Play(Scripted),
     /// A client carries out an operation against a server.
     Operate(&'static str),
     /// The client's side of a fixture is played to a server, and the answers compared.
-    Replay(Fixture),
+    Replay(Arc<Fixture>),
     /// The recorded build has no fixture of it. That is a missing build, and never green.
     Missing(String),
     /// It cannot be done, for this reason.
@@ -82,18 +82,6 @@ impl PlanCell {
     }
 }
 
-impl Work {
-    /// How many bytes it is about, as far as that is known before it is done.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        match self {
-            Self::Judge(fixture) | Self::Replay(fixture) => fixture.transcript.byte_count(),
-            Self::Play(script) => script.bytes(),
-            Self::Operate(_) | Self::Missing(_) | Self::Explain(_) => 0,
-        }
-    }
-}
-
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanError {
@@ -105,47 +93,50 @@ pub enum PlanError {
     UnknownProtocol(String),
 }
 
-/// Plans a run.
+/// Plans a run. Work is sought only for cells of the selection and the shard, and nothing is read of protocols that the
+/// selection cannot reach.
 ///
 /// # Errors
 /// The matrices contradict each other.
 pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError> {
-    let mut cells = Vec::new();
+    let mut taken = Vec::new();
     let mut complaints = Vec::new();
+    let narrowed = !request.selection.is_all();
     for run in &request.run.runs {
         let files = project
             .protocols
             .get(&run.protocol)
             .ok_or_else(|| PlanError::UnknownProtocol(run.protocol.clone()))?;
-        let cases = files.protocol.cases();
+        if !request.selection.reaches_protocol(&run.protocol) {
+            continue;
+        }
         let groups: Vec<&CellGroup> = run.groups.iter().flat_map(|name| files.matrix.group(name)).collect();
-        let planned = merge_cells(groups.iter().flat_map(|group| group_cells(files, group, &cases)))?;
-        complaints.extend(files.fixtures.complaints.iter().cloned());
-        complaints.extend(unread_fixtures(files, &groups, &planned));
-        complaints.extend(dead_patterns(files, &groups, &cases));
+        let planned = merge_cells(groups.iter().flat_map(|group| group_cells(files, group)))?;
+        complaints.extend(files.fixtures().complaints.iter().cloned());
+        complaints.extend(accounted(files, &groups, &planned, narrowed));
+        complaints.extend(dead_patterns(files, &groups));
         let wanted = |planned: &PlannedCell| {
             request.selection.matches(&CellInfo {
                 id: &planned.id,
-                client_version: &files.version(&planned.id.client),
-                server_version: &files.version(&planned.id.server),
+                client_version: files.version(&planned.id.client),
+                server_version: files.version(&planned.id.server),
                 client_source: planned.client_source,
                 server_source: planned.server_source,
                 verdict: None,
             })
         };
-        let planned = planned.into_iter().filter(wanted);
-        cells.extend(planned.map(|planned| with_work(files, planned, &cases)));
+        taken.extend(planned.into_iter().filter(wanted).map(|planned| (files, planned)));
     }
     if let Some(partition) = request.partition {
-        cells = partition.take(cells, |cell| cell.planned.id.to_string());
+        taken = partition.take(taken, |(_, planned)| planned.id.to_string());
     }
-    cells.sort_by(|a, b| a.planned.id.cmp(&b.planned.id));
-    cells.dedup_by(|a, b| a.planned.id == b.planned.id);
+    taken.sort_by(|(_, a), (_, b)| a.id.cmp(&b.id));
+    taken.dedup_by(|(_, a), (_, b)| a.id == b.id);
     Ok(Plan {
         name: request.name.clone(),
         settings: request.run.settings,
-        narrowed: !request.selection.is_all(),
-        cells,
+        narrowed,
+        cells: taken.into_iter().map(|(files, planned)| with_work(files, planned)).collect(),
         partition: request.partition.map(ToString::to_string),
         complaints,
     })
@@ -153,58 +144,58 @@ pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError>
 
 /// Every cell that some group of the protocol's matrix can have, whichever run plans it.
 pub(crate) fn universe(files: &ProtocolFiles) -> BTreeSet<CellId> {
-    let cases = files.protocol.cases();
-    files.matrix.groups().flat_map(|group| group_cells(files, group, &cases)).map(|cell| cell.id).collect()
+    files.matrix.groups().flat_map(|group| group_cells(files, group)).map(|cell| cell.id).collect()
 }
 
-fn group_cells(files: &ProtocolFiles, group: &CellGroup, cases: &[Case]) -> Vec<PlannedCell> {
+fn group_cells(files: &ProtocolFiles, group: &CellGroup) -> Vec<PlannedCell> {
+    let cases: Vec<&CaseId> =
+        files.cases().iter().map(|case| &case.id).filter(|id| group.wants(id)).collect();
+    let replayed = replayed(files, group);
     let mut cells = Vec::new();
     for pair in group.pairs(&files.builds) {
-        let mut ids: Vec<CaseId> = cases.iter().map(|case| case.id.clone()).collect();
-        ids.extend(replays(files, &pair));
-        for id in ids {
-            if group.wants(&id) && pair.can_run(id.kind) {
-                cells.push(group.cell(&files.builds, &pair, id));
-            }
+        let replays = replayed.get(&pair.client.build).into_iter().flatten();
+        let replays = replays.filter(|fixture| suits(files, fixture, &pair)).map(|f| &f.replay_case);
+        for id in cases.iter().copied().chain(replays).filter(|id| pair.can_run(id.kind)) {
+            cells.push(group.cell(&files.builds, &pair, id.clone()));
         }
     }
     cells
 }
 
-/// The replays that make sense for a pair. A client's conversation is played to every server. A probe
-/// sends the same bytes to every server anyway, so its replay is only held against servers of the release
-/// that it was recorded from: there it proves that the reference peer answers as the real one did. What a
-/// reference server answered is no recording of a server, and nobody is held to it.
-fn replays(files: &ProtocolFiles, pair: &Pair) -> Vec<CaseId> {
-    let server = files.builds.get(&pair.server.build);
-    let same_release = |fixture: &Fixture| {
-        let recorded = files.builds.get(&fixture.server);
-        matches!((recorded, server), (Some(a), Some(b)) if a.dialect == b.dialect)
-    };
-    // Under other settings a server may well answer otherwise, e.g. in another language.
-    let same_settings = |fixture: &Fixture| {
-        let recorded = files.builds.get(&fixture.server);
-        matches!((recorded, server), (Some(a), Some(b)) if a.settings == b.settings)
-    };
+/// The fixtures that a group plays again, by client. What a reference server answered is no recording of a server, and
+/// nobody is held to it.
+fn replayed<'a>(files: &'a ProtocolFiles, group: &CellGroup) -> BTreeMap<&'a BuildId, Vec<&'a Fixture>> {
     let ours = |fixture: &Fixture| {
         files.builds.get(&fixture.server).is_some_and(|build| build.source(SourceKind::Reference).is_some())
     };
-    files
-        .fixtures
-        .all
-        .iter()
-        .filter(|fixture| fixture.client == pair.client.build && fixture.case.kind != CaseKind::Replay)
-        .filter(|fixture| !ours(fixture) && same_settings(fixture))
-        .filter(|fixture| fixture.case.kind == CaseKind::Client || same_release(fixture))
-        .map(Fixture::replay_case)
-        .collect()
+    let mut replayed: BTreeMap<_, Vec<&Fixture>> = BTreeMap::new();
+    for fixture in &files.fixtures().all {
+        if fixture.case.kind != CaseKind::Replay && !ours(fixture) && group.wants(&fixture.replay_case) {
+            replayed.entry(&fixture.client).or_default().push(fixture);
+        }
+    }
+    replayed
 }
 
-fn with_work(files: &ProtocolFiles, planned: PlannedCell, cases: &[Case]) -> PlanCell {
-    let recorded = |source: Option<SourceKind>| source == Some(SourceKind::Recorded);
+/// Whether the replay of a fixture makes sense for a pair. A client's conversation is played to every server. A probe
+/// sends the same bytes to every server anyway, so its replay is only held against servers of the release
+/// that it was recorded from: there it proves that the reference peer answers as the real one did. Under other settings
+/// a server may well answer otherwise, e.g. in another language.
+fn suits(files: &ProtocolFiles, fixture: &Fixture, pair: &Pair) -> bool {
+    let (Some(recorded), Some(server)) =
+        (files.builds.get(&fixture.server), files.builds.get(&pair.server.build))
+    else {
+        return false;
+    };
+    recorded.settings == server.settings
+        && (fixture.case.kind == CaseKind::Client || recorded.dialect == server.dialect)
+}
+
+fn with_work(files: &ProtocolFiles, planned: PlannedCell) -> PlanCell {
     let id = &planned.id;
     if id.case.kind == CaseKind::Replay {
-        let fixture = files.fixtures.all.iter().find(|f| f.client == id.client && f.replay_case() == id.case);
+        let fixture = files.fixtures().find_replayed(&id.client, &id.case);
+        let case = fixture.and_then(|fixture| files.case(&fixture.case)).cloned();
         let work = match fixture {
             Some(fixture) => match files.protocol.cannot_replay(&fixture.case) {
                 Some(why) => Work::Explain(why.to_owned()),
@@ -212,50 +203,59 @@ fn with_work(files: &ProtocolFiles, planned: PlannedCell, cases: &[Case]) -> Pla
             },
             None => Work::Explain("the fixture is gone".to_owned()),
         };
-        return PlanCell { work, hazard: replay_hazard(fixture, cases), planned };
+        return PlanCell { work, hazard: hazard(case.as_deref()), case, planned };
     }
-    let case = cases.iter().find(|case| case.id == id.case);
-    let hazard = case.map_or(Hazard::Disturbs, |case| case.hazard);
-    let lacking = files.builds.get(&id.client).and_then(|client| files.protocol.lacks(client, &id.case));
-    let work = if recorded(planned.server_source) {
-        match files.fixtures.find(&id.client, &id.server, &id.case) {
-            Some(fixture) => match case.map(|case| crate::genuine::check(files, fixture, case)) {
-                Some(Err(what)) => {
-                    Work::Missing(format!("{} is no recording of this case: {what}", fixture.path.display()))
-                }
+    let case = files.case(&id.case).cloned();
+    let work = work(files, &planned, case.as_deref());
+    PlanCell { work, hazard: hazard(case.as_deref()), case, planned }
+}
+
+/// What a case may do to a server; a replay does what the recorded case did.
+fn hazard(case: Option<&Case>) -> Hazard {
+    case.map_or(Hazard::Disturbs, |case| case.hazard)
+}
+
+/// What a cell means that is no replay.
+fn work(files: &ProtocolFiles, planned: &PlannedCell, case: Option<&Case>) -> Work {
+    let id = &planned.id;
+    let lacking = || files.builds.get(&id.client).and_then(|client| files.protocol.lacks(client, &id.case));
+    if planned.server_source == Some(SourceKind::Recorded) {
+        return match files.fixtures().find(&id.client, &id.server, &id.case) {
+            Some(fixture) => match case.map(|_| genuine::check_header(files, fixture)) {
+                Some(Err(what)) => Work::Missing(genuine::refusal(fixture, &what)),
                 _ => Work::Judge(fixture.clone()),
             },
-            None => match lacking {
-                Some(why) => Work::Explain(why),
-                None => Work::Missing(format!(
-                    "not recorded; `wireskew record '{id}'` does it where the builds run"
-                )),
-            },
-        }
-    } else if recorded(planned.client_source) {
-        Work::Explain("a recorded client can only be replayed".to_owned())
-    } else if let Some(why) = lacking {
-        Work::Explain(why)
-    } else {
-        match case.map(|case| &case.action) {
-            Some(Action::Script(script)) => Work::Play(Arc::new(script.clone())),
-            Some(Action::Operation(name)) => Work::Operate(name),
-            Some(Action::Recorded) => Work::Explain("there are only recordings of this case".to_owned()),
-            None => Work::Explain("the protocol has no such case".to_owned()),
-        }
-    };
-    PlanCell { work, hazard, planned }
+            None => lacking().map_or_else(
+                || {
+                    Work::Missing(format!(
+                        "not recorded; `wireskew record '{id}'` does it where the builds run"
+                    ))
+                },
+                Work::Explain,
+            ),
+        };
+    }
+    if planned.client_source == Some(SourceKind::Recorded) {
+        return Work::Explain("a recorded client can only be replayed".to_owned());
+    }
+    if let Some(why) = lacking() {
+        return Work::Explain(why);
+    }
+    match case.map(|case| &case.action) {
+        Some(Action::Script(script)) => Work::Play(script.clone()),
+        Some(Action::Operation(name)) => Work::Operate(name),
+        Some(Action::Recorded) => Work::Explain("there are only recordings of this case".to_owned()),
+        None => Work::Explain("the protocol has no such case".to_owned()),
+    }
 }
 
 /// Patterns of groups that stand for no case: a slip of the pen there must not drop cells in silence.
-fn dead_patterns(files: &ProtocolFiles, groups: &[&CellGroup], cases: &[Case]) -> Vec<String> {
-    let known = || {
-        let replays = files.fixtures.all.iter().map(Fixture::replay_case);
-        cases.iter().map(|case| case.id.clone()).chain(replays)
-    };
+fn dead_patterns(files: &ProtocolFiles, groups: &[&CellGroup]) -> Vec<String> {
+    let replays = files.fixtures().all.iter().map(|fixture| &fixture.replay_case);
+    let known: Vec<&CaseId> = files.cases().iter().map(|case| &case.id).chain(replays).collect();
     let dead = |pattern: &&CasePattern| {
         // Without fixtures there is nothing to replay, and what should be recorded says so.
-        !pattern.as_str().starts_with("replay/") && !known().any(|case| pattern.matches(&case))
+        !pattern.as_str().starts_with("replay/") && !known.iter().any(|case| pattern.matches(case))
     };
     let mut complaints = Vec::new();
     for group in groups {
@@ -268,14 +268,14 @@ fn dead_patterns(files: &ProtocolFiles, groups: &[&CellGroup], cases: &[Case]) -
     complaints
 }
 
-/// A replay does what the recorded case did.
-fn replay_hazard(fixture: Option<&Fixture>, cases: &[Case]) -> Hazard {
-    let case = fixture.and_then(|fixture| cases.iter().find(|case| case.id == fixture.case));
-    case.map_or(Hazard::Disturbs, |case| case.hazard)
-}
-
-/// Fixtures that no cell of a run that judges recordings reads.
-fn unread_fixtures(files: &ProtocolFiles, groups: &[&CellGroup], planned: &[PlannedCell]) -> Vec<String> {
+/// What is wrong with fixtures that no cell of a run that judges recordings reads: most often just that. One that has
+/// cells which are only explained is read here, unless the run is a part of one: damage must not hide there.
+fn accounted(
+    files: &ProtocolFiles,
+    groups: &[&CellGroup],
+    planned: &[PlannedCell],
+    narrowed: bool,
+) -> Vec<String> {
     let uses_recorded = groups.iter().any(|group| group.server_sources.contains(&SourceKind::Recorded));
     if !uses_recorded {
         return Vec::new();
@@ -290,13 +290,16 @@ fn unread_fixtures(files: &ProtocolFiles, groups: &[&CellGroup], planned: &[Plan
         .filter(|cell| cell.id.case.kind == CaseKind::Replay)
         .map(|cell| (&cell.id.client, &cell.id.case))
         .collect();
-    let path = |fixture: &Fixture| -> PathBuf { fixture.path.clone() };
-    files
-        .fixtures
-        .all
-        .iter()
-        .filter(|f| !judged.contains(&(&f.client, &f.server, &f.case)))
-        .filter(|f| !replayed.contains(&(&f.client, &f.replay_case())))
-        .map(|f| format!("fixture {} is read by no cell", path(f).display()))
-        .collect()
+    let mut complaints = Vec::new();
+    for fixture in &files.fixtures().all {
+        if judged.contains(&(&fixture.client, &fixture.server, &fixture.case)) {
+            continue;
+        }
+        if !replayed.contains(&(&fixture.client, &fixture.replay_case)) {
+            complaints.push(format!("fixture {} is read by no cell", fixture.path.display()));
+        } else if !narrowed && files.protocol.cannot_replay(&fixture.case).is_some() {
+            complaints.extend(fixture.load().err());
+        }
+    }
+    complaints
 }

@@ -8,12 +8,12 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use matrix::{
-    BuildFlag, BuildFlagError, BuildId, Builds, ConfigError, Expectations, KnownBugs, Matrix, RunFile,
+    BuildFlag, BuildFlagError, BuildId, Builds, CaseId, ConfigError, Expectations, KnownBugs, Matrix, RunFile,
 };
-use protocols::Protocol;
+use protocols::{Case, Protocol};
 
 use crate::Fixtures;
 
@@ -37,8 +37,12 @@ pub struct ProtocolFiles {
     pub known_bugs: KnownBugs,
     /// What is expected of its cells.
     pub expectations: Expectations,
-    /// Its fixtures.
-    pub fixtures: Fixtures,
+    /// The top of the checkout.
+    root: PathBuf,
+    fixtures: OnceLock<Fixtures>,
+    cases: OnceLock<Vec<Arc<Case>>>,
+    /// Numbers in `cases`.
+    cases_by_id: OnceLock<BTreeMap<CaseId, usize>>,
 }
 
 /// Why a project cannot be read.
@@ -132,8 +136,31 @@ impl Project {
 impl ProtocolFiles {
     /// The version of a build; its id where it is no build, as for `probe`.
     #[must_use]
-    pub fn version(&self, id: &BuildId) -> String {
-        self.builds.get(id).map_or_else(|| id.0.clone(), |build| build.version.clone())
+    pub fn version<'a>(&'a self, id: &'a BuildId) -> &'a str {
+        self.builds.get(id).map_or(&id.0, |build| &build.version)
+    }
+
+    /// Its fixtures. Their headers are read when somebody first asks for them.
+    pub fn fixtures(&self) -> &Fixtures {
+        self.fixtures.get_or_init(|| Fixtures::load(&self.root, self.protocol.name()))
+    }
+
+    /// Its cases, in the order of the protocol.
+    pub fn cases(&self) -> &[Arc<Case>] {
+        self.cases.get_or_init(|| self.protocol.cases().into_iter().map(Arc::new).collect())
+    }
+
+    /// The case of that name.
+    #[must_use]
+    pub fn case(&self, id: &CaseId) -> Option<&Arc<Case>> {
+        let numbers = self.cases_by_id.get_or_init(|| {
+            let mut numbers = BTreeMap::new();
+            for (number, case) in self.cases().iter().enumerate() {
+                numbers.entry(case.id.clone()).or_insert(number);
+            }
+            numbers
+        });
+        self.cases().get(*numbers.get(id)?)
     }
 
     fn load(root: &Path, folder: &Path, flags: &[BuildFlag]) -> Result<Self, ProjectError> {
@@ -156,7 +183,10 @@ impl ProtocolFiles {
             expectations: Expectations::load(&expectations, &name, Some(&known_bugs))?,
             known_bugs,
             matrix: Matrix::load(&folder.join("matrix.toml"), &builds)?,
-            fixtures: Fixtures::load(root, &name),
+            root: root.to_path_buf(),
+            fixtures: OnceLock::new(),
+            cases: OnceLock::new(),
+            cases_by_id: OnceLock::new(),
             protocol,
             builds,
         })

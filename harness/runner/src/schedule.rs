@@ -18,7 +18,7 @@ use crate::execute::Context;
 use crate::outcome::{RunFacts, result};
 use crate::peers::{Peers, build_records};
 use crate::pool::Pool;
-use crate::simulate::{Queue, guarded, processors, simulate};
+use crate::simulate::{Budget, Queue, guarded, processors, simulate};
 use crate::{Executed, Journal, Plan, PlanCell, Project, Work};
 
 /// What the caller's clock and machine say; the runner itself looks at neither.
@@ -88,7 +88,7 @@ pub async fn run(
     let _ = events.send(RunEvent::Started { planned: plan.cells.len(), resumed: done.len() });
 
     let mut results = done;
-    let run = Arc::new(Run { project, plan, options, peers });
+    let run = Arc::new(Run { project, plan, options, peers, memory: Budget::default() });
     let (sender, mut finished) = mpsc::unbounded_channel();
     let mut tasks = run.spawn(&results, &sender);
     drop(sender);
@@ -117,7 +117,7 @@ pub async fn run(
     }
     // Threads end behind the cell that they are at, which the stop cuts short.
     tasks.shutdown().await;
-    let Run { project, plan, options, peers } = &*run;
+    let Run { project, plan, options, peers, .. } = &*run;
     peers.stop().await;
 
     let planned: BTreeSet<String> = plan.cells.iter().map(|cell| cell.planned.id.to_string()).collect();
@@ -159,6 +159,7 @@ struct Run {
     plan: Arc<Plan>,
     options: Arc<RunOptions>,
     peers: Arc<Peers>,
+    memory: Budget,
 }
 
 impl Run {
@@ -175,7 +176,7 @@ impl Run {
         let (simulated, live): (Vec<_>, Vec<_>) = to_do.partition(|at| plan.cells[*at].is_simulated());
         let mut tasks = JoinSet::new();
         let threads = options.jobs.unwrap_or_else(processors).clamp(1, simulated.len().max(1));
-        let queue = Arc::new(Queue::new(simulated.into_iter().map(|at| (at, plan.cells[at].work.bytes()))));
+        let queue = Arc::new(Queue::new(simulated));
         for _ in 0..threads {
             let (run, queue, finished) = (Arc::clone(self), Arc::clone(&queue), finished.clone());
             tasks.spawn_blocking(move || run.simulate_all(&queue, &finished));
@@ -201,8 +202,8 @@ impl Run {
 
     /// Does what a queue holds until it is empty or the run is stopped.
     fn simulate_all(&self, queue: &Queue<usize>, finished: &mpsc::UnboundedSender<Finished>) {
-        while let Some(next) = queue.next() {
-            let cell = &self.plan.cells[next.thing];
+        while let Some(at) = queue.next() {
+            let cell = &self.plan.cells[*at];
             match guarded(|| self.simulate(cell)) {
                 // Stopped.
                 Ok(None) => return,
@@ -305,6 +306,7 @@ impl Run {
             pool: pool.map(|pool| &**pool),
             client: client.map(|client| &**client),
             transport,
+            memory: simulated.then_some(&self.memory),
             // Virtual time is never short.
             deadline_scale: if simulated { 1.0 } else { self.options.deadline_scale },
             provenance: &provenance,
@@ -420,17 +422,16 @@ fn expectation_complaints(project: &Project, plan: &Plan, cells: &[CellResult], 
             .map(|id| {
                 let result = ran.get(id.to_string().as_str());
                 Observed {
-                    client_version: files.version(&id.client),
-                    server_version: files.version(&id.server),
+                    client_version: files.version(&id.client).to_owned(),
+                    server_version: files.version(&id.server).to_owned(),
                     verdict: result.and_then(|result| result.verdict),
                     shapes: result.map(|result| result.shapes.clone()).unwrap_or_default(),
                     cell: id,
                 }
             })
             .collect();
-        let found = files.expectations.contradictions(&universe);
-        let account = files.expectations.account(&universe, plan.narrowed, today);
-        complaints.extend(found.iter().chain(&account).map(ToString::to_string));
+        let found = files.expectations.complaints(&universe, plan.narrowed, today);
+        complaints.extend(found.iter().map(ToString::to_string));
     }
     complaints
 }

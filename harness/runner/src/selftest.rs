@@ -7,7 +7,6 @@
 //! | each recorded known bug is found again | the fixture of its cell is judged anew |
 
 use std::fmt;
-use std::sync::Arc;
 
 use matrix::{Build, BuildId, CaseId, CellId, KnownBugCell, PlannedCell, Role, Source, SourceKind, Verdict};
 use protocols::{Action, Bench, Case, Defect, Protocol};
@@ -17,7 +16,7 @@ use verdict::Judgement;
 
 use crate::execute::Context;
 use crate::pool::Pool;
-use crate::simulate::{Queue, processors, simulate};
+use crate::simulate::{Budget, Queue, processors, simulate};
 use crate::{Executed, PlanCell, Project, ProtocolFiles, Work};
 
 /// Dialect and build of the peers that do everything right.
@@ -49,12 +48,13 @@ pub fn selftest(project: &Project, bench: &Bench, name: &str) -> Vec<Proof> {
         claims.extend(defects.chain(cases.map(|case| Claim::Ideal(protocol, case))));
     }
     claims.retain(|claim| claim.to_string().contains(name));
-    let queue = Queue::new(claims.into_iter().map(|claim| (claim, 0)));
+    let queue = Queue::new(claims);
+    let memory = Budget::default();
     let mut proofs: Vec<Proof> = std::thread::scope(|scope| {
         let work = || {
             let mut proofs = Vec::new();
             while let Some(claim) = queue.next() {
-                proofs.push(claim.thing.prove(bench));
+                proofs.push(claim.prove(bench, &memory));
             }
             proofs
         };
@@ -94,26 +94,31 @@ impl fmt::Display for Claim<'_> {
 }
 
 impl Claim<'_> {
-    fn prove(&self, bench: &Bench) -> Proof {
+    fn prove(&self, bench: &Bench, memory: &Budget) -> Proof {
         let refuted = match self {
-            Self::Defect(protocol, defect) => prove_defect(*protocol, defect, bench),
-            Self::Ideal(protocol, case) => prove_ideal(*protocol, case, bench),
+            Self::Defect(protocol, defect) => prove_defect(*protocol, defect, bench, memory),
+            Self::Ideal(protocol, case) => prove_ideal(*protocol, case, bench, memory),
         };
         Proof { claim: self.to_string(), refuted: refuted.err() }
     }
 }
 
-fn prove_defect(protocol: &dyn Protocol, defect: &Defect, bench: &Bench) -> Result<(), String> {
+fn prove_defect(
+    protocol: &dyn Protocol,
+    defect: &Defect,
+    bench: &Bench,
+    memory: &Budget,
+) -> Result<(), String> {
     let case = case_of(protocol, defect.case).ok_or("there is no such case")?;
-    let judgement = run_between(protocol, &case, Some(defect), bench)?;
+    let judgement = run_between(protocol, &case, Some(defect), bench, memory)?;
     if judgement.findings.iter().any(|finding| finding.shape == defect.shape) {
         return Ok(());
     }
     Err(format!("verdict {} with {:?}", judgement.verdict, judgement.shapes()))
 }
 
-fn prove_ideal(protocol: &dyn Protocol, case: &Case, bench: &Bench) -> Result<(), String> {
-    let judgement = run_between(protocol, case, None, bench)?;
+fn prove_ideal(protocol: &dyn Protocol, case: &Case, bench: &Bench, memory: &Budget) -> Result<(), String> {
+    let judgement = run_between(protocol, case, None, bench, memory)?;
     if judgement.verdict == Verdict::Compatible {
         return Ok(());
     }
@@ -138,13 +143,13 @@ fn prove_bugs(files: &ProtocolFiles, name: &str) -> Vec<Proof> {
 fn prove_bug(files: &ProtocolFiles, found: &KnownBugCell) -> Result<(), String> {
     let cell = &found.cell;
     let fixture = files
-        .fixtures
+        .fixtures()
         .find(&cell.client, &cell.server, &cell.case)
         .ok_or("there is no fixture of this cell")?;
     let build = files.builds.get(&cell.server).ok_or("there is no such server")?;
     let grammar = files.protocol.grammar(&build.dialect).ok_or("the server's dialect is not known")?;
-    let transcript = &fixture.transcript;
-    let judgement = crate::judge_transcript(&*files.protocol, &*grammar, &cell.case, transcript, None);
+    let transcript = fixture.load()?;
+    let judgement = crate::judge_transcript(&*files.protocol, &*grammar, &cell.case, &transcript, None);
     let shapes = judgement.shapes();
     if found.is_found(judgement.verdict, &shapes) {
         Ok(())
@@ -164,6 +169,7 @@ fn run_between(
     case: &Case,
     defect: Option<&Defect>,
     bench: &Bench,
+    memory: &Budget,
 ) -> Result<Judgement, String> {
     let source = |side: Role| Source::Reference {
         defects: defect.filter(|d| d.side == side).map(|d| d.name.to_owned()).into_iter().collect(),
@@ -191,6 +197,7 @@ fn run_between(
         pool: Some(&pool),
         client: client.as_deref(),
         transport: Transport::Memory,
+        memory: Some(memory),
         deadline_scale: 1.0,
         provenance: &provenance,
     };
@@ -217,7 +224,7 @@ fn build(protocol: &dyn Protocol, dialect: &str) -> Build {
 
 fn planned(protocol: &dyn Protocol, case: &Case, server: &Build) -> PlanCell {
     let (work, client) = match &case.action {
-        Action::Script(script) => (Work::Play(Arc::new(script.clone())), BuildId::PROBE),
+        Action::Script(script) => (Work::Play(script.clone()), BuildId::PROBE),
         Action::Operation(name) => (Work::Operate(name), IDEAL),
         Action::Recorded => (Work::Explain("there are only recordings of this case".to_owned()), IDEAL),
     };
@@ -233,6 +240,7 @@ fn planned(protocol: &dyn Protocol, case: &Case, server: &Build) -> PlanCell {
             server_source: None,
             group: "selftest".to_owned(),
         },
+        case: None,
         work,
         // Each proof has a server of its own: nothing may leak from one into the next.
         hazard: protocols::Hazard::Disturbs,

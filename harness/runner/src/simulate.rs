@@ -4,8 +4,8 @@
 //! waits. So how long a wait takes, and who is first, is decided by the cell alone: not by the machine, by what else
 //! it does, or by the other cells.
 
-use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 use session::Transport;
@@ -14,6 +14,8 @@ use tokio::runtime::Builder;
 /// How many bytes of scripts and recordings may be in work at a time. Each costs several times its length: what is sent,
 /// what the other side has put together, what is read again to be judged.
 const BYTES_MAX: u64 = 48 << 20;
+/// What is below this costs less than keeping account of it.
+const LITTLE: u64 = 1 << 20;
 
 /// Runs to its end what waits only for itself. Where there is no runtime to be had nothing can be run.
 ///
@@ -38,57 +40,57 @@ pub(crate) fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 
 /// Things to do, in order, for several threads.
 pub(crate) struct Queue<T> {
-    state: Mutex<State<T>>,
-    given_back: Condvar,
-}
-
-struct State<T> {
-    /// With the bytes that each takes.
-    waiting: VecDeque<(T, u64)>,
-    in_work: u64,
+    things: Vec<T>,
+    next: AtomicUsize,
 }
 
 impl<T> Queue<T> {
-    pub(crate) fn new(all: impl IntoIterator<Item = (T, u64)>) -> Self {
-        let state = State { waiting: all.into_iter().collect(), in_work: 0 };
-        Self { state: Mutex::new(state), given_back: Condvar::new() }
+    pub(crate) fn new(things: Vec<T>) -> Self {
+        Self { things, next: AtomicUsize::new(0) }
     }
 
-    /// The next thing for which there is memory, or `None` when there are no more. What is too large waits until others
-    /// are done; what is larger than all the memory is done alone.
-    pub(crate) fn next(&self) -> Option<Taken<'_, T>> {
-        let mut state = self.lock();
-        loop {
-            let room = |bytes: u64, in_work: u64| in_work == 0 || in_work + bytes <= BYTES_MAX;
-            let fits = state.waiting.iter().position(|(_, bytes)| room(*bytes, state.in_work));
-            if let Some((thing, bytes)) = fits.and_then(|at| state.waiting.remove(at)) {
-                state.in_work += bytes;
-                return Some(Taken { thing, bytes, queue: self });
-            }
-            if state.waiting.is_empty() {
-                return None;
-            }
-            state = self.given_back.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State<T>> {
-        // Nothing in here panics while it holds the lock.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The next thing, or `None` when there are no more.
+    pub(crate) fn next(&self) -> Option<&T> {
+        self.things.get(self.next.fetch_add(1, Ordering::Relaxed))
     }
 }
 
-/// Something that is being done. Its memory is given back when this is dropped.
-pub(crate) struct Taken<'a, T> {
-    pub(crate) thing: T,
+/// Memory that is shared by whoever handles much at a time.
+#[derive(Default)]
+pub(crate) struct Budget {
+    taken: Mutex<u64>,
+    given_back: Condvar,
+}
+
+/// A part of a [`Budget`]. It is given back when this is dropped.
+pub(crate) struct Share<'a> {
     bytes: u64,
-    queue: &'a Queue<T>,
+    budget: &'a Budget,
 }
 
-impl<T> Drop for Taken<'_, T> {
+impl Budget {
+    /// Waits, with its thread, until there is room. Little needs none, and what is larger than all of it is handled
+    /// alone.
+    pub(crate) fn take(&self, bytes: u64) -> Share<'_> {
+        let bytes = if bytes < LITTLE { 0 } else { bytes };
+        let mut taken = self.lock();
+        while bytes > 0 && *taken > 0 && *taken + bytes > BYTES_MAX {
+            taken = self.given_back.wait(taken).unwrap_or_else(PoisonError::into_inner);
+        }
+        *taken += bytes;
+        Share { bytes, budget: self }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, u64> {
+        // Nothing in here panics while it holds the lock.
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Share<'_> {
     fn drop(&mut self) {
-        self.queue.lock().in_work -= self.bytes;
-        self.queue.given_back.notify_all();
+        *self.budget.lock() -= self.bytes;
+        self.budget.given_back.notify_all();
     }
 }
 
@@ -121,22 +123,24 @@ mod tests {
         assert_eq!(guarded(|| 7), Ok(7));
     }
 
-    /// What fits is done beside something large, in order; a second large one waits, and is not forgotten.
     #[test]
-    fn what_is_large_is_done_one_at_a_time() {
-        let queue = Queue::new([("large", BYTES_MAX), ("larger", 2 * BYTES_MAX), ("a", 0), ("b", 0)]);
-        let large = queue.next().expect("nothing is in work");
-        let a = queue.next().expect("it takes nothing");
-        assert_eq!((large.thing, a.thing), ("large", "a"));
-        let b = queue.next().expect("it takes nothing");
-        let larger = std::thread::scope(|scope| {
-            let waits = scope.spawn(|| queue.next().map(|taken| taken.thing));
+    fn a_queue_is_emptied_in_order() {
+        let queue = Queue::new(vec!["a", "b"]);
+        assert_eq!([queue.next(), queue.next(), queue.next()], [Some(&"a"), Some(&"b"), None]);
+    }
+
+    /// What is little goes on beside something large; a second large one waits, and is not forgotten.
+    #[test]
+    fn what_is_large_is_handled_one_at_a_time() {
+        let budget = Budget::default();
+        let large = budget.take(BYTES_MAX);
+        drop(budget.take(LITTLE - 1));
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| drop(budget.take(2 * BYTES_MAX)));
             std::thread::sleep(Duration::from_millis(20));
             assert!(!waits.is_finished(), "there is no room yet");
-            drop((large, a, b));
-            waits.join().expect("it does not panic")
+            drop(large);
         });
-        assert_eq!(larger, Some("larger"));
-        assert!(queue.next().is_none());
+        assert_eq!(*budget.lock(), 0);
     }
 }

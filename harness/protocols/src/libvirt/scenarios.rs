@@ -154,7 +154,7 @@ impl Scene {
             id: CaseId::new(CaseKind::Scenario, name),
             about,
             hazard: Hazard::Disturbs,
-            action: Action::Script(script),
+            action: Action::Script(script.into()),
         }
     }
 }

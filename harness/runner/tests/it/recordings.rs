@@ -13,17 +13,18 @@ fn no_recording_is_green_without_its_end() {
     let project = Project::load(&root, &[]).expect("the checkout is right");
     let mut judged = 0;
     for files in project.protocols.values() {
-        for fixture in &files.fixtures.all {
+        for fixture in &files.fixtures().all {
             let Some(grammar) =
                 files.builds.get(&fixture.server).and_then(|build| files.protocol.grammar(&build.dialect))
             else {
                 continue;
             };
-            let events = &fixture.transcript.events;
+            let whole = fixture.load().expect("the checkout is right");
+            let events = &whole.events;
             let is_data = |event: &transcript::Event| matches!(event.kind, EventKind::Data(_));
             let last = events.iter().rposition(is_data).unwrap_or(0);
             for len in [0, last / 2, last] {
-                let provenance = fixture.transcript.provenance.clone();
+                let provenance = whole.provenance.clone();
                 let cut = Transcript { provenance, events: events[..len].to_vec() };
                 let judgement = judge_transcript(&*files.protocol, &*grammar, &fixture.case, &cut, None);
                 let where_ = format!("{} after {len} of {} events", fixture.path.display(), events.len());

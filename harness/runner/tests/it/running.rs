@@ -173,6 +173,40 @@ async fn good_servers_pass() {
     assert_eq!(outcomes(&results), ["pass"; 3]);
 }
 
+/// The header of a fixture is read for the plan, what is behind it when its cell runs.
+#[tokio::test]
+async fn a_damaged_recording_is_found_when_its_cell_runs() {
+    let files = Files::new();
+    let path = "fixtures/lxc-command/a.wire";
+    files.fixture(path, "kept", "probe/unknown-payload-0");
+    let good = std::fs::read_to_string(files.path().join(path)).expect("it was written");
+    files.write(path, &good.replacen("# 0.000000 c2s conn=1 connect", "# 0.000000 c2s conn=1 conect", 1));
+    let (results, _) = run(files.project(), "recorded", With::default()).await;
+    assert_eq!(outcomes(&results), ["harness-error", "missing-build"]);
+    let reason = results.cells[0].reason.clone().unwrap_or_default();
+    assert!(reason.starts_with(&format!("fixture {path}: cannot read ")), "{reason}");
+    assert!(reason.contains("expected `connect`"), "{reason}");
+    assert!(results.cells[0].reproduction.is_some());
+}
+
+#[tokio::test]
+async fn a_recording_of_something_else_is_a_missing_build() {
+    let files = Files::new();
+    let path = "fixtures/lxc-command/a.wire";
+    let check = async |files: &Files, says: &str| {
+        let (results, _) = run(files.project(), "recorded", With::default()).await;
+        assert_eq!(outcomes(&results), ["missing-build"; 2]);
+        let reason = results.cells[0].reason.clone().unwrap_or_default();
+        assert_eq!(reason, format!("{path} is no recording of this case: {says}"));
+    };
+    files.fixture(path, "kept", "probe/unknown-payload-0");
+    let good = std::fs::read_to_string(files.path().join(path)).expect("it was written");
+    files.write(path, &good.replacen("mark canary", "mark quiet", 1));
+    check(&files, "connection 2: its marks are not those of the probe").await;
+    files.write(path, &good.replacen("version = \"4.0.6\"", "version = \"4.0.7\"", 2));
+    check(&files, "build `kept` is version 4.0.6, the recording says 4.0.7").await;
+}
+
 #[tokio::test]
 async fn a_build_that_is_not_there_is_missing() {
     check(&with_fault(Fault::CannotBeHad, With::default()).await, Outcome::MissingBuild, "fetch it");

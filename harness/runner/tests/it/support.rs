@@ -110,7 +110,7 @@ fn client_side(case: &str) -> Vec<Event> {
     let event = |conn: ConnId, kind| Event { at_us: 0, conn, dir: Direction::ToServer, kind };
     let see = |key: &str| EventKind::Observe { key: key.to_owned(), value: "1".to_owned() };
     let mut events = Vec::new();
-    for step in &script.steps {
+    for step in &script.make().steps {
         match step {
             Step::Connect(conn) => events.push(event(*conn, EventKind::Connect)),
             Step::Mark(conn, mark) => events.push(event(*conn, EventKind::Mark(mark.clone()))),

@@ -23,9 +23,10 @@ fn unknown_procedures(d: &Description) -> Vec<Case> {
     const NUMBER: &str = "a number that is no procedure is answered as unknown";
     const EDGE: &str = "numbers around the end of each release's table are answered as known or unknown ones";
     let sizes = [17, 262_120, 262_121, 1 << 20, 4 << 20];
-    let sizes = sizes
-        .into_iter()
-        .map(|size| one(d, &format!("unknown-payload-{size}"), DRAINED, "not-supported", unknown(size)));
+    let sizes = sizes.into_iter().map(|size| {
+        let (name, args) = (format!("unknown-payload-{size}"), [("expect", "not-supported")]);
+        around_large(d, &name, DRAINED, Hazard::Harmless, &args, move |_, s| large(s, unknown(size)))
+    });
     let numbers = [
         ("procedure-0", 0),
         ("procedure-minus-1", -1),

@@ -25,7 +25,7 @@ use super::names::{UNKNOWN_PROCEDURE, feature, procedures as p};
 use super::request::{self, call, call_with};
 use crate::probe::{
     AboveLimit, Answers, Bad, Clients, Description, Ids, Lengths, QUIET_MS, REPLY_MS, STALL_MS, SUBJECT_CONN,
-    around, around_marked, ask, closing, generic, open, opening,
+    around, around_large, around_marked, ask, closing, generic, open, opening,
 };
 use crate::{Action, Case, Hazard};
 
@@ -151,9 +151,13 @@ pub fn all() -> Vec<Case> {
 
 /// One subject, and what is due.
 fn one(d: &Description, name: &str, about: &'static str, expect: &str, request: impl Into<Bytes>) -> Case {
-    let request = request.into();
+    around(d, name, about, Hazard::Harmless, expect, |s| large(s, request.into()))
+}
+
+/// A request that may take its time for what it carries, and its answer.
+fn large(script: Script, request: Bytes) -> Script {
     let reply = crate::probe::reply_ms(request.len());
-    around(d, name, about, Hazard::Harmless, expect, |s| s.send(MAIN, request).reply(MAIN, reply))
+    script.send(MAIN, request).reply(MAIN, reply)
 }
 
 /// The same on a server of its own.
@@ -186,7 +190,7 @@ fn held(d: &Description, name: &str, about: &'static str, sends: Vec<Step>) -> C
 /// A story of its own; a fresh client comes at its end.
 fn case(d: &Description, name: &str, about: &'static str, hazard: Hazard, script: Script) -> Case {
     let script = closing(d, script);
-    Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script) }
+    Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script.into()) }
 }
 
 /// A request and its answer in a role of their own, on an open connection.

@@ -197,7 +197,7 @@ fn before_authentication(d: &Description) -> Vec<Case> {
     let d = Description { greeting: Vec::new(), canary: list(CANARY), second: list(SECOND), ..d.clone() };
     let sasl_start = Writer::new().opaque(b"NO-SUCH").i32(0).opaque(b"");
     let program = Header { program: UNKNOWN_PROGRAM, ..request::header(p::CONNECT_GET_TYPE, SUBJECT) };
-    let rows: [(&str, &'static str, &str, Bytes); 10] = [
+    let rows: [(&str, &'static str, &str, Bytes); 8] = [
         ("open", REFUSED, "any", request::open(SUBJECT, Some(URI), 0)),
         ("call", REFUSED, "any", call(p::CONNECT_GET_LIB_VERSION, SUBJECT, b"")),
         ("feature", REFUSED, "any", feature_call(SUBJECT, feature::REMOTE_CLOSE_CALLBACK)),
@@ -215,20 +215,20 @@ fn before_authentication(d: &Description) -> Vec<Case> {
         ),
         ("unknown-procedure", UNKNOWN, "not-supported", unknown(0)),
         ("unknown-procedure-payload-4096", UNKNOWN, "not-supported", unknown(4096)),
-        ("unknown-procedure-payload-1048576", UNKNOWN, "not-supported", unknown(1 << 20)),
-        ("unknown-procedure-payload-limit", UNKNOWN, "not-supported", unknown(PAYLOAD_MAX)),
         ("unknown-program", UNKNOWN, "not-supported", filled(program, 16)),
     ];
-    rows.into_iter()
-        .map(|(name, about, expect, request)| {
-            let name = format!("before-authentication-{name}");
-            let args = [("expect", expect), ("before", "authentication")];
-            around_marked(&d, &name, about, Hazard::Harmless, &args, |s| {
-                let reply = crate::probe::reply_ms(request.len());
-                s.send(MAIN, request).reply(MAIN, reply)
-            })
-        })
-        .collect()
+    let named = |name| format!("before-authentication-{name}");
+    let rows = rows.into_iter().map(|(name, about, expect, request)| {
+        let args = [("expect", expect), ("before", "authentication")];
+        around_marked(&d, &named(name), about, Hazard::Harmless, &args, |s| large(s, request))
+    });
+    let sizes =
+        [("unknown-procedure-payload-1048576", 1 << 20), ("unknown-procedure-payload-limit", PAYLOAD_MAX)];
+    let sizes = sizes.into_iter().map(|(name, size)| {
+        let args = [("expect", "not-supported"), ("before", "authentication")];
+        around_large(&d, &named(name), UNKNOWN, Hazard::Harmless, &args, move |_, s| large(s, unknown(size)))
+    });
+    rows.chain(sizes).collect()
 }
 
 fn events_and_streams(d: &Description) -> Vec<Case> {

@@ -198,7 +198,7 @@ fn names_are_there_once_and_can_stand_in_a_path() {
 fn nothing_is_sent_that_spoils_the_rest() {
     for case in all().into_iter().chain(scenarios::all()) {
         let Action::Script(script) = &case.action else { panic!("{} is no script", case.id) };
-        for step in &script.steps {
+        for step in &script.make().steps {
             match step {
                 Step::Send { bytes, .. } if bytes.len() < 1 << 20 => {
                     let mut decoder = MessageDecoder::towards(Direction::ToServer);
@@ -242,8 +242,8 @@ fn writes_what_real_clients_write() {
     fn check(name: &str, bytes: &str) {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let case = all().into_iter().find(|case| case.id.name == name).expect("a probe");
-        let Action::Script(script) = case.action else { panic!("no script") };
-        let sent = script.steps.iter().any(|step| match step {
+        let Action::Script(script) = &case.action else { panic!("no script") };
+        let sent = script.make().steps.iter().any(|step| match step {
             Step::Send { bytes: sent, .. } => hex(sent).contains(bytes),
             _ => false,
         });

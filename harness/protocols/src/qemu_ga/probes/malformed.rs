@@ -4,13 +4,14 @@
 //! only ff and guest-sync-delimited help.
 
 use bytes::Bytes;
+use matrix::{CaseId, CaseKind};
 use session::roles;
 
-use super::{MAIN, case, one, repair, repaired};
-use crate::probe::{Description, PATIENT_MS, open, opening};
+use super::{MAIN, one, repair, repaired};
+use crate::probe::{Description, PATIENT_MS, closing, open, opening};
 use crate::qemu_ga::names::PING;
 use crate::qemu_ga::request;
-use crate::{Case, Hazard};
+use crate::{Action, Case, Hazard, Scripted};
 
 /// All of them.
 pub(super) fn all(d: &Description) -> Vec<Case> {
@@ -141,11 +142,16 @@ fn limits(d: &Description) -> Vec<Case> {
 
 /// It takes an agent up to a second to read this, and what is behind the limit is told when it has.
 fn token_65_mib(d: &Description) -> Case {
-    let bytes = request::with_id_bytes(PING, &vec![b'a'; 65 << 20]);
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "refusal")])
-        .send(MAIN, bytes)
-        .reply(MAIN, 2 * PATIENT_MS)
-        .quiet(MAIN, PATIENT_MS);
+    let d = d.clone();
+    let script = Scripted::new(move || {
+        let bytes = request::with_id_bytes(PING, &vec![b'a'; 65 << 20]);
+        let script = open(&d, opening(&d), MAIN, roles::SUBJECT, &[("expect", "refusal")])
+            .send(MAIN, bytes)
+            .reply(MAIN, 2 * PATIENT_MS)
+            .quiet(MAIN, PATIENT_MS);
+        closing(&d, repair(&d, script))
+    });
     let about = "a text above the limit of 64 MiB is refused, and given back (QGA-11)";
-    case(d, "token-65-mib", about, Hazard::Disturbs, repair(d, script))
+    let id = CaseId::new(CaseKind::Probe, "token-65-mib");
+    Case { id, about, hazard: Hazard::Disturbs, action: Action::Script(script) }
 }

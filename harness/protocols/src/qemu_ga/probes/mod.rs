@@ -10,8 +10,6 @@ mod stories;
 
 pub(super) use stories::{SILENT_COMMAND, SILENT_SUCCESS};
 
-use std::sync::LazyLock;
-
 use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
 use session::{Script, roles};
@@ -72,20 +70,17 @@ pub fn description() -> Description {
 /// All probes, the generic ones first.
 #[must_use]
 pub fn all() -> Vec<Case> {
-    static ALL: LazyLock<Vec<Case>> = LazyLock::new(|| {
-        let d = description();
-        let mut cases = generic(&d);
-        cases.extend(requests::all(&d));
-        cases.extend(malformed::all(&d));
-        cases.extend(stories::all(&d));
-        cases
-    });
-    ALL.clone()
+    let d = description();
+    let mut cases = generic(&d);
+    cases.extend(requests::all(&d));
+    cases.extend(malformed::all(&d));
+    cases.extend(stories::all(&d));
+    cases
 }
 
 fn case(d: &Description, name: &str, about: &'static str, hazard: Hazard, script: Script) -> Case {
     let script = closing(d, script);
-    Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script) }
+    Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script.into()) }
 }
 
 /// A subject in one write, and a canary behind it.

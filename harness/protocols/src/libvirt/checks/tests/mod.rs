@@ -26,7 +26,7 @@ fn named(kind: CaseKind, name: &str) -> Case {
 
 fn run(case: &Case, server: &mut dyn Server) -> Judgement {
     let Action::Script(script) = &case.action else { panic!("{} is no script", case.id) };
-    judged(&case.id, &played(script, server))
+    judged(&case.id, &played(&script.make(), server))
 }
 
 /// What the checks of this folder have found, without repeats.
@@ -154,7 +154,7 @@ fn a_driver_that_keeps_its_word_passes_every_scenario() {
 fn no_prefix_of_a_scenario_passes() {
     for case in scenarios::all() {
         let Action::Script(script) = &case.action else { panic!("{} is no script", case.id) };
-        let whole = played(script, &mut Driver::new(Habit::Ideal));
+        let whole = played(&script.make(), &mut Driver::new(Habit::Ideal));
         // Its last two events are counts that no verdict needs.
         for len in 0..whole.events.len() - 2 {
             let mut cut = whole.clone();
@@ -170,7 +170,7 @@ fn no_prefix_of_a_scenario_passes() {
 fn a_scenario_without_its_first_state_is_incomplete() {
     let case = named(CaseKind::Scenario, "commit-keeps");
     let Action::Script(script) = &case.action else { panic!("no script") };
-    let mut script = script.clone();
+    let mut script = script.make();
     let is_changed = |step: &session::Step| match step {
         session::Step::Mark(_, mark) => mark.args.get("at").is_some_and(|at| at == "changed"),
         _ => false,

@@ -121,7 +121,10 @@ async fn played(case: &Case, build: &Build) -> (Verdict, Vec<String>) {
     let Action::Script(script) = &case.action else { panic!("{} is no script", case.id) };
     let recorder = Recorder::new();
     // Tests run beside each other on busy machines.
-    Conversation::new(&mut *server, &grammar, &recorder, 4.0).play(script).await.expect("it is played");
+    Conversation::new(&mut *server, &grammar, &recorder, 4.0)
+        .play(&script.make())
+        .await
+        .expect("it is played");
     server.stop().await;
     let transcript = Transcript { events: recorder.take(), ..Transcript::default() };
     let reading = Reading::of(&transcript, &grammar);

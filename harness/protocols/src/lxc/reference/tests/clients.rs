@@ -158,7 +158,7 @@ fn every_defect_shows_in_its_case_and_not_without_it() {
                 let recorder = Recorder::new();
                 let grammar = LxcGrammar::new(Dialect::for_version(defect.peer).expect("in the table"));
                 let mut conversation = Conversation::new(&mut *server, &grammar, &recorder, 0.3);
-                tokio::time::timeout(DEADLINE, conversation.play(script))
+                tokio::time::timeout(DEADLINE, conversation.play(&script.make()))
                     .await
                     .expect("in time")
                     .expect("played");
