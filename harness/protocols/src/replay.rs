@@ -7,11 +7,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bytes::BytesMut;
+use bytes::Bytes;
 use session::{Script, ServerAct, Step, roles};
 use transcript::{ConnId, Credentials, EventKind, Transcript};
 use verdict::Grammar;
-use wire::{Decoder, Direction};
+use wire::{Decoder, Direction, Unread};
 
 use crate::probe::{QUIET_MS, REPLY_MS, SETTLE_MS, STALL_MS};
 
@@ -27,8 +27,8 @@ const STALL_GAP_US: u64 = 8_000;
 struct Side {
     requests: Box<dyn Decoder>,
     replies: Box<dyn Decoder>,
-    sent: BytesMut,
-    received: BytesMut,
+    sent: Unread,
+    received: Unread,
     /// Whether everything that was sent has been answered.
     answered: bool,
 }
@@ -101,25 +101,25 @@ impl Side {
         Self {
             requests: grammar.decoder(Direction::ToServer),
             replies: grammar.decoder(Direction::ToClient),
-            sent: BytesMut::new(),
-            received: BytesMut::new(),
+            sent: Unread::default(),
+            received: Unread::default(),
             answered: false,
         }
     }
 
-    fn sent(&mut self, bytes: &[u8]) {
+    fn sent(&mut self, bytes: &Bytes) {
         self.answered = false;
-        self.sent.extend_from_slice(bytes);
-        while let Ok(Some(frame)) = self.requests.decode(&mut self.sent) {
+        self.sent.push(bytes);
+        while let Ok(Some(frame)) = self.sent.next(&mut *self.requests) {
             self.replies.note_sent(&frame);
         }
     }
 
     /// How many replies these bytes complete.
-    fn received(&mut self, bytes: &[u8]) -> usize {
-        self.received.extend_from_slice(bytes);
+    fn received(&mut self, bytes: &Bytes) -> usize {
+        self.received.push(bytes);
         let mut frames = 0;
-        while let Ok(Some(_)) = self.replies.decode(&mut self.received) {
+        while let Ok(Some(_)) = self.received.next(&mut *self.replies) {
             frames += 1;
         }
         self.answered |= frames > 0;
@@ -137,7 +137,6 @@ mod tests {
     use super::*;
     use crate::lxc::dialect::Dialect;
     use crate::lxc::{LxcGrammar, names, request};
-    use bytes::Bytes;
     use transcript::{Data, Event};
 
     fn data(bytes: &[u8]) -> EventKind {

@@ -7,9 +7,8 @@
 
 use std::collections::BTreeMap;
 
-use bytes::BytesMut;
 use transcript::{ConnId, Credentials, EventKind, ExitStatus, FdNote, Mark, Transcript};
-use wire::{DecodeError, Decoder, Direction, Frame};
+use wire::{DecodeError, Decoder, Direction, Frame, Unread};
 
 use crate::{Grammar, Meaning, ReplyDue};
 
@@ -189,8 +188,8 @@ impl Reading {
 struct Track {
     requests: Box<dyn Decoder>,
     replies: Box<dyn Decoder>,
-    sent: BytesMut,
-    received: BytesMut,
+    sent: Unread,
+    received: Unread,
     pending: std::collections::VecDeque<Frame>,
     beside: (Vec<FdNote>, Option<Credentials>),
     beside_client: (Vec<FdNote>, Option<Credentials>),
@@ -202,8 +201,8 @@ impl Track {
         Self {
             requests: grammar.decoder(Direction::ToServer),
             replies: grammar.decoder(Direction::ToClient),
-            sent: BytesMut::new(),
-            received: BytesMut::new(),
+            sent: Unread::default(),
+            received: Unread::default(),
             pending: std::collections::VecDeque::new(),
             beside: Default::default(),
             beside_client: Default::default(),
@@ -218,14 +217,14 @@ impl Track {
             }
             (EventKind::Data(data), Direction::ToServer) => {
                 self.step().sent += data.bytes.len();
-                self.sent.extend_from_slice(&data.bytes);
+                self.sent.push(&data.bytes);
                 self.beside_client.0.extend(data.fds.iter().cloned());
                 self.beside_client.1 = data.creds.or(self.beside_client.1);
                 self.take_requests(index, grammar);
             }
             (EventKind::Data(data), Direction::ToClient) => {
                 self.step().received += data.bytes.len();
-                self.received.extend_from_slice(&data.bytes);
+                self.received.push(&data.bytes);
                 self.beside.0.extend(data.fds.iter().cloned());
                 self.beside.1 = data.creds.or(self.beside.1);
                 self.take_replies(index, grammar);
@@ -247,7 +246,7 @@ impl Track {
 
     fn take_requests(&mut self, event: usize, grammar: &dyn Grammar) {
         // A client's bytes that are no frame belong to probes; the sum `sent` still counts them.
-        while let Ok(Some(frame)) = self.requests.decode(&mut self.sent) {
+        while let Ok(Some(frame)) = self.sent.next(&mut *self.requests) {
             self.replies.note_sent(&frame);
             if grammar.reply_due(&frame) != ReplyDue::None && self.pending.len() < PENDING_MAX {
                 self.pending.push_back(frame.clone());
@@ -259,7 +258,7 @@ impl Track {
 
     fn take_replies(&mut self, event: usize, grammar: &dyn Grammar) {
         loop {
-            match self.replies.decode(&mut self.received) {
+            match self.received.next(&mut *self.replies) {
                 Ok(None) => return,
                 Err(error) => {
                     self.step().undecodable.get_or_insert((event, error));

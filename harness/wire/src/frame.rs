@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 
 /// Which way bytes travel. The client is the side that connects, whatever the roles are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,7 +67,7 @@ impl PointerWidth {
 pub struct FrameKind(pub u8);
 
 /// One complete message with its bytes untouched.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Eq)]
 pub struct Frame {
     /// What sort of frame; the constants belong to the framing.
     pub kind: FrameKind,
@@ -75,6 +75,15 @@ pub struct Frame {
     pub head_len: usize,
     /// Head and payload, as they travelled.
     pub bytes: Bytes,
+}
+
+/// Frames are compared to find which request a reply was read as the answer to, so most are equal because they share
+/// their bytes, and those can be many.
+impl PartialEq for Frame {
+    fn eq(&self, other: &Self) -> bool {
+        let shared = self.bytes.as_ptr() == other.bytes.as_ptr() && self.bytes.len() == other.bytes.len();
+        (self.kind, self.head_len) == (other.kind, other.head_len) && (shared || self.bytes == other.bytes)
+    }
 }
 
 impl Frame {
@@ -102,6 +111,17 @@ pub trait Decoder: Send {
     /// # Errors
     /// The stream cannot be read further; see [`DecodeError`].
     fn decode(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, DecodeError>;
+
+    /// As [`Decoder::decode`], over bytes that others hold too: a frame shares them where the decoder can do that.
+    ///
+    /// # Errors
+    /// As for `decode`.
+    fn decode_shared(&mut self, src: &mut Bytes) -> Result<Option<Frame>, DecodeError> {
+        let mut copy = BytesMut::from(&src[..]);
+        let frame = self.decode(&mut copy);
+        src.advance(src.len().saturating_sub(copy.len()));
+        frame
+    }
 
     /// As [`Decoder::decode`], when no more bytes will come: left-over bytes are an error.
     ///

@@ -25,4 +25,4 @@ pub mod xdr;
 pub use cursor::Cursor;
 pub use dissect::{Dissection, Field, ORDER_MASK, Problem, Value};
 pub use frame::{DecodeError, DecodeErrorKind, Decoder, Direction, Endian, Frame, FrameKind, PointerWidth};
-pub use stream::{Extent, Fault, Scan, Step, StreamDecoder};
+pub use stream::{Extent, Fault, Scan, Step, StreamDecoder, Unread};

@@ -5,7 +5,7 @@
 //! errors sticky, tells truncation from a clean end, and cuts the frames off the buffer without
 //! copying. Nothing here or in a scan reserves memory for what a peer announced.
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 
 use crate::{DecodeError, DecodeErrorKind, Decoder, Frame, FrameKind};
 
@@ -121,6 +121,58 @@ impl<S: Scan> StreamDecoder<S> {
     }
 }
 
+/// Bytes that are read frame by frame as they come, without a copy of those that are whole frames when they come.
+#[derive(Debug, Default)]
+pub struct Unread {
+    /// What came last and is not looked through yet; what came before it lies in `left`, or is read.
+    shared: Bytes,
+    /// A part of a frame.
+    left: BytesMut,
+}
+
+impl Unread {
+    /// Adds what came next.
+    pub fn push(&mut self, bytes: &Bytes) {
+        if self.is_empty() {
+            self.shared = bytes.clone();
+        } else {
+            self.settle();
+            self.left.extend_from_slice(bytes);
+        }
+    }
+
+    /// Takes the next frame, if it is complete.
+    ///
+    /// # Errors
+    /// As for [`Decoder::decode`].
+    pub fn next(&mut self, decoder: &mut dyn Decoder) -> Result<Option<Frame>, DecodeError> {
+        if self.shared.is_empty() {
+            return decoder.decode(&mut self.left);
+        }
+        let next = decoder.decode_shared(&mut self.shared);
+        if !matches!(next, Ok(Some(_))) {
+            self.settle();
+        }
+        next
+    }
+
+    /// Bytes that are in no frame yet.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.shared.len() + self.left.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.shared.is_empty() && self.left.is_empty()
+    }
+
+    fn settle(&mut self) {
+        self.left.extend_from_slice(&std::mem::take(&mut self.shared));
+    }
+}
+
 /// Cuts the frame off the front of `src`, sharing its memory.
 #[inline]
 fn cut(src: &mut BytesMut, extent: Extent) -> Frame {
@@ -138,6 +190,11 @@ impl<S: Scan> Decoder for StreamDecoder<S> {
         Ok(self.next_extent(src)?.map(|extent| cut(src, extent)))
     }
 
+    fn decode_shared(&mut self, src: &mut Bytes) -> Result<Option<Frame>, DecodeError> {
+        let Some(Extent { kind, head_len, len }) = self.next_extent(src)? else { return Ok(None) };
+        Ok(Some(Frame { kind, head_len, bytes: src.split_to(len) }))
+    }
+
     fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {
         match self.step(src)? {
             Step::Complete(extent) => Ok(Some(cut(src, extent))),
@@ -151,5 +208,68 @@ impl<S: Scan> Decoder for StreamDecoder<S> {
 
     fn note_sent(&mut self, sent: &Frame) {
         self.scan.note_sent(sent);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A byte that is the length of what follows; 255 is none.
+    struct Counted;
+
+    impl Scan for Counted {
+        fn step(&mut self, src: &[u8]) -> Result<Step, Fault> {
+            let Some(len) = src.first().map(|len| usize::from(*len)) else { return Ok(Step::Boundary) };
+            if len == 255 {
+                return Err(Fault { kind: DecodeErrorKind::Unexpected, field: "len", at: 0 });
+            }
+            if src.len() > len {
+                return Ok(Step::Complete(Extent { kind: FrameKind(0), head_len: 1, len: len + 1 }));
+            }
+            Ok(Step::Partial { field: "payload", at: 1, needed: as_u64(len) })
+        }
+    }
+
+    #[test]
+    fn what_is_unread_comes_in_frames_however_it_was_split() {
+        let check = |stream: &'static [u8], expect: &[&[u8]], left: usize, fails: bool| {
+            for first in 0..=stream.len() {
+                for second in first..=stream.len() {
+                    let mut unread = Unread::default();
+                    let mut decoder = StreamDecoder::over(Counted);
+                    let (mut frames, mut failed) = (Vec::new(), false);
+                    for (from, to) in [(0, first), (first, second), (second, stream.len())] {
+                        unread.push(&Bytes::from_static(&stream[from..to]));
+                        failed = loop {
+                            match unread.next(&mut decoder) {
+                                Ok(Some(frame)) => frames.push(frame.bytes),
+                                Ok(None) => break false,
+                                Err(_) => break true,
+                            }
+                        };
+                    }
+                    assert_eq!(frames, expect, "{first} {second}");
+                    assert_eq!((unread.len(), failed), (left, fails), "{first} {second}");
+                    assert_eq!(unread.is_empty(), left == 0, "{first} {second}");
+                }
+            }
+        };
+        check(b"", &[], 0, false);
+        check(b"\x02ab\x00\x01c", &[b"\x02ab", b"\x00", b"\x01c"], 0, false);
+        check(b"\x02ab\x03cd", &[b"\x02ab"], 3, false);
+        check(b"\x02ab\xffcd", &[b"\x02ab"], 3, true);
+    }
+
+    #[test]
+    fn whole_frames_are_not_copied() {
+        let stream = Bytes::from(b"\x02ab\x01c\x05d".to_vec());
+        let mut unread = Unread::default();
+        unread.push(&stream);
+        let mut decoder = StreamDecoder::over(Counted);
+        for expect in [0..3, 3..5] {
+            let frame = unread.next(&mut decoder).expect("no fault").expect("a whole frame");
+            assert_eq!(frame.bytes.as_ptr(), stream[expect].as_ptr());
+        }
     }
 }
