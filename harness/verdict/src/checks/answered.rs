@@ -104,7 +104,6 @@ pub(super) fn expectations(step: &Step) -> (Option<&str>, usize) {
 }
 
 fn judge_answer(report: &mut Report<'_>, conn: &ConnReading, reply: &ReplyAt, expect: Expect) {
-    let frame = Some(report.reply(conn.conn.0, reply));
     let (weight, shape, actual) = match (expect, reply.meaning) {
         (Expect::NotSupported | Expect::Refusal | Expect::Closed, Meaning::Success) => {
             (Weight::Violation, "wrong-success", "success".to_owned())
@@ -121,6 +120,7 @@ fn judge_answer(report: &mut Report<'_>, conn: &ConnReading, reply: &ReplyAt, ex
         _ => return,
     };
     let message = format!("the answer says something else than is due: {actual}");
+    let frame = Some(report.reply(conn.conn.0, reply));
     report.push(weight, shape, expect.rule(), message, expect.words(), actual, frame);
 }
 
@@ -247,8 +247,9 @@ impl Check for ReadableReplies {
         }
         for conn in &evidence.reading.conns {
             for step in &conn.steps {
-                let frame = report.subject(conn.conn.0, step);
+                let frame = |report: &Report<'_>| report.subject(conn.conn.0, step);
                 if let Some((_, error)) = step.undecodable {
+                    let frame = frame(&report);
                     report.push(
                         Weight::Violation,
                         "unreadable-reply",
@@ -256,7 +257,7 @@ impl Check for ReadableReplies {
                         "the server's bytes cannot be framed",
                         "complete frames",
                         error.to_string(),
-                        frame.clone(),
+                        frame,
                     );
                 }
                 // A success that cannot be read says nothing.
@@ -275,6 +276,7 @@ impl Check for ReadableReplies {
                     );
                 }
                 if let Some(closed) = step.closed.filter(|closed| closed.tail > 0) {
+                    let frame = frame(&report);
                     report.push(
                         Weight::Violation,
                         "unreadable-reply",
@@ -282,10 +284,11 @@ impl Check for ReadableReplies {
                         "the server closes in mid-frame",
                         "complete frames",
                         format!("{} bytes of an unfinished frame", closed.tail),
-                        frame.clone(),
+                        frame,
                     );
                 }
                 if step.flood.is_some() {
+                    let frame = frame(&report);
                     report.push(
                         Weight::Violation,
                         "flood",

@@ -27,11 +27,11 @@ pub(super) fn first_difference(
 ) -> Option<Difference> {
     let (was, is) = (in_order(was, old), in_order(is, new));
     for (at, before) in was.iter().enumerate() {
-        let expected = render::field(before, old);
+        let expected = || render::field(before, old);
         let Some(after) = is.get(at).filter(|after| same_name(before, after)) else {
             let actual = is.get(at).map_or("no such field".to_owned(), |f| render::field(f, new));
             let span = is.get(at).map(|f| f.span.clone());
-            return Some(Difference { field: before.name.to_string(), span, expected, actual });
+            return Some(Difference { field: before.name.to_string(), span, expected: expected(), actual });
         };
         if before.mask.is_some() && before.mask == after.mask && before.mask != Some(ORDER_MASK) {
             continue;
@@ -40,7 +40,7 @@ pub(super) fn first_difference(
         if before.value != after.value || (before.value == Value::Bytes && !same_bytes) {
             let actual = render::field(after, new);
             let span = Some(after.span.clone());
-            return Some(Difference { field: before.name.to_string(), span, expected, actual });
+            return Some(Difference { field: before.name.to_string(), span, expected: expected(), actual });
         }
     }
     let extra = is.get(was.len())?;

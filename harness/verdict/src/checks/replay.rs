@@ -6,7 +6,9 @@
 
 use crate::checks::difference::first_difference;
 use crate::checks::{ReadableReplies, Report, StaysUp, rules};
-use crate::{Check, ConnReading, Evidence, Finding, Meaning, Recorded, ReplyAt, ReplyDue, Step, Weight};
+use crate::{
+    Check, ConnReading, Evidence, Finding, FrameRef, Meaning, Recorded, ReplyAt, ReplyDue, Step, Weight,
+};
 
 /// Compares a replay with its recording.
 pub struct SameMeaning;
@@ -227,7 +229,6 @@ fn compare_reply(
     old: &ReplyAt,
     new: &ReplyAt,
 ) {
-    let mut frame = report.reply(conn, new);
     if old.meaning != new.meaning {
         let (weight, shape) = match (old.meaning, new.meaning) {
             (Meaning::Success, Meaning::NotSupported) => (Weight::Refusal, "not-supported"),
@@ -239,7 +240,8 @@ fn compare_reply(
         };
         let (expected, actual) = (format!("{:?}", old.meaning), format!("{:?}", new.meaning));
         let message = format!("the answer means something else than when it was recorded: {actual}");
-        report.push(weight, shape, rules::SAME_MEANING, message, expected, actual, Some(frame));
+        let frame = Some(report.reply(conn, new));
+        report.push(weight, shape, rules::SAME_MEANING, message, expected, actual, frame);
         return;
     }
     let dissect = |grammar: &dyn crate::Grammar, reply: &ReplyAt| {
@@ -248,7 +250,7 @@ fn compare_reply(
     let was = dissect(recorded.grammar, old);
     let is = dissect(evidence.grammar, new);
     if let Some(difference) = first_difference(&was, &old.at.frame.bytes, &is, &new.at.frame.bytes) {
-        frame.span = difference.span;
+        let frame = FrameRef { span: difference.span, ..report.reply(conn, new) };
         let message = format!("`{}` differs from the recording", difference.field);
         report.push(
             Weight::Violation,
