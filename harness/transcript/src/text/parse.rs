@@ -12,6 +12,9 @@ use super::{DUMP_WIDTH, FILE_LEN_MAX, FOLD_FROM, FOLDED_BYTES_MAX, FORMAT, LINE_
 use crate::rules::{Broken, DATA_LEN_MAX, Rules};
 use crate::{ConnId, Credentials, Data, Event, EventKind, ExitStatus, FdNote, Mark, Provenance, Transcript};
 
+/// A byte of a dump takes more characters than that.
+const DUMP_CHARS_MIN: usize = 3;
+
 /// Reads a `.wire` text.
 ///
 /// # Errors
@@ -239,8 +242,8 @@ impl<'a> Parser<'a> {
             data.creds = Some(Credentials { pid, uid, gid });
         }
         line.end()?;
-        // Grows with the lines that are really there: `len` is only a claim.
-        let mut bytes = Vec::new();
+        // `len` is only a claim, but the dump cannot be longer than the text that is there.
+        let mut bytes = Vec::with_capacity(len.min(self.rest.len() / DUMP_CHARS_MIN));
         while bytes.len() < len {
             let mut dump = self.next_line("more bytes of this event")?;
             dump_line(&mut dump, &mut bytes, len)?;
@@ -268,8 +271,7 @@ impl<'a> Parser<'a> {
         if more > len - bytes.len() || whole.saturating_add(more) > FOLDED_BYTES_MAX {
             return Err(line.expected_at(at, "a number of repetitions that the event has room for"));
         }
-        let above = bytes[bytes.len() - DUMP_WIDTH..].to_vec();
-        bytes.extend(above.iter().cycle().take(more));
+        repeat_last_line(bytes, more);
         Ok(())
     }
 
@@ -401,8 +403,74 @@ fn args(line: &mut Line<'_>) -> Result<BTreeMap<String, String>, Fault> {
     Ok(args)
 }
 
+/// Appends the last [`DUMP_WIDTH`] of `bytes` again and again, `more` bytes altogether.
+fn repeat_last_line(bytes: &mut Vec<u8>, more: usize) {
+    let start = bytes.len().saturating_sub(DUMP_WIDTH);
+    if bytes[start..].iter().all(|byte| *byte == 0) {
+        // Fresh zeros cost neither time nor memory until somebody writes to them.
+        let mut whole = vec![0; bytes.len() + more];
+        whole[..bytes.len()].copy_from_slice(bytes);
+        *bytes = whole;
+        return;
+    }
+    let end = bytes.len() + more;
+    bytes.reserve_exact(more);
+    // Each turn copies everything from the line on, twice as much as the one before.
+    while bytes.len() < end {
+        let len = (bytes.len() - start).min(end - bytes.len());
+        bytes.extend_from_within(start..start + len);
+    }
+}
+
 /// `000010 04 05 …  |..|`, appended to the `bytes` of an event that has `len`.
 fn dump_line(line: &mut Line<'_>, bytes: &mut Vec<u8>, len: usize) -> Result<(), Fault> {
+    let count = (len - bytes.len()).min(DUMP_WIDTH);
+    if let Some(read) = canonical_dump_line(line.text().as_bytes(), bytes.len(), count) {
+        bytes.extend_from_slice(&read[..count]);
+        return Ok(());
+    }
+    any_dump_line(line, bytes, len)
+}
+
+/// The first `count` bytes of a line as it is written; `None` is for [`any_dump_line`], which finds out what is wrong.
+fn canonical_dump_line(text: &[u8], offset: usize, count: usize) -> Option<[u8; DUMP_WIDTH]> {
+    let (digits, rest) = text.split_at_checked(6)?;
+    let (dump, rest) = rest.split_at_checked(3 * DUMP_WIDTH)?;
+    let column = rest.strip_prefix(b"  |")?.strip_suffix(b"|")?;
+    let at = digits.iter().try_fold(0, |at, digit| Some(at << 4 | usize::from(nibble(*digit)?)))?;
+    if at != offset || column.len() != count {
+        return None;
+    }
+    let mut read = [0; DUMP_WIDTH];
+    for (place, (chars, byte)) in dump.chunks_exact(3).zip(&mut read).enumerate() {
+        match *chars {
+            [b' ', high, low] if place < count => *byte = nibble(high)? << 4 | nibble(low)?,
+            [b' ', b' ', b' '] if place >= count => {}
+            _ => return None,
+        }
+    }
+    let same = column.iter().zip(&read).all(|(there, byte)| char::from(*there) == printable(*byte));
+    same.then_some(read)
+}
+
+/// The value of a lower-case hexadecimal digit.
+fn nibble(digit: u8) -> Option<u8> {
+    /// By digit; 16 for what is none.
+    const VALUES: [u8; 256] = {
+        let mut values = [16; 256];
+        let digits = *b"0123456789abcdef";
+        let mut value = 0;
+        while value < digits.len() {
+            values[digits[value] as usize] = value as u8;
+            value += 1;
+        }
+        values
+    };
+    Some(VALUES[usize::from(digit)]).filter(|value| *value < 16)
+}
+
+/// As [`dump_line`], character by character: it says what is wrong, and where.
+fn any_dump_line(line: &mut Line<'_>, bytes: &mut Vec<u8>, len: usize) -> Result<(), Fault> {
     let offset = line.run(|c| c.is_ascii_hexdigit(), "a dump line")?;
     if offset.len() != 6 || usize::from_str_radix(offset, 16) != Ok(bytes.len()) {
         return Err(line.expected_at(0, "a dump line with the offset of its first byte in six digits"));
@@ -432,14 +500,9 @@ fn dump_line(line: &mut Line<'_>, bytes: &mut Vec<u8>, len: usize) -> Result<(),
 /// Two lower-case hexadecimal digits.
 fn byte(line: &mut Line<'_>) -> Result<u8, Fault> {
     const EXPECTED: &str = "a byte as two lower-case hexadecimal digits";
-    let digit = |b: u8| match b {
-        b'0'..=b'9' => Some(b - b'0'),
-        b'a'..=b'f' => Some(b - b'a' + 10),
-        _ => None,
-    };
     let at = line.at();
     match *line.rest().as_bytes() {
-        [high, low, ..] => match (digit(high), digit(low)) {
+        [high, low, ..] => match (nibble(high), nibble(low)) {
             (Some(high), Some(low)) => {
                 line.skip(2);
                 Ok(high << 4 | low)
@@ -447,5 +510,58 @@ fn byte(line: &mut Line<'_>) -> Result<u8, Fault> {
             _ => Err(line.expected_at(at, EXPECTED)),
         },
         _ => Err(line.expected_at(at, EXPECTED)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines of a whole and of a short row, with what makes the text column differ from the bytes.
+    const ROWS: [(&str, usize, usize); 3] = [
+        ("000010 00 2e 41 7e 7f 80 ff 20 7c 7c 61 62 63 64 65 66  |..A~... ||abcdef|", 0x10, 16),
+        ("00a0b0 41                                               |A|", 0xa0b0, 1),
+        ("ffffff 41 42 43 44 45 46 47 48 49 4a 4b 4c 4d 4e 4f     |ABCDEFGHIJKLMNO|", 0xff_ffff, 15),
+    ];
+
+    fn slowly(text: &str, offset: usize, count: usize) -> Option<Vec<u8>> {
+        let mut bytes = vec![0; offset];
+        any_dump_line(&mut Line::new(text, 1), &mut bytes, offset + count).ok()?;
+        Some(bytes.split_off(offset))
+    }
+
+    #[test]
+    fn reads_a_dump_line_quickly_only_where_it_reads_the_same_slowly() {
+        for (row, offset, count) in ROWS {
+            let read = canonical_dump_line(row.as_bytes(), offset, count).map(|read| read[..count].to_vec());
+            assert!(read.is_some() && read == slowly(row, offset, count), "{row}");
+            for at in 0..row.len() {
+                for other in [" ", "0", "a", "A", "g", "|", "", "  ", "\u{e9}"] {
+                    let mut damaged = row.to_owned();
+                    damaged.replace_range(at..=at, other);
+                    let read = canonical_dump_line(damaged.as_bytes(), offset, count);
+                    if let Some(read) = read {
+                        assert_eq!(
+                            Some(read[..count].to_vec()),
+                            slowly(&damaged, offset, count),
+                            "{damaged}"
+                        );
+                    }
+                }
+            }
+            assert_eq!(canonical_dump_line(row.as_bytes(), offset + 16, count), None, "another offset");
+            assert_eq!(canonical_dump_line(row.as_bytes(), offset, count - 1), None, "another length");
+        }
+    }
+
+    #[test]
+    fn repeats_the_last_line() {
+        for line in [*b"0123456789abcdef", [0; DUMP_WIDTH], [7; DUMP_WIDTH]] {
+            for times in [0, 1, 2, 3, 5, 64, 1000] {
+                let mut bytes = [&b"before that line"[..], &line].concat();
+                repeat_last_line(&mut bytes, times * DUMP_WIDTH);
+                assert_eq!(bytes, [b"before that line".to_vec(), line.repeat(times + 1)].concat(), "{times}");
+            }
+        }
     }
 }
