@@ -4,6 +4,8 @@
 //! the canary: a heartbeat that says 0 and one that says the agent's maximum, after which a host with versions must
 //! announce. Where an input has a good message in it, that is a heartbeat that says 1, which must be announced as well.
 
+use std::sync::LazyLock;
+
 use super::names::MAX_EVER;
 
 /// One input.
@@ -74,7 +76,11 @@ pub fn input(name: &str) -> Option<Input> {
             let version = MAX_EVER.to_string();
             Some(whole(CANARY_MAX, "A good heartbeat that says the maximum.", heartbeat(&version)))
         }
-        name => all().into_iter().find(|input| input.name == name),
+        name => {
+            // Some are large: of all that are made to find one, the others are kept for the next time.
+            static ALL: LazyLock<Vec<Input>> = LazyLock::new(all);
+            ALL.iter().find(|input| input.name == name).cloned()
+        }
     }
 }
 

@@ -1,10 +1,10 @@
 //! Is nothing sent above the agreed version?
 
-use verdict::{Blame, Check, Evidence, Finding, Weight};
+use verdict::{Blame, Evidence, Finding, Weight};
 
 use super::course::{BEATS, Course, Moment};
-use super::timeline::{Said, Timeline, What};
-use super::{Sight, Sights, ms, rules};
+use super::timeline::{Said, What};
+use super::{CourseCheck, Sight, Sights, ms, rules};
 use crate::ovirt::names;
 
 /// Finds messages above the agreed version, on both sides.
@@ -18,27 +18,26 @@ struct Window {
     bound_us: u64,
 }
 
-impl Check for NothingAboveAgreed {
+impl CourseCheck for NothingAboveAgreed {
     fn name(&self) -> &'static str {
         "nothing-above-agreed"
     }
 
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let timeline = Timeline::of(evidence.transcript);
-        let course = Course::of(&timeline);
-        let mut sights = Sights::new(self.name(), evidence, &timeline);
+    fn check(&self, evidence: &Evidence<'_>, course: &Course<'_>) -> Vec<Finding> {
+        let timeline = course.timeline;
+        let mut sights = Sights::new(self.name(), evidence, timeline);
         let mut calls = Calls::default();
         for (index, act) in timeline.acts.iter().enumerate() {
             let Some(moment) = course.moments.get(index) else { continue };
             match &act.what {
                 What::FromAgent(said) if !timeline.scripts.agent => {
-                    of_agent(&course, &mut sights, index, said, moment);
+                    of_agent(course, &mut sights, index, said, moment);
                 }
                 What::FromHost(said) if !timeline.scripts.host => {
                     calls.sent(said.name());
-                    of_host(&course, &mut sights, index, said, moment);
+                    of_host(course, &mut sights, index, said, moment);
                 }
-                What::Called(name) if !timeline.scripts.host => calls.called(&course, index, name, moment),
+                What::Called(name) if !timeline.scripts.host => calls.called(course, index, name, moment),
                 What::HostLeaves => calls.hung_up(&mut sights),
                 _ => {}
             }

@@ -12,12 +12,12 @@
 
 use std::collections::VecDeque;
 
-use verdict::{Blame, Check, Evidence, Finding};
+use verdict::{Blame, Evidence, Finding};
 use wire::json::{Document, Kind};
 
 use super::course::{BEATS, Course};
-use super::timeline::{Act, Said, Timeline, What};
-use super::{Sights, rules};
+use super::timeline::{Act, Said, What};
+use super::{CourseCheck, Sights, rules};
 use crate::ovirt::message::{Offered, RULES};
 use crate::ovirt::names::{self, NO_VERSION};
 
@@ -27,20 +27,19 @@ const SILENCE_US: u64 = 2_000_000;
 /// Holds what a host announces against the heartbeats that it gets.
 pub(super) struct HostAnnounces;
 
-impl Check for HostAnnounces {
+impl CourseCheck for HostAnnounces {
     fn name(&self) -> &'static str {
         "host-announces"
     }
 
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let timeline = Timeline::of(evidence.transcript);
-        let course = Course::of(&timeline);
+    fn check(&self, evidence: &Evidence<'_>, course: &Course<'_>) -> Vec<Finding> {
+        let timeline = course.timeline;
         if timeline.scripts.host {
             return Vec::new();
         }
-        let sights = Sights::new(self.name(), evidence, &timeline);
+        let sights = Sights::new(self.name(), evidence, timeline);
         let mut watch = Watch {
-            course: &course,
+            course,
             sights,
             kept: None,
             kept_above: false,

@@ -10,12 +10,12 @@
 //! lifecycle-event with a reply_id     completion with it, from version 3 on
 //! ```
 
-use verdict::{Blame, Check, Evidence, Finding, Weight};
+use verdict::{Blame, Evidence, Finding, Weight};
 use wire::json::{Document, Rules, same_value};
 
 use super::course::{Answer, BEATS, Course, Moment};
-use super::timeline::{Act, Said, Timeline, What};
-use super::{Sight, Sights, ms, rules};
+use super::timeline::{Act, Said, What};
+use super::{CourseCheck, Sight, Sights, ms, rules};
 use crate::ovirt::message::{Offered, RULES};
 use crate::ovirt::names::{self, NO_VERSION};
 
@@ -24,21 +24,20 @@ const ANSWERS_FROM: i64 = 2;
 /// Holds what an agent says against what it was asked.
 pub(super) struct AgentAnswers;
 
-impl Check for AgentAnswers {
+impl CourseCheck for AgentAnswers {
     fn name(&self) -> &'static str {
         "agent-answers"
     }
 
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let timeline = Timeline::of(evidence.transcript);
+    fn check(&self, evidence: &Evidence<'_>, course: &Course<'_>) -> Vec<Finding> {
+        let timeline = course.timeline;
         if timeline.scripts.agent {
             return Vec::new();
         }
-        let course = Course::of(&timeline);
-        let sights = Sights::new(self.name(), evidence, &timeline);
+        let sights = Sights::new(self.name(), evidence, timeline);
         let fqdn = |act: &Act| matches!(&act.what, What::FromAgent(said) if said.name() == names::FQDN);
         let knows_fqdn = timeline.acts.iter().any(fqdn);
-        let mut watch = Watch { course: &course, sights, due: Vec::new(), last_beat: None, knows_fqdn };
+        let mut watch = Watch { course, sights, due: Vec::new(), last_beat: None, knows_fqdn };
         let mut answers = course.answers.iter().peekable();
         for (index, act) in timeline.acts.iter().enumerate() {
             watch.overdue(index);

@@ -4,10 +4,11 @@
 //! dialect: the one that the build is said to be, or the release from which it was recorded.
 
 use transcript::{Endpoint, Transcript};
-use verdict::{Blame, Check, Evidence, Finding};
+use verdict::{Blame, Evidence, Finding};
 
-use super::timeline::{Timeline, What};
-use super::{Sights, rules, told};
+use super::course::Course;
+use super::timeline::What;
+use super::{CourseCheck, Sights, rules, told};
 use crate::ovirt::{Dialect, names};
 
 /// The detail of an endpoint that names its dialect, where its version does not.
@@ -16,14 +17,14 @@ pub(in crate::ovirt) const DIALECT: &str = "dialect";
 /// Finds ends that tell another maximum than theirs.
 pub(super) struct TellsItsMaximum;
 
-impl Check for TellsItsMaximum {
+impl CourseCheck for TellsItsMaximum {
     fn name(&self) -> &'static str {
         "tells-its-maximum"
     }
 
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let timeline = Timeline::of(evidence.transcript);
-        let mut sights = Sights::new(self.name(), evidence, &timeline);
+    fn check(&self, evidence: &Evidence<'_>, course: &Course<'_>) -> Vec<Finding> {
+        let timeline = course.timeline;
+        let mut sights = Sights::new(self.name(), evidence, timeline);
         if !timeline.scripts.host {
             of_host(&mut sights, evidence.transcript);
         }

@@ -39,7 +39,7 @@ mod tests;
 use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
 use verdict::checks::{Report, SameFate, frame_ref};
-use verdict::{Blame, Check, Evidence, FrameAt, FrameRef, Reading, Weight};
+use verdict::{Blame, Check, Evidence, Finding, FrameAt, FrameRef, Reading, Weight};
 use wire::{Direction, Frame};
 
 use self::course::Course;
@@ -52,18 +52,44 @@ pub(super) fn of(case: &CaseId) -> Vec<Box<dyn Check>> {
     if case.kind == CaseKind::Replay {
         return vec![Box::new(same::SameAnswers), Box::new(SameFate)];
     }
-    let mut checks: Vec<Box<dyn Check>> = vec![
-        Box::new(agreed::NothingAboveAgreed),
-        Box::new(announced::HostAnnounces),
-        Box::new(settled::Renegotiated),
-        Box::new(answers::AgentAnswers),
-        Box::new(spoken::OnlyMessages),
-        Box::new(maximum::TellsItsMaximum),
-    ];
+    let mut checks: Vec<Box<dyn Check>> = vec![Box::new(AlongTheCourse)];
     if case.kind == CaseKind::Scenario || case.name == BAD_INPUT {
         checks.push(Box::new(complete::ConversationComplete));
     }
     checks
+}
+
+/// A check that follows the course of a conversation.
+trait CourseCheck: Sync {
+    /// As [`Check::name`].
+    fn name(&self) -> &'static str;
+
+    /// As [`Check::check`].
+    fn check(&self, evidence: &Evidence<'_>, course: &Course<'_>) -> Vec<Finding>;
+}
+
+/// All checks that follow the course of a conversation, which is worked out once for all of them.
+struct AlongTheCourse;
+
+const ALONG_THE_COURSE: [&dyn CourseCheck; 6] = [
+    &agreed::NothingAboveAgreed,
+    &announced::HostAnnounces,
+    &settled::Renegotiated,
+    &answers::AgentAnswers,
+    &spoken::OnlyMessages,
+    &maximum::TellsItsMaximum,
+];
+
+impl Check for AlongTheCourse {
+    fn name(&self) -> &'static str {
+        "along-the-course"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let timeline = Timeline::of(evidence.transcript);
+        let course = Course::of(&timeline);
+        ALONG_THE_COURSE.iter().flat_map(|check| check.check(evidence, &course)).collect()
+    }
 }
 
 pub(super) use self::maximum::DIALECT;

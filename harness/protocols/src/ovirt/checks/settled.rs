@@ -1,10 +1,9 @@
 //! Do both sides come to the agreed version again after whatever happened?
 
-use verdict::{Blame, Check, Evidence, Finding};
+use verdict::{Blame, Evidence, Finding};
 
 use super::course::{Course, Moment};
-use super::timeline::Timeline;
-use super::{Sights, rules};
+use super::{CourseCheck, Sights, rules};
 use crate::ovirt::names::NO_VERSION;
 
 /// After so many heartbeats everything must be negotiated anew: one that says 0, one that says the maximum, and one more
@@ -14,26 +13,25 @@ const BEATS_MAX: usize = 3;
 /// Finds agents that stay at another version than the agreed one.
 pub(super) struct Renegotiated;
 
-impl Check for Renegotiated {
+impl CourseCheck for Renegotiated {
     fn name(&self) -> &'static str {
         "renegotiated"
     }
 
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let timeline = Timeline::of(evidence.transcript);
-        let course = Course::of(&timeline);
-        let mut sights = Sights::new(self.name(), evidence, &timeline);
+    fn check(&self, evidence: &Evidence<'_>, course: &Course<'_>) -> Vec<Finding> {
+        let timeline = course.timeline;
+        let mut sights = Sights::new(self.name(), evidence, timeline);
         // Against a script there is nothing to come to.
         if timeline.scripts.host || timeline.scripts.agent {
             return Vec::new();
         }
         let mut told = None;
         for (index, moment) in course.moments.iter().enumerate() {
-            let Some(since) = overdue(&course, index, moment).filter(|since| told != Some(*since)) else {
+            let Some(since) = overdue(course, index, moment).filter(|since| told != Some(*since)) else {
                 continue;
             };
             told = Some(since);
-            report(&course, &mut sights, index, moment);
+            report(course, &mut sights, index, moment);
         }
         sights.report.finish()
     }

@@ -1,23 +1,24 @@
 //! Is everything that a side says a message that this protocol has?
 
-use verdict::{Blame, Check, Evidence, Finding};
+use verdict::{Blame, Evidence, Finding};
 use wire::json_lines::BLANK;
 
-use super::timeline::{Said, Timeline, What};
-use super::{Sights, rules};
+use super::course::Course;
+use super::timeline::{Said, What};
+use super::{CourseCheck, Sights, rules};
 use crate::ovirt::names;
 
 /// Finds lines that are no messages, and messages that nobody has.
 pub(super) struct OnlyMessages;
 
-impl Check for OnlyMessages {
+impl CourseCheck for OnlyMessages {
     fn name(&self) -> &'static str {
         "only-messages"
     }
 
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let timeline = Timeline::of(evidence.transcript);
-        let mut sights = Sights::new(self.name(), evidence, &timeline);
+    fn check(&self, evidence: &Evidence<'_>, course: &Course<'_>) -> Vec<Finding> {
+        let timeline = course.timeline;
+        let mut sights = Sights::new(self.name(), evidence, timeline);
         for (index, act) in timeline.acts.iter().enumerate() {
             match &act.what {
                 What::FromAgent(said) if !timeline.scripts.agent => {
