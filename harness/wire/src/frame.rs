@@ -123,6 +123,12 @@ pub trait Decoder: Send {
         frame
     }
 
+    /// Behind an `Ok(None)`: with fewer bytes than that from the front of `src` on, asking again gives the same. 0 where
+    /// the decoder does not know.
+    fn needs(&self) -> usize {
+        0
+    }
+
     /// As [`Decoder::decode`], when no more bytes will come: left-over bytes are an error.
     ///
     /// # Errors

@@ -67,6 +67,8 @@ pub trait Scan: Send {
 pub struct StreamDecoder<S> {
     scan: S,
     offset: u64,
+    /// What the frame needs of which a part was seen last, counted from its front.
+    needed: u64,
     failed: Option<DecodeError>,
 }
 
@@ -74,7 +76,7 @@ impl<S: Scan> StreamDecoder<S> {
     /// A decoder at the start of a stream.
     #[must_use]
     pub fn over(scan: S) -> Self {
-        Self { scan, offset: 0, failed: None }
+        Self { scan, offset: 0, needed: 0, failed: None }
     }
 
     /// Offset of the next frame from the first byte of the stream.
@@ -104,8 +106,10 @@ impl<S: Scan> StreamDecoder<S> {
         }
         match self.scan.step(src) {
             Ok(step) => {
-                if let Step::Complete(extent) = step {
-                    self.offset = self.offset.saturating_add(as_u64(extent.len));
+                match step {
+                    Step::Complete(extent) => self.offset = self.offset.saturating_add(as_u64(extent.len)),
+                    Step::Partial { at, needed, .. } => self.needed = as_u64(at).saturating_add(needed),
+                    Step::Boundary => self.needed = 0,
                 }
                 Ok(step)
             }
@@ -121,23 +125,30 @@ impl<S: Scan> StreamDecoder<S> {
     }
 }
 
-/// Bytes that are read frame by frame as they come, without a copy of those that are whole frames when they come.
+/// Bytes that are read frame by frame as they come, without a copy of those that are whole frames when they come. What
+/// comes in pieces is put together once, as soon as there can be a frame in it.
 #[derive(Debug, Default)]
 pub struct Unread {
-    /// What came last and is not looked through yet; what came before it lies in `left`, or is read.
-    shared: Bytes,
-    /// A part of a frame.
+    /// What was put together.
     left: BytesMut,
+    /// What came behind it.
+    pieces: Vec<Bytes>,
+    /// Length of both.
+    len: usize,
+    /// With less than that there is no frame; 0 where that is not known, or little.
+    needed: usize,
+    failed: Option<DecodeError>,
 }
+
+/// From so many bytes on it pays to wait for all of them, and to look for zeros while putting pieces together.
+const LARGE: usize = 1 << 20;
 
 impl Unread {
     /// Adds what came next.
     pub fn push(&mut self, bytes: &Bytes) {
-        if self.is_empty() {
-            self.shared = bytes.clone();
-        } else {
-            self.settle();
-            self.left.extend_from_slice(bytes);
+        if !bytes.is_empty() {
+            self.len += bytes.len();
+            self.pieces.push(bytes.clone());
         }
     }
 
@@ -146,12 +157,25 @@ impl Unread {
     /// # Errors
     /// As for [`Decoder::decode`].
     pub fn next(&mut self, decoder: &mut dyn Decoder) -> Result<Option<Frame>, DecodeError> {
-        if self.shared.is_empty() {
-            return decoder.decode(&mut self.left);
+        if let Some(error) = self.failed {
+            return Err(error);
         }
-        let next = decoder.decode_shared(&mut self.shared);
-        if !matches!(next, Ok(Some(_))) {
-            self.settle();
+        if self.len < self.needed {
+            return Ok(None);
+        }
+        let next = match &mut self.pieces[..] {
+            [whole] if self.left.is_empty() => decoder.decode_shared(whole),
+            _ => {
+                self.join();
+                decoder.decode(&mut self.left)
+            }
+        };
+        self.pieces.retain(|piece| !piece.is_empty());
+        match &next {
+            Ok(Some(frame)) => (self.len, self.needed) = (self.len.saturating_sub(frame.bytes.len()), 0),
+            // Asking costs something only where there is much to put together.
+            Ok(None) => self.needed = Some(decoder.needs()).filter(|needed| *needed >= LARGE).unwrap_or(0),
+            Err(error) => self.failed = Some(*error),
         }
         next
     }
@@ -159,18 +183,38 @@ impl Unread {
     /// Bytes that are in no frame yet.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.shared.len() + self.left.len()
+        self.len
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.shared.is_empty() && self.left.is_empty()
+        self.len == 0
     }
 
-    fn settle(&mut self) {
-        self.left.extend_from_slice(&std::mem::take(&mut self.shared));
+    fn join(&mut self) {
+        if self.left.is_empty() && self.len >= LARGE {
+            self.left = join_large(&self.pieces, self.len);
+        } else {
+            self.pieces.iter().for_each(|piece| self.left.extend_from_slice(piece));
+        }
+        self.pieces.clear();
     }
+}
+
+/// Puts pieces together. Large payloads are mostly zeros, and fresh ones need not be written.
+fn join_large(pieces: &[Bytes], len: usize) -> BytesMut {
+    const PAGE: [u8; 4096] = [0; 4096];
+    let mut whole = BytesMut::zeroed(len);
+    let mut rest = &mut whole[..];
+    for part in pieces.iter().flat_map(|piece| piece.chunks(PAGE.len())) {
+        let Some((to, behind)) = rest.split_at_mut_checked(part.len()) else { break };
+        if !PAGE.starts_with(part) {
+            to.copy_from_slice(part);
+        }
+        rest = behind;
+    }
+    whole
 }
 
 /// Cuts the frame off the front of `src`, sharing its memory.
@@ -204,6 +248,10 @@ impl<S: Scan> Decoder for StreamDecoder<S> {
                 Err(self.fail(Fault { kind: DecodeErrorKind::Truncated { needed, got }, field, at }))
             }
         }
+    }
+
+    fn needs(&self) -> usize {
+        usize::try_from(self.needed).unwrap_or(usize::MAX)
     }
 
     fn note_sent(&mut self, sent: &Frame) {
@@ -259,6 +307,18 @@ mod tests {
         check(b"\x02ab\x00\x01c", &[b"\x02ab", b"\x00", b"\x01c"], 0, false);
         check(b"\x02ab\x03cd", &[b"\x02ab"], 3, false);
         check(b"\x02ab\xffcd", &[b"\x02ab"], 3, true);
+    }
+
+    #[test]
+    fn large_pieces_are_put_together_as_they_are() {
+        let mut whole = vec![0_u8; LARGE + 10_000];
+        for at in [0, 1, 4095, 4096, 5_000, 500_000, LARGE, LARGE + 9_999] {
+            whole[at] = 1;
+        }
+        for size in [1000, 4096, 100_000, whole.len()] {
+            let pieces: Vec<_> = whole.chunks(size).map(Bytes::copy_from_slice).collect();
+            assert!(join_large(&pieces, whole.len()) == whole, "{size}");
+        }
     }
 
     #[test]
