@@ -3,7 +3,6 @@
 //! The schema is derived from the types of [`verdict`] and committed as `results.schema.json`; a test
 //! fails when the file is out of date. Run that test with `UPDATE=1` to write it anew.
 
-use schemars::Schema;
 use serde::Deserialize;
 use verdict::RunResults;
 
@@ -57,10 +56,4 @@ pub fn read(text: &str) -> Result<RunResults, ReadError> {
         return Err(ReadError::Newer { found: head.format, producer: head.producer });
     }
     Ok(serde_json::from_str(text)?)
-}
-
-/// The JSON Schema of the document.
-#[must_use]
-pub fn schema() -> Schema {
-    schemars::schema_for!(RunResults)
 }

@@ -3,11 +3,11 @@
 use std::ops::Range;
 
 use matrix::Verdict;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// One thing that a check saw in a transcript.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Finding {
     /// Name of the check, e.g. `payload-drained`.
@@ -31,7 +31,8 @@ pub struct Finding {
 }
 
 /// How much a finding weighs in the verdict.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Weight {
     /// Worth knowing; does not change the verdict.
@@ -45,7 +46,8 @@ pub enum Weight {
 }
 
 /// Whose bytes are wrong.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Blame {
     /// The side that connected.
@@ -57,7 +59,8 @@ pub enum Blame {
 }
 
 /// A frame, or bytes that are none, within a transcript.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct FrameRef {
     /// Index of the event that holds its first byte.
@@ -75,7 +78,8 @@ pub struct FrameRef {
 }
 
 /// A rule and where it is written down.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub struct Rule {
     /// The rule in our words.
     pub text: String,

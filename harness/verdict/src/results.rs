@@ -4,13 +4,13 @@
 use std::collections::BTreeMap;
 
 use matrix::Verdict;
-use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::Finding;
 
 /// Verdict x expectation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// As expected, and good.
@@ -55,7 +55,8 @@ impl Outcome {
 }
 
 /// One run of a matrix.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct RunResults {
     /// Version of this format; readers refuse a newer one.
@@ -97,7 +98,8 @@ impl RunResults {
 }
 
 /// A build that took part in a run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct BuildRecord {
     /// Protocol.
@@ -119,7 +121,8 @@ pub struct BuildRecord {
 }
 
 /// What became of one planned cell.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct CellResult {
     /// The cell's path.
@@ -133,9 +136,12 @@ pub struct CellResult {
     /// Case.
     pub case: String,
     /// Verdict; none when the cell did not run.
-    #[schemars(
-        with = "Option<String>",
-        extend("enum" = ["compatible", "degraded", "refused", "broken", "inconclusive", null])
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            with = "Option<String>",
+            extend("enum" = ["compatible", "degraded", "refused", "broken", "inconclusive", null])
+        )
     )]
     pub verdict: Option<Verdict>,
     /// Outcome.
@@ -163,7 +169,8 @@ pub struct CellResult {
 }
 
 /// How to see a result again.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Reproduction {
     /// The command line, to be run at the top of a checkout.
@@ -173,7 +180,8 @@ pub struct Reproduction {
 }
 
 /// How many cells ended how. `planned` is the sum of all others.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub struct Tally {
     /// All cells of the plan.
