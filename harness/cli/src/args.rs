@@ -127,6 +127,20 @@ pub(crate) enum FlakyResult {
     Pass,
 }
 
+/// What to show on the terminal beside the one screen that every run prints.
+#[derive(Debug, Args, Clone, Copy, Default)]
+pub(crate) struct ShowMore {
+    /// Show the grids: what became of each client with each server.
+    #[arg(long)]
+    pub(crate) grid: bool,
+    /// Show the grids, what each server answers to each probe, and all that is only counted otherwise.
+    #[arg(long)]
+    pub(crate) detail: bool,
+    /// List the known bugs and the cells that have them.
+    #[arg(long)]
+    pub(crate) known: bool,
+}
+
 #[derive(Debug, Args, Clone, Default)]
 pub(crate) struct Run {
     #[command(flatten)]
@@ -158,9 +172,8 @@ pub(crate) struct Run {
     /// Save the transcript of every cell that ran with a running peer as a fixture.
     #[arg(long)]
     pub(crate) save: bool,
-    /// Show what each server answers to each probe, too.
-    #[arg(long)]
-    pub(crate) detail: bool,
+    #[command(flatten)]
+    pub(crate) show: ShowMore,
     /// Keep the transcript of every cell, also of those that are as expected.
     #[arg(long)]
     pub(crate) keep_all: bool,
@@ -356,11 +369,10 @@ pub(crate) struct Report {
     /// `results.json` of a run.
     pub(crate) results: PathBuf,
     /// What to write to standard output.
-    #[arg(long, value_enum, default_value = "terminal")]
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "terminal")]
     pub(crate) output: Format,
-    /// Show what each server answers to each probe, too.
-    #[arg(long)]
-    pub(crate) detail: bool,
+    #[command(flatten)]
+    pub(crate) show: ShowMore,
 }
 
 #[derive(Debug, Args)]

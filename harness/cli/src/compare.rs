@@ -21,8 +21,10 @@ pub(crate) fn read(path: &Path) -> Result<RunResults, Failure> {
 }
 
 pub(crate) fn report(global: &Global, args: &Report) -> Done {
+    let file = args.results.display().to_string();
+    let show = run::shown(args.show, args.output, &file)?;
     let results = read(&args.results)?;
-    terminal::print(&run::rendered(&results, args.output, args.detail, terminal::style(global.color))?);
+    terminal::print(&run::rendered(&results, args.output, show, terminal::style(global.color))?);
     Ok(run::exit_of(&results).into())
 }
 

@@ -8,13 +8,14 @@ use std::sync::Arc;
 use matrix::{BuildFlag, Partition, Selection, SourceKind};
 use protocols::{Bench, Protocol};
 use report::Style;
+use report::terminal::Show;
 use runner::{Clock, Journal, Plan, Project, Request, RunEvent, RunOptions, Work};
 use session::sandbox;
 use tokio::sync::{mpsc, watch};
 use transcript::Transcript;
 use verdict::{CellResult, Outcome, RunResults};
 
-use crate::args::{FlakyResult, Format, Global, List, Listing, Run, Select, Transport};
+use crate::args::{FlakyResult, Format, Global, List, Listing, Run, Select, ShowMore, Transport};
 use crate::exit::Exit;
 use crate::{Done, Failure, terminal};
 
@@ -29,6 +30,8 @@ pub(crate) struct Prepared {
 }
 
 pub(crate) fn run(global: &Global, args: &Run) -> Done {
+    let results_file = args.results.join(RESULTS_JSON).display().to_string();
+    let show = shown(args.show, args.output, &results_file)?;
     let prepared = prepare(global, &args.select)?;
     if prepared.plan.cells.is_empty() {
         return Err(Failure::text(
@@ -42,8 +45,18 @@ pub(crate) fn run(global: &Global, args: &Run) -> Done {
     let results = execute(global, args, &prepared)?;
     write_reports(&args.results, &results)?;
     let style = terminal::style(global.color);
-    terminal::print(&rendered(&results, args.output, args.detail, style)?);
+    terminal::print(&rendered(&results, args.output, show, style)?);
     Ok(exit_of(&results).into())
+}
+
+/// What is shown on the terminal. Other forms have no use for it.
+pub(crate) fn shown(more: ShowMore, output: Format, file: &str) -> Result<Show<'_>, Failure> {
+    let ShowMore { grid, detail, known } = more;
+    if output != Format::Terminal && (grid || detail || known) {
+        let text = "`--grid`, `--detail` and `--known` are for the terminal; other forms of `--output` hold all of it";
+        return Err(Failure::text(Exit::Usage, text));
+    }
+    Ok(Show { grid, detail, known, file })
 }
 
 /// Reads the project and plans what is selected.
@@ -267,9 +280,10 @@ async fn listen_for_stop(stop: watch::Sender<bool>) {
     }
 }
 
+const RESULTS_JSON: &str = "results.json";
 /// The reports that every run writes.
 const REPORTS: [(&str, Format); 3] =
-    [("results.json", Format::Json), ("junit.xml", Format::Junit), ("report.md", Format::Markdown)];
+    [(RESULTS_JSON, Format::Json), ("junit.xml", Format::Junit), ("report.md", Format::Markdown)];
 
 /// Keeps other runs out of a results folder for as long as the file is open.
 fn own(results: &Path) -> Result<std::fs::File, Failure> {
@@ -288,7 +302,7 @@ fn own(results: &Path) -> Result<std::fs::File, Failure> {
 pub(crate) fn write_reports(folder: &Path, results: &RunResults) -> Result<(), Failure> {
     for (name, format) in REPORTS {
         let path = folder.join(name);
-        let text = rendered(results, format, true, Style::plain(120))?;
+        let text = rendered(results, format, Show::default(), Style::plain(120))?;
         std::fs::write(&path, text).map_err(|error| cannot_write(&path, error))?;
     }
     Ok(())
@@ -298,12 +312,11 @@ pub(crate) fn write_reports(folder: &Path, results: &RunResults) -> Result<(), F
 pub(crate) fn rendered(
     results: &RunResults,
     format: Format,
-    detail: bool,
+    show: Show<'_>,
     style: Style,
 ) -> Result<String, Failure> {
-    let level = if detail { report::terminal::Level::Detailed } else { report::terminal::Level::Overview };
     match format {
-        Format::Terminal => Ok(report::terminal::render(results, level, style)),
+        Format::Terminal => Ok(report::terminal::render(results, show, style)),
         Format::Json => report::json::render(results).map_err(|e| Failure::text(Exit::Internal, e)),
         Format::Junit => report::junit::render(results).map_err(|e| Failure::text(Exit::Internal, e)),
         Format::Html => Ok(report::html::render(results)),

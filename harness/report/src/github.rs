@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use verdict::{CellResult, Outcome, RunResults};
 
-use crate::terminal::failures;
+use crate::fold::failures;
 use crate::text::count;
 use crate::{Mark, escape, failure};
 

@@ -10,9 +10,10 @@ use std::collections::BTreeMap;
 use maud::{DOCTYPE, Markup, html};
 use verdict::{CellResult, Outcome, RunResults};
 
+use crate::fold::failures;
 use crate::grid::{Group, groups, heading};
 use crate::mark::counts;
-use crate::terminal::{duration, failures, summary_line};
+use crate::terminal::{duration, summary_line};
 use crate::{Accounts, Mark, Paint, Style, Table, Text, failure, grid};
 
 const WIDTH: usize = 110;

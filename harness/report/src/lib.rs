@@ -1,8 +1,8 @@
 //! From the results of a run to something that people or other tools read.
 //!
 //! ```text
-//!                ┌─ terminal   grid (clients x servers), failures, known bugs, accounts
-//!                ├─ markdown   the same for a release or the summary of a CI step
+//!                ┌─ terminal   one screen: protocols, what is red, accounts; grids and known bugs where asked for
+//!                ├─ markdown   the whole for a release or the summary of a CI step
 //!                ├─ html       the same as one file with drawers
 //! RunResults ────┼─ junit      a suite per pair, a test per case
 //!                ├─ github     annotations
@@ -27,10 +27,12 @@ pub mod sarif;
 pub mod terminal;
 
 mod failure;
+mod fold;
 mod grid;
 mod hexdump;
 mod mark;
 mod progress;
+mod protocols;
 mod table;
 mod text;
 mod verify;

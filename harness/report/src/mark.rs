@@ -62,7 +62,7 @@ impl Mark {
     }
 }
 
-fn verdict_glyph(verdict: Verdict) -> char {
+pub(crate) fn verdict_glyph(verdict: Verdict) -> char {
     match verdict {
         Verdict::Compatible => '✓',
         Verdict::Degraded => '~',

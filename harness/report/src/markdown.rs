@@ -5,7 +5,8 @@
 
 use verdict::{CellResult, Outcome, RunResults};
 
-use crate::terminal::{FAILURES_IN_FULL, KNOWN_CELLS_SHOWN, duration, failures, summary_line};
+use crate::fold::failures;
+use crate::terminal::{FAILURES_IN_FULL, KNOWN_CELLS_SHOWN, duration, summary_line};
 use crate::text::count;
 use crate::{Accounts, Mark, Style, Table, Text, failure, grid};
 

@@ -6,7 +6,7 @@ use crate::{Paint, Style, Text};
 /// Rows with a label, columns with a heading.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Table {
-    /// What it shows.
+    /// What it shows; may be empty.
     pub title: Text,
     /// What its rows and columns are, e.g. `client \ server`.
     pub corner: Text,
@@ -29,8 +29,10 @@ impl Table {
         let label_width = table.label_width(style);
         let room = style.columns().saturating_sub(label_width);
         let mut out = String::new();
-        for line in table.title.wrap(style.columns()) {
-            push_line(&mut out, &line.render(style));
+        if table.title.width() > 0 {
+            for line in table.title.wrap(style.columns()) {
+                push_line(&mut out, &line.render(style));
+            }
         }
         let mut first = 0;
         while first < table.columns.len() {

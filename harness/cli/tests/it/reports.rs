@@ -50,6 +50,36 @@ fn prints_every_form_and_the_same_again_from_results() {
     check("github", "::", &["unknown-payload-0"]);
 }
 
+/// One screen, and what was left out of it from the file that the run wrote.
+#[test]
+fn a_run_prints_one_screen_and_the_rest_when_asked() {
+    let project = Project::new();
+    let screen = red(&project);
+    assert!(screen.lines().count() < 50, "{screen}");
+    assert!(
+        screen.contains("\nBroken as expected: 1 cell, 1 known bug (`--known` lists them)\n"),
+        "{screen}"
+    );
+    let more = "More: `wireskew report target/wireskew/results.json` with `--grid`, `--known` or `--detail`";
+    assert!(screen.contains(more), "{screen}");
+    let report = |flags: &[&str]| {
+        let ran = project.wireskew(&[&["report", "target/wireskew/results.json"], flags].concat());
+        assert_eq!(ran.code, Some(100));
+        ran.stdout
+    };
+    assert_eq!(report(&[]), screen);
+    let cases = [
+        ("--grid", "client \\ server"),
+        ("--known", "unknown commands are closed without an answer"),
+        ("--detail", "probe \\ server"),
+    ];
+    for (flag, shows) in cases {
+        assert!(!screen.contains(shows), "{flag} adds nothing:\n{screen}");
+        let text = report(&[flag]);
+        assert!(text.contains(shows) && !text.contains(more), "{flag}:\n{text}");
+    }
+}
+
 #[test]
 fn lists_what_run_runs() {
     let project = Project::new();
