@@ -423,10 +423,10 @@ pub(crate) enum Expect {
         #[arg(long, value_name = "FILE", default_value = "target/wireskew/results.json")]
         results: PathBuf,
         /// Why the new failures are expected.
-        #[arg(long)]
+        #[arg(long, requires = "bug")]
         reason: Option<String>,
         /// Where they are reported.
-        #[arg(long)]
+        #[arg(long, requires = "reason")]
         bug: Option<String>,
         /// Print the rules, write nothing.
         #[arg(long)]

@@ -12,15 +12,17 @@ use crate::{Done, Failure, compare, terminal};
 
 pub(crate) fn expect(global: &Global, args: &Expect) -> Done {
     let Expect::Update { results, reason, bug, dry_run } = args;
-    let project = Project::load(&global.root, &[])?;
+    let note = match (reason, bug) {
+        (Some(reason), Some(bug)) => {
+            Some(Note::new(reason, bug, None).map_err(|error| Failure::text(Exit::Usage, error))?)
+        }
+        _ => None,
+    };
     let results = compare::read(results)?;
     if !results.complete {
         return Err(Failure::text(Exit::Incomplete, "rules are written from complete runs only"));
     }
-    let note = match (reason, bug) {
-        (Some(reason), Some(bug)) => Some(Note::new(reason, bug, None).map_err(Failure::setup)?),
-        _ => None,
-    };
+    let project = Project::load(&global.root, &[])?;
     let mut observed: BTreeMap<&str, Vec<Observed>> = BTreeMap::new();
     for cell in &results.cells {
         let id: CellId = cell.cell.parse().map_err(|error| Failure::text(Exit::Setup, error))?;

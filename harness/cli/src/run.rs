@@ -30,9 +30,12 @@ pub(crate) struct Prepared {
 }
 
 pub(crate) fn run(global: &Global, args: &Run) -> Done {
+    // First of all what is wrong on the command line, then work.
     let results_file = args.results.join(RESULTS_JSON).display().to_string();
     let show = shown(args.show, args.output, &results_file)?;
-    let prepared = prepare(global, &args.select)?;
+    let asked = Asked::of(&args.select)?;
+    can_resume(args)?;
+    let prepared = prepare(global, &args.select, &asked)?;
     if prepared.plan.cells.is_empty() {
         return Err(Failure::text(
             Exit::NothingRan,
@@ -49,6 +52,25 @@ pub(crate) fn run(global: &Global, args: &Run) -> Done {
     Ok(exit_of(&results).into())
 }
 
+/// What the command line asks for, understood before anything is read.
+pub(crate) struct Asked {
+    selection: Selection,
+    partition: Option<Partition>,
+}
+
+impl Asked {
+    /// Refuses what is wrong.
+    pub(crate) fn of(select: &Select) -> Result<Self, Failure> {
+        let selection = Selection::from_arguments(&select.cells, &select.filters)
+            .map_err(|error| Failure::new(Exit::Usage, error))?;
+        if selection.asks_for_verdict() {
+            let text = "a verdict is known only after a run; `verdict(…)` cannot select what to run";
+            return Err(Failure::text(Exit::Usage, text));
+        }
+        Ok(Self { selection, partition: partition(select.partition.as_deref())? })
+    }
+}
+
 /// What is shown on the terminal. Other forms have no use for it.
 pub(crate) fn shown(more: ShowMore, output: Format, file: &str) -> Result<Show<'_>, Failure> {
     let ShowMore { grid, detail, known } = more;
@@ -59,23 +81,29 @@ pub(crate) fn shown(more: ShowMore, output: Format, file: &str) -> Result<Show<'
     Ok(Show { grid, detail, known, file })
 }
 
+/// There must be a journal to go on from.
+fn can_resume(args: &Run) -> Result<(), Failure> {
+    let journal = args.results.join(JOURNAL);
+    if !args.resume || journal.is_file() {
+        return Ok(());
+    }
+    let text = format!(
+        "there is no run to resume: `{}` is not there; `--results` names the folder of another run",
+        journal.display()
+    );
+    Err(Failure::text(Exit::Setup, text))
+}
+
 /// Reads the project and plans what is selected.
-pub(crate) fn prepare(global: &Global, select: &Select) -> Result<Prepared, Failure> {
+pub(crate) fn prepare(global: &Global, select: &Select, asked: &Asked) -> Result<Prepared, Failure> {
     let project = Project::load(&global.root, &select.builds)?;
     let path = global.root.join(&select.matrix);
     let run_file = project.run_file(&path)?;
-    let selection = Selection::from_arguments(&select.cells, &select.filters)
-        .map_err(|error| Failure::new(Exit::Usage, error))?;
-    if selection.asks_for_verdict() {
-        let text = "a verdict is known only after a run; `verdict(…)` cannot select what to run";
-        return Err(Failure::text(Exit::Usage, text));
-    }
-    let partition = partition(select.partition.as_deref())?;
     let request = Request {
         name: select.matrix.display().to_string(),
         run: &run_file,
-        selection: &selection,
-        partition: partition.as_ref(),
+        selection: &asked.selection,
+        partition: asked.partition.as_ref(),
     };
     let plan = runner::plan(&project, &request).map_err(Failure::setup)?;
     let flags = select.builds.iter().map(BuildFlag::to_string).collect();
@@ -106,7 +134,7 @@ pub(crate) fn enter_sandbox(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
 /// Runs a plan with a progress bar, a journal, and an ear for Ctrl-C.
 pub(crate) fn execute(global: &Global, args: &Run, prepared: &Prepared) -> Result<RunResults, Failure> {
     let Prepared { project, plan, flags } = prepared;
-    let journal_path = args.results.join("journal.jsonl");
+    let journal_path = args.results.join(JOURNAL);
     let names: Vec<String> = plan.cells.iter().map(|cell| cell.planned.id.to_string()).collect();
     let inputs = inputs(prepared);
     std::fs::create_dir_all(&args.results).map_err(|e| cannot_write(&args.results, e))?;
@@ -280,6 +308,7 @@ async fn listen_for_stop(stop: watch::Sender<bool>) {
     }
 }
 
+const JOURNAL: &str = "journal.jsonl";
 const RESULTS_JSON: &str = "results.json";
 /// The reports that every run writes.
 const REPORTS: [(&str, Format); 3] =
@@ -353,6 +382,7 @@ pub(crate) fn exit_of(results: &RunResults) -> Exit {
 }
 
 pub(crate) fn list(global: &Global, args: &List) -> Done {
+    let asked = Asked::of(&args.select)?;
     let mut out = String::new();
     match args.what {
         Listing::Protocols | Listing::Dialects | Listing::Cases | Listing::Defects => {
@@ -361,7 +391,7 @@ pub(crate) fn list(global: &Global, args: &List) -> Done {
             }
         }
         Listing::Builds => {
-            let prepared = prepare(global, &args.select)?;
+            let prepared = prepare(global, &args.select, &asked)?;
             for files in prepared.project.protocols.values() {
                 for build in files.builds.iter() {
                     let sources: Vec<_> = build.sources.iter().map(matrix::Source::word).collect();
@@ -377,7 +407,7 @@ pub(crate) fn list(global: &Global, args: &List) -> Done {
             }
         }
         Listing::Cells => {
-            let prepared = prepare(global, &args.select)?;
+            let prepared = prepare(global, &args.select, &asked)?;
             for cell in &prepared.plan.cells {
                 let how = match &cell.work {
                     Work::Judge(fixture) => format!("judge {}", fixture.path.display()),

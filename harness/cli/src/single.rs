@@ -9,6 +9,7 @@ use verdict::RunResults;
 
 use crate::args::{Global, Probe, Replay, Repro, Run, Select, Single};
 use crate::exit::Exit;
+use crate::run::Asked;
 use crate::{Done, Failure, run, show, terminal};
 
 pub(crate) fn repro(global: &Global, args: &Repro) -> Done {
@@ -70,7 +71,8 @@ fn single(global: &Global, cell: &CellId, single: &Single) -> Done {
         builds: single.builds.clone(),
         ..Select::default()
     };
-    let prepared = run::prepare(global, &select)?;
+    let asked = Asked::of(&select)?;
+    let prepared = run::prepare(global, &select, &asked)?;
     let [planned] = &prepared.plan.cells[..] else {
         let help = format!(
             "`{}` has no cell `{cell}`; `wireskew list --matrix {}` shows them",

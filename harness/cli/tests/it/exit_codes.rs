@@ -32,6 +32,35 @@ fn a_wrong_command_line_is_2() {
     check(&project, &["builds", "fetch", "4.0.6"], 2);
 }
 
+/// There is no project to read here: what is said is about the command line all the same.
+#[test]
+fn a_wrong_command_line_is_refused_before_anything_is_read() {
+    let project = Project::new();
+    std::fs::remove_dir_all(project.path("matrices")).expect("it was written");
+    check(&project, &["run"], 96);
+    for args in [
+        &["run", "-E", "server(>=5"][..],
+        &["run", "-E", "verdict(broken)"],
+        &["run", "lxc-command/**/["],
+        &["run", "@none.txt"],
+        &["run", "--partition", "hash:3/2"],
+        &["list", "--partition", "hash:0/2"],
+        &["list", "-E", "case("],
+        &["run", "--grid", "--output", "json"],
+        &["report", "none.json", "--known", "--output", "junit"],
+        &["record", "lxc-command/**/["],
+        &["repro", "no-cell"],
+        &["expect", "update", "--reason", "known"],
+        &["expect", "update", "--reason", "known", "--bug", "none"],
+    ] {
+        check(&project, args, 2);
+    }
+    let ran = project.wireskew(&["run", "--resume"]);
+    assert_eq!(ran.code, Some(96));
+    assert!(ran.stderr.contains("there is no run to resume"), "{}", ran.stderr);
+    assert!(!project.path("target").exists(), "nothing was written");
+}
+
 #[test]
 fn nothing_to_run_is_4() {
     let project = Project::new();
