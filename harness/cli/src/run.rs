@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use matrix::{BuildFlag, Partition, Selection, SourceKind};
 use protocols::{Bench, Protocol};
-use report::Style;
 use report::terminal::Show;
+use report::{Progress, Style};
 use runner::{Clock, Journal, Plan, Project, Request, RunEvent, RunOptions, Work};
 use session::sandbox;
 use tokio::sync::{mpsc, watch};
@@ -30,12 +30,13 @@ pub(crate) struct Prepared {
 }
 
 pub(crate) fn run(global: &Global, args: &Run) -> Done {
-    // First of all what is wrong on the command line, then work.
+    // First of all what is wrong on the command line, then something to see, then work.
     let results_file = args.results.join(RESULTS_JSON).display().to_string();
     let show = shown(args.show, args.output, &results_file)?;
     let asked = Asked::of(&args.select)?;
     can_resume(args)?;
-    let prepared = prepare(global, &args.select, &asked)?;
+    let mut progress = progress(global);
+    let prepared = prepare(global, &args.select, &asked, &mut progress)?;
     if prepared.plan.cells.is_empty() {
         return Err(Failure::text(
             Exit::NothingRan,
@@ -45,7 +46,7 @@ pub(crate) fn run(global: &Global, args: &Run) -> Done {
     if let Some(code) = enter_sandbox(&prepared.plan)? {
         return Ok(code);
     }
-    let results = execute(global, args, &prepared)?;
+    let results = execute(global, args, &prepared, progress)?;
     write_reports(&args.results, &results)?;
     let style = terminal::style(global.color);
     terminal::print(&rendered(&results, args.output, show, style)?);
@@ -95,7 +96,16 @@ fn can_resume(args: &Run) -> Result<(), Failure> {
 }
 
 /// Reads the project and plans what is selected.
-pub(crate) fn prepare(global: &Global, select: &Select, asked: &Asked) -> Result<Prepared, Failure> {
+pub(crate) fn prepare(
+    global: &Global,
+    select: &Select,
+    asked: &Asked,
+    progress: &mut Progress,
+) -> Result<Prepared, Failure> {
+    // Inside of the sandbox it has been said outside.
+    if sandbox::Sandbox::inside().is_none() {
+        progress.message(&format!("reading {}", select.matrix.display()));
+    }
     let project = Project::load(&global.root, &select.builds)?;
     let path = global.root.join(&select.matrix);
     let run_file = project.run_file(&path)?;
@@ -132,7 +142,12 @@ pub(crate) fn enter_sandbox(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
 }
 
 /// Runs a plan with a progress bar, a journal, and an ear for Ctrl-C.
-pub(crate) fn execute(global: &Global, args: &Run, prepared: &Prepared) -> Result<RunResults, Failure> {
+pub(crate) fn execute(
+    global: &Global,
+    args: &Run,
+    prepared: &Prepared,
+    progress: Progress,
+) -> Result<RunResults, Failure> {
     let Prepared { project, plan, flags } = prepared;
     let journal_path = args.results.join(JOURNAL);
     let names: Vec<String> = plan.cells.iter().map(|cell| cell.planned.id.to_string()).collect();
@@ -179,7 +194,7 @@ pub(crate) fn execute(global: &Global, args: &Run, prepared: &Prepared) -> Resul
         let (events, inbox) = mpsc::unbounded_channel();
         let (project, plan) = (project.clone(), plan.clone());
         let run = tokio::spawn(runner::run(project, plan, options, Some(journal), done, events));
-        let trouble = follow(inbox, global.quiet, terminal::style(global.color), &keep).await;
+        let trouble = follow(inbox, progress, &keep).await;
         run.await.map(|results| (results, trouble))
     });
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
@@ -207,12 +222,10 @@ fn inputs(prepared: &Prepared) -> String {
 /// Shows progress and keeps transcripts. Gives back what could not be written.
 async fn follow(
     mut inbox: mpsc::UnboundedReceiver<RunEvent>,
-    quiet: bool,
-    style: Style,
+    mut progress: Progress,
     keep: &Keep<'_>,
 ) -> Vec<String> {
     let mut trouble = Vec::new();
-    let mut progress = progress(quiet, style);
     while let Some(event) = inbox.recv().await {
         match event {
             RunEvent::Started { planned, resumed } => {
@@ -235,14 +248,16 @@ async fn follow(
     trouble
 }
 
-fn progress(quiet: bool, style: Style) -> report::Progress {
+/// What is seen on standard error while something goes on.
+pub(crate) fn progress(global: &Global) -> Progress {
     use std::io::IsTerminal as _;
-    if quiet {
-        report::Progress::hidden()
+    let style = terminal::style(global.color);
+    if global.quiet {
+        Progress::hidden()
     } else if std::io::stderr().is_terminal() {
-        report::Progress::bar(indicatif::ProgressDrawTarget::stderr(), style)
+        Progress::bar(indicatif::ProgressDrawTarget::stderr(), style)
     } else {
-        report::Progress::lines(std::io::stderr(), style)
+        Progress::lines(std::io::stderr(), style)
     }
 }
 
@@ -391,7 +406,7 @@ pub(crate) fn list(global: &Global, args: &List) -> Done {
             }
         }
         Listing::Builds => {
-            let prepared = prepare(global, &args.select, &asked)?;
+            let prepared = prepare(global, &args.select, &asked, &mut Progress::hidden())?;
             for files in prepared.project.protocols.values() {
                 for build in files.builds.iter() {
                     let sources: Vec<_> = build.sources.iter().map(matrix::Source::word).collect();
@@ -407,7 +422,7 @@ pub(crate) fn list(global: &Global, args: &List) -> Done {
             }
         }
         Listing::Cells => {
-            let prepared = prepare(global, &args.select, &asked)?;
+            let prepared = prepare(global, &args.select, &asked, &mut Progress::hidden())?;
             for cell in &prepared.plan.cells {
                 let how = match &cell.work {
                     Work::Judge(fixture) => format!("judge {}", fixture.path.display()),

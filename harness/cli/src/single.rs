@@ -72,7 +72,8 @@ fn single(global: &Global, cell: &CellId, single: &Single) -> Done {
         ..Select::default()
     };
     let asked = Asked::of(&select)?;
-    let prepared = run::prepare(global, &select, &asked)?;
+    let mut progress = run::progress(global);
+    let prepared = run::prepare(global, &select, &asked, &mut progress)?;
     let [planned] = &prepared.plan.cells[..] else {
         let help = format!(
             "`{}` has no cell `{cell}`; `wireskew list --matrix {}` shows them",
@@ -87,7 +88,7 @@ fn single(global: &Global, cell: &CellId, single: &Single) -> Done {
     let results_dir = PathBuf::from("target/wireskew/single");
     let args =
         Run { select, seed: single.seed, results: results_dir.clone(), keep_all: true, ..Run::default() };
-    let results = run::execute(global, &args, &prepared)?;
+    let results = run::execute(global, &args, &prepared, progress)?;
     let transcript = results_dir.join(runner::transcript_path(&planned.planned.id.to_string()));
     print(global, &results, &transcript)?;
     if let Some(path) = &single.transcript

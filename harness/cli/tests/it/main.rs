@@ -9,3 +9,4 @@ mod mistakes;
 mod reports;
 mod shards;
 mod support;
+mod talk;

@@ -5,7 +5,7 @@ use crate::support::Project;
 fn message(path: &str, edit: impl FnOnce(String) -> String) -> String {
     let project = Project::new();
     project.write(path, &edit(project.read(path)));
-    let ran = project.wireskew(&["run"]);
+    let ran = project.wireskew(&["run", "--quiet"]);
     assert_eq!(ran.code, Some(96), "{}", ran.stderr);
     assert_eq!(ran.stdout, "", "talk goes to standard error");
     ran.stderr

@@ -1,0 +1,33 @@
+//! What goes to standard error, and when.
+
+use std::io::Read as _;
+
+use rustix::fs::{CWD, FileType, Mode};
+
+use crate::support::{Project, finish, signal};
+
+/// Reading waits for a writer that never comes, so what is there was written before anything was read.
+#[test]
+fn something_is_seen_before_the_project_is_read() {
+    for args in [&["run"][..], &["repro", "lxc-command/probe..old/probe/unknown-payload-0"]] {
+        let project = Project::new();
+        let builds = project.path("matrices/lxc-command/builds.toml");
+        std::fs::remove_file(&builds).expect("it was written");
+        rustix::fs::mknodat(CWD, &builds, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a pipe");
+        let mut child = project.start(args);
+        let mut line = [0; "reading matrices/default.toml\n".len()];
+        let stderr = child.stderr.as_mut().expect("it is piped");
+        stderr.read_exact(&mut line).expect("a line comes");
+        assert_eq!(String::from_utf8_lossy(&line), "reading matrices/default.toml\n", "{args:?}");
+        signal(child.id(), rustix::process::Signal::KILL);
+        assert_eq!(finish(child).stdout, "");
+    }
+}
+
+#[test]
+fn quiet_says_nothing() {
+    let project = Project::new();
+    assert_eq!(project.wireskew(&["run", "--quiet"]).stderr, "");
+    let plain = project.wireskew(&["run"]).stderr;
+    assert!(plain.starts_with("reading matrices/default.toml\n9 cells planned\n"), "{plain}");
+}
