@@ -15,6 +15,7 @@ mod selftest;
 mod show;
 mod single;
 mod terminal;
+mod warnings;
 
 use std::process::ExitCode;
 
@@ -30,6 +31,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let style = terminal::style(cli.global.color);
     install_error_style(style);
+    warnings::install(cli.global.quiet, cli.global.verbose);
     match dispatch(&cli) {
         Ok(code) => code,
         Err(error) => {

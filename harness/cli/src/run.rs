@@ -17,7 +17,7 @@ use verdict::{CellResult, Outcome, RunResults};
 
 use crate::args::{FlakyResult, Format, Global, List, Listing, Run, Select, ShowMore, Transport};
 use crate::exit::Exit;
-use crate::{Done, Failure, terminal};
+use crate::{Done, Failure, terminal, warnings};
 
 /// GitHub takes step summaries of less than a mebibyte.
 const MARKDOWN_BYTES_MAX: usize = 1_000_000;
@@ -171,6 +171,7 @@ pub(crate) fn execute(
         let journal = Journal::create(&journal_path, &plan.name, seed, &names, &inputs);
         (journal.map_err(Failure::setup)?, BTreeMap::new())
     };
+    tracing::info!(cells = plan.cells.len(), done = done.len(), seed, "running");
     let work_dir = session::sandbox::WorkDir::make().map_err(Failure::setup)?;
     let (stop, stopped) = watch::channel(false);
     let options = Arc::new(RunOptions {
@@ -245,6 +246,7 @@ async fn follow(
         }
     }
     progress.finish();
+    warnings::above(None);
     trouble
 }
 
@@ -252,13 +254,15 @@ async fn follow(
 pub(crate) fn progress(global: &Global) -> Progress {
     use std::io::IsTerminal as _;
     let style = terminal::style(global.color);
-    if global.quiet {
+    let progress = if global.quiet {
         Progress::hidden()
     } else if std::io::stderr().is_terminal() {
         Progress::bar(indicatif::ProgressDrawTarget::stderr(), style)
     } else {
         Progress::lines(std::io::stderr(), style)
-    }
+    };
+    warnings::above(progress.drawn());
+    progress
 }
 
 /// Where transcripts go.

@@ -106,6 +106,15 @@ impl Progress {
         self.line(&Text::plain(text));
     }
 
+    /// The bar, if there is one: whoever else writes to its terminal has to suspend it.
+    #[must_use]
+    pub fn drawn(&self) -> Option<ProgressBar> {
+        match &self.to {
+            To::Bar(bar) => Some(bar.clone()),
+            To::Nobody | To::Lines(_) => None,
+        }
+    }
+
     /// The run ended; a bar is taken away.
     pub fn finish(&mut self) {
         if let To::Bar(bar) = &self.to {

@@ -47,6 +47,7 @@ fn a_wrong_command_line_is_refused_before_anything_is_read() {
         &["list", "--partition", "hash:0/2"],
         &["list", "-E", "case("],
         &["run", "--grid", "--output", "json"],
+        &["run", "--quiet", "--verbose"],
         &["report", "none.json", "--known", "--output", "junit"],
         &["record", "lxc-command/**/["],
         &["repro", "no-cell"],

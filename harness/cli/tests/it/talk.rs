@@ -25,9 +25,12 @@ fn something_is_seen_before_the_project_is_read() {
 }
 
 #[test]
-fn quiet_says_nothing() {
+fn quiet_says_nothing_and_verbose_says_more() {
     let project = Project::new();
     assert_eq!(project.wireskew(&["run", "--quiet"]).stderr, "");
     let plain = project.wireskew(&["run"]).stderr;
     assert!(plain.starts_with("reading matrices/default.toml\n9 cells planned\n"), "{plain}");
+    assert!(!plain.contains("INFO"), "{plain}");
+    let verbose = project.wireskew(&["run", "--verbose", "--seed", "7"]).stderr;
+    assert!(verbose.contains(" INFO running cells=9 done=0 seed=7\n"), "{verbose}");
 }
