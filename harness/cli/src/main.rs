@@ -6,6 +6,7 @@
 mod args;
 mod builds;
 mod compare;
+mod errors;
 mod exit;
 mod expect;
 mod lock;
@@ -30,12 +31,11 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let style = terminal::style(cli.global.color);
-    install_error_style(style);
     warnings::install(cli.global.quiet, cli.global.verbose);
     match dispatch(&cli) {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("{:?}", error.report);
+            eprintln!("{}", errors::render(error.report.as_ref(), style));
             error.exit.into()
         }
     }
@@ -101,14 +101,4 @@ fn dispatch(cli: &Cli) -> Done {
             Ok(Exit::AsExpected.into())
         }
     }
-}
-
-fn install_error_style(style: report::Style) {
-    let hook = miette::set_hook(Box::new(move |_| {
-        let options =
-            miette::MietteHandlerOpts::new().color(style.color).unicode(style.unicode).width(style.width);
-        Box::new(options.build())
-    }));
-    // It is set once, at the start; a second hook would be a defect that changes looks only.
-    drop(hook);
 }
