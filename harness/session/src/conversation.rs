@@ -5,12 +5,12 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use transcript::{ConnId, Credentials, Data, EventKind, FdNote};
 use verdict::{Grammar, Meaning, ReplyDue};
-use wire::{Decoder, Direction, Frame};
+use wire::{Decoder, Direction, Frame, Unread};
 
 use crate::script::{mark, roles};
 use crate::{Connection, Received, Recorder, Script, SendEnd, Server, ServerAct, Step};
@@ -42,8 +42,8 @@ struct Open {
     connection: Connection,
     requests: Box<dyn Decoder>,
     replies: Box<dyn Decoder>,
-    sent: BytesMut,
-    received: BytesMut,
+    sent: Unread,
+    received: Unread,
     /// Replies that came while nobody waited for one.
     early: usize,
     pending: Pending,
@@ -187,8 +187,8 @@ impl<'a> Conversation<'a> {
                         connection,
                         requests: self.grammar.decoder(Direction::ToServer),
                         replies: self.grammar.decoder(Direction::ToClient),
-                        sent: BytesMut::new(),
-                        received: BytesMut::new(),
+                        sent: Unread::default(),
+                        received: Unread::default(),
                         early: 0,
                         pending: Pending::default(),
                         ended: false,
@@ -223,10 +223,10 @@ impl<'a> Conversation<'a> {
         match open.connection.send(bytes, &fds, creds, deadline).await {
             Ok(()) => {
                 self.recorder.data(conn, Direction::ToServer, data);
-                open.sent.extend_from_slice(bytes);
+                open.sent.push(bytes);
                 open.pending.write();
                 // A request that is no frame has no part in how replies are read.
-                while let Ok(Some(frame)) = open.requests.decode(&mut open.sent) {
+                while let Ok(Some(frame)) = open.sent.next(&mut *open.requests) {
                     open.replies.note_sent(&frame);
                     open.pending.ask(self.grammar, frame);
                 }
@@ -280,7 +280,7 @@ impl<'a> Conversation<'a> {
                 }
                 continue;
             }
-            match open.replies.decode(&mut open.received) {
+            match open.received.next(&mut *open.replies) {
                 Ok(Some(frame)) => {
                     open.pending.answer(self.grammar, &frame);
                     if self.grammar.is_awaited(&frame) && enough(&open.pending) {
@@ -349,7 +349,7 @@ impl<'a> Conversation<'a> {
         let mut awaited = 0;
         let mut others = 0;
         // An error is given again when somebody waits.
-        while let Ok(Some(frame)) = open.replies.decode(&mut open.received) {
+        while let Ok(Some(frame)) = open.received.next(&mut *open.replies) {
             open.pending.answer(self.grammar, &frame);
             if self.grammar.is_awaited(&frame) {
                 awaited += 1;
@@ -367,7 +367,7 @@ impl<'a> Conversation<'a> {
         let kind = match open.connection.recv(deadline).await? {
             Received::Data(data, _fds) => {
                 let count = data.bytes.len();
-                open.received.extend_from_slice(&data.bytes);
+                open.received.push(&data.bytes);
                 self.recorder.data(conn, Direction::ToClient, data);
                 return Ok(Taken::Bytes(count));
             }

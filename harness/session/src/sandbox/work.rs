@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{Access, FlockOperation, flock};
 
 use super::enter::{lock_shared, locked_directory, own_directories};
 use super::{ROLE, STATE, Sandbox};
@@ -35,7 +35,7 @@ impl WorkDir {
             let path = tempfile::Builder::new().prefix(PREFIX).tempdir_in(sandbox.state())?.keep();
             return Ok(Self { path, cleaner: None, _lock: None });
         }
-        let base = std::env::temp_dir();
+        let base = base();
         sweep(&base);
         let (path, lock) = locked_directory(&base, PREFIX)?;
         let cleaner = Command::new("setsid")
@@ -66,6 +66,14 @@ impl Drop for WorkDir {
             let _ = cleaner.wait();
         }
     }
+}
+
+/// Where work directories lie: in memory where there is a place for that, as nothing of them is of use afterwards and
+/// simulated machines write much; in `TMPDIR` where the user says so.
+fn base() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let usable = || rustix::fs::access(memory, Access::WRITE_OK | Access::EXEC_OK).is_ok();
+    if std::env::var_os("TMPDIR").is_none() && usable() { memory.to_path_buf() } else { std::env::temp_dir() }
 }
 
 /// The cleaner: waits for the end of the run, then removes its directory.
