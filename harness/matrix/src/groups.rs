@@ -173,7 +173,8 @@ impl CellGroup {
     /// Whether it runs this case.
     #[must_use]
     pub fn wants(&self, case: &CaseId) -> bool {
-        let any = |patterns: &[CasePattern]| patterns.iter().any(|pattern| pattern.matches(case));
+        let name = case.to_string();
+        let any = |patterns: &[CasePattern]| patterns.iter().any(|pattern| pattern.matches_name(&name));
         any(&self.cases) && !any(&self.except)
     }
 

@@ -273,7 +273,13 @@ impl CasePattern {
     /// Whether the case's whole name fits.
     #[must_use]
     pub fn matches(&self, case: &CaseId) -> bool {
-        self.0.matches(&case.to_string())
+        self.matches_name(&case.to_string())
+    }
+
+    /// The same, for a name that is already at hand.
+    #[must_use]
+    pub fn matches_name(&self, case: &str) -> bool {
+        self.0.matches(case)
     }
 
     /// The pattern's text.

@@ -156,6 +156,43 @@ fn what_a_client_has_no_command_for_is_explained_and_never_missing() {
     check("recorded", "client/list", ["missing", "missing"]);
 }
 
+/// Nobody plays a conversation behind a half-close again, so its only cell is explained and reads nothing.
+#[test]
+fn damage_does_not_hide_in_a_recording_that_is_only_explained() {
+    let files = Files::new();
+    let folder = "matrices/libvirt-remote";
+    let head = "protocol = \"libvirt-remote\"\n";
+    let kept = "[[build]]\nid = \"kept\"\nversion = \"12.8.0\"\nrecorded = true\n";
+    let cells = |servers: &str, cases: &str, source: &str| {
+        format!(
+            "[[cells]]\nname = \"them\"\nclients = [\"probe\"]\nservers = [\"{servers}\"]\n\
+             cases = [\"{cases}\"]\nsource = \"{source}\"\n"
+        )
+    };
+    let blocks =
+        [cells("kept", "probe/idle-then-request", "recorded"), cells("newer", "replay/**", "reference")];
+    files.write(&format!("{folder}/builds.toml"), &format!("{LIBVIRT_BUILDS}\n{kept}"));
+    files.write(&format!("{folder}/matrix.toml"), &format!("{head}\n{}", blocks.concat()));
+    files.write(&format!("{folder}/expectations.toml"), head);
+    files.write(&format!("{folder}/known-bugs.toml"), head);
+    files.write("matrices/them.toml", &format!("[[run]]\n{head}groups = [\"them\"]\n"));
+    let text = "# wireskew-wire 1 written by \"a test\"\n# protocol = \"libvirt-remote\"\n\
+                # case = \"probe/half-close-after-request\"\n# [client]\n# id = \"probe\"\n# name = \"p\"\n\
+                # [server]\n# id = \"kept\"\n# name = \"s\"\n\n# end events=0 bytes=0\n";
+    let path = "fixtures/libvirt-remote/a.wire";
+    let check = |text: &str, complaints: usize| {
+        files.write(path, text);
+        let plan = plan(&files.project(), "them", None).expect("a plan");
+        let planned: Vec<_> = plan.cells.iter().map(|cell| work(&cell.work)).collect();
+        assert_eq!(planned, ["missing", "explain"]);
+        let damaged = format!("fixture {path}: cannot read ");
+        assert_eq!(plan.complaints.len(), complaints, "{:?}", plan.complaints);
+        assert!(plan.complaints.iter().all(|said| said.starts_with(&damaged)), "{:?}", plan.complaints);
+    };
+    check(text, 0);
+    check(&text.replace("events=0", "events=1"), 1);
+}
+
 fn plan_without_files(project: &Project) -> Result<runner::Plan, PlanError> {
     let run = matrix::RunFile {
         about: None,
