@@ -5,7 +5,7 @@
 //! errors sticky, tells truncation from a clean end, and cuts the frames off the buffer without
 //! copying. Nothing here or in a scan reserves memory for what a peer announced.
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 
 use crate::{DecodeError, DecodeErrorKind, Decoder, Frame, FrameKind};
 
@@ -192,6 +192,29 @@ impl Unread {
         self.len == 0
     }
 
+    /// Passes over so many bytes, or as many as there are; how many that were.
+    pub fn skip(&mut self, len: usize) -> usize {
+        self.join();
+        let len = len.min(self.left.len());
+        self.left.advance(len);
+        (self.len, self.needed) = (self.left.len(), 0);
+        len
+    }
+
+    /// Makes bytes that were read unread again, before all others.
+    pub fn put_back(&mut self, bytes: &Bytes) {
+        let left = std::mem::take(&mut self.left).freeze();
+        let later = std::mem::take(&mut self.pieces);
+        self.pieces =
+            [bytes.clone(), left].into_iter().chain(later).filter(|piece| !piece.is_empty()).collect();
+        (self.len, self.needed) = (self.len + bytes.len(), 0);
+    }
+
+    /// Forgets all that is unread.
+    pub fn clear(&mut self) {
+        *self = Self { failed: self.failed, ..Self::default() };
+    }
+
     fn join(&mut self) {
         if self.left.is_empty() && self.len >= LARGE {
             self.left = join_large(&self.pieces, self.len);
@@ -319,6 +342,26 @@ mod tests {
             let pieces: Vec<_> = whole.chunks(size).map(Bytes::copy_from_slice).collect();
             assert!(join_large(&pieces, whole.len()) == whole, "{size}");
         }
+    }
+
+    #[test]
+    fn what_is_unread_can_be_passed_over_and_put_back() {
+        let mut decoder = StreamDecoder::over(Counted);
+        let mut unread = Unread::default();
+        for piece in [&b"\x02a"[..], b"b\x01", b"c\x00"] {
+            unread.push(&Bytes::copy_from_slice(piece));
+        }
+        let mut next =
+            |unread: &mut Unread| unread.next(&mut decoder).expect("no fault").map(|frame| frame.bytes);
+        assert_eq!(next(&mut unread).as_deref(), Some(&b"\x02ab"[..]));
+        unread.put_back(&Bytes::from_static(b"\x01d"));
+        assert_eq!(next(&mut unread).as_deref(), Some(&b"\x01d"[..]));
+        assert_eq!((unread.skip(2), unread.len()), (2, 1));
+        assert_eq!(next(&mut unread).as_deref(), Some(&b"\x00"[..]));
+        unread.push(&Bytes::from_static(b"\x05x"));
+        assert_eq!((next(&mut unread), unread.len()), (None, 2));
+        unread.clear();
+        assert_eq!((next(&mut unread), unread.len(), unread.skip(3)), (None, 0, 0));
     }
 
     #[test]

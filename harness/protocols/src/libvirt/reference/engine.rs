@@ -20,9 +20,9 @@ use session::{Connection, Listener, READ_LEN_MAX, Received};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, sleep_until};
 use transcript::ExitStatus;
+use wire::Frame;
 use wire::libvirt_rpc::{DESCRIPTOR_BYTE, HEAD_LEN, Header, MessageType, Status};
 use wire::xdr::Writer;
-use wire::{Decoder, Frame};
 
 use super::super::dialect::{Dialect, FreePages, LastClose, SecondOpen, Translation};
 use super::super::names::{self, keepalive, procedures as proc, program};
@@ -240,7 +240,7 @@ impl Engine {
                 return GO_ON;
             }
             client.pass_over();
-            let frame = match client.decoder.decode(&mut client.incoming) {
+            let frame = match client.incoming.next(&mut client.decoder) {
                 Ok(Some(frame)) => frame,
                 Ok(None) if client.finished => return self.remove(peer),
                 Ok(None) if self.switches.has(defects::WAITS_FOR_EVER) && !client.incoming.is_empty() => {
@@ -390,9 +390,7 @@ impl Engine {
         if self.switches.has(defects::DOES_NOT_DRAIN)
             && let Some(client) = self.peers.get_mut(&peer)
         {
-            let rest = std::mem::take(&mut client.incoming);
-            client.incoming.extend_from_slice(payload);
-            client.incoming.extend_from_slice(&rest);
+            client.incoming.put_back(payload);
         }
         if self.switches.has(defects::DRAINS_TOO_MUCH)
             && let Some(client) = self.peers.get_mut(&peer)

@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, Bytes};
 use session::{Connection, READ_LEN_MAX, Received};
 use tokio::time::Instant;
 use wire::libvirt_rpc::{DESCRIPTOR_BYTE, HEAD_LEN, Header, MessageDecoder, MessageType};
-use wire::{Direction, Frame};
+use wire::{Direction, Frame, Unread};
 
 use super::calls::Session;
 use super::transaction::Owner;
@@ -20,7 +20,7 @@ pub(super) struct Client {
     pub(super) session: Session,
     pub(super) decoder: MessageDecoder,
     /// What was read and not yet understood.
-    pub(super) incoming: BytesMut,
+    pub(super) incoming: Unread,
     /// How many bytes are thrown away before the next message.
     pub(super) passes_over: usize,
     /// How many bytes were understood so far.
@@ -49,7 +49,7 @@ impl Client {
             connection,
             session: Session::new(owner),
             decoder: MessageDecoder::towards(Direction::ToServer),
-            incoming: BytesMut::new(),
+            incoming: Unread::default(),
             passes_over: 0,
             understood: 0,
             pending: None,
@@ -63,9 +63,9 @@ impl Client {
         }
     }
 
-    pub(super) fn take(&mut self, bytes: &[u8], fds: usize) {
+    pub(super) fn take(&mut self, bytes: &Bytes, fds: usize) {
         let from = self.understood + u64::try_from(self.incoming.len()).unwrap_or(0);
-        self.incoming.extend_from_slice(bytes);
+        self.incoming.push(bytes);
         if fds > 0 {
             let to = from + u64::try_from(bytes.len()).unwrap_or(0);
             self.descriptors.push_back((from, to, fds));
@@ -89,9 +89,9 @@ impl Client {
     }
 
     pub(super) fn pass_over(&mut self) {
-        let len = self.passes_over.min(self.incoming.len());
-        self.incoming.advance(len);
-        self.passes_over -= len;
+        if self.passes_over > 0 {
+            self.passes_over -= self.incoming.skip(self.passes_over);
+        }
     }
 
     /// The message that a frame completes, if it does.
