@@ -107,18 +107,25 @@ impl Fixtures {
         })
     }
 
-    /// The first of two that record the same is the one that is found.
+    /// The first of two that record the same is the one that is found, unless it is damaged.
     fn add(&mut self, fixture: Fixture) {
-        let (number, client) = (self.all.len(), fixture.client.clone());
-        let first = *self
-            .by_cell
-            .entry((client.clone(), fixture.server.clone(), fixture.case.clone()))
-            .or_insert(number);
-        self.by_replay.entry((client, fixture.replay_case.clone())).or_insert(number);
-        if let Some(first) = self.all.get(first) {
+        let key = (fixture.client.clone(), fixture.server.clone(), fixture.case.clone());
+        if let Some(first) = self.by_cell.get(&key).and_then(|first| self.all.get_mut(*first)) {
+            if let Err(damage) = fixture.load() {
+                self.complaints.push(damage);
+                return;
+            }
+            if let Err(damage) = first.load() {
+                self.complaints.push(damage);
+                *first = Arc::new(fixture);
+                return;
+            }
             let (again, first) = (fixture.path.display(), first.path.display());
             self.complaints.push(format!("fixture {again} records the same as {first}"));
         }
+        let number = self.all.len();
+        self.by_cell.entry(key).or_insert(number);
+        self.by_replay.entry((fixture.client.clone(), fixture.replay_case.clone())).or_insert(number);
         self.all.push(Arc::new(fixture));
     }
 
