@@ -13,6 +13,7 @@ mod peers;
 mod plan;
 mod pool;
 mod project;
+mod pulse;
 mod schedule;
 mod selftest;
 mod simulate;

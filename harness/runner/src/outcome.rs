@@ -46,6 +46,21 @@ pub(crate) fn result(
     result
 }
 
+/// The result of a cell in which this process did not get its turn: whatever was seen, it says nothing of the peers.
+pub(crate) fn starved(result: CellResult, why: String) -> CellResult {
+    CellResult {
+        verdict: Some(Verdict::Inconclusive),
+        outcome: Outcome::HarnessError,
+        summary: "inconclusive: starved".to_owned(),
+        shapes: Vec::new(),
+        findings: Vec::new(),
+        negotiated: None,
+        bug: None,
+        reason: Some(why),
+        ..result
+    }
+}
+
 /// The result of a cell that has none: the stop came before it, or its task was lost.
 pub(crate) fn not_run(cell: &PlanCell) -> CellResult {
     CellResult {
@@ -134,6 +149,21 @@ fn reproduction(facts: &RunFacts<'_>, cell: &str) -> Reproduction {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_starved_is_never_a_failure() {
+        let judged = CellResult {
+            verdict: Some(Verdict::Broken),
+            outcome: Outcome::Fail,
+            shapes: vec!["no-reply".to_owned()],
+            bug: Some("LXC-01".to_owned()),
+            ..blank(&crate::plan::tests::some_cell())
+        };
+        let result = starved(judged, "starved: why".to_owned());
+        assert_eq!((result.verdict, result.outcome), (Some(Verdict::Inconclusive), Outcome::HarnessError));
+        assert_eq!((result.shapes.len(), result.bug), (0, None));
+        assert_eq!(result.reason.as_deref(), Some("starved: why"));
+    }
 
     fn judgement(verdict: Verdict, shapes: &[&str]) -> Judgement {
         let finding = |shape: &&str| verdict::Finding {

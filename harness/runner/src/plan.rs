@@ -303,3 +303,37 @@ fn accounted(
     }
     complaints
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A cell with which nothing else matters.
+    pub(crate) fn some_cell() -> PlanCell {
+        let planned = PlannedCell {
+            id: "p/probe..s/probe/x".parse().expect("a cell"),
+            client_source: None,
+            server_source: Some(SourceKind::Path),
+            group: "group".to_owned(),
+        };
+        PlanCell { planned, case: None, work: Work::Explain(String::new()), hazard: Hazard::Harmless }
+    }
+
+    #[test]
+    fn a_cell_with_a_process_is_not_simulated() {
+        let mut cell = some_cell();
+        for (source, simulated) in [
+            (None, true),
+            (Some(SourceKind::Reference), true),
+            (Some(SourceKind::Recorded), true),
+            (Some(SourceKind::Path), false),
+            (Some(SourceKind::Debian), false),
+        ] {
+            cell.planned.server_source = source;
+            assert_eq!(cell.is_simulated(), simulated, "{source:?}");
+            (cell.planned.server_source, cell.planned.client_source) = (None, source);
+            assert_eq!(cell.is_simulated(), simulated, "{source:?}");
+            cell.planned.client_source = None;
+        }
+    }
+}

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use jiff::civil::Date;
 use matrix::{BuildId, Observed};
@@ -18,6 +18,7 @@ use crate::execute::Context;
 use crate::outcome::{RunFacts, result};
 use crate::peers::{Peers, build_records};
 use crate::pool::Pool;
+use crate::pulse::Pulse;
 use crate::simulate::{Budget, Queue, guarded, processors, simulate};
 use crate::{Executed, Journal, Plan, PlanCell, Project, Work};
 
@@ -182,12 +183,14 @@ impl Run {
             tasks.spawn_blocking(move || run.simulate_all(&queue, &finished));
         }
         let limit = Arc::new(Semaphore::new(options.jobs.unwrap_or_else(processors)));
+        let pulse = Arc::new(Pulse::start());
         for at in live {
-            let (run, limit, finished) = (Arc::clone(self), Arc::clone(&limit), finished.clone());
+            let (run, limit, pulse, finished) =
+                (Arc::clone(self), Arc::clone(&limit), Arc::clone(&pulse), finished.clone());
             let cell = async move {
                 // The semaphore is never closed.
                 let _permit = limit.acquire().await;
-                run.live(&run.plan.cells[at]).await
+                run.live(&run.plan.cells[at], &pulse).await
             };
             let cell = tokio::spawn(cell);
             tasks.spawn(async move {
@@ -240,13 +243,21 @@ impl Run {
         }
     }
 
-    /// Runs a cell with real processes.
-    async fn live(&self, cell: &PlanCell) -> Ended {
+    /// Runs a cell with real processes. What was seen while this process did not get its turn, and is not as expected,
+    /// says nothing: the cell is tried again, and if that goes on it is inconclusive.
+    async fn live(&self, cell: &PlanCell, pulse: &Pulse) -> Ended {
         let mut tries = Tries::new(self.options.retries);
         loop {
-            let start = now();
+            let (start, since) = (now(), tokio::time::Instant::now());
             let executed = self.execute(cell).await;
-            if let Some(ended) = tries.settle(self.judged(cell, executed, start)) {
+            let mut ended = self.judged(cell, executed, start);
+            if let Some(late) = pulse.starved_since(since).filter(|_| is_unexpected(&ended.0)) {
+                match tries.starve(&ended.0, late) {
+                    None => continue,
+                    Some(why) => ended.0 = crate::outcome::starved(ended.0, why),
+                }
+            }
+            if let Some(ended) = tries.settle(ended) {
                 return ended;
             }
         }
@@ -373,26 +384,45 @@ fn millis(since: Instant) -> u64 {
     u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
+fn is_unexpected(result: &CellResult) -> bool {
+    matches!(result.outcome, Outcome::Fail | Outcome::Xpass | Outcome::HarnessError)
+}
+
+/// How often a cell is tried again in which this process did not get its turn.
+const STARVED_TRIES: usize = 3;
+
 /// The tries of one cell. One that is not as expected is tried again, and what the earlier tries saw is kept.
 struct Tries {
     left: usize,
     seen: Vec<String>,
+    /// How many of those say nothing of the peers.
+    starved: usize,
 }
 
 impl Tries {
     fn new(left: usize) -> Self {
-        Self { left, seen: Vec::new() }
+        Self { left, seen: Vec::new(), starved: 0 }
+    }
+
+    /// A try that was starved. `None`: try again; else why there is no more of that.
+    fn starve(&mut self, result: &CellResult, late: Duration) -> Option<String> {
+        let why = format!("starved: nothing of wireskew ran for {} ms; {}", late.as_millis(), told(result));
+        if self.starved == STARVED_TRIES {
+            return Some(why);
+        }
+        self.starved += 1;
+        self.seen.push(why);
+        None
     }
 
     /// How the cell ended, unless it is to be tried again.
     fn settle(&mut self, (mut result, transcript): Ended) -> Option<Ended> {
-        let again = matches!(result.outcome, Outcome::Fail | Outcome::Xpass | Outcome::HarnessError);
-        if again && self.left > 0 {
+        if is_unexpected(&result) && self.left > 0 {
             self.left -= 1;
             self.seen.push(told(&result));
             return None;
         }
-        if !self.seen.is_empty() && result.outcome.is_expected() {
+        if self.seen.len() > self.starved && result.outcome.is_expected() {
             result.outcome = Outcome::Flaky;
         }
         result.retries = std::mem::take(&mut self.seen);
@@ -444,7 +474,34 @@ pub fn transcript_path(cell: &str) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::shuffled;
+    use super::*;
+
+    fn ended(outcome: Outcome) -> Ended {
+        (CellResult { outcome, ..crate::outcome::not_run(&crate::plan::tests::some_cell()) }, None)
+    }
+
+    /// A try in which this process did not get its turn is told, and makes no cell flaky; it is tried again so often and
+    /// not for ever.
+    #[test]
+    fn a_starved_try_says_nothing_of_the_peers() {
+        let mut tries = Tries::new(1);
+        let late = Duration::from_millis(340);
+        for _ in 0..STARVED_TRIES {
+            assert_eq!(tries.starve(&ended(Outcome::Fail).0, late), None);
+        }
+        let why = tries.starve(&ended(Outcome::Fail).0, late).expect("it does not go on for ever");
+        assert!(why.starts_with("starved: nothing of wireskew ran for 340 ms; fail"), "{why}");
+        let (result, _) = tries.settle(ended(Outcome::Pass)).expect("it is as expected");
+        assert_eq!((result.outcome, result.retries.len()), (Outcome::Pass, STARVED_TRIES));
+    }
+
+    #[test]
+    fn a_try_that_differs_is_flaky() {
+        let mut tries = Tries::new(1);
+        assert!(tries.settle(ended(Outcome::Fail)).is_none(), "it is tried again");
+        let (result, _) = tries.settle(ended(Outcome::Pass)).expect("it is as expected");
+        assert_eq!((result.outcome, result.retries.len()), (Outcome::Flaky, 1));
+    }
 
     #[test]
     fn the_seed_alone_decides_the_order() {

@@ -50,7 +50,7 @@ pub(crate) fn header_len(bytes: &[u8], searched: usize) -> Option<usize> {
     }
     // The end may lie across what was searched and what was not.
     let from = searched.saturating_sub(1);
-    let at = bytes.get(from..)?.windows(2).position(|pair| pair == b"\n\n")?;
+    let at = memchr::memmem::find(bytes.get(from..)?, b"\n\n")?;
     Some(from + at + 2)
 }
 

@@ -134,7 +134,7 @@ impl Engine {
                 return Ok(Left::Next);
             }
             let lines = self.agent.read(&data.bytes);
-            let about_syntax = |line: &Bytes| line.windows(5).any(|word| word == b"JSON ");
+            let about_syntax = |line: &Bytes| memchr::memmem::find(line, b"JSON ").is_some();
             let junk = data.bytes.first() != Some(&crate::qemu_ga::names::DELIMITER)
                 && lines.iter().any(about_syntax);
             if junk && self.switches.has(defects::DIES_OF_JUNK) {
