@@ -1,5 +1,6 @@
 //! `run`, `list` and `record`.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -188,7 +189,13 @@ pub(crate) fn execute(
         clock: clock(),
         stop: stopped,
     });
-    let keep = Keep { save: args.save, all: args.keep_all, root: &global.root, results: &args.results };
+    let keep = Keep {
+        save: args.save,
+        all: args.keep_all,
+        root: &global.root,
+        results: &args.results,
+        saved: RefCell::default(),
+    };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::setup)?;
     let results = runtime.block_on(async {
         tokio::spawn(listen_for_stop(stop));
@@ -245,6 +252,7 @@ async fn follow(
             }
         }
     }
+    trouble.extend(keep.put_in_place());
     progress.finish();
     warnings::above(None);
     trouble
@@ -271,9 +279,34 @@ struct Keep<'a> {
     all: bool,
     root: &'a Path,
     results: &'a Path,
+    /// New fixtures, which lie in a folder of the results until the run is over: while it goes on, cells read the old ones.
+    saved: RefCell<Vec<PathBuf>>,
 }
 
+/// The folder of new fixtures within the results.
+const SAVED: &str = "saved";
+
 impl Keep<'_> {
+    /// Puts new fixtures in the place of the old ones. Gives back what could not be done.
+    fn put_in_place(&self) -> Vec<String> {
+        let mut trouble = Vec::new();
+        for path in self.saved.take() {
+            let (from, to) = (self.results.join(SAVED).join(&path), self.root.join(&path));
+            let put = || -> std::io::Result<()> {
+                to.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+                // The results may lie on another file system.
+                std::fs::rename(&from, &to).or_else(|_| {
+                    std::fs::copy(&from, &to)?;
+                    std::fs::remove_file(&from)
+                })
+            };
+            if let Err(error) = put() {
+                trouble.push(format!("cannot save {}; it lies in {}: {error}", to.display(), from.display()));
+            }
+        }
+        trouble
+    }
+
     fn transcript(&self, result: &CellResult, transcript: &Transcript) -> Result<(), String> {
         let case = result.case.parse();
         let (Ok(case), client, server) =
@@ -288,7 +321,9 @@ impl Keep<'_> {
         let replayed = result.case.starts_with("replay/");
         let conclusive = result.verdict.is_some_and(|verdict| verdict != verdict::Verdict::Inconclusive);
         if self.save && conclusive && !replayed {
-            store(self.root.join(runner::fixture_path(&result.protocol, &client, &server, &case)))?;
+            let path = runner::fixture_path(&result.protocol, &client, &server, &case);
+            store(self.results.join(SAVED).join(&path))?;
+            self.saved.borrow_mut().push(path);
         }
         if self.all || !result.outcome.is_expected() {
             store(self.results.join(runner::transcript_path(&result.cell)))?;

@@ -11,8 +11,11 @@
 //! running     `run` of that plan: reference peers, replays and recordings
 //! ```
 //!
-//! `cargo bench -p runner` runs divan and then prints rates and ratios.
+//! `cargo bench -p runner` runs divan and then prints rates and ratios. `cargo bench -p runner -- --budget` runs the
+//! default matrix once in a process of its own, prints what a thousand cells cost and what the run took of memory, and
+//! fails when either is above twice what is written down here ([`WRITTEN_DOWN`]).
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures")]
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -32,7 +35,9 @@ use transcript::Transcript;
 use verdict::{Grammar, Outcome, Reading, RunResults};
 
 /// The default run may take this long.
-const GOAL: Duration = Duration::from_secs(2);
+const GOAL: Duration = Duration::from_secs(4);
+/// What the default run takes on two cores that do nothing else.
+const WRITTEN_DOWN: Cost = Cost { cpu_s_per_thousand: 0.62, peak_mib: 130.0 };
 /// Turns of each contender; the fastest counts. What else runs on the machine only ever adds.
 const TURNS: usize = 5;
 
@@ -243,7 +248,49 @@ fn print_ratios() {
     println!("goal: running in at most {} ms", GOAL.as_millis());
 }
 
+/// What a run takes.
+#[derive(Debug, Clone, Copy)]
+struct Cost {
+    /// Seconds of processor time for a thousand cells, planning and reading included.
+    cpu_s_per_thousand: f64,
+    /// The most memory that the process ever had.
+    peak_mib: f64,
+}
+
+/// Runs the default matrix once; what that took, and whether it is within twice what is written down.
+fn is_within_budget() -> bool {
+    let ground = Ground::new();
+    let cells = results(&ground).cells.len();
+    let cost = Cost { cpu_s_per_thousand: cpu_s() * 1e3 / cells as f64, peak_mib: peak_mib() };
+    let row = |what: &str, found: f64, written: f64| {
+        println!("{what:<32} {found:>8.2}   written down {written:>8.2}   {:>5.2} x", found / written);
+        found <= 2.0 * written
+    };
+    let cpu = row("CPU-seconds per thousand cells", cost.cpu_s_per_thousand, WRITTEN_DOWN.cpu_s_per_thousand);
+    let peak = row("peak memory in MiB", cost.peak_mib, WRITTEN_DOWN.peak_mib);
+    cpu && peak
+}
+
+/// Processor time of this process so far, by `proc(5)`: user and system, the 14th and 15th field, in hundredths of a
+/// second.
+fn cpu_s() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").expect("Linux has it");
+    let (_, fields) = stat.rsplit_once(')').expect("the name of the program is in parentheses");
+    let ticks =
+        fields.split_whitespace().skip(11).take(2).map(|field| field.parse::<f64>().expect("a number"));
+    ticks.sum::<f64>() / 100.0
+}
+
+fn peak_mib() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("Linux tells it");
+    line.split_whitespace().next().and_then(|kib| kib.parse::<f64>().ok()).expect("a number") / 1024.0
+}
+
 fn main() {
+    if std::env::args().any(|arg| arg == "--budget") {
+        std::process::exit(i32::from(!is_within_budget()));
+    }
     divan::main();
     // `cargo test --benches` and `--list` want no numbers.
     if !std::env::args().any(|arg| arg == "--test" || arg == "--list") {

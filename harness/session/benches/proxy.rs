@@ -10,6 +10,7 @@
 //!
 //! `cargo bench -p session --bench proxy` runs divan and then prints the ratios.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures")]
 
 mod raw;
 

@@ -1,7 +1,7 @@
 //! What needs root: the sandbox and its slots. Chosen by `WIRESKEW_LIVE=1`.
 //!
 //! No libtest here: the program runs itself again inside the sandbox, as `wireskew` does.
-
+#![expect(clippy::disallowed_methods, reason = "real processes run on real time")]
 #![allow(clippy::print_stdout, reason = "a test program tells its results to people")]
 
 use std::collections::BTreeSet;

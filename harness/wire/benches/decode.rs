@@ -19,6 +19,7 @@
 //! `cargo bench -p wire` runs divan and then prints the ratios, measured in turns in one process so
 //! that a busy machine hits all of them alike.
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures")]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};

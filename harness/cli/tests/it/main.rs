@@ -1,5 +1,6 @@
 //! The `wireskew` command from outside: what it prints, writes and ends with, in projects of a few cells and
 //! in the real checkout.
+#![expect(clippy::disallowed_methods, reason = "the command runs on real time")]
 
 mod checkout;
 mod exit_codes;

@@ -1,4 +1,5 @@
 //! What is seen of a process that was started in a slot.
+#![expect(clippy::disallowed_methods, reason = "it waits for real processes")]
 
 use std::fs;
 use std::sync::Arc;

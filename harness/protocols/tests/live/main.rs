@@ -2,7 +2,7 @@
 //! Arguments select by a part of the name, e.g. `lxc`, `lxc 7.0.0..4.0.6`, `libvirt 9.0.0`.
 //!
 //! No libtest here: the program runs itself again inside the sandbox, as `wireskew` does.
-
+#![expect(clippy::disallowed_methods, reason = "real processes run on real time")]
 #![allow(clippy::print_stdout, reason = "a test program tells its results to people")]
 
 mod libvirt;

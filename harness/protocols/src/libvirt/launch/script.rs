@@ -5,6 +5,7 @@
 //! valid in this state", and everything else code 1. At boot it rolls back what was left open, as the one that
 //! netcf brings along for other systems does. An open transaction is a directory that is there whole or not at
 //! all; the file of interfaces is replaced in one step.
+#![expect(clippy::disallowed_methods, reason = "a real machine has a real day")]
 
 use std::fs::{self, File};
 use std::io;
