@@ -87,6 +87,14 @@ servers = ["old"]
 cases = ["replay/**"]
 client-source = "recorded"
 server-source = "reference"
+
+[[cells]]
+name = "many"
+about = "enough to be interrupted"
+clients = ["probe"]
+servers = ["ideal"]
+cases = ["probe/**"]
+source = "reference"
 "#;
 
 const EXPECTATIONS: &str = r#"
@@ -123,6 +131,7 @@ impl Project {
         project.write(&format!("{folder}/expectations.toml"), EXPECTATIONS);
         project.write(&format!("{folder}/known-bugs.toml"), "protocol = \"lxc-command\"\n");
         project.write("matrices/default.toml", &run_file("\"green\", \"clients\""));
+        project.write("matrices/many.toml", &run_file("\"many\""));
         project.write("matrices/red.toml", &run_file("\"red\""));
         project.write("matrices/recorded.toml", &run_file("\"recorded\", \"replay\""));
         project
