@@ -188,8 +188,21 @@ impl PathPattern {
         }
     }
 
-    /// Bit `i` of `reached` says that the first `i` components of the pattern can end at this part of the path.
     fn matches(&self, path: &str) -> bool {
+        self.may_match(path) && self.matches_parts(path)
+    }
+
+    /// Whether the plain text at the beginning and at the end of the pattern is there: nearly no path gets further. A slash
+    /// beside `**` need not be, as that may stand for nothing.
+    fn may_match(&self, path: &str) -> bool {
+        let (Some((begins, _)), Some((_, ends))) = (self.text.split_once('*'), self.text.rsplit_once('*')) else {
+            return path == self.text;
+        };
+        path.starts_with(begins.trim_end_matches('/')) && path.ends_with(ends.trim_start_matches('/'))
+    }
+
+    /// Bit `i` of `reached` says that the first `i` components of the pattern can end at this part of the path.
+    fn matches_parts(&self, path: &str) -> bool {
         let mut reached = self.skip_any_depth(1);
         for part in path.split('/') {
             let mut next = 0;
