@@ -286,6 +286,16 @@ impl Connection {
         }
     }
 
+    /// Whether something came that was not received yet, also what no task was told of.
+    #[must_use]
+    pub fn has_unread(&self) -> bool {
+        match &self.stream {
+            Stream::Kernel(stream) => kernel::has_unread(stream),
+            // Whoever sends there wakes the reader.
+            Stream::Memory(_) => false,
+        }
+    }
+
     /// Whether nothing can pass any more in either direction: the other side closed everything, and not only its
     /// sending half.
     #[must_use]

@@ -2,26 +2,28 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use tokio::time::Instant;
 use transcript::{ConnId, Credentials, Data, EventKind, FdNote};
 use verdict::{Grammar, Meaning, ReplyDue};
 use wire::{Decoder, Direction, Frame, Unread};
 
+use crate::patience::{Pace, REST_AGAIN, Wait, is_at_rest, until_at_rest};
 use crate::script::{mark, roles};
-use crate::{Connection, Received, Recorder, Script, SendEnd, Server, ServerAct, Step};
+use crate::{Connection, Received, Recorder, Script, SendEnd, Server, ServerAct, Step, Worker};
 
 /// Most bytes that are taken while waiting for one reply; a server that sends more floods.
 pub const REPLY_BYTES_MAX: usize = 16 << 20;
 /// How long a server may go on sending unasked, in milliseconds before scaling.
 const NOISE_MS: u64 = 2_000;
-/// How often a server is looked at that holds more descriptors than before.
-const LOOKS_MAX: u32 = 25;
-/// How long between two looks, in milliseconds before scaling.
+/// How long a server may hold more descriptors than before, in milliseconds before scaling.
+const HOLDS_MS: u64 = 480;
+/// How often it is looked at in the meantime, likewise.
 const LOOK_AGAIN_MS: u64 = 20;
 /// How long one of our own writes may take, and how much longer for each mebibyte of it.
 const SEND_DEADLINE: Duration = Duration::from_secs(2);
@@ -35,6 +37,9 @@ pub struct Conversation<'a> {
     deadline_scale: f64,
     /// Descriptors that the server held at the first look.
     first_fds: Option<u64>,
+    /// The last write, if nothing else was done since.
+    asked: Option<(ConnId, Instant)>,
+    pace: Pace,
     open: BTreeMap<ConnId, Open>,
 }
 
@@ -103,7 +108,16 @@ impl<'a> Conversation<'a> {
         recorder: &'a Recorder,
         deadline_scale: f64,
     ) -> Self {
-        Self { server, grammar, recorder, deadline_scale, first_fds: None, open: BTreeMap::new() }
+        Self {
+            server,
+            grammar,
+            recorder,
+            deadline_scale,
+            first_fds: None,
+            asked: None,
+            pace: Pace::default(),
+            open: BTreeMap::new(),
+        }
     }
 
     /// Plays all steps in order. What the server does wrong is recorded and does not end the script.
@@ -115,6 +129,9 @@ impl<'a> Conversation<'a> {
             self.server.prepare(condition).await.map_err(io::Error::other)?;
         }
         for step in &script.steps {
+            if !matches!(step, Step::Mark(..) | Step::AwaitReply { .. } | Step::AwaitAnswers { .. }) {
+                self.asked = None;
+            }
             match step {
                 Step::Connect(conn) => self.connect(*conn).await?,
                 Step::Mark(conn, mark) => self.recorder.mark(*conn, mark.clone()),
@@ -133,7 +150,7 @@ impl<'a> Conversation<'a> {
                 }
                 Step::HalfClose(conn) => self.half_close(*conn),
                 Step::Close(conn) => self.close(*conn),
-                Step::Pause { ms } => tokio::time::sleep(Duration::from_millis(*ms)).await,
+                Step::Pause { ms } => self.pause(Duration::from_millis(*ms)).await,
                 Step::Watch => self.watch().await,
                 Step::Server(act) => self.act(*act).await?,
             }
@@ -150,10 +167,19 @@ impl<'a> Conversation<'a> {
         self.server.act(act).await.map_err(io::Error::other)
     }
 
+    /// Waits, and lets a real server come to rest: it sees what is sent behind a gap apart from what came before.
+    async fn pause(&mut self, gap: Duration) {
+        tokio::time::sleep(gap).await;
+        if let Some(worker) = self.server.worker() {
+            until_at_rest(worker, self.pace.bound(gap)).await;
+        }
+    }
+
     /// Looks at the server. One that holds more descriptors than at the first look gets a moment to close what its
     /// clients have left: a busy machine is no leak.
     async fn watch(&mut self) {
-        for patience in (0..LOOKS_MAX).rev() {
+        let mut wait = Wait::new(self.pace.bound(self.scaled(HOLDS_MS)));
+        loop {
             let look = Recorder::new();
             self.server.watch(&look);
             let events = look.take();
@@ -162,7 +188,8 @@ impl<'a> Conversation<'a> {
                 _ => None,
             });
             let first = *self.first_fds.get_or_insert(fds.unwrap_or(u64::MAX));
-            if patience > 0 && self.open.is_empty() && fds.is_some_and(|fds| fds > first) {
+            let holds_more = self.open.is_empty() && fds.is_some_and(|fds| fds > first);
+            if holds_more && wait.goes_on(self.server.worker()) {
                 tokio::time::sleep(self.scaled(LOOK_AGAIN_MS)).await;
                 continue;
             }
@@ -178,7 +205,7 @@ impl<'a> Conversation<'a> {
     }
 
     async fn connect(&mut self, conn: ConnId) -> io::Result<()> {
-        match Connection::connect(self.server.address(), self.scaled(2_000)).await {
+        match Connection::connect(self.server.address(), self.pace.bound(self.scaled(2_000))).await {
             Ok(connection) => {
                 self.recorder.record(conn, Direction::ToServer, EventKind::Connect);
                 self.open.insert(
@@ -220,8 +247,11 @@ impl<'a> Conversation<'a> {
         let data = Data { bytes: bytes.clone(), fds: notes.to_vec(), creds };
         let mebibytes = u32::try_from(bytes.len() >> 20).unwrap_or(u32::MAX);
         let deadline = SEND_DEADLINE.saturating_add(SEND_DEADLINE_PER_MIB.saturating_mul(mebibytes));
-        match open.connection.send(bytes, &fds, creds, deadline).await {
+        let sent =
+            send_all(&open.connection, bytes, (&fds, creds), self.pace.bound(deadline), self.server.worker());
+        match sent.await {
             Ok(()) => {
+                self.asked = Some((conn, Instant::now()));
                 self.recorder.data(conn, Direction::ToServer, data);
                 open.sent.push(bytes);
                 open.pending.write();
@@ -270,7 +300,9 @@ impl<'a> Conversation<'a> {
         deadline: Duration,
         enough: fn(&Pending) -> bool,
     ) -> io::Result<()> {
-        let until = tokio::time::Instant::now() + deadline;
+        let mut wait = Wait::new(self.pace.bound(deadline));
+        let is_seen = self.server.worker().is_some();
+        let asked = self.asked.take().filter(|(asked, _)| *asked == conn).map(|(_, at)| at);
         let mut taken = 0;
         while let Some(open) = self.open.get_mut(&conn) {
             if open.early > 0 {
@@ -284,6 +316,7 @@ impl<'a> Conversation<'a> {
                 Ok(Some(frame)) => {
                     open.pending.answer(self.grammar, &frame);
                     if self.grammar.is_awaited(&frame) && enough(&open.pending) {
+                        self.pace.answered(asked.map_or(Duration::ZERO, |asked| asked.elapsed()));
                         return Ok(());
                     }
                     continue;
@@ -296,12 +329,13 @@ impl<'a> Conversation<'a> {
                 Ok(None) if open.ended => return Ok(()),
                 Ok(None) => {}
             }
-            let left = until.saturating_duration_since(tokio::time::Instant::now());
-            match self.take(conn, left).await? {
+            match self.take(conn, wait.left(is_seen)).await? {
                 Taken::Bytes(count) => taken += count,
                 Taken::End => return Ok(()),
+                Taken::Nothing if wait.goes_on(self.server.worker()) => {}
+                Taken::Nothing if self.has_unread(conn) && !wait.is_overdue() => wait.go_on(),
                 Taken::Nothing => {
-                    let kind = EventKind::Timeout(millis(deadline));
+                    let kind = EventKind::Timeout(millis(wait.took()));
                     self.recorder.record(conn, Direction::ToClient, kind);
                     return Ok(());
                 }
@@ -314,32 +348,52 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
+    /// Takes whatever comes until nothing came for so long. Where the server can be seen, it is at rest then: silence
+    /// alone may be that of a machine that has other things to do.
     async fn await_quiet(&mut self, conn: ConnId, quiet: Duration) -> io::Result<()> {
         let mut taken = 0;
-        let now = tokio::time::Instant::now;
-        let until = now() + self.scaled(NOISE_MS);
-        let mut quiet_at = now() + quiet;
+        let is_seen = self.server.worker().is_some();
+        let quiet = if is_seen { quiet } else { self.pace.bound(quiet) };
+        let until = Instant::now() + self.pace.bound(self.scaled(NOISE_MS));
+        let mut quiet_at = Instant::now() + quiet;
+        let mut wait = Wait::new(self.pace.bound(quiet));
         while self.open.get(&conn).is_some_and(|open| !open.ended) {
-            match self.take(conn, quiet_at.saturating_duration_since(now())).await? {
+            match self.take(conn, quiet_at.saturating_duration_since(Instant::now())).await? {
                 Taken::Bytes(count) => {
                     taken += count;
                     if self.sort_out(conn) {
-                        quiet_at = now() + quiet;
+                        quiet_at = Instant::now() + quiet;
+                        wait = Wait::new(self.pace.bound(quiet));
+                    }
+                    // A server that drips never lets the stream be quiet; one that floods does not either.
+                    if taken > REPLY_BYTES_MAX || Instant::now() >= until {
+                        self.observe(conn, Direction::ToClient, "flood", &format!("{taken} bytes unasked"));
+                        self.close(conn);
                     }
                 }
                 Taken::End => break,
+                Taken::Nothing if self.is_not_at_rest(conn, &mut wait) => {
+                    quiet_at = Instant::now() + REST_AGAIN;
+                }
                 Taken::Nothing => {
                     self.recorder.record(conn, Direction::ToClient, EventKind::Timeout(millis(quiet)));
                     break;
                 }
             }
-            // A server that drips never lets the stream be quiet; one that floods does not either.
-            if taken > REPLY_BYTES_MAX || now() >= until {
-                self.observe(conn, Direction::ToClient, "flood", &format!("{taken} bytes unasked"));
-                self.close(conn);
-            }
         }
         Ok(())
+    }
+
+    /// Whether something is still to come on a connection: the server is at work, or what it said was not read yet.
+    fn is_not_at_rest(&self, conn: ConnId, wait: &mut Wait) -> bool {
+        let worker = self.server.worker();
+        let at_work = worker.is_some_and(|worker| !is_at_rest(worker)) && wait.goes_on(worker);
+        // In this order: what it said before it came to rest is there now.
+        at_work || (self.has_unread(conn) && !wait.is_overdue())
+    }
+
+    fn has_unread(&self, conn: ConnId) -> bool {
+        self.open.get(&conn).is_some_and(|open| open.connection.has_unread())
     }
 
     /// Takes complete frames out of what came unasked. True unless they are all such as the server sends by itself
@@ -401,6 +455,30 @@ impl<'a> Conversation<'a> {
     }
 }
 
+/// Sends all bytes to a server that takes some from time to time, or is at work.
+async fn send_all(
+    connection: &Connection,
+    bytes: &Bytes,
+    (fds, creds): (&[BorrowedFd<'_>], Option<Credentials>),
+    deadline: Duration,
+    worker: Option<&dyn Worker>,
+) -> Result<(), SendEnd> {
+    let mut wait = Wait::new(deadline);
+    let mut done = 0;
+    loop {
+        let (fds, creds) = if done == 0 { (fds, creds) } else { (&[][..], None) };
+        match connection.send(&bytes.slice(done..), fds, creds, wait.left(worker.is_some())).await {
+            Err(SendEnd::Timeout { sent }) => {
+                done += sent;
+                if !wait.goes_on(worker) {
+                    return Err(SendEnd::Timeout { sent: done });
+                }
+            }
+            ended => return ended,
+        }
+    }
+}
+
 enum Taken {
     Bytes(usize),
     End,
@@ -438,3 +516,6 @@ fn open_kind(note: &FdNote) -> io::Result<OwnedFd> {
         _ => open("/dev/null", OFlags::RDWR)?,
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,10 +2,12 @@
 //!
 //! A [`Connection`] carries bytes, descriptors and credentials over a socket, every wait with a
 //! deadline. A [`Recorder`] writes down what passes. A [`Script`] is a conversation as data; a
-//! [`Conversation`] plays it and judges nothing. Launchers start peers and end them for sure.
+//! [`Conversation`] plays it and judges nothing; real servers it waits for in their own time, which a [`Worker`] tells.
+//! Launchers start peers and end them for sure.
 
 mod connection;
 mod conversation;
+mod patience;
 mod peer;
 pub mod process;
 pub mod proxy;
@@ -19,6 +21,7 @@ pub use connection::{
     Connection, FDS_PER_MESSAGE_MAX, Listener, Port, READ_LEN_MAX, Received, SendEnd, Timer, Transport,
 };
 pub use conversation::{Conversation, REPLY_BYTES_MAX};
+pub use patience::{Look, Worker, is_at_rest, until_at_rest};
 pub use peer::{
     Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launched, Launcher, Server,
     Stage, Start,

@@ -10,7 +10,7 @@ use std::time::Duration;
 use transcript::{ConnId, Endpoint, ExitStatus};
 
 use crate::sandbox::Slot;
-use crate::{Port, Recorder, ServerAct, Transport};
+use crate::{Port, Recorder, ServerAct, Transport, Worker};
 
 /// A future behind a pointer, for contracts that must be usable as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -96,6 +96,12 @@ pub trait Server: Send {
     /// Writes into the recorder what can be seen from outside: an `Exit` event if it is gone, else
     /// observations `alive`, `fds`, `rss_kib`, as far as they can be had.
     fn watch(&mut self, recorder: &Recorder);
+
+    /// Its work, where that can be seen: a real server is waited for in its own time. Peers of this process have none:
+    /// they work whenever they can.
+    fn worker(&self) -> Option<&dyn Worker> {
+        None
+    }
 
     /// Whether these bytes may be sent to it: a real server that could do harm looks through what the harness sends.
     ///

@@ -2,12 +2,13 @@
 #![expect(clippy::disallowed_methods, reason = "it waits for real processes")]
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use session::Recorder;
 use session::sandbox::{Slot, SlotError};
+use session::{Look, Recorder, Worker};
 use transcript::{ConnId, EventKind, ExitStatus};
 use wire::Direction;
 
@@ -21,6 +22,9 @@ const DYING_FLAGS: u64 = 0x4 | 0x200 | 0x400;
 pub(crate) const CPU_MS: &str = "cpu_ms";
 /// Milliseconds of a clock tick in `/proc/<pid>/stat`: Linux tells user space 100 of them for each second.
 const TICK_MS: u64 = 10;
+/// States of a thread that sleeps until somebody wakes it, or has ended. In any other it runs, waits for a processor, or
+/// waits for the kernel to do what it was asked.
+const ASLEEP: [&str; 5] = ["S", "I", "Z", "X", "T"];
 
 /// A process in a slot.
 #[derive(Debug, Clone)]
@@ -100,6 +104,47 @@ impl Process {
     }
 }
 
+impl Worker for Process {
+    /// What it and all others in its slot do: a daemon that waits for a script is at work.
+    fn look(&self) -> Option<Look> {
+        let proc = self.slot.path("/proc");
+        let mut look = Look::default();
+        let mut is_there = false;
+        for entry in fs::read_dir(&proc).ok()?.flatten() {
+            let pid = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+            // The first process is ours.
+            let Some(pid) = pid.filter(|pid| *pid > 1) else { continue };
+            is_there |= pid == self.pid;
+            add_threads(&entry.path(), &mut look);
+        }
+        is_there.then_some(look)
+    }
+}
+
+/// Adds what the threads of a process do. What has ended since does nothing.
+fn add_threads(process: &Path, look: &mut Look) {
+    for thread in fs::read_dir(process.join("task")).into_iter().flatten().flatten() {
+        let read = |name: &str| fs::read_to_string(thread.path().join(name)).unwrap_or_default();
+        let stat = read("stat");
+        let Some((_, fields)) = stat.rsplit_once(") ") else { continue };
+        look.busy |= !fields.split(' ').next().is_some_and(|state| ASLEEP.contains(&state));
+        let (ran, turns) = schedstat(&read("schedstat"))
+            .unwrap_or_else(|| (Duration::from_millis(stat_ticks(&stat).unwrap_or(0) * TICK_MS), 0));
+        look.cpu += ran;
+        let ran = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
+        // A thread more or less shows, too.
+        look.pulse = look.pulse.wrapping_add(ran).wrapping_add(turns).wrapping_add(1);
+    }
+}
+
+/// How long a thread ran, and how often it got a processor: from the text of `/proc/<pid>/task/<tid>/schedstat`,
+/// `<ns on a processor> <ns waiting for one> <turns>`.
+fn schedstat(text: &str) -> Option<(Duration, u64)> {
+    let mut fields = text.split_whitespace();
+    let ran = Duration::from_nanos(fields.next()?.parse().ok()?);
+    Some((ran, fields.nth(1)?.parse().ok()?))
+}
+
 /// From the text of `/proc/<pid>/stat`, `pid (name) state ppid pgrp session tty tpgid flags …`. The name may hold
 /// anything.
 fn stat_is_dying(stat: &str) -> Option<bool> {
@@ -141,5 +186,26 @@ mod tests {
         let stat = "12 (qemu-ga) x) S 1 12 12 0 -1 4194560 99 0 0 0 7 3 0 0 20 0 1 0 5 0 0";
         assert_eq!(stat_ticks(stat), Some(10));
         assert_eq!(stat_ticks("12 (qemu-ga) S 1"), None);
+    }
+
+    #[test]
+    fn reads_how_long_a_thread_ran_and_how_often() {
+        assert_eq!(schedstat("134932 2119518 2\n"), Some((Duration::from_nanos(134_932), 2)));
+        assert_eq!(schedstat("134932 2119518"), None);
+        assert_eq!(schedstat(""), None);
+    }
+
+    #[test]
+    fn a_process_that_runs_is_busy() {
+        let look = |process: &Path| {
+            let mut look = Look::default();
+            add_threads(process, &mut look);
+            look
+        };
+        // One thread at least runs while this looks.
+        let own = look(Path::new("/proc/self"));
+        assert!(own.busy && own.cpu > Duration::ZERO, "{own:?}");
+        assert!(!own.rested_until(&look(Path::new("/proc/self"))));
+        assert_eq!(look(Path::new("/nonexistent")), Look::default());
     }
 }

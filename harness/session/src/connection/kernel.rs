@@ -122,6 +122,13 @@ fn recv_through(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     Ok(Received::Data(Data { bytes, fds: notes, creds }, fds))
 }
 
+/// Whether there is something to read: bytes, the end, an error.
+pub(super) fn has_unread(stream: &UnixStream) -> bool {
+    let mut looked = [PollFd::new(stream, PollFlags::IN)];
+    let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(poll(&mut looked, Some(&now)), Ok(1..))
+}
+
 /// Whether nothing can pass any more in either direction: a unix socket then hangs up.
 pub(super) fn is_hung_up(stream: &UnixStream) -> bool {
     let mut looked = [PollFd::new(stream, PollFlags::empty())];

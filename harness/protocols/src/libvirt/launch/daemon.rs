@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use session::sandbox::{Sandbox, Slot, SlotError};
 use session::{
     Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Received, Recorder, Server,
-    ServerAct, Start,
+    ServerAct, Start, Worker,
 };
 use transcript::Endpoint;
 use wire::Direction;
@@ -294,6 +294,10 @@ impl Daemon {
 impl Server for Daemon {
     fn address(&self) -> &Address {
         &self.address
+    }
+
+    fn worker(&self) -> Option<&dyn Worker> {
+        (!self.down).then_some(&self.process as &dyn Worker)
     }
 
     fn watch(&mut self, recorder: &Recorder) {

@@ -12,7 +12,7 @@ use session::process::Output;
 use session::sandbox::{Cgroup, Sandbox, Slot, SlotCommand, SlotError};
 use session::{
     Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Received, Recorder, Server,
-    Stage, Start,
+    Stage, Start, Worker,
 };
 use transcript::{Endpoint, ExitStatus};
 
@@ -242,6 +242,10 @@ impl Monitor {
 impl Server for Monitor {
     fn address(&self) -> &Address {
         &self.address
+    }
+
+    fn worker(&self) -> Option<&dyn Worker> {
+        Some(&self.process)
     }
 
     fn watch(&mut self, recorder: &Recorder) {
