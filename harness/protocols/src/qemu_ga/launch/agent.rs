@@ -14,8 +14,8 @@ use rustix::fs::OFlags;
 use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use session::sandbox::{Sandbox, Slot, SlotError};
 use session::{
-    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Listener, Received, Recorder,
-    Server, Start,
+    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Listener, Look, Received,
+    Recorder, Server, Start, Worker,
 };
 use transcript::{ConnId, Endpoint};
 
@@ -90,6 +90,9 @@ impl AgentLauncher {
         let streams = [OwnedFd::from(File::open("/dev/null")?), said.try_clone()?.into(), said.into()];
         let pid = slot.spawn(&command, streams).await.map_err(setup)?;
         let process = Process::new(slot, pid);
+        if let Some(line) = &line {
+            line.leads_to(&process);
+        }
         let enabled = loop {
             match capabilities(&address).await {
                 Ok(enabled) => break enabled,
@@ -103,7 +106,7 @@ impl AgentLauncher {
             }
         };
         let guard = Guard::of(&enabled).map_err(LaunchErrorKind::Setup)?;
-        Ok(Agent { slot: Arc::clone(slot), address, process, guard, _line: line })
+        Ok(Agent { slot: Arc::clone(slot), address, ends: Ends { process, line }, guard })
     }
 
     fn command_line(&self) -> Vec<String> {
@@ -188,9 +191,23 @@ async fn capabilities(address: &Address) -> io::Result<BTreeMap<String, bool>> {
 struct Agent {
     slot: Arc<Slot>,
     address: Address,
-    process: Process,
+    ends: Ends,
     guard: Guard,
-    _line: Option<Line>,
+}
+
+/// The process, and the line to it if it is on one.
+#[derive(Debug)]
+struct Ends {
+    process: Process,
+    line: Option<Line>,
+}
+
+/// What lies in the line is still to be done.
+impl Worker for Ends {
+    fn look(&self) -> Option<Look> {
+        let look = self.process.look()?;
+        Some(Look { busy: look.busy || self.line.as_ref().is_some_and(Line::carries), ..look })
+    }
 }
 
 impl Server for Agent {
@@ -199,8 +216,12 @@ impl Server for Agent {
     }
 
     fn watch(&mut self, recorder: &Recorder) {
-        self.process.watch(recorder);
-        self.process.watch_time(recorder);
+        self.ends.process.watch(recorder);
+        self.ends.process.watch_time(recorder);
+    }
+
+    fn worker(&self) -> Option<&dyn Worker> {
+        Some(&self.ends)
     }
 
     fn may_send(&mut self, conn: ConnId, bytes: &[u8]) -> Result<(), String> {
