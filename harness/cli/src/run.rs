@@ -152,10 +152,15 @@ pub(crate) fn execute(
     let Prepared { project, plan, flags } = prepared;
     let journal_path = args.results.join(JOURNAL);
     let names: Vec<String> = plan.cells.iter().map(|cell| cell.planned.id.to_string()).collect();
-    let inputs = inputs(prepared);
+    let inputs = format!("{} {:?}", inputs(prepared), args.transport);
     std::fs::create_dir_all(&args.results).map_err(|e| cannot_write(&args.results, e))?;
     let _only_run = own(&args.results)?;
-    // What an earlier run left must not be taken for the results of one that is killed.
+    // What an earlier run left must not be taken for the results of this one, whether it ends or is killed.
+    if !args.resume {
+        for folder in [TRANSCRIPTS, SAVED] {
+            let _ = std::fs::remove_dir_all(args.results.join(folder));
+        }
+    }
     for (name, _) in REPORTS {
         let _ = std::fs::remove_file(args.results.join(name));
     }
@@ -283,6 +288,8 @@ struct Keep<'a> {
     saved: RefCell<Vec<PathBuf>>,
 }
 
+/// The folder of transcripts within the results; see [`runner::transcript_path`].
+const TRANSCRIPTS: &str = "transcripts";
 /// The folder of new fixtures within the results.
 const SAVED: &str = "saved";
 

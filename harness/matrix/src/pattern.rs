@@ -195,7 +195,8 @@ impl PathPattern {
     /// Whether the plain text at the beginning and at the end of the pattern is there: nearly no path gets further. A slash
     /// beside `**` need not be, as that may stand for nothing.
     fn may_match(&self, path: &str) -> bool {
-        let (Some((begins, _)), Some((_, ends))) = (self.text.split_once('*'), self.text.rsplit_once('*')) else {
+        let (Some((begins, _)), Some((_, ends))) = (self.text.split_once('*'), self.text.rsplit_once('*'))
+        else {
             return path == self.text;
         };
         path.starts_with(begins.trim_end_matches('/')) && path.ends_with(ends.trim_start_matches('/'))

@@ -4,7 +4,7 @@
 //! about = "reference peers and recorded builds"
 //!
 //! [settings]
-//! deadline-scale = 1.0      # every deadline is multiplied by it
+//! deadline-scale = 1.0      # deadlines of real peers are multiplied by it
 //! jobs = 4                  # cells at a time; if absent, the number of processors
 //! retries = 0               # how often a cell that is not as expected is tried again
 //!

@@ -201,7 +201,7 @@ fn with_work(files: &ProtocolFiles, planned: PlannedCell) -> PlanCell {
                 Some(why) => Work::Explain(why.to_owned()),
                 None => Work::Replay(fixture.clone()),
             },
-            None => Work::Explain("the fixture is gone".to_owned()),
+            None => Work::Missing("the fixture is gone".to_owned()),
         };
         return PlanCell { work, hazard: hazard(case.as_deref()), case, planned };
     }

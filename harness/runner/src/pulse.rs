@@ -17,28 +17,38 @@ const STARVED: Duration = Duration::from_millis(100);
 /// How many late ticks are remembered: more than any cell can have.
 const REMEMBERED: usize = 4096;
 
-/// When late ticks came, and how late.
-type Late = Arc<Mutex<VecDeque<(Instant, Duration)>>>;
+#[derive(Debug)]
+struct Ticks {
+    /// When the next tick is due.
+    due: Instant,
+    /// When late ticks came, and how late.
+    late: VecDeque<(Instant, Duration)>,
+}
+
+type Shared = Arc<Mutex<Ticks>>;
 
 /// A task that ticks as long as this lives.
 #[derive(Debug)]
 pub(crate) struct Pulse {
-    late: Late,
+    ticks: Shared,
     task: JoinHandle<()>,
 }
 
 impl Pulse {
     /// Starts to tick.
     pub(crate) fn start() -> Self {
-        let late = Late::default();
-        let task = tokio::spawn(tick(Arc::clone(&late)));
-        Self { late, task }
+        let ticks = Arc::new(Mutex::new(Ticks { due: Instant::now() + TICK, late: VecDeque::new() }));
+        let task = tokio::spawn(tick(Arc::clone(&ticks)));
+        Self { ticks, task }
     }
 
     /// How long the process was kept waiting at the most since then, if that was too long.
     pub(crate) fn starved_since(&self, start: Instant) -> Option<Duration> {
-        let late = lock(&self.late);
-        late.iter().rev().take_while(|(at, _)| *at >= start).map(|(_, late)| *late).max()
+        let ticks = lock(&self.ticks);
+        // A cell may have its turn before the tick that was kept waiting with it.
+        let overdue = Instant::now().saturating_duration_since(ticks.due);
+        let late = ticks.late.iter().rev().take_while(|(at, _)| *at >= start).map(|(_, late)| *late);
+        late.chain(Some(overdue).filter(|overdue| *overdue >= STARVED)).max()
     }
 }
 
@@ -48,25 +58,26 @@ impl Drop for Pulse {
     }
 }
 
-async fn tick(all: Late) {
+async fn tick(ticks: Shared) {
     loop {
-        let due = Instant::now() + TICK;
+        let due = lock(&ticks).due;
         sleep_until(due).await;
         let now = Instant::now();
         let late = now.saturating_duration_since(due);
+        let mut ticks = lock(&ticks);
+        ticks.due = now + TICK;
         if late >= STARVED {
-            let mut all = lock(&all);
-            if all.len() == REMEMBERED {
-                all.pop_front();
+            if ticks.late.len() == REMEMBERED {
+                ticks.late.pop_front();
             }
-            all.push_back((now, late));
+            ticks.late.push_back((now, late));
         }
     }
 }
 
-fn lock(late: &Late) -> MutexGuard<'_, VecDeque<(Instant, Duration)>> {
+fn lock(ticks: &Shared) -> MutexGuard<'_, Ticks> {
     // Nothing in here panics while it holds the lock.
-    late.lock().unwrap_or_else(PoisonError::into_inner)
+    ticks.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
@@ -80,6 +91,7 @@ mod tests {
         tokio::time::sleep(TICK * 3).await;
         let start = Instant::now();
         std::thread::sleep(STARVED + TICK * 2);
+        assert!(pulse.starved_since(start).is_some(), "the tick is overdue");
         tokio::time::sleep(TICK * 3).await;
         let starved = pulse.starved_since(start).expect("it was kept waiting");
         assert!(starved >= STARVED, "{starved:?}");

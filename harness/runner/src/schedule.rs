@@ -103,21 +103,20 @@ pub async fn run(
         };
         match next {
             None => break,
-            Some(Ok((result, transcript))) => {
-                if let Some(writer) = &mut journal
-                    && let Err(error) = writer.add(&result)
-                {
-                    complaints.push(error.to_string());
-                    journal = None;
-                }
+            Some((result, transcript)) => {
+                keep(&mut journal, &mut complaints, &result);
                 results.insert(result.cell.clone(), result.clone());
                 let _ = events.send(RunEvent::Finished(Box::new(result), transcript));
             }
-            Some(Err(panic)) => complaints.push(format!("a cell ended without a result: {panic}")),
         }
     }
-    // Threads end behind the cell that they are at, which the stop cuts short.
+    // Threads end behind the cell that they are at, which the stop cuts short. What was done until then is kept.
     tasks.shutdown().await;
+    while let Ok((result, transcript)) = finished.try_recv() {
+        keep(&mut journal, &mut complaints, &result);
+        results.insert(result.cell.clone(), result.clone());
+        let _ = events.send(RunEvent::Finished(Box::new(result), transcript));
+    }
     let Run { project, plan, options, peers, .. } = &*run;
     peers.stop().await;
 
@@ -149,10 +148,18 @@ pub async fn run(
     }
 }
 
+/// Writes a result into the journal, as long as that can be written.
+fn keep(journal: &mut Option<Journal>, complaints: &mut Vec<String>, result: &CellResult) {
+    if let Some(writer) = journal
+        && let Err(error) = writer.add(result)
+    {
+        complaints.push(error.to_string());
+        *journal = None;
+    }
+}
+
 /// A cell that ended, with its transcript where it ran.
 type Ended = (CellResult, Option<Arc<Transcript>>);
-/// The same, or what its panic said.
-type Finished = Result<Ended, String>;
 
 /// What all cells of a run share.
 struct Run {
@@ -169,7 +176,7 @@ impl Run {
     fn spawn(
         self: &Arc<Self>,
         done: &BTreeMap<String, CellResult>,
-        finished: &mpsc::UnboundedSender<Finished>,
+        finished: &mpsc::UnboundedSender<Ended>,
     ) -> JoinSet<()> {
         let Self { plan, options, .. } = &**self;
         let to_do = shuffled(plan.cells.len(), options.seed).into_iter();
@@ -178,24 +185,35 @@ impl Run {
         let mut tasks = JoinSet::new();
         let threads = options.jobs.unwrap_or_else(processors).clamp(1, simulated.len().max(1));
         let queue = Arc::new(Queue::new(simulated));
+        // What has no processes would keep those waiting that have: they come first, and by themselves.
+        let (at_work, idle) = watch::channel(threads);
+        let at_work = Arc::new(at_work);
         for _ in 0..threads {
             let (run, queue, finished) = (Arc::clone(self), Arc::clone(&queue), finished.clone());
-            tasks.spawn_blocking(move || run.simulate_all(&queue, &finished));
+            let at_work = Arc::clone(&at_work);
+            tasks.spawn_blocking(move || {
+                run.simulate_all(&queue, &finished);
+                at_work.send_modify(|threads| *threads -= 1);
+            });
         }
         let limit = Arc::new(Semaphore::new(options.jobs.unwrap_or_else(processors)));
         let pulse = Arc::new(Pulse::start());
         for at in live {
             let (run, limit, pulse, finished) =
                 (Arc::clone(self), Arc::clone(&limit), Arc::clone(&pulse), finished.clone());
-            let cell = async move {
-                // The semaphore is never closed.
-                let _permit = limit.acquire().await;
-                run.live(&run.plan.cells[at], &pulse).await
-            };
-            let cell = tokio::spawn(cell);
+            let mut idle = idle.clone();
             tasks.spawn(async move {
-                let mut cell = AbortOnDrop(cell);
-                let ended = (&mut cell.0).await.map_err(|panic| panic.to_string());
+                // Neither the channel nor the semaphore is ever closed before this.
+                let _ = idle.wait_for(|threads| *threads == 0).await;
+                let _permit = limit.acquire().await;
+                let (cell, start) = (&run.plan.cells[at], now());
+                let task = {
+                    let run = Arc::clone(&run);
+                    tokio::spawn(async move { run.live(&run.plan.cells[at], &pulse).await })
+                };
+                let mut task = AbortOnDrop(task);
+                let ended = (&mut task.0).await;
+                let ended = ended.unwrap_or_else(|panic| run.panicked(cell, &panic.to_string(), start));
                 // A run that was stopped takes no more results.
                 let _ = finished.send(ended);
             });
@@ -204,15 +222,17 @@ impl Run {
     }
 
     /// Does what a queue holds until it is empty or the run is stopped.
-    fn simulate_all(&self, queue: &Queue<usize>, finished: &mpsc::UnboundedSender<Finished>) {
+    fn simulate_all(&self, queue: &Queue<usize>, finished: &mpsc::UnboundedSender<Ended>) {
         while let Some(at) = queue.next() {
-            let cell = &self.plan.cells[*at];
-            match guarded(|| self.simulate(cell)) {
+            let (cell, start) = (&self.plan.cells[*at], now());
+            let ended = match guarded(|| self.simulate(cell)) {
+                Ok(Some(ended)) => ended,
                 // Stopped.
                 Ok(None) => return,
-                Ok(Some(ended)) => drop(finished.send(Ok(ended))),
-                Err(panic) => drop(finished.send(Err(format!("{}: {panic}", cell.planned.id)))),
-            }
+                Err(panic) => self.panicked(cell, &panic, start),
+            };
+            // A run that was stopped takes no more results.
+            let _ = finished.send(ended);
         }
     }
 
@@ -235,7 +255,7 @@ impl Run {
             };
             let executed = match simulate(self.options.transport, work) {
                 Ok(executed) => executed?,
-                Err(error) => Executed::Failed(format!("no runtime: {error}")),
+                Err(why) => Executed::Failed(why),
             };
             if let Some(ended) = tries.settle(self.judged(cell, executed, start)) {
                 return Some(ended);
@@ -243,24 +263,29 @@ impl Run {
         }
     }
 
-    /// Runs a cell with real processes. What was seen while this process did not get its turn, and is not as expected,
-    /// says nothing: the cell is tried again, and if that goes on it is inconclusive.
+    /// Runs a cell with real processes. That nothing came says nothing while this process did not get its turn: where it is
+    /// not as expected, the cell is tried again, and if that goes on it is inconclusive.
     async fn live(&self, cell: &PlanCell, pulse: &Pulse) -> Ended {
         let mut tries = Tries::new(self.options.retries);
         loop {
             let (start, since) = (now(), tokio::time::Instant::now());
             let executed = self.execute(cell).await;
             let mut ended = self.judged(cell, executed, start);
-            if let Some(late) = pulse.starved_since(since).filter(|_| is_unexpected(&ended.0)) {
-                match tries.starve(&ended.0, late) {
-                    None => continue,
-                    Some(why) => ended.0 = crate::outcome::starved(ended.0, why),
-                }
+            if let Some(late) = pulse.starved_since(since).filter(|_| may_be_starved(&ended.0)) {
+                let Some(why) = tries.starve(&ended.0, late) else { continue };
+                ended.0 = crate::outcome::starved(ended.0, why);
+                ended.0.retries = tries.seen;
+                return ended;
             }
             if let Some(ended) = tries.settle(ended) {
                 return ended;
             }
         }
+    }
+
+    /// A panic is a fault of ours, and the cell says so.
+    fn panicked(&self, cell: &PlanCell, panic: &str, start: Instant) -> Ended {
+        self.judged(cell, Executed::Failed(format!("wireskew panicked: {panic}")), start)
     }
 
     fn judged(&self, cell: &PlanCell, executed: Executed, start: Instant) -> Ended {
@@ -351,8 +376,8 @@ impl<T> Drop for AbortOnDrop<T> {
     }
 }
 
-/// The numbers below `count` in an order that only the seed decides: cells share servers, and a fault that shows in one
-/// order shows again with the same seed.
+/// The numbers below `count` in an order that only the seed decides: real servers serve several cells, and a fault that
+/// shows in one order shows again with the same seed.
 fn shuffled(count: usize, seed: u64) -> Vec<usize> {
     let mut order: Vec<usize> = (0..count).collect();
     let mut state = seed;
@@ -386,6 +411,32 @@ fn millis(since: Instant) -> u64 {
 
 fn is_unexpected(result: &CellResult) -> bool {
     matches!(result.outcome, Outcome::Fail | Outcome::Xpass | Outcome::HarnessError)
+}
+
+/// The shapes of what did not come, or not in time. Whoever is kept waiting can take anything for that; a crash, a leak or
+/// a wrong answer is seen or not.
+const ABSENCES: [&str; 11] = [
+    "hang",
+    "incomplete",
+    "lost",
+    "lost-event",
+    "lost-message",
+    "lost-notification",
+    "lost-pipelined",
+    "no-reply",
+    "not-drained",
+    "not-usable-after",
+    "silenced",
+];
+
+/// Whether a result that is not as expected may be no more than our own lack of a turn.
+fn may_be_starved(result: &CellResult) -> bool {
+    let absent = |shape: &String| ABSENCES.contains(&shape.as_str());
+    match result.outcome {
+        Outcome::HarnessError => true,
+        Outcome::Fail => !result.shapes.is_empty() && result.shapes.iter().all(absent),
+        _ => false,
+    }
 }
 
 /// How often a cell is tried again in which this process did not get its turn.
@@ -493,6 +544,23 @@ mod tests {
         assert!(why.starts_with("starved: nothing of wireskew ran for 340 ms; fail"), "{why}");
         let (result, _) = tries.settle(ended(Outcome::Pass)).expect("it is as expected");
         assert_eq!((result.outcome, result.retries.len()), (Outcome::Pass, STARVED_TRIES));
+    }
+
+    #[test]
+    fn what_was_seen_is_not_excused_by_a_lack_of_turns() {
+        let check = |outcome, shapes: &[&str], expect| {
+            let shapes = shapes.iter().map(|shape| (*shape).to_owned()).collect();
+            let result = CellResult { shapes, ..ended(outcome).0 };
+            assert_eq!(may_be_starved(&result), expect, "{outcome:?} {:?}", result.shapes);
+        };
+        check(Outcome::Fail, &["hang"], true);
+        check(Outcome::Fail, &["no-reply", "silenced"], true);
+        check(Outcome::Fail, &["crash", "no-reply"], false);
+        check(Outcome::Fail, &["changed-meaning"], false);
+        check(Outcome::Fail, &[], false);
+        check(Outcome::Xpass, &[], false);
+        check(Outcome::Xfail, &["hang"], false);
+        check(Outcome::HarnessError, &[], true);
     }
 
     #[test]

@@ -202,7 +202,7 @@ fn run_between(
         provenance: &provenance,
     };
     let cell = planned(protocol, case, &server);
-    let executed = simulate(Transport::Memory, context.execute(&cell)).map_err(|error| error.to_string())?;
+    let executed = simulate(Transport::Memory, context.execute(&cell))?;
     match executed {
         Executed::Ran(judgement, _) => Ok(*judgement),
         Executed::Missing(why) | Executed::Failed(why) | Executed::Explained(why) => Err(why),

@@ -72,7 +72,7 @@ impl Start {
     /// A server for a peer of this process alone. It is ready at once.
     #[must_use]
     pub fn in_memory() -> Self {
-        Self { deadline: Duration::MAX, transport: Transport::Memory }
+        Self { deadline: Duration::from_secs(10), transport: Transport::Memory }
     }
 }
 

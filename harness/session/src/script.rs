@@ -162,6 +162,12 @@ impl Script {
         sent.sum()
     }
 
+    /// Whether it claims credentials.
+    #[must_use]
+    pub fn claims(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Send { creds: Some(_), .. }))
+    }
+
     /// Adds a step.
     #[must_use]
     pub fn then(mut self, step: Step) -> Self {

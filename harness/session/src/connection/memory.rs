@@ -12,6 +12,9 @@
 //! Descriptors and credentials travel with the first byte of what they were sent with: a read takes segments together
 //! up to and with one that carries descriptors, and never takes together what two senders wrote. What is unread when
 //! an end closes is lost, and the other end is reset behind what it has not yet read. Nothing here looks at a clock.
+//!
+//! Two things are other than in the kernel: everybody is root and may claim any credentials; and a process that has no
+//! descriptors left is told when it sends some, and not when it receives them.
 
 use std::collections::VecDeque;
 use std::io;
@@ -22,7 +25,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 use transcript::{Credentials, Data};
 
-use super::{READ_LEN_MAX, Received, note};
+use super::{FDS_PER_MESSAGE_MAX, READ_LEN_MAX, Received, note};
 
 /// How much may be under way in one direction, as Linux counts it by default (`net.core.wmem_default`).
 pub(crate) const ROOM: usize = 212_992;
@@ -151,6 +154,9 @@ impl End {
         fds: &[BorrowedFd<'_>],
         creds: Option<Credentials>,
     ) -> io::Result<usize> {
+        if fds.len() > FDS_PER_MESSAGE_MAX {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let mut owned = fds.iter().map(BorrowedFd::try_clone_to_owned).collect::<io::Result<Vec<_>>>()?;
         let mut both = self.lock();
         let (me, other) = self.sides(&mut both);
@@ -158,14 +164,15 @@ impl End {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         let creds = creds.unwrap_or(OWN);
-        let mut sent = 0;
+        let (mut sent, mut too_many) = (0, false);
         while sent < bytes.len() {
             if other.held >= ROOM {
                 other.full = true;
                 break;
             }
             if other.came >= SEGMENTS_MAX {
-                return Err(io::Error::other(format!("more than {SEGMENTS_MAX} writes on one connection")));
+                too_many = true;
+                break;
             }
             let piece = bytes.slice(sent..bytes.len().min(sent + SEGMENT_LEN_MAX));
             sent += piece.len();
@@ -176,7 +183,13 @@ impl End {
         let reader = other.reader.take().filter(|_| sent > 0);
         drop(both);
         wake([reader]);
-        if sent == 0 && !bytes.is_empty() { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(sent) }
+        match sent {
+            0 if too_many => {
+                Err(io::Error::other(format!("more than {SEGMENTS_MAX} writes on one connection")))
+            }
+            0 if !bytes.is_empty() => Err(io::ErrorKind::WouldBlock.into()),
+            _ => Ok(sent),
+        }
     }
 
     /// Takes what is there, at most so many bytes; `None` if there is nothing yet.

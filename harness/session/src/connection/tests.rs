@@ -12,7 +12,7 @@ fn bytes(text: &'static str) -> Bytes {
 #[track_caller]
 fn check<F: Future<Output = ()>>(play: impl Fn(Connection, Connection) -> F) {
     for transport in [Transport::Memory, Transport::Unix] {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();
         runtime.expect("a runtime can be made").block_on(async {
             let (a, b) = Connection::pair(transport).expect("sockets can be made");
             play(a, b).await;
@@ -149,7 +149,7 @@ fn listens() {
 #[test]
 fn waiting_takes_no_time_where_the_clock_is_virtual() {
     const DAY: Duration = Duration::from_secs(86_400);
-    #[expect(clippy::disallowed_methods, reason = "what is held against it is the virtual clock")]
+    #[expect(clippy::disallowed_methods, reason = "what is compared with it is the virtual clock")]
     let start = std::time::Instant::now();
     for transport in [Transport::Memory, Transport::Unix] {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build();

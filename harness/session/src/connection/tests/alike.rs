@@ -1,4 +1,4 @@
-//! The stream in memory is held against the kernel's: whatever two peers do, both see the same on either.
+//! The stream in memory is compared with the kernel's: whatever two peers do, both see the same on either.
 
 use proptest::prelude::*;
 
@@ -36,14 +36,11 @@ fn acts() -> impl Strategy<Value = Vec<(bool, Act)>> {
 /// Long enough for the driver of sockets to have its turn; on a virtual clock it takes no time.
 const A_MOMENT: Duration = Duration::from_millis(1);
 
-/// Somebody else, of whom only root may speak.
-fn claim(claims: bool) -> Option<Credentials> {
+/// Somebody else, of whom only root may speak; everybody may claim what is so.
+fn claim(end: &Connection, claims: bool) -> Option<Credentials> {
     let may = rustix::process::geteuid().is_root();
-    claims.then_some(if may {
-        Credentials { pid: 0, uid: 4242, gid: 4343 }
-    } else {
-        Credentials { pid: 0, uid: geteuid().as_raw(), gid: getegid().as_raw() }
-    })
+    let claimed = Credentials { pid: 0, uid: 4242, gid: 4343 };
+    claims.then(|| if may { claimed } else { end.own_credentials() })
 }
 
 /// One line for what each act came to: nothing of it tells which transport it was.
@@ -64,7 +61,7 @@ async fn seen(transport: Transport, acts: &[(bool, Act)]) -> Vec<String> {
                 let bytes = Bytes::from(vec![number; *len]);
                 let fds: Vec<_> = (0..*fds).map(|_| file.as_fd()).collect();
                 // Never so much that there is no room: how much fits is the machine's affair.
-                format!("{:?}", end.send(&bytes, &fds, claim(*claims), Duration::ZERO).await)
+                format!("{:?}", end.send(&bytes, &fds, claim(end, *claims), Duration::ZERO).await)
             }
             Act::Read { len_max } => {
                 let own = end.own_credentials();
