@@ -30,12 +30,15 @@ impl Peers {
             let files = &project.protocols[&planned.id.protocol];
             let key = |id: &BuildId, source| (planned.id.protocol.clone(), id.clone(), source);
             if let Some((source, id)) = live(planned.server_source, &planned.id.server) {
-                peers.pools.entry(key(id, source)).or_insert_with(|| {
+                let pool = peers.pools.entry(key(id, source)).or_insert_with(|| {
                     let launcher = with_source(files, id, source, Role::Server, |build, source| {
                         files.protocol.server(build, source, &options.bench)
                     });
                     launcher.map(|launcher| Arc::new(Pool::new(launcher, source)))
                 });
+                if let Ok(pool) = pool {
+                    pool.expect(cell.hazard);
+                }
             }
             if let Some((source, id)) = live(planned.client_source, &planned.id.client)
                 && matches!(cell.work, Work::Operate(_))
