@@ -151,7 +151,7 @@ pub(crate) struct Run {
     /// Cells at a time; the number of processors, if nothing says otherwise.
     #[arg(long, short, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) jobs: Option<u16>,
-    /// What carries conversations between reference peers; as root their results are the same on both.
+    /// What carries conversations between reference peers; as root the verdicts are the same on both.
     #[arg(long, value_enum, value_name = "TRANSPORT", default_value_t)]
     pub(crate) transport: Transport,
     /// Seed of everything random; printed with every failure.
