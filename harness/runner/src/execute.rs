@@ -20,7 +20,7 @@ const START_DEADLINE: Duration = Duration::from_secs(10);
 const OPERATION_DEADLINE: Duration = Duration::from_secs(3);
 /// How long a whole cell may take, before scaling. Every step has its own deadline; this is for a defect
 /// of ours.
-const CELL_DEADLINE: Duration = Duration::from_secs(60);
+const CELL_DEADLINE: Duration = Duration::from_secs(180);
 
 /// What came of one try of a cell.
 #[derive(Debug)]

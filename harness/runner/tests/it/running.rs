@@ -228,7 +228,7 @@ async fn a_server_that_is_never_ready_is_given_up() {
     check(
         &with_fault(Fault::NeverReady, With::default()).await,
         Outcome::HarnessError,
-        "was not done after 60 s",
+        "was not done after 180 s",
     );
 }
 
