@@ -78,6 +78,7 @@ impl Fixtures {
         let mut loaded = Self::default();
         collect(root, &folder, &mut paths, &mut loaded.complaints);
         paths.sort();
+        loaded.complaints.sort();
         for (file, read) in read_all(paths) {
             let path = file.strip_prefix(root).map(Path::to_path_buf).unwrap_or_else(|_| file.clone());
             match read.and_then(|header| Self::accept(&path, file, protocol, header)) {
@@ -168,12 +169,24 @@ fn collect(root: &Path, folder: &Path, paths: &mut Vec<PathBuf>, complaints: &mu
             return;
         }
     };
-    for entry in entries.flatten() {
-        let path = entry.path();
-        // Links are not followed: they could lead in a circle.
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
+    for entry in entries {
+        let path = match entry {
+            Ok(entry) => entry.path(),
+            Err(error) => {
+                let folder = folder.strip_prefix(root).unwrap_or(folder);
+                complaints.push(format!("fixtures in {} cannot be listed: {error}", folder.display()));
+                continue;
+            }
+        };
+        let named = path.extension().is_some_and(|extension| extension == "wire");
+        // Links to folders are not followed: they could lead in a circle.
+        if path.is_dir() && !path.is_symlink() && !named {
             collect(root, &path, paths, complaints);
-        } else if path.extension().is_some_and(|extension| extension == "wire") {
+        } else if named && path.exists() && !path.is_file() {
+            // A pipe would be waited for.
+            let path = path.strip_prefix(root).unwrap_or(&path);
+            complaints.push(complaint(path, "it is no file"));
+        } else if named {
             paths.push(path);
         }
     }

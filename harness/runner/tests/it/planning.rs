@@ -84,6 +84,19 @@ fn a_fixture_that_cannot_be_read_is_complained_about() {
     assert!(complaint.contains("a.wire") && complaint.contains("tomorrow"), "{complaint}");
 }
 
+/// Nobody waits for a pipe, and a folder with such a name is no folder of fixtures.
+#[test]
+fn what_is_no_file_is_no_fixture() {
+    let files = Files::new();
+    files.write("fixtures/lxc-command/folder.wire/a.wire", "");
+    let _listening =
+        std::os::unix::net::UnixListener::bind(files.path().join("fixtures/lxc-command/socket.wire"));
+    let plan = plan(&files.project(), "recorded", None).expect("a plan");
+    let [folder, socket] = &plan.complaints[..] else { panic!("two complaints: {:?}", plan.complaints) };
+    assert!(folder.contains("folder.wire: it is no file"), "{folder}");
+    assert!(socket.contains("socket.wire: it is no file"), "{socket}");
+}
+
 #[test]
 fn shards_share_the_cells_without_rest() {
     let files = Files::new();
