@@ -201,7 +201,13 @@ pub(crate) fn execute(
         results: &args.results,
         saved: RefCell::default(),
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::setup)?;
+    // Simulated cells have threads of their own; whoever only keeps their results needs one.
+    let simulated = plan.cells.iter().all(runner::PlanCell::is_simulated);
+    let mut builder = match simulated {
+        true => tokio::runtime::Builder::new_current_thread(),
+        false => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder.enable_all().build().map_err(Failure::setup)?;
     let results = runtime.block_on(async {
         tokio::spawn(listen_for_stop(stop));
         let (events, inbox) = mpsc::unbounded_channel();
