@@ -70,9 +70,11 @@ pub fn load(path: impl AsRef<Path>) -> Result<Transcript, LoadError> {
 
 fn read(path: &Path) -> Result<Transcript, LoadErrorKind> {
     // One byte more than the limit shows that a file is too large without reading it whole.
-    let mut bytes = Vec::new();
     let limit = FILE_LEN_MAX as u64;
-    fs::File::open(path)?.take(limit + 1).read_to_end(&mut bytes)?;
+    let file = fs::File::open(path)?;
+    let len = usize::try_from(file.metadata()?.len().min(limit)).unwrap_or(0);
+    let mut bytes = Vec::with_capacity(len + 1);
+    file.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         let kind = ParseErrorKind::FileTooLarge { len: bytes.len() as u64, max: limit };
         return Err(ParseError { line: 1, column: 1, kind }.into());

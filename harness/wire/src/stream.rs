@@ -216,8 +216,9 @@ impl Unread {
     }
 
     fn join(&mut self) {
-        if self.left.is_empty() && self.len >= LARGE {
-            self.left = join_large(&self.pieces, self.len);
+        if self.left.len() < LARGE && self.len >= LARGE {
+            let left = std::mem::take(&mut self.left).freeze();
+            self.left = join_large(std::iter::once(&left).chain(&self.pieces), self.len);
         } else {
             self.pieces.iter().for_each(|piece| self.left.extend_from_slice(piece));
         }
@@ -226,11 +227,11 @@ impl Unread {
 }
 
 /// Puts pieces together. Large payloads are mostly zeros, and fresh ones need not be written.
-fn join_large(pieces: &[Bytes], len: usize) -> BytesMut {
+fn join_large<'a>(pieces: impl Iterator<Item = &'a Bytes>, len: usize) -> BytesMut {
     const PAGE: [u8; 4096] = [0; 4096];
     let mut whole = BytesMut::zeroed(len);
     let mut rest = &mut whole[..];
-    for part in pieces.iter().flat_map(|piece| piece.chunks(PAGE.len())) {
+    for part in pieces.flat_map(|piece| piece.chunks(PAGE.len())) {
         let Some((to, behind)) = rest.split_at_mut_checked(part.len()) else { break };
         if !PAGE.starts_with(part) {
             to.copy_from_slice(part);
@@ -340,7 +341,7 @@ mod tests {
         whole.iter_mut().enumerate().filter(|(at, _)| ones.contains(at)).for_each(|(_, byte)| *byte = 1);
         for size in [1000, 4096, 100_000, whole.len()] {
             let pieces: Vec<_> = whole.chunks(size).map(Bytes::copy_from_slice).collect();
-            assert!(join_large(&pieces, whole.len()) == whole, "{size}");
+            assert!(join_large(pieces.iter(), whole.len()) == whole, "{size}");
         }
     }
 

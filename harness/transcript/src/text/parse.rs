@@ -243,22 +243,23 @@ impl<'a> Parser<'a> {
         }
         line.end()?;
         // `len` is only a claim, but the dump cannot be longer than the text that is there.
-        let mut bytes = Vec::with_capacity(len.min(self.rest.len() / DUMP_CHARS_MIN));
+        let mut bytes = Dumped::with_capacity(len.min(self.rest.len() / DUMP_CHARS_MIN));
         while bytes.len() < len {
             let mut dump = self.next_line("more bytes of this event")?;
-            dump_line(&mut dump, &mut bytes, len)?;
+            let count = (len - bytes.len()).min(DUMP_WIDTH);
+            bytes.push(&dump_line(&mut dump, bytes.len(), count)?[..count]);
             if self.rest.starts_with("# repeat ") {
                 let mut fold = self.next_line("how often the line is repeated")?;
                 self.repeat(&mut fold, &mut bytes, len)?;
             }
         }
         self.bytes += bytes.len() as u64;
-        data.bytes = Bytes::from(bytes);
+        data.bytes = bytes.finish();
         Ok(data)
     }
 
     /// `# repeat 4096`: the dump line above, so many times more.
-    fn repeat(&self, line: &mut Line<'a>, bytes: &mut Vec<u8>, len: usize) -> Result<(), Fault> {
+    fn repeat(&self, line: &mut Line<'a>, bytes: &mut Dumped, len: usize) -> Result<(), Fault> {
         line.need("# repeat ", "`# repeat ` and a number")?;
         let at = line.at();
         let times: usize = line.number("how often the line above is repeated")?;
@@ -271,7 +272,7 @@ impl<'a> Parser<'a> {
         if more > len - bytes.len() || whole.saturating_add(more) > FOLDED_BYTES_MAX {
             return Err(line.expected_at(at, "a number of repetitions that the event has room for"));
         }
-        repeat_last_line(bytes, more);
+        bytes.repeat_last_line(more);
         Ok(())
     }
 
@@ -403,33 +404,68 @@ fn args(line: &mut Line<'_>) -> Result<BTreeMap<String, String>, Fault> {
     Ok(args)
 }
 
-/// Appends the last [`DUMP_WIDTH`] of `bytes` again and again, `more` bytes altogether.
-fn repeat_last_line(bytes: &mut Vec<u8>, more: usize) {
-    let start = bytes.len().saturating_sub(DUMP_WIDTH);
-    if bytes[start..].iter().all(|byte| *byte == 0) {
-        // Fresh zeros cost neither time nor memory until somebody writes to them.
-        let mut whole = vec![0; bytes.len() + more];
-        whole[..bytes.len()].copy_from_slice(bytes);
-        *bytes = whole;
-        return;
+/// The bytes of an event, as far as they are read.
+#[derive(Default)]
+struct Dumped {
+    /// What was written out.
+    bytes: Vec<u8>,
+    /// So many zeros are behind it: from a line of zeros on that was repeated.
+    zeros: usize,
+}
+
+impl Dumped {
+    fn with_capacity(len: usize) -> Self {
+        Self { bytes: Vec::with_capacity(len), zeros: 0 }
     }
-    let end = bytes.len() + more;
-    bytes.reserve_exact(more);
-    // Each turn copies everything from the line on, twice as much as the one before.
-    while bytes.len() < end {
-        let len = (bytes.len() - start).min(end - bytes.len());
-        bytes.extend_from_within(start..start + len);
+
+    fn len(&self) -> usize {
+        self.bytes.len() + self.zeros
+    }
+
+    fn push(&mut self, line: &[u8]) {
+        if self.zeros > 0 && line.iter().all(|byte| *byte == 0) {
+            self.zeros += line.len();
+        } else {
+            self.write_out();
+            self.bytes.extend_from_slice(line);
+        }
+    }
+
+    /// Appends the last [`DUMP_WIDTH`] again and again, `more` bytes altogether.
+    fn repeat_last_line(&mut self, more: usize) {
+        let start = self.bytes.len().saturating_sub(DUMP_WIDTH);
+        if self.zeros >= DUMP_WIDTH || (self.zeros == 0 && self.bytes[start..].iter().all(|byte| *byte == 0))
+        {
+            self.zeros += more;
+            return;
+        }
+        self.write_out();
+        let start = self.bytes.len().saturating_sub(DUMP_WIDTH);
+        let end = self.bytes.len() + more;
+        self.bytes.reserve_exact(more);
+        // Each turn copies everything from the line on, twice as much as the one before.
+        while self.bytes.len() < end {
+            let len = (self.bytes.len() - start).min(end - self.bytes.len());
+            self.bytes.extend_from_within(start..start + len);
+        }
+    }
+
+    fn write_out(&mut self) {
+        self.bytes.resize(self.len(), 0);
+        self.zeros = 0;
+    }
+
+    fn finish(self) -> Bytes {
+        if self.zeros == 0 { Bytes::from(self.bytes) } else { wire::zeros_behind(&self.bytes, self.zeros) }
     }
 }
 
-/// `000010 04 05 …  |..|`, appended to the `bytes` of an event that has `len`.
-fn dump_line(line: &mut Line<'_>, bytes: &mut Vec<u8>, len: usize) -> Result<(), Fault> {
-    let count = (len - bytes.len()).min(DUMP_WIDTH);
-    if let Some(read) = canonical_dump_line(line.text().as_bytes(), bytes.len(), count) {
-        bytes.extend_from_slice(&read[..count]);
-        return Ok(());
+/// `000010 04 05 …  |..|`: the `count` bytes of an event from `offset` on.
+fn dump_line(line: &mut Line<'_>, offset: usize, count: usize) -> Result<[u8; DUMP_WIDTH], Fault> {
+    match canonical_dump_line(line.text().as_bytes(), offset, count) {
+        Some(read) => Ok(read),
+        None => any_dump_line(line, offset, count),
     }
-    any_dump_line(line, bytes, len)
 }
 
 /// The first `count` bytes of a line as it is written; `None` is for [`any_dump_line`], which finds out what is wrong.
@@ -470,16 +506,15 @@ fn nibble(digit: u8) -> Option<u8> {
 }
 
 /// As [`dump_line`], character by character: it says what is wrong, and where.
-fn any_dump_line(line: &mut Line<'_>, bytes: &mut Vec<u8>, len: usize) -> Result<(), Fault> {
-    let offset = line.run(|c| c.is_ascii_hexdigit(), "a dump line")?;
-    if offset.len() != 6 || usize::from_str_radix(offset, 16) != Ok(bytes.len()) {
+fn any_dump_line(line: &mut Line<'_>, offset: usize, count: usize) -> Result<[u8; DUMP_WIDTH], Fault> {
+    let digits = line.run(|c| c.is_ascii_hexdigit(), "a dump line")?;
+    if digits.len() != 6 || usize::from_str_radix(digits, 16) != Ok(offset) {
         return Err(line.expected_at(0, "a dump line with the offset of its first byte in six digits"));
     }
-    let count = (len - bytes.len()).min(DUMP_WIDTH);
-    let start = bytes.len();
-    for _ in 0..count {
+    let mut read = [0; DUMP_WIDTH];
+    for to in &mut read[..count] {
         line.need(" ", "a space and a byte")?;
-        bytes.push(byte(line)?);
+        *to = byte(line)?;
     }
     for _ in count..DUMP_WIDTH {
         line.need("   ", "spaces up to the text column")?;
@@ -487,14 +522,14 @@ fn any_dump_line(line: &mut Line<'_>, bytes: &mut Vec<u8>, len: usize) -> Result
     line.need("  |", "the text column")?;
     let there =
         line.rest().strip_suffix('|').ok_or_else(|| line.expected("the text column, ending in `|`"))?;
-    let text = bytes[start..].iter().copied().map(printable);
+    let text = read[..count].iter().copied().map(printable);
     if !there.chars().eq(text.clone()) {
         let text = text.collect();
         let there = there.chars().take(2 * DUMP_WIDTH).collect();
         let kind = ParseErrorKind::ColumnsDiffer { bytes: text, text: there };
         return Err(Fault::new(line.number, line.column(line.at()), kind));
     }
-    Ok(())
+    Ok(read)
 }
 
 /// Two lower-case hexadecimal digits.
@@ -525,9 +560,8 @@ mod tests {
     ];
 
     fn slowly(text: &str, offset: usize, count: usize) -> Option<Vec<u8>> {
-        let mut bytes = vec![0; offset];
-        any_dump_line(&mut Line::new(text, 1), &mut bytes, offset + count).ok()?;
-        Some(bytes.split_off(offset))
+        let read = any_dump_line(&mut Line::new(text, 1), offset, count).ok()?;
+        Some(read[..count].to_vec())
     }
 
     #[test]
@@ -556,11 +590,27 @@ mod tests {
 
     #[test]
     fn repeats_the_last_line() {
-        for line in [*b"0123456789abcdef", [0; DUMP_WIDTH], [7; DUMP_WIDTH]] {
+        const ZEROS: [u8; DUMP_WIDTH] = [0; DUMP_WIDTH];
+        for line in [*b"0123456789abcdef", ZEROS, [7; DUMP_WIDTH]] {
             for times in [0, 1, 2, 3, 5, 64, 1000] {
-                let mut bytes = [&b"before that line"[..], &line].concat();
-                repeat_last_line(&mut bytes, times * DUMP_WIDTH);
-                assert_eq!(bytes, [b"before that line".to_vec(), line.repeat(times + 1)].concat(), "{times}");
+                for behind in [&b""[..], &ZEROS, b"\0\0", b"end"] {
+                    let mut dumped = Dumped::default();
+                    dumped.push(b"before that line");
+                    dumped.push(&line);
+                    dumped.repeat_last_line(times * DUMP_WIDTH);
+                    dumped.push(behind);
+                    let mut expect =
+                        [b"before that line".to_vec(), line.repeat(times + 1), behind.to_vec()].concat();
+                    assert_eq!(
+                        (dumped.len(), dumped.zeros > 0),
+                        (expect.len(), times > 0 && line == ZEROS && behind != b"end")
+                    );
+                    if behind == ZEROS {
+                        dumped.repeat_last_line(2 * DUMP_WIDTH);
+                        expect.extend([0; 2 * DUMP_WIDTH]);
+                    }
+                    assert_eq!(dumped.finish(), expect, "{times}");
+                }
             }
         }
     }

@@ -14,7 +14,7 @@
 //! client that ends its sending half may lose its answer (LV-10), so nothing here ends that way but what is
 //! about just that.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
 use session::{Script, Step, roles};
 use transcript::{ConnId, FdNote};
@@ -124,18 +124,15 @@ fn unknown(len: usize) -> Bytes {
 /// The payload of what is to be drained: read as a message, a length that the canary behind it does not fill. A
 /// server that does not drain waits for more, and never answers the canary.
 const UNDRAINED: [u8; 4] = 256_u32.to_be_bytes();
-/// Larger payloads are zeros, which cost neither time nor memory until they are sent.
+/// Larger payloads are zeros, which cost neither time nor memory.
 const UNDRAINED_MAX: usize = 64 << 10;
 
 fn filled(header: Header, len: usize) -> Bytes {
-    let mut bytes = BytesMut::zeroed(HEAD_LEN + len);
-    let word = length_word(i64::try_from(len).unwrap_or(i64::MAX));
-    let (head, payload) = bytes.split_at_mut(HEAD_LEN);
-    head.copy_from_slice(&header.with_length(word, b""));
-    if len <= UNDRAINED_MAX {
-        payload.iter_mut().zip(UNDRAINED.iter().cycle()).for_each(|(to, byte)| *to = *byte);
+    let head = header.with_length(length_word(i64::try_from(len).unwrap_or(i64::MAX)), b"");
+    if len > UNDRAINED_MAX {
+        return wire::zeros_behind(&head, len);
     }
-    bytes.freeze()
+    head.iter().copied().chain(UNDRAINED.into_iter().cycle().take(len)).collect()
 }
 
 /// All probes, the generic ones first.
