@@ -5,7 +5,9 @@
 //! reading      conn 1 { subject: request, reply }          { canary: request, closed }
 //! ```
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use transcript::{ConnId, Credentials, EventKind, ExitStatus, FdNote, Mark, Transcript};
 use wire::{DecodeError, Decoder, Direction, Frame, Unread};
@@ -26,6 +28,7 @@ pub struct Reading {
     pub observations: Vec<(usize, Direction, String, String)>,
     /// Connections that could not be made: index of the event, connection, error.
     pub connect_failures: Vec<(usize, ConnId, String)>,
+    beyond: OnceLock<Arc<dyn Any + Send + Sync>>,
 }
 
 /// One connection.
@@ -162,6 +165,13 @@ impl Reading {
         reading.conns =
             tracks.into_iter().map(|(conn, track)| ConnReading { conn, steps: track.finish() }).collect();
         reading
+    }
+
+    /// What a protocol reads out of the transcript beyond frames, worked out once for all who ask. A protocol has one
+    /// type for it.
+    pub fn beyond<T: Any + Send + Sync>(&self, make: impl Fn() -> T) -> Arc<T> {
+        let beyond = self.beyond.get_or_init(|| Arc::new(make()));
+        Arc::clone(beyond).downcast().unwrap_or_else(|_other| Arc::new(make()))
     }
 
     /// All steps with that role, in order of connection and time.

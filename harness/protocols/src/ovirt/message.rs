@@ -83,13 +83,24 @@ impl Message {
         if value.kind() != Kind::Object {
             return None;
         }
-        let text = |name: &str| value.get(name).and_then(|value| value.text().map(Cow::into_owned));
+        let (mut name, mut version, mut reply_id, mut done, mut kind) = Default::default();
+        for (key, member) in value.members() {
+            let of = match &*key {
+                NAME => &mut name,
+                API_VERSION => &mut version,
+                "reply_id" => &mut reply_id,
+                "done" => &mut done,
+                "type" => &mut kind,
+                _ => continue,
+            };
+            *of = Some(member);
+        }
         Some(Self {
-            name: Name::of(value),
-            version: Offered::of(value.get(API_VERSION)),
-            reply_id: value.get("reply_id").map(raw),
-            done: value.get("done").and_then(Value::as_bool),
-            kind: text("type"),
+            name: name.map_or(Name::Missing, Name::of_member),
+            version: Offered::of(version),
+            reply_id: reply_id.map(raw),
+            done: done.and_then(Value::as_bool),
+            kind: kind.and_then(|kind: Value<'_>| kind.text().map(Cow::into_owned)),
         })
     }
 
@@ -104,12 +115,13 @@ impl Name {
     /// What stands for the name of an object.
     #[must_use]
     pub fn of(object: Value<'_>) -> Self {
-        match object.get(NAME) {
-            None => Self::Missing,
-            Some(value) => match value.text() {
-                Some(text) => Self::Text(text.into_owned()),
-                None => Self::Odd(raw(value)),
-            },
+        object.get(NAME).map_or(Self::Missing, Self::of_member)
+    }
+
+    fn of_member(value: Value<'_>) -> Self {
+        match value.text() {
+            Some(text) => Self::Text(text.into_owned()),
+            None => Self::Odd(raw(value)),
         }
     }
 }
@@ -287,15 +299,21 @@ pub fn text(value: &str) -> String {
 /// A message as a line. The members' values are JSON already.
 #[must_use]
 pub fn line(name: &str, members: &[(&str, String)], arguments_first: bool) -> Vec<u8> {
-    let name = (NAME, text(name));
-    let arguments = members.iter().map(|(name, value)| (*name, value.clone()));
-    let all: Vec<_> = if arguments_first {
-        arguments.chain([name]).collect()
-    } else {
-        std::iter::once(name).chain(arguments).collect()
-    };
-    let members: Vec<_> = all.iter().map(|(name, value)| format!("{}: {value}", text(name))).collect();
-    format!("{{{}}}\n", members.join(", ")).into_bytes()
+    let value = text(name);
+    let named = Some((NAME, value.as_str()));
+    let (first, last) = if arguments_first { (None, named) } else { (named, None) };
+    let arguments = members.iter().map(|(name, value)| (*name, value.as_str()));
+    let mut out = String::from("{");
+    for (name, value) in first.into_iter().chain(arguments).chain(last) {
+        if out.len() > 1 {
+            out.push_str(", ");
+        }
+        json::write_text(&mut out, name);
+        out.push_str(": ");
+        out.push_str(value);
+    }
+    out.push_str("}\n");
+    out.into_bytes()
 }
 
 /// Writes a value again as Python's writer would: `", "` and `": "`, pure ASCII, texts and member names through a

@@ -37,7 +37,9 @@ pub(super) struct Parser<'a> {
 
 impl<'a> Parser<'a> {
     pub(super) fn new(bytes: &'a [u8], rules: Rules) -> Self {
-        Self { bytes, rules, nodes: Vec::new(), at: 0, token: 0, open: NOWHERE, depth: 0 }
+        // Most messages have less than that; what is large grows as it is read.
+        let nodes = Vec::with_capacity((bytes.len() / 8).min(32));
+        Self { bytes, rules, nodes, at: 0, token: 0, open: NOWHERE, depth: 0 }
     }
 
     /// The tape. What was never closed ends where reading ended.

@@ -21,7 +21,7 @@ impl Check for ConversationComplete {
     }
 
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let timeline = Timeline::of(evidence.transcript);
+        let timeline = Timeline::once(evidence.transcript, evidence.reading);
         let mut missing = missing(evidence, &timeline);
         if let Some(limit) = evidence.reading.observed("overflow") {
             missing.push(format!("the transcript was cut after {limit}"));

@@ -86,7 +86,7 @@ impl Check for AlongTheCourse {
     }
 
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let timeline = Timeline::of(evidence.transcript);
+        let timeline = Timeline::once(evidence.transcript, evidence.reading);
         let course = Course::of(&timeline);
         ALONG_THE_COURSE.iter().flat_map(|check| check.check(evidence, &course)).collect()
     }
@@ -234,15 +234,15 @@ pub(super) fn negotiated(transcript: &transcript::Transcript, reading: &Reading)
         words.push("…".to_owned());
     }
     let words = words.join(", then ");
-    (!words.is_empty()).then(|| match elsewhere(transcript) {
+    (!words.is_empty()).then(|| match elsewhere(transcript, reading) {
         Some(level) => format!("{words}, agent at {level}"),
         None => words,
     })
 }
 
 /// Where the agent is at the end, if that is another version than the agreed one.
-fn elsewhere(transcript: &transcript::Transcript) -> Option<i64> {
-    let timeline = Timeline::of(transcript);
+fn elsewhere(transcript: &transcript::Transcript, reading: &Reading) -> Option<i64> {
+    let timeline = Timeline::once(transcript, reading);
     let course = Course::of(&timeline);
     let last = course.moments.last().filter(|_| !timeline.scripts.host && !timeline.scripts.agent)?;
     let versioned = last.agent_max.is_some_and(|max| max > names::NO_VERSION) && last.host_max.is_some();

@@ -27,8 +27,9 @@ impl Check for SameAnswers {
     }
 
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let Some(Recorded { transcript, .. }) = evidence.recorded else { return Vec::new() };
-        let (then, now) = (answers(transcript), answers(evidence.transcript));
+        let Some(Recorded { transcript, reading, .. }) = evidence.recorded else { return Vec::new() };
+        let then = answers(&Timeline::once(transcript, reading));
+        let now = answers(&Timeline::once(evidence.transcript, evidence.reading));
         let mut report = Report::new(self.name(), evidence);
         let count = then.len().max(now.len());
         for at in 0..count {
@@ -63,9 +64,8 @@ impl Check for SameAnswers {
 }
 
 /// What the agent said in answer, in words, in order.
-fn answers(transcript: &transcript::Transcript) -> Vec<String> {
-    let timeline = Timeline::of(transcript);
-    let course = Course::of(&timeline);
+fn answers(timeline: &Timeline) -> Vec<String> {
+    let course = Course::of(timeline);
     let mut next = course.answers.iter().peekable();
     let mut said_all = Vec::new();
     for (index, act) in timeline.acts.iter().enumerate() {

@@ -9,8 +9,11 @@
 //! those that say that a host's own API was called: what it then does not send is on no wire. The rates
 //! are measured too: an agent that runs at a heartbeat of 20 ms is held to other bounds than one at 5 s.
 
+use std::sync::Arc;
+
 use bytes::{Bytes, BytesMut};
 use transcript::{EventKind, Mark, Transcript};
+use verdict::Reading;
 use wire::json_lines::{BLANK, LINE, LineDecoder, LineScan};
 use wire::{Decoder, Direction, FrameKind};
 
@@ -156,6 +159,11 @@ impl Pace {
 }
 
 impl Timeline {
+    /// Reads a transcript of which there is a reading already, unless another check has done so.
+    pub(super) fn once(transcript: &Transcript, reading: &Reading) -> Arc<Self> {
+        reading.beyond(|| Self::of(transcript))
+    }
+
     /// Reads a transcript.
     pub(super) fn of(transcript: &Transcript) -> Self {
         let header = &transcript.provenance;

@@ -193,7 +193,7 @@ impl Host {
         }
         let mut rest = chunk;
         if self.too_big {
-            let Some(end) = rest.iter().position(|byte| *byte == b'\n') else { return sends };
+            let Some(end) = memchr::memchr(b'\n', rest) else { return sends };
             if self.switches.has(defects::STAYS_TOO_BIG) {
                 return sends;
             }
@@ -202,7 +202,7 @@ impl Host {
         }
         self.buffer.extend_from_slice(rest);
         let mut read = std::mem::take(&mut self.buffer);
-        let end = read.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let end = memchr::memrchr(b'\n', &read).map_or(0, |at| at + 1);
         let unfinished = read.split_off(end);
         for line in read.split_inclusive(|byte| *byte == b'\n') {
             let line = line.strip_suffix(b"\n").unwrap_or(line);
