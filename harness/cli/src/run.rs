@@ -230,10 +230,12 @@ fn inputs(prepared: &Prepared) -> String {
     for files in prepared.project.protocols.values() {
         inputs.push_str(&format!("{:?}", files.expectations.rules()));
     }
-    for cell in &prepared.plan.cells {
-        if let Work::Judge(fixture) | Work::Replay(fixture) = &cell.work {
-            inputs.push_str(&format!("{} {}", fixture.path.display(), fixture.len));
-        }
+    let fixtures = prepared.plan.cells.iter().filter_map(|cell| match &cell.work {
+        Work::Judge(fixture) | Work::Replay(fixture) => Some((&fixture.path, fixture)),
+        _ => None,
+    });
+    for (path, fixture) in fixtures.collect::<BTreeMap<_, _>>() {
+        inputs.push_str(&format!("{} {}", path.display(), fixture.file_len()));
     }
     inputs
 }
@@ -321,6 +323,9 @@ impl Keep<'_> {
     }
 
     fn transcript(&self, result: &CellResult, transcript: &Transcript) -> Result<(), String> {
+        if !self.save && !self.all && result.outcome.is_expected() {
+            return Ok(());
+        }
         let case = result.case.parse();
         let (Ok(case), client, server) =
             (case, matrix::BuildId(result.client.clone()), matrix::BuildId(result.server.clone()))
@@ -346,6 +351,9 @@ impl Keep<'_> {
 }
 
 fn name_transcripts(results: &mut RunResults, folder: &Path) {
+    if !folder.join(TRANSCRIPTS).is_dir() {
+        return;
+    }
     for cell in &mut results.cells {
         let path = runner::transcript_path(&cell.cell);
         if folder.join(&path).is_file() {

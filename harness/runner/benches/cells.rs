@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! reading     the bytes of every fixture file, one after the other: what `loading` is measured by
-//! headers     `Fixtures::load`: their headers alone, on all processors; that is what planning needs
+//! finding     `Fixtures::find_all`: their names; that is what planning needs
 //! loading     `Fixture::load` of each: parsed, one after the other
 //! framing     `Reading::of` every recorded conversation: what `judging` is measured by
 //! judging     `judge_transcript` of the same: every check
@@ -46,7 +46,7 @@ type Contender = fn(&Ground) -> usize;
 
 const CONTENDERS: [(&str, Contender); 7] = [
     ("reading", reading),
-    ("headers", headers),
+    ("finding", finding),
     ("loading", loading),
     ("framing", framing),
     ("judging", judging),
@@ -57,7 +57,7 @@ const CONTENDERS: [(&str, Contender); 7] = [
 /// What each is measured by, what it counts.
 const AGAINST: [(&str, &str, &str); 7] = [
     ("reading", "reading", "fixtures"),
-    ("headers", "reading", "fixtures"),
+    ("finding", "reading", "fixtures"),
     ("loading", "reading", "fixtures"),
     ("framing", "framing", "transcripts"),
     ("judging", "framing", "transcripts"),
@@ -128,9 +128,11 @@ fn reading(ground: &Ground) -> usize {
         .count()
 }
 
-fn headers(ground: &Ground) -> usize {
-    let load = |(name, _): (&str, &ProtocolFiles)| Fixtures::load(&ground.project.root, name).all.len();
-    ground.protocols().map(load).sum()
+fn finding(ground: &Ground) -> usize {
+    let find = |(name, files): (&str, &ProtocolFiles)| {
+        Fixtures::find_all(&ground.project.root, name, &files.builds).all.len()
+    };
+    ground.protocols().map(find).sum()
 }
 
 fn loading(ground: &Ground) -> usize {

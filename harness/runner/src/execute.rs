@@ -81,13 +81,13 @@ impl Context<'_> {
             Work::Judge(fixture) => {
                 let transcript = match fixture.load() {
                     Ok(transcript) => Arc::new(transcript),
-                    Err(why) => return Ok(Executed::Failed(why)),
+                    Err(unusable) => return Ok(unusable.into()),
                 };
                 let _share = self.share(transcript.byte_count());
                 if let Some(Err(what)) =
                     cell.case.as_deref().map(|case| genuine::check(self.protocol, case, &transcript))
                 {
-                    return Ok(Executed::Missing(genuine::refusal(fixture, &what)));
+                    return Ok(fixture.other(what).into());
                 }
                 let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, None);
                 Ok(Executed::Ran(Box::new(judgement), transcript))
@@ -95,7 +95,7 @@ impl Context<'_> {
             Work::Play(script) => self.play(cell, &script.make(), None).await,
             Work::Replay(fixture) => match fixture.load() {
                 Ok(recorded) => self.play(cell, &self.protocol.replay(&recorded), Some(&recorded)).await,
-                Err(why) => Ok(Executed::Failed(why)),
+                Err(unusable) => Ok(unusable.into()),
             },
             Work::Operate(operation) => self.operate(cell, operation).await,
             Work::Missing(why) => Ok(Executed::Missing(why.clone())),

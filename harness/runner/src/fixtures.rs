@@ -1,17 +1,21 @@
 //! The fixtures of a project: recorded conversations, one file each.
 //!
 //! ```text
-//! fixtures/<protocol>/<client>..<server>/<name>.wire
+//! fixtures/<protocol>/<client>..<server>/<case>.wire
 //! ```
-//! What a file is, its header says; its path only says where to look. The conversation behind the header is read by
-//! whoever needs it ([`Fixture::load`]), and by nobody before.
+//! Where a file lies says what it records ([`fixture_path`]), so nothing is read of one until somebody needs the
+//! conversation ([`Fixture::load`]). Its header has to say the same.
 
 use std::collections::BTreeMap;
+use std::fs::DirEntry;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use matrix::{BuildId, CaseId, CaseKind};
-use transcript::{Provenance, Transcript};
+use matrix::{BuildId, Builds, CaseId, CaseKind};
+use transcript::{Endpoint, Provenance, Transcript};
+
+use crate::Executed;
 
 /// One fixture.
 #[derive(Debug)]
@@ -28,19 +32,95 @@ pub struct Fixture {
     pub client: BuildId,
     /// The server's build.
     pub server: BuildId,
-    /// Where it comes from.
-    pub header: Provenance,
-    /// Length of the file.
-    pub len: u64,
+    protocol: String,
+    /// Versions of the client and the server, where they are builds of the project.
+    versions: [Option<String>; 2],
+}
+
+/// Why a file counts for nothing.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unusable {
+    /// It cannot be read.
+    #[error("fixture {}: {what}", .path.display())]
+    Damaged {
+        /// The file, relative to the project.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// It can be read, and records something else.
+    #[error("{} is no recording of this case: {what}", .path.display())]
+    Other {
+        /// The file, relative to the project.
+        path: PathBuf,
+        /// What does not fit.
+        what: String,
+    },
+}
+
+impl From<Unusable> for Executed {
+    fn from(unusable: Unusable) -> Self {
+        match &unusable {
+            Unusable::Damaged { .. } => Self::Failed(unusable.to_string()),
+            Unusable::Other { .. } => Self::Missing(unusable.to_string()),
+        }
+    }
 }
 
 impl Fixture {
     /// Reads the conversation.
     ///
     /// # Errors
-    /// What is wrong with the file, for people.
-    pub fn load(&self) -> Result<Transcript, String> {
-        transcript::fixture::load(&self.file).map_err(|error| complaint(&self.path, error))
+    /// The file is damaged, or its header says something else than its place.
+    pub fn load(&self) -> Result<Transcript, Unusable> {
+        let transcript = transcript::fixture::load(&self.file)
+            .map_err(|error| Unusable::Damaged { path: self.path.clone(), what: error.to_string() })?;
+        self.same_header(&transcript.provenance).map_err(|what| self.other(what))?;
+        Ok(transcript)
+    }
+
+    /// Reads where it comes from, and no more.
+    ///
+    /// # Errors
+    /// As for [`Fixture::load`], where it can be seen from the header.
+    pub(crate) fn load_header(&self) -> Result<Provenance, Unusable> {
+        let header = transcript::fixture::load_header(&self.file)
+            .map_err(|error| Unusable::Damaged { path: self.path.clone(), what: error.to_string() })?;
+        self.same_header(&header).map_err(|what| self.other(what))?;
+        Ok(header)
+    }
+
+    /// Length of the file; 0 where it is not there any more.
+    #[must_use]
+    pub fn file_len(&self) -> u64 {
+        std::fs::metadata(&self.file).map_or(0, |file| file.len())
+    }
+
+    pub(crate) fn other(&self, what: String) -> Unusable {
+        Unusable::Other { path: self.path.clone(), what }
+    }
+
+    fn same_header(&self, header: &Provenance) -> Result<(), String> {
+        let place = fixture_path(&self.protocol, &self.client, &self.server, &self.case);
+        let case = header.case.parse().map_err(|error| format!("{error}"))?;
+        let (client, server) = (BuildId(header.client.id.clone()), BuildId(header.server.id.clone()));
+        let told = fixture_path(&header.protocol, &client, &server, &case);
+        if told != place {
+            return Err(format!("its header says what belongs in {}", told.display()));
+        }
+        let [client, server] = &self.versions;
+        same_version(client.as_ref(), &header.client)?;
+        same_version(server.as_ref(), &header.server)
+    }
+}
+
+fn same_version(build: Option<&String>, recorded: &Endpoint) -> Result<(), String> {
+    match build {
+        Some(version) if recorded.version.as_ref() != Some(version) => {
+            let found = recorded.version.as_deref().unwrap_or("none");
+            Err(format!("build `{}` is version {version}, the recording says {found}", recorded.id))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -58,9 +138,9 @@ pub fn replay_case(case: &CaseId, server: &BuildId) -> CaseId {
 /// All fixtures of one protocol.
 #[derive(Debug, Clone, Default)]
 pub struct Fixtures {
-    /// Those with a header that can be read, in order of their path.
+    /// In order of their path.
     pub all: Vec<Arc<Fixture>>,
-    /// What is wrong with the others.
+    /// What lies among them and is none.
     pub complaints: Vec<String>,
     /// Numbers in `all`, by what is recorded.
     by_cell: BTreeMap<(BuildId, BuildId, CaseId), usize>,
@@ -69,64 +149,40 @@ pub struct Fixtures {
 }
 
 impl Fixtures {
-    /// Reads the header of every `.wire` file below `root/fixtures/<protocol>`. A file that cannot be read is a
-    /// complaint and makes the run red; it does not end it.
+    /// Finds every `.wire` file below `root/fixtures/<protocol>`. What cannot be listed, or lies where nothing is
+    /// looked for, is a complaint and makes the run red; it does not end it.
     #[must_use]
-    pub fn load(root: &Path, protocol: &str) -> Self {
+    pub fn find_all(root: &Path, protocol: &str, builds: &Builds) -> Self {
         let folder = root.join("fixtures").join(protocol);
-        let mut paths = Vec::new();
-        let mut loaded = Self::default();
-        collect(root, &folder, &mut paths, &mut loaded.complaints);
-        paths.sort();
-        loaded.complaints.sort();
-        for (file, read) in read_all(paths) {
-            let path = file.strip_prefix(root).map(Path::to_path_buf).unwrap_or_else(|_| file.clone());
-            match read.and_then(|header| Self::accept(&path, file, protocol, header)) {
-                Ok(fixture) => loaded.add(fixture),
-                Err(error) => loaded.complaints.push(complaint(&path, error)),
+        let mut files = Vec::new();
+        let mut found = Self::default();
+        collect(root, &folder, &mut files, &mut found.complaints);
+        files.sort();
+        for file in files {
+            let path = file.strip_prefix(root).unwrap_or(&file).to_path_buf();
+            match placed(&path, protocol) {
+                Some((client, server, case)) => {
+                    let version = |id| builds.get(id).map(|build| build.version.clone());
+                    let versions = [version(&client), version(&server)];
+                    let replay_case = replay_case(&case, &server);
+                    let protocol = protocol.to_owned();
+                    found.add(Fixture { path, file, case, replay_case, client, server, protocol, versions });
+                }
+                None => {
+                    let form = format!("fixtures/{protocol}/<client>..<server>/<case>.{WIRE}");
+                    found.complaints.push(complaint(&path, format!("belongs at `{form}`")));
+                }
             }
         }
-        loaded
+        found.complaints.sort();
+        found
     }
 
-    fn accept(path: &Path, file: PathBuf, protocol: &str, header: Provenance) -> Result<Fixture, String> {
-        if header.protocol != protocol {
-            return Err(format!("is of protocol `{}`, lies among `{protocol}`", header.protocol));
-        }
-        let case: CaseId = header.case.parse().map_err(|error| format!("{error}"))?;
-        let server = BuildId(header.server.id.clone());
-        let len = std::fs::metadata(&file).map_err(|error| error.to_string())?.len();
-        Ok(Fixture {
-            path: path.to_path_buf(),
-            file,
-            replay_case: replay_case(&case, &server),
-            case,
-            client: BuildId(header.client.id.clone()),
-            server,
-            header,
-            len,
-        })
-    }
-
-    /// The first of two that record the same is the one that is found, unless it is damaged.
     fn add(&mut self, fixture: Fixture) {
-        let key = (fixture.client.clone(), fixture.server.clone(), fixture.case.clone());
-        if let Some(first) = self.by_cell.get(&key).and_then(|first| self.all.get_mut(*first)) {
-            if let Err(damage) = fixture.load() {
-                self.complaints.push(damage);
-                return;
-            }
-            if let Err(damage) = first.load() {
-                self.complaints.push(damage);
-                *first = Arc::new(fixture);
-                return;
-            }
-            let (again, first) = (fixture.path.display(), first.path.display());
-            self.complaints.push(format!("fixture {again} records the same as {first}"));
-        }
         let number = self.all.len();
-        self.by_cell.entry(key).or_insert(number);
-        self.by_replay.entry((fixture.client.clone(), fixture.replay_case.clone())).or_insert(number);
+        let cell = (fixture.client.clone(), fixture.server.clone(), fixture.case.clone());
+        self.by_cell.insert(cell, number);
+        self.by_replay.insert((fixture.client.clone(), fixture.replay_case.clone()), number);
         self.all.push(Arc::new(fixture));
     }
 
@@ -143,8 +199,8 @@ impl Fixtures {
     }
 }
 
-fn complaint(path: &Path, error: impl std::fmt::Display) -> String {
-    format!("fixture {}: {error}", path.display())
+fn complaint(path: &Path, what: impl std::fmt::Display) -> String {
+    format!("fixture {}: {what}", path.display())
 }
 
 /// Where the fixture of a pair and case belongs, relative to the project.
@@ -158,64 +214,98 @@ pub fn fixture_path(protocol: &str, client: &BuildId, server: &BuildId, case: &C
     Path::new("fixtures").join(protocol).join(format!("{client}..{server}")).join(format!("{stem}.wire"))
 }
 
-fn collect(root: &Path, folder: &Path, paths: &mut Vec<PathBuf>, complaints: &mut Vec<String>) {
+/// What [`fixture_path`] put there. A replay is no recording.
+fn placed(path: &Path, protocol: &str) -> Option<(BuildId, BuildId, CaseId)> {
+    let below = path.strip_prefix(Path::new("fixtures").join(protocol)).ok()?;
+    let (folder, name) = (below.parent()?.to_str()?, below.file_stem()?.to_str()?);
+    let (client, server) = folder.split_once("..").filter(|_| !folder.contains('/'))?;
+    let client = BuildId(client.to_owned());
+    let case = match name.split_once('.') {
+        Some(("replay", _)) => return None,
+        Some(("scenario", name)) => CaseId::new(CaseKind::Scenario, name),
+        _ if client.is_probe() => CaseId::new(CaseKind::Probe, name),
+        _ => CaseId::new(CaseKind::Client, name),
+    };
+    Some((client, BuildId(server.to_owned()), case))
+}
+
+/// What the names of fixtures end in.
+const WIRE: &str = transcript::fixture::EXTENSION;
+
+fn collect(root: &Path, folder: &Path, files: &mut Vec<PathBuf>, complaints: &mut Vec<String>) {
+    let within = |path: &Path| path.strip_prefix(root).unwrap_or(path).to_path_buf();
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
         // A folder that is not there holds no fixtures; the plan complains where some are needed.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
         Err(error) => {
-            let folder = folder.strip_prefix(root).unwrap_or(folder);
+            let folder = within(folder);
             complaints.push(format!("fixtures in {} cannot be read: {error}", folder.display()));
             return;
         }
     };
     for entry in entries {
-        let path = match entry {
-            Ok(entry) => entry.path(),
-            Err(error) => {
-                let folder = folder.strip_prefix(root).unwrap_or(folder);
-                complaints.push(format!("fixtures in {} cannot be listed: {error}", folder.display()));
-                continue;
-            }
-        };
-        let named = path.extension().is_some_and(|extension| extension == "wire");
-        // Links to folders are not followed: they could lead in a circle.
-        if path.is_dir() && !path.is_symlink() && !named {
-            collect(root, &path, paths, complaints);
-        } else if named && path.exists() && !path.is_file() {
+        match entry.and_then(|entry| Ok((kind(&entry)?, entry.path()))) {
+            Ok((Kind::Folder, path)) => collect(root, &path, files, complaints),
+            Ok((Kind::File, path)) => files.push(path),
             // A pipe would be waited for.
-            let path = path.strip_prefix(root).unwrap_or(&path);
-            complaints.push(complaint(path, "it is no file"));
-        } else if named {
-            paths.push(path);
+            Ok((Kind::Neither, path)) => complaints.push(complaint(&within(&path), "it is no file")),
+            Ok((Kind::Nothing, _)) => {}
+            Err(error) => {
+                let folder = within(folder);
+                complaints.push(format!("fixtures in {} cannot be listed: {error}", folder.display()));
+            }
         }
     }
 }
 
-/// Reads headers on all processors, results in the order of `paths`.
-fn read_all(paths: Vec<PathBuf>) -> Vec<(PathBuf, Result<Provenance, String>)> {
-    let workers = std::thread::available_parallelism().map_or(1, usize::from).min(8);
-    let chunk = paths.len().div_ceil(workers).max(1);
-    std::thread::scope(|scope| {
-        let handles: Vec<_> = paths
-            .chunks(chunk)
-            .map(|paths| {
-                scope.spawn(move || {
-                    let read = |path: &PathBuf| {
-                        let header = transcript::fixture::load_header(path);
-                        (path.clone(), header.map_err(|error| error.to_string()))
-                    };
-                    paths.iter().map(read).collect::<Vec<_>>()
-                })
-            })
-            .collect();
-        // A worker panics only on a defect of the parser, which its own tests rule out; pass it on.
-        handles
-            .into_iter()
-            .flat_map(|handle| match handle.join() {
-                Ok(read) => read,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
+/// What lies in a folder of fixtures.
+enum Kind {
+    Folder,
+    /// With the name of a fixture.
+    File,
+    /// With the name of a fixture, and something else.
+    Neither,
+    /// Of no interest.
+    Nothing,
+}
+
+fn kind(entry: &DirEntry) -> io::Result<Kind> {
+    let named = Path::new(&entry.file_name()).extension().is_some_and(|extension| extension == WIRE);
+    let kind = entry.file_type()?;
+    Ok(match named {
+        // Links to folders are not followed: they could lead in a circle.
+        false if kind.is_dir() => Kind::Folder,
+        false => Kind::Nothing,
+        true if kind.is_file() => Kind::File,
+        // One that leads nowhere cannot be read, and that is told by whoever reads it.
+        true if kind.is_symlink() && std::fs::metadata(entry.path()).map_or(true, |file| file.is_file()) => {
+            Kind::File
+        }
+        true => Kind::Neither,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_a_fixture_lies_says_what_it_records() {
+        #[track_caller]
+        fn check(client: &str, case: &str, expect: &str) {
+            let (client, server) = (BuildId(client.to_owned()), BuildId("7.0.0".to_owned()));
+            let case: CaseId = case.parse().expect("a case");
+            let path = fixture_path("p", &client, &server, &case);
+            assert_eq!(path, Path::new(expect));
+            assert_eq!(placed(&path, "p"), Some((client, server, case)));
+        }
+        check("probe", "probe/unknown-0", "fixtures/p/probe..7.0.0/unknown-0.wire");
+        check("4.0.6", "client/attach", "fixtures/p/4.0.6..7.0.0/attach.wire");
+        check("4.0.6", "scenario/to-1.0.7", "fixtures/p/4.0.6..7.0.0/scenario.to-1.0.7.wire");
+        check("probe", "scenario/steady", "fixtures/p/probe..7.0.0/scenario.steady.wire");
+        for elsewhere in ["a.wire", "x/a.wire", "probe..1/below/a.wire", "probe..1/replay.idle@1.wire"] {
+            assert_eq!(placed(&Path::new("fixtures/p").join(elsewhere), "p"), None, "{elsewhere}");
+        }
+    }
 }

@@ -66,7 +66,9 @@ impl Journal {
     ) -> Result<Self, JournalError> {
         let wrap = |kind: std::io::Error| JournalError { path: path.to_path_buf(), kind: kind.into() };
         let mut journal = Self { file: File::create(path).map_err(wrap)?, path: path.to_path_buf() };
-        journal.line(&header(matrix, seed, cells, inputs))?;
+        let mut lines = Vec::new();
+        journal.line(&header(matrix, seed, cells, inputs), &mut lines)?;
+        journal.write(&lines)?;
         Ok(journal)
     }
 
@@ -129,19 +131,30 @@ impl Journal {
         Ok(header.seed)
     }
 
-    /// Adds a finished cell.
+    /// Adds finished cells, with one write.
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn add(&mut self, result: &CellResult) -> Result<(), JournalError> {
-        self.line(result)
+    pub fn add<'a>(&mut self, results: impl IntoIterator<Item = &'a CellResult>) -> Result<(), JournalError> {
+        let mut lines = Vec::new();
+        for result in results {
+            self.line(result, &mut lines)?;
+        }
+        self.write(&lines)
     }
 
-    fn line(&mut self, value: &impl Serialize) -> Result<(), JournalError> {
-        let wrap = |kind: std::io::Error| JournalError { path: self.path.clone(), kind: kind.into() };
-        let mut line = serde_json::to_vec(value).map_err(|e| wrap(e.into()))?;
-        line.push(b'\n');
-        self.file.write_all(&line).map_err(wrap)
+    fn line(&self, value: &impl Serialize, lines: &mut Vec<u8>) -> Result<(), JournalError> {
+        serde_json::to_writer(&mut *lines, value).map_err(|error| self.wrap(error.into()))?;
+        lines.push(b'\n');
+        Ok(())
+    }
+
+    fn write(&mut self, lines: &[u8]) -> Result<(), JournalError> {
+        self.file.write_all(lines).map_err(|error| self.wrap(error))
+    }
+
+    fn wrap(&self, error: std::io::Error) -> JournalError {
+        JournalError { path: self.path.clone(), kind: error.into() }
     }
 }
 

@@ -10,7 +10,7 @@ use matrix::{
 };
 use protocols::{Action, Case, Hazard, Scripted};
 
-use crate::{Fixture, Project, ProtocolFiles, genuine};
+use crate::{Fixture, Project, ProtocolFiles};
 
 /// What is asked of the planner.
 pub struct Request<'a> {
@@ -37,6 +37,8 @@ pub struct Plan {
     pub partition: Option<String>,
     /// Whether the user selected cells. A shard is no selection: all shards together are the whole.
     pub narrowed: bool,
+    /// Whether what is wrong with the matrix as a whole is told by this run: it is by one of the shards, the first.
+    pub speaks_for_all: bool,
     /// What is wrong with fixtures and makes the run red.
     pub complaints: Vec<String>,
 }
@@ -102,6 +104,7 @@ pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError>
     let mut taken = Vec::new();
     let mut complaints = Vec::new();
     let narrowed = !request.selection.is_all();
+    let speaks_for_all = request.partition.is_none_or(|partition| partition.shard() == 1);
     for run in &request.run.runs {
         let files = project
             .protocols
@@ -112,9 +115,11 @@ pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError>
         }
         let groups: Vec<&CellGroup> = run.groups.iter().flat_map(|name| files.matrix.group(name)).collect();
         let planned = merge_cells(groups.iter().flat_map(|group| group_cells(files, group)))?;
-        complaints.extend(files.fixtures().complaints.iter().cloned());
-        complaints.extend(accounted(files, &groups, &planned, narrowed));
-        complaints.extend(dead_patterns(files, &groups));
+        if speaks_for_all {
+            complaints.extend(files.fixtures().complaints.iter().cloned());
+            complaints.extend(accounted(files, &groups, &planned, narrowed));
+            complaints.extend(dead_patterns(files, &groups));
+        }
         let wanted = |planned: &PlannedCell| {
             request.selection.matches(&CellInfo {
                 id: &planned.id,
@@ -136,6 +141,7 @@ pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError>
         name: request.name.clone(),
         settings: request.run.settings,
         narrowed,
+        speaks_for_all,
         cells: taken.into_iter().map(|(files, planned)| with_work(files, planned)).collect(),
         partition: request.partition.map(ToString::to_string),
         complaints,
@@ -221,10 +227,7 @@ fn work(files: &ProtocolFiles, planned: &PlannedCell, case: Option<&Case>) -> Wo
     let lacking = || files.builds.get(&id.client).and_then(|client| files.protocol.lacks(client, &id.case));
     if planned.server_source == Some(SourceKind::Recorded) {
         return match files.fixtures().find(&id.client, &id.server, &id.case) {
-            Some(fixture) => match case.map(|_| genuine::check_header(files, fixture)) {
-                Some(Err(what)) => Work::Missing(genuine::refusal(fixture, &what)),
-                _ => Work::Judge(fixture.clone()),
-            },
+            Some(fixture) => Work::Judge(fixture.clone()),
             None => lacking().map_or_else(
                 || {
                     Work::Missing(format!(
@@ -296,9 +299,10 @@ fn accounted(
             continue;
         }
         if !replayed.contains(&(&fixture.client, &fixture.replay_case)) {
-            complaints.push(format!("fixture {} is read by no cell", fixture.path.display()));
+            let nobody = || format!("fixture {} is read by no cell", fixture.path.display());
+            complaints.push(fixture.load().map_or_else(|unusable| unusable.to_string(), |_| nobody()));
         } else if !narrowed && files.protocol.cannot_replay(&fixture.case).is_some() {
-            complaints.extend(fixture.load().err());
+            complaints.extend(fixture.load().err().map(|unusable| unusable.to_string()));
         }
     }
     complaints

@@ -140,9 +140,9 @@ impl ProtocolFiles {
         self.builds.get(id).map_or(&id.0, |build| &build.version)
     }
 
-    /// Its fixtures. Their headers are read when somebody first asks for them.
+    /// Its fixtures. They are looked for when somebody first asks for them.
     pub fn fixtures(&self) -> &Fixtures {
-        self.fixtures.get_or_init(|| Fixtures::load(&self.root, self.protocol.name()))
+        self.fixtures.get_or_init(|| Fixtures::find_all(&self.root, self.protocol.name(), &self.builds))
     }
 
     /// Its cases, in the order of the protocol.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::civil::Date;
-use matrix::{BuildId, Observed};
+use matrix::{BuildId, CellId, Observed};
 use protocols::Bench;
 use session::Transport;
 use tokio::sync::{Semaphore, mpsc, watch};
@@ -78,45 +78,39 @@ pub async fn run(
     project: Arc<Project>,
     plan: Arc<Plan>,
     options: Arc<RunOptions>,
-    mut journal: Option<Journal>,
+    journal: Option<Journal>,
     done: BTreeMap<String, CellResult>,
     events: mpsc::UnboundedSender<RunEvent>,
 ) -> RunResults {
     let start = now();
-    let mut complaints = plan.complaints.clone();
     let peers = Arc::new(Peers::prepare(&project, &plan, &options));
     // A reader that has gone away does not end the run.
     let _ = events.send(RunEvent::Started { planned: plan.cells.len(), resumed: done.len() });
 
-    let mut results = done;
+    let mut kept = Kept { results: done, complaints: plan.complaints.clone(), journal, events };
     let run = Arc::new(Run { project, plan, options, peers, memory: Budget::default() });
     let (sender, mut finished) = mpsc::unbounded_channel();
-    let mut tasks = run.spawn(&results, &sender);
+    let mut tasks = run.spawn(&kept.results, &sender);
     drop(sender);
     let mut stop = run.options.stop.clone();
     let mut stopped = *stop.borrow();
+    let mut ended = Vec::new();
     while !stopped {
-        let next = tokio::select! {
-            next = finished.recv() => next,
+        let count = tokio::select! {
+            count = finished.recv_many(&mut ended, TOGETHER_MAX) => count,
             // An error means that nobody can stop the run any more; then it goes on.
             Ok(()) = stop.changed() => { stopped = *stop.borrow(); continue }
         };
-        match next {
-            None => break,
-            Some((result, transcript)) => {
-                keep(&mut journal, &mut complaints, &result);
-                results.insert(result.cell.clone(), result.clone());
-                let _ = events.send(RunEvent::Finished(Box::new(result), transcript));
-            }
+        if count == 0 {
+            break;
         }
+        kept.take(ended.drain(..));
+        tokio::time::sleep(TOGETHER).await;
     }
     // Threads end behind the cell that they are at, which the stop cuts short. What was done until then is kept.
     tasks.shutdown().await;
-    while let Ok((result, transcript)) = finished.try_recv() {
-        keep(&mut journal, &mut complaints, &result);
-        results.insert(result.cell.clone(), result.clone());
-        let _ = events.send(RunEvent::Finished(Box::new(result), transcript));
-    }
+    kept.take(std::iter::from_fn(|| finished.try_recv().ok()));
+    let Kept { mut results, mut complaints, .. } = kept;
     let Run { project, plan, options, peers, .. } = &*run;
     peers.stop().await;
 
@@ -148,13 +142,32 @@ pub async fn run(
     }
 }
 
-/// Writes a result into the journal, as long as that can be written.
-fn keep(journal: &mut Option<Journal>, complaints: &mut Vec<String>, result: &CellResult) {
-    if let Some(writer) = journal
-        && let Err(error) = writer.add(result)
-    {
-        complaints.push(error.to_string());
-        *journal = None;
+/// What ends within so short a time is kept together: to be woken for each cell takes longer than to keep it.
+const TOGETHER: Duration = Duration::from_millis(2);
+const TOGETHER_MAX: usize = 256;
+
+/// What is known of cells that ended.
+struct Kept {
+    results: BTreeMap<String, CellResult>,
+    complaints: Vec<String>,
+    /// As long as it can be written.
+    journal: Option<Journal>,
+    events: mpsc::UnboundedSender<RunEvent>,
+}
+
+impl Kept {
+    fn take(&mut self, ended: impl Iterator<Item = Ended>) {
+        let ended: Vec<Ended> = ended.collect();
+        if let Some(journal) = &mut self.journal
+            && let Err(error) = journal.add(ended.iter().map(|(result, _)| result))
+        {
+            self.complaints.push(error.to_string());
+            self.journal = None;
+        }
+        for (result, transcript) in ended {
+            self.results.insert(result.cell.clone(), result.clone());
+            let _ = self.events.send(RunEvent::Finished(Box::new(result), transcript));
+        }
     }
 }
 
@@ -494,23 +507,28 @@ fn expectation_complaints(project: &Project, plan: &Plan, cells: &[CellResult], 
     let ran: BTreeMap<&str, &CellResult> = cells.iter().map(|cell| (cell.cell.as_str(), cell)).collect();
     let mut complaints = Vec::new();
     for files in project.protocols.values() {
+        let observed = |id: CellId| {
+            let result = ran.get(id.to_string().as_str());
+            Observed {
+                client_version: files.version(&id.client).to_owned(),
+                server_version: files.version(&id.server).to_owned(),
+                verdict: result.and_then(|result| result.verdict),
+                shapes: result.map(|result| result.shapes.clone()).unwrap_or_default(),
+                cell: id,
+            }
+        };
         let name = files.protocol.name();
-        if !plan.cells.iter().any(|cell| cell.planned.id.protocol == name) {
+        let planned = plan.cells.iter().map(|cell| &cell.planned.id).filter(|id| id.protocol == name);
+        let planned: Vec<Observed> = planned.cloned().map(observed).collect();
+        if planned.is_empty() {
             continue;
         }
-        let universe: Vec<Observed> = crate::plan::universe(files)
-            .into_iter()
-            .map(|id| {
-                let result = ran.get(id.to_string().as_str());
-                Observed {
-                    client_version: files.version(&id.client).to_owned(),
-                    server_version: files.version(&id.server).to_owned(),
-                    verdict: result.and_then(|result| result.verdict),
-                    shapes: result.map(|result| result.shapes.clone()).unwrap_or_default(),
-                    cell: id,
-                }
-            })
-            .collect();
+        // Of rules for cells that are not in a part of a run, that part has nothing to say.
+        let is_part = plan.narrowed || !plan.speaks_for_all;
+        if is_part && files.expectations.complaints(&planned, true, today).is_empty() {
+            continue;
+        }
+        let universe: Vec<Observed> = crate::plan::universe(files).into_iter().map(observed).collect();
         let found = files.expectations.complaints(&universe, plan.narrowed, today);
         complaints.extend(found.iter().map(ToString::to_string));
     }

@@ -148,7 +148,7 @@ fn prove_bug(files: &ProtocolFiles, found: &KnownBugCell) -> Result<(), String> 
         .ok_or("there is no fixture of this cell")?;
     let build = files.builds.get(&cell.server).ok_or("there is no such server")?;
     let grammar = files.protocol.grammar(&build.dialect).ok_or("the server's dialect is not known")?;
-    let transcript = fixture.load()?;
+    let transcript = fixture.load().map_err(|unusable| unusable.to_string())?;
     let judgement = crate::judge_transcript(&*files.protocol, &*grammar, &cell.case, &transcript, None);
     let shapes = judgement.shapes();
     if found.is_found(judgement.verdict, &shapes) {

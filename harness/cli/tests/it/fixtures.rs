@@ -27,6 +27,9 @@ fn a_fixture_that_is_not_there_is_a_missing_build() {
     assert!(reason.starts_with("not recorded"), "{reason}");
 }
 
+/// What is said of a file that can be read, and belongs elsewhere: that is no damage, but something is not there.
+const OTHER: &str = "is no recording";
+
 /// The run goes on with the other cells, is red, and says which file.
 #[track_caller]
 fn check_damaged(damage: impl FnOnce(&str) -> String, says: &str) {
@@ -34,13 +37,19 @@ fn check_damaged(damage: impl FnOnce(&str) -> String, says: &str) {
     let name = "fixtures/lxc-command/probe..kept/damaged.wire";
     project.write(name, &damage(&project.read(FIXTURE)));
     let ran = project.wireskew(&RECORDED);
-    assert_eq!(ran.code, Some(100), "{}{}", ran.stdout, ran.stderr);
+    let code = if says == OTHER { 101 } else { 100 };
+    assert_eq!(ran.code, Some(code), "{}{}", ran.stdout, ran.stderr);
     let results = project.results();
-    assert_eq!(outcomes(&results).len(), 2, "the others ran");
-    let complaints = results["complaints"].to_string();
-    assert!(complaints.contains(name) && complaints.contains(says), "{complaints}");
+    assert_eq!(outcomes(&results).len(), 3, "the others ran");
+    let damaged = results["cells"].as_array().and_then(|cells| {
+        cells
+            .iter()
+            .find(|cell| cell["case"].as_str().is_some_and(|case| case.starts_with("replay/probe.damaged@")))
+    });
+    let reason = damaged.and_then(|cell| cell["reason"].as_str()).unwrap_or_default();
+    assert!(reason.contains(name) && reason.contains(says), "{reason}");
     let shown = project.wireskew(&["show", name]);
-    if says != "records the same" {
+    if says != OTHER {
         assert_eq!(shown.code, Some(96));
         assert!(shown.stderr.contains("damaged.wire"), "{}", shown.stderr);
     }
@@ -53,7 +62,7 @@ fn damaged_fixtures_make_a_run_red() {
     check_damaged(|text| text.replacen("wireskew-wire 1", "wireskew-wire 2", 1), "written by");
     check_damaged(|text| text.replacen("\nO ", "\nX ", 1), "");
     check_damaged(|_| String::new(), "");
-    check_damaged(str::to_owned, "records the same");
+    check_damaged(str::to_owned, OTHER);
 }
 
 #[test]
@@ -62,8 +71,8 @@ fn a_fixture_of_a_stranger_makes_a_run_red() {
     let text = project.read(FIXTURE);
     project.write(FIXTURE, &text.replace("id = \"kept\"", "id = \"elsewhere\""));
     let ran = project.wireskew(&RECORDED);
-    assert_eq!(ran.code, Some(100), "{}{}", ran.stdout, ran.stderr);
-    assert!(ran.stdout.contains("is read by no cell"), "{}", ran.stdout);
+    assert_eq!(ran.code, Some(101), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stdout.contains("its header says what belongs in"), "{}", ran.stdout);
 }
 
 /// What is cut at the end of an event, end line and all, is well-formed. It is not green.

@@ -23,7 +23,7 @@ async fn written(files: &Files) -> (PathBuf, Vec<CellResult>) {
     let (results, _) = run(files.project(), "probes", With::default()).await;
     let mut journal = Journal::create(&path, "m", 7, &names(), "").expect("it can be written");
     for cell in &results.cells[..2] {
-        journal.add(cell).expect("it can be written");
+        journal.add([cell]).expect("it can be written");
     }
     (path, results.cells)
 }
@@ -54,7 +54,7 @@ async fn a_last_line_that_was_cut_is_passed_over_and_overwritten() {
         std::fs::write(&path, &whole[..cut]).expect("it can be written");
         let (mut journal, done) = Journal::resume(&path, "m", 7, &names(), "").expect("the rest can be read");
         assert_eq!(done.len(), 1, "cut at {cut}");
-        journal.add(&cells[1]).expect("it can be written");
+        journal.add([&cells[1]]).expect("it can be written");
         drop(journal);
         let (_, done) = Journal::resume(&path, "m", 7, &names(), "").expect("no line was glued to another");
         assert_eq!(done.len(), 2, "cut at {cut}");

@@ -16,6 +16,11 @@ fn work(work: &Work) -> &'static str {
     }
 }
 
+/// Where the recording of the first cell belongs, below the folder of the protocol.
+const ZERO: &str = "probe..kept/unknown-payload-0.wire";
+/// Where that of a build belongs that no cell has.
+const GONE: &str = "probe..gone/unknown-payload-0.wire";
+
 /// The work of each cell of the recorded group, and what is complained about.
 #[track_caller]
 fn check(fixtures: &[(&str, &str, &str)], works: [&str; 2], complaint: &str) {
@@ -33,21 +38,26 @@ fn check(fixtures: &[(&str, &str, &str)], works: [&str; 2], complaint: &str) {
 #[test]
 fn what_is_recorded_is_judged_and_what_is_not_is_missing() {
     check(&[], ["missing", "missing"], "");
-    check(&[("a.wire", "kept", "probe/unknown-payload-0")], ["judge", "missing"], "");
-    let both =
-        [("a.wire", "kept", "probe/unknown-payload-0"), ("b/c.wire", "kept", "probe/unknown-payload-16")];
+    check(&[(ZERO, "kept", "probe/unknown-payload-0")], ["judge", "missing"], "");
+    let sixteen = "probe..kept/unknown-payload-16.wire";
+    let both = [(ZERO, "kept", "probe/unknown-payload-0"), (sixteen, "kept", "probe/unknown-payload-16")];
     check(&both, ["judge", "judge"], "");
 }
 
 #[test]
 fn fixtures_that_nobody_reads_are_complained_about() {
-    check(
-        &[("a.wire", "gone", "probe/unknown-payload-0")],
-        ["missing", "missing"],
-        "a.wire is read by no cell",
-    );
-    check(&[("a.wire", "kept", "probe/no-such")], ["missing", "missing"], "a.wire is read by no cell");
-    check(&[("a.wire", "kept", "nonsense")], ["missing", "missing"], "fixture fixtures/lxc-command/a.wire");
+    let check = |place, case, complaint| {
+        let server = if place == GONE { "gone" } else { "kept" };
+        check(&[(place, server, case)], ["missing", "missing"], complaint);
+    };
+    let no_such = "probe..kept/no-such.wire";
+    check(GONE, "probe/unknown-payload-0", "probe..gone/unknown-payload-0.wire is read by no cell");
+    check(no_such, "probe/no-such", "no-such.wire is read by no cell");
+    check(no_such, "nonsense", "no-such.wire is no recording of this case");
+    let belongs = "belongs at `fixtures/lxc-command/<client>..<server>/<case>.wire`";
+    for elsewhere in ["a.wire", "a/b.wire", "probe..kept/replay.idle@4.0.6.wire"] {
+        check(elsewhere, "probe/unknown-payload-0", belongs);
+    }
 }
 
 #[test]
@@ -66,22 +76,27 @@ fn patterns_that_stand_for_no_case_are_complained_about() {
     );
 }
 
+/// A copy under another name does not count for the cell of that name.
 #[test]
 fn one_cell_has_one_fixture() {
-    let twice =
-        [("a.wire", "kept", "probe/unknown-payload-0"), ("b.wire", "kept", "probe/unknown-payload-0")];
-    check(&twice, ["judge", "missing"], "b.wire records the same as");
+    let copy = "probe..kept/copy.wire";
+    let twice = [(ZERO, "kept", "probe/unknown-payload-0"), (copy, "kept", "probe/unknown-payload-0")];
+    check(
+        &twice,
+        ["judge", "missing"],
+        "copy.wire is no recording of this case: its header says what belongs in",
+    );
 }
 
 #[test]
 fn a_fixture_that_cannot_be_read_is_complained_about() {
     let files = Files::new();
-    files.write("fixtures/lxc-command/a.wire", "# wireskew-wire 99 written by \"tomorrow\"\n");
+    files.write(&format!("fixtures/lxc-command/{GONE}"), "# wireskew-wire 99 written by \"tomorrow\"\n");
     files.write("fixtures/lxc-command/notes.txt", "no fixture, and no fault");
     let plan = plan(&files.project(), "recorded", None).expect("a plan");
     assert_eq!(plan.cells.len(), 2);
     let [complaint] = &plan.complaints[..] else { panic!("one complaint: {:?}", plan.complaints) };
-    assert!(complaint.contains("a.wire") && complaint.contains("tomorrow"), "{complaint}");
+    assert!(complaint.contains(GONE) && complaint.contains("tomorrow"), "{complaint}");
 }
 
 /// Nobody waits for a pipe, and a folder with such a name is no folder of fixtures.
@@ -192,7 +207,7 @@ fn damage_does_not_hide_in_a_recording_that_is_only_explained() {
     let text = "# wireskew-wire 1 written by \"a test\"\n# protocol = \"libvirt-remote\"\n\
                 # case = \"probe/half-close-after-request\"\n# [client]\n# id = \"probe\"\n# name = \"p\"\n\
                 # [server]\n# id = \"kept\"\n# name = \"s\"\n\n# end events=0 bytes=0\n";
-    let path = "fixtures/libvirt-remote/a.wire";
+    let path = "fixtures/libvirt-remote/probe..kept/half-close-after-request.wire";
     let check = |text: &str, complaints: usize| {
         files.write(path, text);
         let plan = plan(&files.project(), "them", None).expect("a plan");

@@ -173,11 +173,10 @@ async fn good_servers_pass() {
     assert_eq!(outcomes(&results), ["pass"; 3]);
 }
 
-/// The header of a fixture is read for the plan, what is behind it when its cell runs.
 #[tokio::test]
 async fn a_damaged_recording_is_found_when_its_cell_runs() {
     let files = Files::new();
-    let path = "fixtures/lxc-command/a.wire";
+    let path = "fixtures/lxc-command/probe..kept/unknown-payload-0.wire";
     files.fixture(path, "kept", "probe/unknown-payload-0");
     let good = std::fs::read_to_string(files.path().join(path)).expect("it was written");
     files.write(path, &good.replacen("# 0.000000 c2s conn=1 connect", "# 0.000000 c2s conn=1 conect", 1));
@@ -192,7 +191,7 @@ async fn a_damaged_recording_is_found_when_its_cell_runs() {
 #[tokio::test]
 async fn a_recording_of_something_else_is_a_missing_build() {
     let files = Files::new();
-    let path = "fixtures/lxc-command/a.wire";
+    let path = "fixtures/lxc-command/probe..kept/unknown-payload-0.wire";
     let check = async |files: &Files, says: &str| {
         let (results, _) = run(files.project(), "recorded", With::default()).await;
         assert_eq!(outcomes(&results), ["missing-build"; 2]);
@@ -205,6 +204,9 @@ async fn a_recording_of_something_else_is_a_missing_build() {
     check(&files, "connection 2: its marks are not those of the probe").await;
     files.write(path, &good.replacen("version = \"4.0.6\"", "version = \"4.0.7\"", 2));
     check(&files, "build `kept` is version 4.0.6, the recording says 4.0.7").await;
+    files.write(path, &good.replacen("unknown-payload-0", "unknown-payload-16", 1));
+    let there = "fixtures/lxc-command/probe..kept/unknown-payload-16.wire";
+    check(&files, &format!("its header says what belongs in {there}")).await;
 }
 
 #[tokio::test]
