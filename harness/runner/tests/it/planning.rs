@@ -206,7 +206,7 @@ fn damage_does_not_hide_in_a_recording_that_is_only_explained() {
     files.write("matrices/them.toml", &format!("[[run]]\n{head}groups = [\"them\"]\n"));
     let text = "# wireskew-wire 1 written by \"a test\"\n# protocol = \"libvirt-remote\"\n\
                 # case = \"probe/half-close-after-request\"\n# [client]\n# id = \"probe\"\n# name = \"p\"\n\
-                # [server]\n# id = \"kept\"\n# name = \"s\"\n\n# end events=0 bytes=0\n";
+                # [server]\n# id = \"kept\"\n# name = \"s\"\n# version = \"12.8.0\"\n\n# end events=0 bytes=0\n";
     let path = "fixtures/libvirt-remote/probe..kept/half-close-after-request.wire";
     let check = |text: &str, complaints: usize| {
         files.write(path, text);
