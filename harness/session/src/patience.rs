@@ -54,10 +54,9 @@ impl Look {
 /// Whether a worker is at rest; one that is gone is.
 #[must_use]
 pub fn is_at_rest(worker: &dyn Worker) -> bool {
-    match (worker.look(), worker.look()) {
-        (Some(first), Some(second)) => first.rested_until(&second),
-        _ => true,
-    }
+    let Some(first) = worker.look() else { return true };
+    // To look at every thread of a server takes its time, too.
+    !first.busy && worker.look().is_none_or(|second| first.rested_until(&second))
 }
 
 /// Waits until a worker is at rest, or has had the processor for so long, or the bound for all waits is reached.

@@ -261,7 +261,6 @@ const CHANGING: &[Operation] = &[
         commands: &[COMMIT],
         exit: 1,
         claims: &[(ERROR, "invalid")],
-        hazard: Hazard::Disturbs,
         ..PLAIN
     },
     Operation {
@@ -270,7 +269,6 @@ const CHANGING: &[Operation] = &[
         commands: &[ROLLBACK],
         exit: 1,
         claims: &[(ERROR, "invalid")],
-        hazard: Hazard::Disturbs,
         ..PLAIN
     },
     Operation {
