@@ -90,10 +90,11 @@ impl Fixture {
         Ok(header)
     }
 
-    /// Length of the file; 0 where it is not there any more.
+    /// What differs when the file was written anew, in words.
     #[must_use]
-    pub fn file_len(&self) -> u64 {
-        std::fs::metadata(&self.file).map_or(0, |file| file.len())
+    pub fn stamp(&self) -> String {
+        let stamp = std::fs::metadata(&self.file).and_then(|file| Ok((file.len(), file.modified()?)));
+        stamp.map_or_else(|error| error.to_string(), |(len, modified)| format!("{len} {modified:?}"))
     }
 
     pub(crate) fn other(&self, what: String) -> Unusable {
@@ -101,12 +102,11 @@ impl Fixture {
     }
 
     fn same_header(&self, header: &Provenance) -> Result<(), String> {
-        let place = fixture_path(&self.protocol, &self.client, &self.server, &self.case);
-        let case = header.case.parse().map_err(|error| format!("{error}"))?;
-        let (client, server) = (BuildId(header.client.id.clone()), BuildId(header.server.id.clone()));
-        let told = fixture_path(&header.protocol, &client, &server, &case);
-        if told != place {
-            return Err(format!("its header says what belongs in {}", told.display()));
+        let place = (self.protocol.as_str(), self.client.0.as_str(), self.server.0.as_str());
+        let told = (header.protocol.as_str(), header.client.id.as_str(), header.server.id.as_str());
+        if told != place || header.case != self.case.to_string() {
+            let (protocol, client, server) = told;
+            return Err(format!("its header says `{protocol}/{client}..{server}/{}`", header.case));
         }
         let [client, server] = &self.versions;
         same_version(client.as_ref(), &header.client)?;
@@ -276,6 +276,7 @@ fn kind(entry: &DirEntry) -> io::Result<Kind> {
     Ok(match named {
         // Links to folders are not followed: they could lead in a circle.
         false if kind.is_dir() => Kind::Folder,
+        false if kind.is_symlink() && entry.path().is_dir() => Kind::Neither,
         false => Kind::Nothing,
         true if kind.is_file() => Kind::File,
         // One that leads nowhere cannot be read, and that is told by whoever reads it.

@@ -88,8 +88,11 @@ fn join(shards: BTreeMap<usize, RunResults>) -> Result<RunResults, MergeError> {
             let same = |b: &verdict::BuildRecord| {
                 (&b.protocol, &b.id, &b.source) == (&build.protocol, &build.id, &build.source)
             };
-            if !whole.builds.iter().any(same) {
-                whole.builds.push(build);
+            match whole.builds.iter_mut().find(|b| same(b)) {
+                // A shard may have no fixture that tells it.
+                Some(known) if known.detail.is_empty() => *known = build,
+                Some(_) => {}
+                None => whole.builds.push(build),
             }
         }
     }

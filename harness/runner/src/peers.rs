@@ -102,29 +102,35 @@ pub(crate) fn build_records(project: &Project, plan: &Plan, peers: &Peers) -> Ve
         for (source, id, is_client) in sides {
             let (Some(kind), Some(build)) = (source, files.builds.get(id)) else { continue };
             let key = (planned.id.protocol.clone(), id.clone(), kind);
-            records.entry(key.clone()).or_insert_with(|| {
-                let endpoint = match (is_client, peers.clients.get(&key), peers.pools.get(&key)) {
-                    (true, Some(Ok(client)), _) => Ok(Some(client.endpoint())),
-                    (false, _, Some(Ok(pool))) => Ok(Some(pool.launcher().endpoint())),
-                    (true, Some(Err(why)), _) | (false, _, Some(Err(why))) => Err(why.clone()),
-                    _ => Ok(recorded_endpoint(cell, is_client)),
-                };
-                let (endpoint, missing) = match endpoint {
-                    Ok(endpoint) => (endpoint.unwrap_or_default(), None),
-                    Err(why) => (transcript::Endpoint::default(), Some(why)),
-                };
-                let detail = [endpoint.source, endpoint.package].into_iter().flatten().collect::<Vec<_>>();
-                BuildRecord {
-                    protocol: planned.id.protocol.clone(),
-                    id: id.0.clone(),
-                    version: build.version.clone(),
-                    dialect: build.dialect.clone(),
-                    source: kind.word().to_owned(),
-                    detail: detail.join(" "),
-                    digest: endpoint.digest,
-                    missing,
-                }
-            });
+            // Of a recorded build the first fixture tells that can be read.
+            if records
+                .get(&key)
+                .is_some_and(|record| kind != SourceKind::Recorded || !record.detail.is_empty())
+            {
+                continue;
+            }
+            let endpoint = match (is_client, peers.clients.get(&key), peers.pools.get(&key)) {
+                (true, Some(Ok(client)), _) => Ok(Some(client.endpoint())),
+                (false, _, Some(Ok(pool))) => Ok(Some(pool.launcher().endpoint())),
+                (true, Some(Err(why)), _) | (false, _, Some(Err(why))) => Err(why.clone()),
+                _ => Ok(recorded_endpoint(cell, is_client)),
+            };
+            let (endpoint, missing) = match endpoint {
+                Ok(endpoint) => (endpoint.unwrap_or_default(), None),
+                Err(why) => (transcript::Endpoint::default(), Some(why)),
+            };
+            let detail = [endpoint.source, endpoint.package].into_iter().flatten().collect::<Vec<_>>();
+            let record = BuildRecord {
+                protocol: planned.id.protocol.clone(),
+                id: id.0.clone(),
+                version: build.version.clone(),
+                dialect: build.dialect.clone(),
+                source: kind.word().to_owned(),
+                detail: detail.join(" "),
+                digest: endpoint.digest,
+                missing,
+            };
+            records.insert(key, record);
         }
     }
     let mut records: Vec<_> = records.into_values().collect();

@@ -31,7 +31,11 @@ pub struct Plan {
     pub name: String,
     /// How it runs.
     pub settings: Settings,
-    /// The cells, sorted by name.
+    /// The protocols of which it may have cells. A shard may happen to have none of one.
+    pub protocols: BTreeSet<String>,
+    /// Whether there is no cell, in this shard or in any other.
+    pub selects_nothing: bool,
+    /// Those of this shard, sorted by name.
     pub cells: Vec<PlanCell>,
     /// The shard, as text.
     pub partition: Option<String>,
@@ -103,6 +107,7 @@ pub enum PlanError {
 pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError> {
     let mut taken = Vec::new();
     let mut complaints = Vec::new();
+    let mut protocols = BTreeSet::new();
     let narrowed = !request.selection.is_all();
     let speaks_for_all = request.partition.is_none_or(|partition| partition.shard() == 1);
     for run in &request.run.runs {
@@ -113,6 +118,7 @@ pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError>
         if !request.selection.reaches_protocol(&run.protocol) {
             continue;
         }
+        protocols.insert(run.protocol.clone());
         let groups: Vec<&CellGroup> = run.groups.iter().flat_map(|name| files.matrix.group(name)).collect();
         let planned = merge_cells(groups.iter().flat_map(|group| group_cells(files, group)))?;
         if speaks_for_all {
@@ -132,6 +138,7 @@ pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError>
         };
         taken.extend(planned.into_iter().filter(wanted).map(|planned| (files, planned)));
     }
+    let selects_nothing = taken.is_empty();
     if let Some(partition) = request.partition {
         taken = partition.take(taken, |(_, planned)| planned.id.to_string());
     }
@@ -142,6 +149,8 @@ pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError>
         settings: request.run.settings,
         narrowed,
         speaks_for_all,
+        protocols,
+        selects_nothing,
         cells: taken.into_iter().map(|(files, planned)| with_work(files, planned)).collect(),
         partition: request.partition.map(ToString::to_string),
         complaints,

@@ -90,6 +90,7 @@ mod tests {
         let pulse = Pulse::start();
         tokio::time::sleep(TICK * 3).await;
         let start = Instant::now();
+        #[expect(clippy::disallowed_methods, reason = "it keeps the ticks waiting")]
         std::thread::sleep(STARVED + TICK * 2);
         assert!(pulse.starved_since(start).is_some(), "the tick is overdue");
         tokio::time::sleep(TICK * 3).await;

@@ -24,6 +24,7 @@ mod cgroup;
 mod check;
 mod enter;
 mod init;
+mod look;
 mod slot;
 mod streams;
 mod work;
@@ -34,6 +35,7 @@ pub use agent::{Filesystem, MountStep};
 pub use cgroup::Cgroup;
 pub use check::{Obstacle, needed_and_possible};
 pub use enter::{SandboxError, enter};
+pub use look::ran;
 pub use slot::{Ended, Input, NetNs, Slot, SlotCommand, SlotError};
 pub use work::WorkDir;
 

@@ -156,7 +156,7 @@ async fn workload() {
     let cgroup = slot.cgroup().path().display().to_string();
     let argv = ["sh", "-c", daemon, &cgroup].map(str::to_owned).to_vec();
     let command = SlotCommand { root: "/".into(), argv, env: path_variable(), ..SlotCommand::default() };
-    let output = slot.run(&command, Duration::from_secs(5)).await.expect("sh can be run");
+    let output = slot.run(&command, Duration::from_secs(5), None).await.expect("sh can be run");
     assert!(output.success(), "{output:?}");
     let steps = vec![MountStep::New {
         filesystem: Filesystem::Tmpfs,
@@ -268,7 +268,7 @@ async fn slots() {
     for (slot, _) in &held {
         let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
         let command = SlotCommand { root: "/".into(), argv, env: path_variable(), ..SlotCommand::default() };
-        let output = slot.run(&command, Duration::from_secs(5)).await.expect("sh can be run");
+        let output = slot.run(&command, Duration::from_secs(5), None).await.expect("sh can be run");
         assert_eq!(output.exit, Some(Exit::Signal(11)));
         seen.insert(output.stdout.text());
     }
@@ -283,7 +283,7 @@ async fn slots() {
         ..SlotCommand::default()
     };
     assert_eq!(
-        slot.run(&command, Duration::from_secs(5)).await.expect("cat can be run").stdout.text(),
+        slot.run(&command, Duration::from_secs(5), None).await.expect("cat can be run").stdout.text(),
         "typed"
     );
     let script = "echo Ready; read answer && echo got $answer";
@@ -292,17 +292,17 @@ async fn slots() {
         input: Input::After { prompt: b"eady".to_vec(), typed: b"this\n".to_vec() },
         ..command.clone()
     };
-    let output = slot.run(&asks, Duration::from_secs(5)).await.expect("sh can be run");
+    let output = slot.run(&asks, Duration::from_secs(5), None).await.expect("sh can be run");
     assert_eq!(output.stdout.text(), "Ready\ngot this\n");
     let nobody = SlotCommand {
         argv: ["sh", "-c", "id -u; id -G"].map(str::to_owned).to_vec(),
         user: Some((65534, 65534)),
         ..command.clone()
     };
-    let output = slot.run(&nobody, Duration::from_secs(5)).await.expect("sh can be run");
+    let output = slot.run(&nobody, Duration::from_secs(5), None).await.expect("sh can be run");
     assert_eq!(output.stdout.text(), "65534\n65534\n");
     let missing = SlotCommand { argv: vec!["no-such-program".to_owned()], input: Input::Nothing, ..command };
-    let output = slot.run(&missing, Duration::from_secs(5)).await.expect("chroot can be run");
+    let output = slot.run(&missing, Duration::from_secs(5), None).await.expect("chroot can be run");
     assert_eq!(output.exit, Some(Exit::Code(127)));
     for (slot, _) in &held {
         slot.close().await;

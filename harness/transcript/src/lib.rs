@@ -14,6 +14,7 @@ mod model;
 mod rules;
 pub mod text;
 mod view;
+mod zeros;
 
 pub use model::{
     BuildChange, ConnId, Credentials, Data, Endpoint, Event, EventKind, ExitStatus, FdNote, Mark, MaskedSpan,
@@ -21,3 +22,4 @@ pub use model::{
 };
 pub use rules::{Broken, DATA_LEN_MAX, Invalid};
 pub use view::slug;
+pub use zeros::zeros_behind;

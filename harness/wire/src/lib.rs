@@ -21,10 +21,8 @@ mod stream;
 #[expect(clippy::indexing_slicing, reason = "a wrong index fails the test, which is what it is for")]
 mod testing;
 pub mod xdr;
-mod zeros;
 
 pub use cursor::Cursor;
 pub use dissect::{Dissection, Field, ORDER_MASK, Problem, Value};
 pub use frame::{DecodeError, DecodeErrorKind, Decoder, Direction, Endian, Frame, FrameKind, PointerWidth};
 pub use stream::{Extent, Fault, Scan, Step, StreamDecoder, Unread};
-pub use zeros::zeros_behind;

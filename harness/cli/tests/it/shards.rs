@@ -31,3 +31,24 @@ fn a_missing_shard_is_an_unfinished_run() {
     assert!(merged.stderr.contains("count:2/2"), "it says which: {}", merged.stderr);
     assert!(!project.path("whole.json").exists());
 }
+
+/// More shards than cells are no reason for a smaller whole, and none for a selection of nothing.
+#[test]
+fn a_shard_without_cells_is_a_part_of_the_whole() {
+    let project = Project::new();
+    let run = |cell: &str, number: usize| {
+        let (shard, folder) = (format!("hash:{number}/3"), format!("shard-{number}"));
+        let args =
+            ["run", "--matrix", "matrices/red.toml", "--partition", &shard, "--results", &folder, cell];
+        project.wireskew(&args).code
+    };
+    let any = project.wireskew(&["list", "--matrix", "matrices/red.toml"]).stdout;
+    let cell = any.lines().next().and_then(|line| line.split_whitespace().next()).expect("there are cells");
+    let codes: Vec<_> = (1..=3).map(|number| run(cell, number)).collect();
+    assert!(codes.iter().all(|code| matches!(code, Some(0 | 100))), "{codes:?}");
+    let files = ["shard-1/results.json", "shard-2/results.json", "shard-3/results.json"];
+    let merged = project.wireskew(&[&["merge", "--out", "whole.json"], &files[..]].concat());
+    assert!(matches!(merged.code, Some(0 | 100)), "{}", merged.stderr);
+    assert_eq!(outcomes(&project.json("whole.json")).len(), 1);
+    assert_eq!(run("lxc-command/no..such/probe/cell", 1), Some(4));
+}

@@ -33,7 +33,6 @@ use super::operations::{
 };
 use super::rpc::{Failure, Habits, Rpc};
 use super::values::{self, Kind, Object};
-use crate::Hazard;
 use crate::effects::UNTOLD;
 
 /// How long it waits for an answer. A server under test may not give any.
@@ -283,11 +282,10 @@ const NETWORK_LISTS: Lists =
 const POOL_LISTS: Lists =
     Lists { active: call::CONNECT_LIST_STORAGE_POOLS, inactive: call::CONNECT_LIST_DEFINED_STORAGE_POOLS };
 
-/// Whether it is no fault of the client that our own connection is not told something: it only asked, and the server says
-/// that it has no procedure for it. What is to fail, e.g. a commit of nothing, was to change something.
+/// Whether it is no fault of the client that our own connection is not told something: nothing was to be
+/// changed, and the server says that it has no procedure for it.
 fn may_be_untold(operation: &Operation, failure: &Failure) -> bool {
-    let asks = operation.hazard == Hazard::Harmless && operation.exit == 0;
-    asks && failure.is_not_supported()
+    !operation.changes && failure.is_not_supported()
 }
 
 /// Whether a client is right about what the server cannot say.

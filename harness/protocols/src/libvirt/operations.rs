@@ -118,6 +118,8 @@ pub struct Operation {
     pub answers: &'static [&'static str],
     /// What must be so afterwards: `(word, value)`.
     pub effects: &'static [(&'static str, &'static str)],
+    /// Whether it is to change something, though it may be refused.
+    pub changes: bool,
     /// What it does to the server.
     pub hazard: Hazard,
 }
@@ -141,6 +143,7 @@ const PLAIN: Operation = Operation {
     claims: &[],
     answers: &[],
     effects: &[(INTERFACES, "eth1:active"), (TRANSACTION, "none")],
+    changes: false,
     hazard: Hazard::Harmless,
 };
 
@@ -231,6 +234,7 @@ const READING: &[Operation] = &[
         meanwhile: Meanwhile::DomainTogglesPause,
         claims: &[(EVENT, "lifecycle of test")],
         effects: &[(DOMAINS, "test:running")],
+        changes: true,
         hazard: Hazard::Disturbs,
         ..PLAIN
     },
@@ -242,6 +246,7 @@ const CHANGING: &[Operation] = &[
         about: "begins a transaction of interface changes",
         commands: &[BEGIN],
         effects: &[(INTERFACES, "eth1:active"), (TRANSACTION, "open")],
+        changes: true,
         hazard: Hazard::Disturbs,
         ..PLAIN
     },
@@ -252,6 +257,7 @@ const CHANGING: &[Operation] = &[
         exit: 1,
         claims: &[(ERROR, "invalid")],
         effects: &[(INTERFACES, "eth1:active"), (TRANSACTION, "open")],
+        changes: true,
         hazard: Hazard::Disturbs,
         ..PLAIN
     },
@@ -261,6 +267,7 @@ const CHANGING: &[Operation] = &[
         commands: &[COMMIT],
         exit: 1,
         claims: &[(ERROR, "invalid")],
+        changes: true,
         ..PLAIN
     },
     Operation {
@@ -269,6 +276,7 @@ const CHANGING: &[Operation] = &[
         commands: &[ROLLBACK],
         exit: 1,
         claims: &[(ERROR, "invalid")],
+        changes: true,
         ..PLAIN
     },
     Operation {
@@ -276,6 +284,7 @@ const CHANGING: &[Operation] = &[
         about: "defines an interface outside of any transaction",
         commands: &[DEFINE],
         effects: &[(INTERFACES, "eth1:active eth9:inactive"), (TRANSACTION, "none")],
+        changes: true,
         hazard: Hazard::Disturbs,
         ..PLAIN
     },
@@ -284,6 +293,7 @@ const CHANGING: &[Operation] = &[
         about: "stops an interface",
         commands: &[DESTROY],
         effects: &[(INTERFACES, "eth1:inactive"), (TRANSACTION, "none")],
+        changes: true,
         hazard: Hazard::Disturbs,
         ..PLAIN
     },
@@ -292,6 +302,7 @@ const CHANGING: &[Operation] = &[
         about: "defines an interface in a transaction and commits it",
         commands: &[BEGIN, DEFINE, COMMIT],
         effects: &[(INTERFACES, "eth1:active eth9:inactive"), (TRANSACTION, "none")],
+        changes: true,
         hazard: Hazard::Disturbs,
         ..PLAIN
     },
@@ -299,6 +310,7 @@ const CHANGING: &[Operation] = &[
         name: "rollback",
         about: "defines an interface in a transaction and rolls it back",
         commands: &[BEGIN, DEFINE, ROLLBACK],
+        changes: true,
         hazard: Hazard::Disturbs,
         ..PLAIN
     },
@@ -306,6 +318,7 @@ const CHANGING: &[Operation] = &[
         name: "rollback-destroyed",
         about: "stops an interface in a transaction and rolls it back",
         commands: &[BEGIN, DESTROY, ROLLBACK],
+        changes: true,
         hazard: Hazard::Disturbs,
         ..PLAIN
     },
@@ -314,6 +327,7 @@ const CHANGING: &[Operation] = &[
         about: "adds a host to a running network, behind those that it has",
         commands: &[&["net-update", NETWORK, "add", "ip-dhcp-host", NEW_HOST, "--live"]],
         effects: &[(DHCP_HOSTS, "00:11:22:33:44:55=192.168.122.77")],
+        changes: true,
         hazard: Hazard::Disturbs,
         ..PLAIN
     },
@@ -323,6 +337,7 @@ const CHANGING: &[Operation] = &[
         commands: &[&["net-desc", NETWORK, NEW_DESCRIPTION]],
         since: Some("9.7.0"),
         effects: &[(DESCRIPTION, NEW_DESCRIPTION)],
+        changes: true,
         hazard: Hazard::Disturbs,
         ..PLAIN
     },

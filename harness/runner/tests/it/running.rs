@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use matrix::{Build, CaseId, LockTable, Source};
+use matrix::{Build, CaseId, LockTable, Partition, Source};
 use protocols::{Bench, Case, Defect, Protocol};
 use session::{
     Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start,
@@ -13,7 +13,7 @@ use transcript::{ConnId, Endpoint, EventKind, ExitStatus, Transcript};
 use verdict::{Check, Grammar, Outcome, Reading};
 use wire::Direction;
 
-use crate::support::{Files, PROTOCOL, With, outcomes, run};
+use crate::support::{Files, PROTOCOL, With, outcomes, plan, run};
 
 /// How a server fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -205,8 +205,9 @@ async fn a_recording_of_something_else_is_a_missing_build() {
     files.write(path, &good.replacen("version = \"4.0.6\"", "version = \"4.0.7\"", 2));
     check(&files, "build `kept` is version 4.0.6, the recording says 4.0.7").await;
     files.write(path, &good.replacen("unknown-payload-0", "unknown-payload-16", 1));
-    let there = "fixtures/lxc-command/probe..kept/unknown-payload-16.wire";
-    check(&files, &format!("its header says what belongs in {there}")).await;
+    check(&files, "its header says `lxc-command/probe..kept/probe/unknown-payload-16`").await;
+    files.write(path, &good.replacen("probe/unknown-payload-0", "client/unknown-payload-0", 1));
+    check(&files, "its header says `lxc-command/probe..kept/client/unknown-payload-0`").await;
 }
 
 #[tokio::test]
@@ -278,4 +279,28 @@ async fn a_run_that_is_stopped_is_incomplete() {
     assert!(results.cells.iter().all(|cell| cell.outcome == Outcome::Skipped && cell.verdict.is_none()));
     assert_eq!(results.tally.planned, results.cells.len());
     assert!(!results.cells.is_empty());
+}
+
+/// Also where it happens to have no cell at all.
+#[tokio::test]
+async fn the_first_shard_tells_what_is_wrong_with_the_whole() {
+    let files = Files::new();
+    let rule = "protocol = \"lxc-command\"\n[[expect]]\ncells = \"lxc-command/*/probe/no-such\"\nverdict = \"broken\"\n\
+                shapes = [\"no-reply\"]\nreason = \"a rule for nothing\"\nbug = \"https://bugs.example.org/1\"\n";
+    files.write("matrices/lxc-command/expectations.toml", rule);
+    files.fixture("fixtures/lxc-command/probe..gone/x.wire", "gone", "probe/x");
+    let shard = |text: String| text.parse::<Partition>().expect("a partition");
+    let is_empty =
+        |first: &Partition| plan(&files.project(), "recorded", Some(first)).expect("a plan").cells.is_empty();
+    let total =
+        (2..99).find(|total| is_empty(&shard(format!("hash:1/{total}")))).expect("two cells leave one empty");
+    let complaints = async |partition| {
+        run(files.project(), "recorded", With { partition, ..With::default() }).await.0.complaints
+    };
+    let whole = complaints(None).await;
+    assert_eq!(whole.len(), 2, "{whole:?}");
+    assert_eq!(complaints(Some(shard(format!("hash:1/{total}")))).await, whole);
+    for later in 2..=total {
+        assert_eq!(complaints(Some(shard(format!("hash:{later}/{total}")))).await, [""; 0]);
+    }
 }

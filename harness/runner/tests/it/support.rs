@@ -135,6 +135,7 @@ pub(crate) fn plan(project: &Project, group: &str, partition: Option<&Partition>
 #[derive(Default)]
 pub(crate) struct With {
     pub(crate) retries: usize,
+    pub(crate) partition: Option<Partition>,
     pub(crate) stopped: bool,
     pub(crate) journal: Option<Journal>,
     pub(crate) done: BTreeMap<String, CellResult>,
@@ -142,7 +143,7 @@ pub(crate) struct With {
 
 /// Runs a group; also gives the names of the cells that were run, as events told them.
 pub(crate) async fn run(project: Project, group: &str, with: With) -> (RunResults, Vec<String>) {
-    let plan = plan(&project, group, None).expect("the matrix does not contradict itself");
+    let plan = plan(&project, group, with.partition.as_ref()).expect("the matrix does not contradict itself");
     let work = tempfile::tempdir().expect("a temporary folder can be made");
     let (_keep, stop) = watch::channel(with.stopped);
     let options = RunOptions {

@@ -180,7 +180,7 @@ impl End {
             other.came += 1;
             other.queue.push_back(Segment { bytes: piece, fds: std::mem::take(&mut owned), creds });
         }
-        let reader = other.reader.take().filter(|_| sent > 0);
+        let reader = other.reader.take_if(|_| sent > 0);
         drop(both);
         wake([reader]);
         match sent {

@@ -162,7 +162,9 @@ fn a_slow_answer_makes_later_bounds_longer() {
     assert_eq!(play(Seen::Nothing, &[100, 900], &script), ["answer", "answer"]);
     assert_eq!(play(Seen::Nothing, &[100, 1_100], &script), ["answer", "nothing for 1000"]);
     // There is a bound for that as well.
-    assert_eq!(play(Seen::Nothing, &[499, 3_100], &script), ["answer", "nothing for 3000"]);
+    let script = Script::new().open(1, "subject", &[]);
+    let script = script.send(1, &MESSAGE[..]).reply(1, 2_000).send(1, &MESSAGE[..]).reply(1, 500);
+    assert_eq!(play(Seen::Nothing, &[1_900, 15_100], &script), ["answer", "nothing for 15000"]);
 }
 
 /// How long an answer took is no measure where we did something else meanwhile.

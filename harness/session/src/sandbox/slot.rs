@@ -28,8 +28,11 @@ use tokio::time::Instant;
 use transcript::ExitStatus;
 
 use super::agent::{MountStep, Op, PACKET_LEN_MAX, Packet, Report, Request, recv, send};
+use super::look::Asking;
 use super::streams::{Watched, new_pipe, open_input, receiver};
 use super::{Cgroup, ROLE, Sandbox, unshared};
+use crate::Worker;
+use crate::patience::Wait;
 use crate::process::{Output, capture};
 
 /// How long the agent may take to come up.
@@ -244,6 +247,17 @@ impl Slot {
         ended.get(&pid).copied()
     }
 
+    /// Waits until a process has ended that is at work; `None` when it has had its time, or the slot itself ended.
+    async fn wait_at_work(&self, asking: &Asking<'_>, deadline: Duration) -> Option<ExitStatus> {
+        let mut wait = Wait::new(deadline);
+        loop {
+            let exit = self.wait(asking.pid, wait.left(true)).await;
+            if exit.is_some() || self.ended.has_changed().is_err() || !wait.goes_on(Some(asking)) {
+                return exit;
+            }
+        }
+    }
+
     /// Prepares the file systems.
     ///
     /// # Errors
@@ -273,11 +287,17 @@ impl Slot {
         self.request("spawn", Op::Spawn { root, argv, env, user }, &fds).await
     }
 
-    /// Runs a process to its end or to the deadline, when its whole group is killed.
+    /// Runs a process to its end or to the deadline, when its whole group is killed. The deadline counts in the time of
+    /// the process, and of the server that it asks, where that can be seen.
     ///
     /// # Errors
     /// See [`SlotError`].
-    pub async fn run(&self, command: &SlotCommand, deadline: Duration) -> Result<Output, SlotError> {
+    pub async fn run(
+        &self,
+        command: &SlotCommand,
+        deadline: Duration,
+        server: Option<&dyn Worker>,
+    ) -> Result<Output, SlotError> {
         let start = Instant::now();
         let (stdout, stdout_end) = new_pipe()?;
         let (stderr, stderr_end) = new_pipe()?;
@@ -285,7 +305,7 @@ impl Slot {
         let pid = self.spawn(command, [stdin, stdout_end, stderr_end]).await?;
         let stdout = Watched { stream: receiver(stdout)?, typist, typing: None };
         let ended = async {
-            let exit = self.wait(pid, deadline).await;
+            let exit = self.wait_at_work(&Asking { slot: self, pid, server }, deadline).await;
             if exit.is_none() {
                 let _ = self.kill(pid, true, Signal::KILL).await;
                 let _ = self.wait(pid, REAP_DEADLINE).await;

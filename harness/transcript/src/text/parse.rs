@@ -456,7 +456,7 @@ impl Dumped {
     }
 
     fn finish(self) -> Bytes {
-        if self.zeros == 0 { Bytes::from(self.bytes) } else { wire::zeros_behind(&self.bytes, self.zeros) }
+        if self.zeros == 0 { Bytes::from(self.bytes) } else { crate::zeros_behind(&self.bytes, self.zeros) }
     }
 }
 

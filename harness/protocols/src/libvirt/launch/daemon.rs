@@ -150,7 +150,7 @@ impl Place {
         }
         let mut command = self.real.command(self.root.clone(), script::at_boot());
         command.user = Some((NOBODY, NOBODY));
-        let output = self.slot.run(&command, END_DEADLINE).await.map_err(setup)?;
+        let output = self.slot.run(&command, END_DEADLINE, None).await.map_err(setup)?;
         match output.success() {
             true => Ok(()),
             false => {

@@ -10,7 +10,9 @@ use session::process::Output;
 use session::proxy::Proxy;
 use session::rootfs::MOUNT_POINT;
 use session::sandbox::{Sandbox, Slot, SlotError};
-use session::{Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
+use session::{
+    Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server, Worker,
+};
 use transcript::{ConnId, Endpoint};
 
 use crate::effects;
@@ -73,7 +75,7 @@ impl Virsh {
         let place = Place::prepare(&self.real).await.map_err(error)?;
         let address = server.address().clone();
         let mut beside = Beside::open(&address).await;
-        let running = self.run_in(&place, operation, &address, recorder, deadline);
+        let running = self.run_in(&place, operation, (&address, server.worker()), recorder, deadline);
         let ran = beside.during(operation, running).await;
         let file = fs::read(work(&place.slot).join(OUTPUT_FILE)).ok();
         place.slot.close().await;
@@ -92,13 +94,13 @@ impl Virsh {
         &self,
         place: &Place,
         operation: &Operation,
-        server: &Address,
+        (server, worker): (&Address, Option<&dyn Worker>),
         recorder: &Recorder,
         deadline: Duration,
     ) -> Result<Output, LaunchErrorKind> {
         let proxy = Proxy::start(place.proxy(), server.clone(), recorder.clone(), ConnId(1))?;
         let command = self.real.command(place.root.clone(), self.command_line(operation));
-        let output = place.slot.run(&command, deadline).await.map_err(setup)?;
+        let output = place.slot.run(&command, deadline, worker).await.map_err(setup)?;
         proxy.stop().await;
         Ok(output)
     }

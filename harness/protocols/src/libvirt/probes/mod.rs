@@ -130,7 +130,7 @@ const UNDRAINED_MAX: usize = 64 << 10;
 fn filled(header: Header, len: usize) -> Bytes {
     let head = header.with_length(length_word(i64::try_from(len).unwrap_or(i64::MAX)), b"");
     if len > UNDRAINED_MAX {
-        return wire::zeros_behind(&head, len);
+        return transcript::zeros_behind(&head, len);
     }
     head.iter().copied().chain(UNDRAINED.into_iter().cycle().take(len)).collect()
 }

@@ -68,7 +68,7 @@ impl MonitorLauncher {
         argv.extend(start_arguments().map(str::to_owned));
         let command = self.real.command(root.clone(), argv);
         // The deadline is the caller's, around all of this.
-        let output = slot.run(&command, Duration::MAX).await.map_err(setup)?;
+        let output = slot.run(&command, Duration::MAX, None).await.map_err(setup)?;
         if !output.success() {
             return Err(LaunchErrorKind::Ended(why_not_started(slot, &output)));
         }
@@ -164,7 +164,7 @@ impl Monitor {
     async fn freeze(&self) -> Result<(), LaunchErrorKind> {
         let argv = ["lxc-freeze", "-P", LXCPATH, "-n", CONTAINER].map(str::to_owned).to_vec();
         let command = self.real.command(self.root.clone(), argv);
-        let output = self.slot.run(&command, TOOL_DEADLINE).await.map_err(setup)?;
+        let output = self.slot.run(&command, TOOL_DEADLINE, None).await.map_err(setup)?;
         let frozen = self.payload().is_some_and(|cgroup| cgroup.frozen().unwrap_or(false));
         if output.success() && frozen {
             return Ok(());
@@ -202,7 +202,7 @@ impl Monitor {
             ("LC_ALL".to_owned(), "C".to_owned()),
         ];
         let command = SlotCommand { root: "/".into(), argv: argv.collect(), env, ..SlotCommand::default() };
-        let output = self.slot.run(&command, QUESTION_DEADLINE).await.ok()?;
+        let output = self.slot.run(&command, QUESTION_DEADLINE, None).await.ok()?;
         match output.exit {
             Some(ExitStatus::Code(9)) | None => None,
             _ => Some(!output.stderr.text().contains("not permitted")),

@@ -104,6 +104,7 @@ fn play_host(socket: &str) {
             }
             host.disconnect();
         }
+        #[expect(clippy::disallowed_methods, reason = "it waits for real processes")]
         std::thread::sleep(Duration::from_millis(5));
     }
 }

@@ -4,9 +4,9 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
-/// Smaller ones are made anew.
-const LARGE: usize = 1 << 20;
-/// So many are kept. Until somebody writes to it, memory that is zeros takes no room.
+/// Smaller ones are made anew: an allocator may have used memory for them, which it has to fill with zeros.
+const LARGE: usize = 16 << 20;
+/// So many are kept. Fresh memory that nobody has written to takes no room.
 const KEPT_MAX: usize = 64;
 
 /// A message, and the length of what is not zeros at its front.

@@ -1,0 +1,116 @@
+//! What the processes of a slot do, by `proc(5)`.
+
+use std::fs;
+use std::path::Path;
+use std::time::Duration;
+
+use super::Slot;
+use crate::{Look, Worker};
+
+/// A clock tick in `/proc/<pid>/stat`: Linux tells user space 100 of them for each second.
+const TICK: Duration = Duration::from_millis(10);
+/// States of a thread that sleeps until somebody wakes it, or has ended. In any other it runs, waits for a processor, or
+/// waits for the kernel to do what it was asked.
+const ASLEEP: [&str; 5] = ["S", "I", "Z", "X", "T"];
+
+impl Slot {
+    /// What the processes of the slot do, as long as that one is there.
+    #[must_use]
+    pub fn look_beside(&self, pid: i32) -> Option<Look> {
+        let mut look = Look::default();
+        let mut is_there = false;
+        for entry in fs::read_dir(self.path("/proc")).ok()?.flatten() {
+            let found = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok());
+            // The first process is ours.
+            let Some(found) = found.filter(|found| *found > 1) else { continue };
+            is_there |= found == pid;
+            add_threads(&entry.path(), &mut look);
+        }
+        is_there.then_some(look)
+    }
+}
+
+/// A client in a slot, and the server that it asks: as long as one of them is at work, the client is.
+pub(super) struct Asking<'a> {
+    pub(super) slot: &'a Slot,
+    pub(super) pid: i32,
+    pub(super) server: Option<&'a dyn Worker>,
+}
+
+impl Worker for Asking<'_> {
+    fn look(&self) -> Option<Look> {
+        let client = self.slot.look_beside(self.pid)?;
+        let server = self.server.and_then(Worker::look).unwrap_or_default();
+        Some(Look {
+            busy: client.busy || server.busy,
+            cpu: client.cpu + server.cpu,
+            pulse: client.pulse.wrapping_add(server.pulse),
+        })
+    }
+}
+
+/// Adds what the threads of a process do. What has ended since does nothing.
+fn add_threads(process: &Path, look: &mut Look) {
+    for thread in fs::read_dir(process.join("task")).into_iter().flatten().flatten() {
+        let read = |name: &str| fs::read_to_string(thread.path().join(name)).unwrap_or_default();
+        let stat = read("stat");
+        let Some((_, fields)) = stat.rsplit_once(") ") else { continue };
+        look.busy |= !fields.split(' ').next().is_some_and(|state| ASLEEP.contains(&state));
+        let (ran, turns) =
+            schedstat(&read("schedstat")).unwrap_or_else(|| (ran(&stat).unwrap_or_default(), 0));
+        look.cpu += ran;
+        let ran = u64::try_from(ran.as_nanos()).unwrap_or(u64::MAX);
+        // A thread more or less shows, too.
+        look.pulse = look.pulse.wrapping_add(ran).wrapping_add(turns).wrapping_add(1);
+    }
+}
+
+/// How long a thread ran, and how often it got a processor: from the text of `/proc/<pid>/task/<tid>/schedstat`,
+/// `<ns on a processor> <ns waiting for one> <turns>`.
+fn schedstat(text: &str) -> Option<(Duration, u64)> {
+    let mut fields = text.split_whitespace();
+    let ran = Duration::from_nanos(fields.next()?.parse().ok()?);
+    Some((ran, fields.nth(1)?.parse().ok()?))
+}
+
+/// How long a process was running, for itself and in the kernel, from the text of its `/proc/<pid>/stat`.
+#[must_use]
+pub fn ran(stat: &str) -> Option<Duration> {
+    let (_, fields) = stat.rsplit_once(") ")?;
+    let mut fields = fields.split(' ').skip(11);
+    let ticks = |field: Option<&str>| field?.parse::<u32>().ok();
+    Some(TICK * ticks(fields.next())?.saturating_add(ticks(fields.next())?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_the_time_that_a_process_was_running() {
+        let stat = "12 (qemu-ga) x) S 1 12 12 0 -1 4194560 99 0 0 0 7 3 0 0 20 0 1 0 5 0 0";
+        assert_eq!(ran(stat), Some(Duration::from_millis(100)));
+        assert_eq!(ran("12 (qemu-ga) S 1"), None);
+    }
+
+    #[test]
+    fn reads_how_long_a_thread_ran_and_how_often() {
+        assert_eq!(schedstat("134932 2119518 2\n"), Some((Duration::from_nanos(134_932), 2)));
+        assert_eq!(schedstat("134932 2119518"), None);
+        assert_eq!(schedstat(""), None);
+    }
+
+    #[test]
+    fn a_process_that_runs_is_busy() {
+        let look = |process: &Path| {
+            let mut look = Look::default();
+            add_threads(process, &mut look);
+            look
+        };
+        // One thread at least runs while this looks.
+        let own = look(Path::new("/proc/self"));
+        assert!(own.busy && own.cpu > Duration::ZERO, "{own:?}");
+        assert!(!own.rested_until(&look(Path::new("/proc/self"))));
+        assert_eq!(look(Path::new("/nonexistent")), Look::default());
+    }
+}
