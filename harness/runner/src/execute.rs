@@ -4,10 +4,13 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use matrix::CaseId;
+use matrix::{CaseId, Expectation, Fit};
 use protocols::{Hazard, Protocol};
-use session::{Client, Conversation, LaunchError, LaunchErrorKind, Recorder, Script, Start, Transport};
+use session::{
+    Client, Conversation, LaunchError, LaunchErrorKind, Recorder, Script, Server, Start, Transport,
+};
 use transcript::{Endpoint, Provenance, Transcript};
+use verdict::checks::is_only_said;
 use verdict::{Evidence, Grammar, Judgement, Reading, Recorded, judge};
 
 use crate::pool::Pool;
@@ -44,6 +47,8 @@ pub(crate) struct Context<'a> {
     pub(crate) recorded_grammar: Arc<dyn Grammar>,
     pub(crate) pool: Option<&'a Pool>,
     pub(crate) client: Option<&'a dyn Client>,
+    /// What is known to be wrong.
+    pub(crate) expectation: Option<&'a Expectation>,
     pub(crate) transport: Transport,
     /// What cells that handle much share.
     pub(crate) memory: Option<&'a Budget>,
@@ -120,8 +125,8 @@ impl Context<'_> {
         let case = &cell.planned.id.case;
         let recorded = recorded.map(|transcript| (transcript, &*self.recorded_grammar));
         let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, recorded);
-        let clean = judgement.shapes().is_empty();
-        pool.give_back(server, cell.hazard == Hazard::Harmless && clean && played.is_ok()).await;
+        let reusable = played.is_ok() && self.is_as_good_as_before(cell.hazard, &*server, &judgement);
+        pool.give_back(server, reusable).await;
         match played {
             Ok(()) => Ok(Executed::Ran(Box::new(judgement), Arc::new(transcript))),
             // Through the kernel only root may claim the credentials of somebody else.
@@ -144,10 +149,16 @@ impl Context<'_> {
         let transcript = self.transcript(cell, &recorder, pool.launcher().endpoint(), endpoint);
         let case = &cell.planned.id.case;
         let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, None);
-        let clean = judgement.shapes().is_empty();
-        pool.give_back(server, cell.hazard == Hazard::Harmless && clean && done.is_ok()).await;
+        let reusable = done.is_ok() && self.is_as_good_as_before(cell.hazard, &*server, &judgement);
+        pool.give_back(server, reusable).await;
         done?;
         Ok(Executed::Ran(Box::new(judgement), Arc::new(transcript)))
+    }
+
+    fn is_as_good_as_before(&self, hazard: Hazard, server: &dyn Server, judgement: &Judgement) -> bool {
+        let shapes = judgement.shapes();
+        let fit = self.expectation.map(|rule| rule.fit(judgement.verdict, &shapes));
+        is_as_good_as_before(hazard, server.forgets(), &shapes, fit)
     }
 
     fn transcript(
@@ -167,6 +178,14 @@ impl Context<'_> {
         };
         Transcript { provenance, events: recorder.take() }
     }
+}
+
+/// Whether a server may serve the next cell: nothing was found, or what was expected, and that is only something said,
+/// which the server has forgotten.
+fn is_as_good_as_before(hazard: Hazard, forgets: bool, shapes: &[String], fit: Option<Fit>) -> bool {
+    let harms_nobody =
+        || forgets && fit == Some(Fit::AsExpected) && shapes.iter().all(|shape| is_only_said(shape));
+    hazard == Hazard::Harmless && (shapes.is_empty() || harms_nobody())
 }
 
 fn no_peer(cell: &PlanCell, side: &str) -> LaunchError {
@@ -209,4 +228,28 @@ pub fn judge_transcript(
         }),
     };
     judge(&evidence, &protocol.checks(case), protocol.negotiated(transcript, &reading))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_kept_where_it_is_as_good_as_before() {
+        #[track_caller]
+        fn check(hazard: Hazard, forgets: bool, shapes: &[&str], fit: Option<Fit>, expect: bool) {
+            let shapes: Vec<_> = shapes.iter().map(|shape| (*shape).to_owned()).collect();
+            assert_eq!(is_as_good_as_before(hazard, forgets, &shapes, fit), expect);
+        }
+        let (harmless, expected) = (Hazard::Harmless, Some(Fit::AsExpected));
+        check(harmless, false, &[], None, true);
+        check(Hazard::Disturbs, true, &[], None, false);
+        check(harmless, true, &["changed-meaning", "not-supported"], expected, true);
+        check(harmless, false, &["changed-meaning"], expected, false);
+        check(harmless, true, &["changed-meaning"], None, false);
+        check(harmless, true, &["changed-meaning"], Some(Fit::Otherwise), false);
+        check(harmless, true, &["changed-meaning", "no-reply"], expected, false);
+        check(harmless, true, &["driver-left-behind"], expected, false);
+        check(Hazard::Disturbs, true, &["changed-meaning"], expected, false);
+    }
 }

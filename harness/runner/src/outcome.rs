@@ -107,7 +107,7 @@ fn judged(files: &ProtocolFiles, cell: &PlanCell, judgement: &Judgement, result:
         return;
     }
     let id = &cell.planned.id;
-    let expectation = files.expectations.lookup(id, files.version(&id.client), files.version(&id.server));
+    let expectation = files.expectation(id);
     result.outcome = outcome(judgement, expectation);
     if let Some(expectation) = expectation {
         result.reason = Some(match result.outcome {

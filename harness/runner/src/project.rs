@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use matrix::{
-    BuildFlag, BuildFlagError, BuildId, Builds, CaseId, ConfigError, Expectations, KnownBugs, Matrix, RunFile,
+    BuildFlag, BuildFlagError, BuildId, Builds, CaseId, CellId, ConfigError, Expectation, Expectations,
+    KnownBugs, Matrix, RunFile,
 };
 use protocols::{Case, Protocol};
 
@@ -138,6 +139,11 @@ impl ProtocolFiles {
     #[must_use]
     pub fn version<'a>(&'a self, id: &'a BuildId) -> &'a str {
         self.builds.get(id).map_or(&id.0, |build| &build.version)
+    }
+
+    /// What is known to be wrong with a cell.
+    pub(crate) fn expectation(&self, cell: &CellId) -> Option<&Expectation> {
+        self.expectations.lookup(cell, self.version(&cell.client), self.version(&cell.server))
     }
 
     /// Its fixtures. They are looked for when somebody first asks for them.

@@ -354,6 +354,7 @@ impl Run {
             recorded_grammar,
             pool: pool.map(|pool| &**pool),
             client: client.map(|client| &**client),
+            expectation: if simulated { None } else { files.expectation(&planned.id) },
             transport,
             memory: simulated.then_some(&self.memory),
             // Virtual time is never short.

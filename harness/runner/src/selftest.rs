@@ -196,6 +196,7 @@ fn run_between(
         grammar,
         pool: Some(&pool),
         client: client.as_deref(),
+        expectation: None,
         transport: Transport::Memory,
         memory: Some(memory),
         deadline_scale: 1.0,

@@ -103,6 +103,11 @@ pub trait Server: Send {
         None
     }
 
+    /// Whether it forgets with a connection what was said there: then an answer that is wrong harms nobody who comes later.
+    fn forgets(&self) -> bool {
+        false
+    }
+
     /// Whether these bytes may be sent to it: a real server that could do harm looks through what the harness sends.
     ///
     /// # Errors

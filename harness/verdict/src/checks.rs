@@ -65,6 +65,24 @@ pub const SHAPES: &[(&str, &[&str])] = &[
     ("evidence-complete", &["incomplete"]),
 ];
 
+/// Shapes of what a server said, or a client made of it, while the server went on serving.
+const SAID: [&str; 8] = [
+    "changed-meaning",
+    "fell-back",
+    "loud-fail",
+    "not-supported",
+    "other-error",
+    "refused-before-accepted",
+    "silent-wrong",
+    "wrong-refusal",
+];
+
+/// Whether a finding of that shape is about no more than what was said.
+#[must_use]
+pub fn is_only_said(shape: &str) -> bool {
+    SAID.contains(&shape)
+}
+
 /// The generic checks of a kind of case. [`EvidenceComplete`] is not among them: [`crate::judge`] asks it
 /// in every case.
 #[must_use]
@@ -282,4 +300,20 @@ pub fn frame_ref(
     decoded.extend(dissection.fields.iter().map(|f| crate::render::field(f, &at.frame.bytes)));
     decoded.extend(dissection.problems.iter().map(|p| format!("problem: {}", p.what)));
     FrameRef { event: at.event, conn, dir: dir.to_string(), hex: hex(&at.frame.bytes), decoded, span: None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_only_said_is_a_shape_of_a_check_and_no_silence_or_death() {
+        let all: Vec<&str> = SHAPES.iter().flat_map(|(_, shapes)| *shapes).copied().collect();
+        assert!(SAID.iter().all(|shape| all.contains(shape)), "{SAID:?}");
+        for shape in
+            ["no-reply", "hang", "crash", "not-usable-after", "client-hang", "leak-fds", "incomplete"]
+        {
+            assert!(all.contains(&shape) && !is_only_said(shape), "{shape}");
+        }
+    }
 }

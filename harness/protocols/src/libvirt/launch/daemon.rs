@@ -300,6 +300,11 @@ impl Server for Daemon {
         (!self.down).then_some(&self.process as &dyn Worker)
     }
 
+    /// The state of the test driver goes with its last connection.
+    fn forgets(&self) -> bool {
+        !self.place.settings.real_interfaces && !self.place.settings.has_script
+    }
+
     fn watch(&mut self, recorder: &Recorder) {
         if self.down {
             recorder.observe(Direction::ToClient, "alive", "no");
