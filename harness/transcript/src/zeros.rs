@@ -4,9 +4,9 @@ use std::sync::{Mutex, PoisonError};
 
 use bytes::{Bytes, BytesMut};
 
-/// Smaller ones are made anew: an allocator may have used memory for them, which it has to fill with zeros.
-const LARGE: usize = 16 << 20;
-/// So many are kept. Fresh memory that nobody has written to takes no room.
+/// Smaller ones are made anew.
+const LARGE: usize = 1 << 20;
+/// So many are kept. The largest take no room: they are fresh memory, to which nobody writes.
 const KEPT_MAX: usize = 64;
 
 /// A message, and the length of what is not zeros at its front.
