@@ -6,12 +6,11 @@
 //! [SARIF 2.1.0]: https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/sarif-v2.1.0-os.html
 
 use serde_json::{Value, json};
+use verdict::checks::CRASH;
 use verdict::{CellResult, RunResults};
 
 use crate::{escape, failure};
 
-/// The shape of a failure that is a crash.
-const CRASH: &str = "crash";
 /// The rule of complaints.
 const COMPLAINT: &str = "configuration-complaint";
 

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use matrix::{BuildId, Builds, CaseId, CaseKind};
+use transcript::fixture::LoadError;
 use transcript::{Endpoint, Provenance, Transcript};
 
 use crate::Executed;
@@ -73,8 +74,7 @@ impl Fixture {
     /// # Errors
     /// The file is damaged, or its header says something else than its place.
     pub fn load(&self) -> Result<Transcript, Unusable> {
-        let transcript = transcript::fixture::load(&self.file)
-            .map_err(|error| Unusable::Damaged { path: self.path.clone(), what: error.to_string() })?;
+        let transcript = transcript::fixture::load(&self.file).map_err(|error| self.damaged(&error))?;
         self.same_header(&transcript.provenance).map_err(|what| self.other(what))?;
         Ok(transcript)
     }
@@ -84,8 +84,7 @@ impl Fixture {
     /// # Errors
     /// As for [`Fixture::load`], where it can be seen from the header.
     pub(crate) fn load_header(&self) -> Result<Provenance, Unusable> {
-        let header = transcript::fixture::load_header(&self.file)
-            .map_err(|error| Unusable::Damaged { path: self.path.clone(), what: error.to_string() })?;
+        let header = transcript::fixture::load_header(&self.file).map_err(|error| self.damaged(&error))?;
         self.same_header(&header).map_err(|what| self.other(what))?;
         Ok(header)
     }
@@ -95,6 +94,10 @@ impl Fixture {
     pub fn stamp(&self) -> String {
         let stamp = std::fs::metadata(&self.file).and_then(|file| Ok((file.len(), file.modified()?)));
         stamp.map_or_else(|error| error.to_string(), |(len, modified)| format!("{len} {modified:?}"))
+    }
+
+    fn damaged(&self, error: &LoadError) -> Unusable {
+        Unusable::Damaged { path: self.path.clone(), what: error.to_string() }
     }
 
     pub(crate) fn other(&self, what: String) -> Unusable {

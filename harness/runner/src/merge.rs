@@ -89,8 +89,8 @@ fn join(shards: BTreeMap<usize, RunResults>) -> Result<RunResults, MergeError> {
                 (&b.protocol, &b.id, &b.source) == (&build.protocol, &build.id, &build.source)
             };
             match whole.builds.iter_mut().find(|b| same(b)) {
-                // A shard may have no fixture that tells it.
-                Some(known) if known.detail.is_empty() => *known = build,
+                // A shard may have no fixture that tells it. That it could not be had stands.
+                Some(known) if known.detail.is_empty() && known.missing.is_none() => *known = build,
                 Some(_) => {}
                 None => whole.builds.push(build),
             }
@@ -194,6 +194,29 @@ mod tests {
         let no_shard = MergeError::NoShard { matrix: "m".to_owned(), started: "t".to_owned() };
         check(vec![shard(None, &["a"])], Err(no_shard));
         check(Vec::new(), Err(MergeError::Empty));
+    }
+
+    /// A shard without a fixture that says it does not hide what another knows, and none hides that a build is missing.
+    #[test]
+    fn a_build_is_told_by_whoever_knows_it() {
+        let build = |detail: &str, missing: Option<&str>| verdict::BuildRecord {
+            protocol: "p".to_owned(),
+            id: "s".to_owned(),
+            version: "1".to_owned(),
+            dialect: "1".to_owned(),
+            source: "recorded".to_owned(),
+            detail: detail.to_owned(),
+            digest: None,
+            missing: missing.map(str::to_owned),
+        };
+        let check = |first, second, expect| {
+            let one = RunResults { builds: vec![first], ..shard(Some("hash:1/2"), &["a"]) };
+            let two = RunResults { builds: vec![second], ..shard(Some("hash:2/2"), &["b"]) };
+            assert_eq!(merge(vec![one, two]).expect("a whole").builds, [expect]);
+        };
+        check(build("", None), build("package", None), build("package", None));
+        check(build("package", None), build("", None), build("package", None));
+        check(build("", Some("fetch it")), build("package", None), build("", Some("fetch it")));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use session::Transport;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use transcript::{Provenance, Transcript};
+use verdict::checks::{CLIENT_CRASH, CRASH};
 use verdict::{CellResult, Grammar, Outcome, RunResults, Tally};
 
 use crate::execute::Context;
@@ -427,13 +428,11 @@ fn is_unexpected(result: &CellResult) -> bool {
     matches!(result.outcome, Outcome::Fail | Outcome::Xpass | Outcome::HarnessError)
 }
 
-/// The shape of what was seen and is no matter of time: a process ended by a signal that nobody sent.
-const CRASH: &str = "crash";
-
 /// Whether a result that is not as expected may be no more than our own lack of a turn. Whoever is kept waiting takes
-/// what comes late for missing, and what then comes for the answer to something else.
+/// what comes late for missing, and what then comes for the answer to something else. A crash is no matter of time.
 fn may_be_starved(result: &CellResult) -> bool {
-    is_unexpected(result) && !result.shapes.iter().any(|shape| shape == CRASH)
+    let is_crash = |shape: &String| [CRASH, CLIENT_CRASH].contains(&shape.as_str());
+    is_unexpected(result) && !result.shapes.iter().any(is_crash)
 }
 
 /// How often a cell is tried again in which this process did not get its turn.
@@ -558,6 +557,7 @@ mod tests {
         check(Outcome::Fail, &["hang"], true);
         check(Outcome::Fail, &["no-reply", "silenced"], true);
         check(Outcome::Fail, &["crash", "no-reply"], false);
+        check(Outcome::Fail, &["client-crash"], false);
         check(Outcome::Fail, &["client-hang"], true);
         check(Outcome::Fail, &["changed-meaning"], true);
         check(Outcome::Xpass, &[], true);

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use session::sandbox::{self, Cgroup, Filesystem, Input, MountStep, Sandbox, Slot, SlotCommand};
-use session::{Address, Connection, Listener};
+use session::{Address, Connection, Listener, Look, Worker};
 use transcript::ExitStatus as Exit;
 
 /// How soon after its end nothing of a run may be left.
@@ -170,6 +170,15 @@ async fn workload() {
     tokio::time::sleep(Duration::from_secs(1000)).await;
 }
 
+/// A server that is at work, and is never given a processor.
+struct Starved;
+
+impl Worker for Starved {
+    fn look(&self) -> Option<Look> {
+        Some(Look { busy: true, ..Look::default() })
+    }
+}
+
 fn path_variable() -> Vec<(String, String)> {
     vec![("PATH".to_owned(), "/usr/sbin:/usr/bin:/sbin:/bin".to_owned())]
 }
@@ -286,6 +295,13 @@ async fn slots() {
         slot.run(&command, Duration::from_secs(5), None).await.expect("cat can be run").stdout.text(),
         "typed"
     );
+    // It sleeps while its server is at work, and is waited for; by itself it is not.
+    let sleeps = SlotCommand { argv: ["sleep", "1"].map(str::to_owned).to_vec(), ..command.clone() };
+    let short = Duration::from_millis(200);
+    let alone = slot.run(&sleeps, short, None).await.expect("sleep can be run");
+    assert_eq!(alone.exit, None, "it was killed at its deadline");
+    let asking = slot.run(&sleeps, short, Some(&Starved)).await.expect("sleep can be run");
+    assert_eq!(asking.exit, Some(Exit::Code(0)));
     let script = "echo Ready; read answer && echo got $answer";
     let asks = SlotCommand {
         argv: ["sh", "-c", script].map(str::to_owned).to_vec(),

@@ -10,10 +10,10 @@ const LARGE: usize = 1 << 20;
 const KEPT_MAX: usize = 64;
 
 /// A message, and the length of what is not zeros at its front.
-type Kept = (usize, Bytes);
+type Message = (usize, Bytes);
 
 /// The last ones that were asked for, oldest first.
-static KEPT: Mutex<Vec<Kept>> = Mutex::new(Vec::new());
+static KEPT: Mutex<Vec<Message>> = Mutex::new(Vec::new());
 
 /// `head`, and `zeros` zeros behind it. Large ones are shared by all who ask for the same: to touch fresh memory costs
 /// more than all that is done with such a message.
@@ -26,8 +26,9 @@ pub fn zeros_behind(head: &[u8], zeros: usize) -> Bytes {
     }
     // A holder can leave it short by one at worst.
     let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
-    let same =
-        |(head_len, bytes): &Kept| (*head_len, bytes.len()) == (head.len(), len) && bytes.starts_with(head);
+    let same = |(head_len, bytes): &Message| {
+        (*head_len, bytes.len()) == (head.len(), len) && bytes.starts_with(head)
+    };
     let found = kept.iter().position(same).map(|at| kept.remove(at));
     let (head_len, bytes) = found.unwrap_or_else(|| (head.len(), make(head, len)));
     if kept.len() >= KEPT_MAX {

@@ -41,10 +41,10 @@ pub const SHAPES: &[(&str, &[&str])] = &[
     ),
     ("payload-drained", &["not-drained", "closed-after-refusal", "one-request-per-connection"]),
     ("answered-once", &["answered-twice", "out-of-order"]),
-    ("stays-up", &["crash", "server-exited", "not-usable-after", "blocks-others"]),
+    ("stays-up", &[CRASH, "server-exited", "not-usable-after", "blocks-others"]),
     ("gives-back", &["leak-fds", "leak-memory"]),
     ("readable-replies", &["unreadable-reply", "flood"]),
-    ("effect-matches-claim", &["silent-wrong", "loud-fail", "client-crash", "client-hang", "fell-back"]),
+    ("effect-matches-claim", &["silent-wrong", "loud-fail", CLIENT_CRASH, "client-hang", "fell-back"]),
     (
         "same-meaning",
         &[
@@ -64,6 +64,12 @@ pub const SHAPES: &[(&str, &[&str])] = &[
     // What `stays-up` and `readable-replies` find keeps their names where the recording has it not.
     ("evidence-complete", &["incomplete"]),
 ];
+
+/// The shape of a process that a signal ended which nobody sent, or that is gone.
+pub const CRASH: &str = "crash";
+
+/// The shape of a client that a signal ended.
+pub const CLIENT_CRASH: &str = "client-crash";
 
 /// Shapes of what a server said, or a client made of it, while the server went on serving.
 const SAID: [&str; 8] = [
@@ -310,8 +316,7 @@ mod tests {
     fn what_is_only_said_is_a_shape_of_a_check_and_no_silence_or_death() {
         let all: Vec<&str> = SHAPES.iter().flat_map(|(_, shapes)| *shapes).copied().collect();
         assert!(SAID.iter().all(|shape| all.contains(shape)), "{SAID:?}");
-        for shape in
-            ["no-reply", "hang", "crash", "not-usable-after", "client-hang", "leak-fds", "incomplete"]
+        for shape in ["no-reply", "hang", CRASH, "not-usable-after", "client-hang", "leak-fds", "incomplete"]
         {
             assert!(all.contains(&shape) && !is_only_said(shape), "{shape}");
         }

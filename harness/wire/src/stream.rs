@@ -345,6 +345,41 @@ mod tests {
         }
     }
 
+    /// Eight bytes that are the length of what follows.
+    struct Long;
+
+    impl Scan for Long {
+        fn step(&mut self, src: &[u8]) -> Result<Step, Fault> {
+            let Some(head) = src.first_chunk::<8>() else { return Ok(Step::Boundary) };
+            let needed = u64::from_be_bytes(*head);
+            let len = 8 + usize::try_from(needed).expect("the test is on 64 bits");
+            if src.len() >= len {
+                return Ok(Step::Complete(Extent { kind: FrameKind(0), head_len: 8, len }));
+            }
+            Ok(Step::Partial { field: "payload", at: 8, needed })
+        }
+    }
+
+    /// What was put together already, in search of a head, is the front of what comes.
+    #[test]
+    fn a_large_frame_has_what_came_of_it_first() {
+        let mut stream = vec![7_u8; LARGE + 100];
+        stream.splice(0..8, u64::try_from(LARGE + 92).expect("the test is on 64 bits").to_be_bytes());
+        let stream = Bytes::from(stream);
+        for cuts in [[3, 5, 9], [3, 5, LARGE], [1, 20, 21], [8, 9, LARGE + 99]] {
+            let (mut unread, mut decoder) = (Unread::default(), StreamDecoder::over(Long));
+            let mut from = 0;
+            for to in cuts {
+                unread.push(&stream.slice(from..to));
+                assert!(unread.next(&mut decoder).expect("no fault").is_none(), "{cuts:?}");
+                from = to;
+            }
+            unread.push(&stream.slice(from..));
+            let frame = unread.next(&mut decoder).expect("no fault").expect("it is whole");
+            assert!(frame.bytes == stream && unread.is_empty(), "{cuts:?}");
+        }
+    }
+
     #[test]
     fn what_is_unread_can_be_passed_over_and_put_back() {
         let mut decoder = StreamDecoder::over(Counted);

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
 
-use crate::support::{Project, Ran, eventually, finish, outcomes, signal};
+use crate::support::{FIXTURE, Project, Ran, eventually, finish, outcomes, signal};
 
 /// What an interrupted run may take to end. A second is the promise; the rest is for a machine that is busy.
 const END: Duration = Duration::from_secs(5);
@@ -57,5 +57,22 @@ fn a_run_of_other_cells_cannot_be_resumed() {
     assert_eq!(project.wireskew(&["run", "**/client/*"]).code, Some(0));
     let ran = project.wireskew(&["run", "--resume"]);
     assert_eq!(ran.code, Some(96));
+    assert!(ran.stderr.contains("of another plan"), "{}", ran.stderr);
+}
+
+/// Also where it is as long as before.
+#[test]
+fn a_run_of_other_fixtures_cannot_be_resumed() {
+    let project = Project::with_fixture();
+    let run = ["run", "--matrix", "matrices/recorded.toml"];
+    assert!(matches!(project.wireskew(&run).code, Some(0 | 101)));
+    let again = [&run[..], &["--resume"]].concat();
+    assert_ne!(project.wireskew(&again).code, Some(96), "nothing was written since");
+    let text = project.read(FIXTURE);
+    let changed = text.replacen("mark canary", "mark quiets", 1);
+    assert!(changed != text && changed.len() == text.len());
+    project.write(FIXTURE, &changed);
+    let ran = project.wireskew(&again);
+    assert_eq!(ran.code, Some(96), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("of another plan"), "{}", ran.stderr);
 }

@@ -102,8 +102,13 @@ fn what_is_no_file_is_no_fixture() {
     files.write("fixtures/lxc-command/folder.wire/a.wire", "");
     let _listening =
         std::os::unix::net::UnixListener::bind(files.path().join("fixtures/lxc-command/socket.wire"));
+    std::os::unix::fs::symlink("folder.wire", files.path().join("fixtures/lxc-command/probe..kept"))
+        .expect("a link can be made");
     let plan = plan(&files.project(), "recorded", None).expect("a plan");
-    let [folder, socket] = &plan.complaints[..] else { panic!("two complaints: {:?}", plan.complaints) };
+    let [folder, link, socket] = &plan.complaints[..] else {
+        panic!("three complaints: {:?}", plan.complaints)
+    };
+    assert!(link.contains("probe..kept: it is no file"), "{link}");
     assert!(folder.contains("folder.wire: it is no file"), "{folder}");
     assert!(socket.contains("socket.wire: it is no file"), "{socket}");
 }

@@ -62,6 +62,21 @@ fn takes_what_comes_while_it_waits() {
     });
 }
 
+/// Who sends nothing wakes nobody, and leaves who waits to be woken.
+#[test]
+fn nothing_sent_is_nothing_lost() {
+    check(async |a, mut b| {
+        let talk = async {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            a.try_send(&Bytes::new(), &[]).expect("there is room");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+            a.send(&bytes("late"), &[], None, SOON).await.expect("there is room");
+        };
+        let listen = async { assert_eq!(next(&mut b, SOON).await, "late 0") };
+        tokio::join!(talk, listen);
+    });
+}
+
 /// The timer of an earlier wait stays armed: neither a later nor an earlier deadline may take over its own.
 #[test]
 fn every_wait_has_its_own_deadline() {

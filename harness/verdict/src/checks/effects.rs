@@ -18,7 +18,7 @@
 //! A client that was right although its server refused something has taken its fallback: `fell-back`,
 //! which makes the cell `degraded`.
 
-use crate::checks::{Report, rules};
+use crate::checks::{CLIENT_CRASH, Report, rules};
 use crate::{Blame, Check, Evidence, Finding, FrameRef, Meaning, Reading, Weight};
 
 const EXPECTED: &str = "expected.";
@@ -47,7 +47,7 @@ impl Check for EffectMatchesClaim {
         };
         if let Some(signal) = exit.strip_prefix("signal-") {
             let message = format!("the client died of signal {signal}");
-            push(&mut report, "client-crash", &message, &format!("exit {wanted}"), exit, unanswered);
+            push(&mut report, CLIENT_CRASH, &message, &format!("exit {wanted}"), exit, unanswered);
         } else if exit == "none" {
             let message = "the client was still waiting when its deadline passed";
             push(&mut report, "client-hang", message, &format!("exit {wanted}"), "killed", unanswered);

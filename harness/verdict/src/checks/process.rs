@@ -3,7 +3,7 @@
 use transcript::ExitStatus;
 use wire::Direction;
 
-use crate::checks::{Report, rules};
+use crate::checks::{CRASH, Report, rules};
 use crate::{Check, Evidence, Finding, Meaning, Weight};
 
 /// How much more resident memory counts as a leak. The recorded releases grow by up to 276 KiB within a probe, and the
@@ -30,8 +30,8 @@ impl Check for StaysUp {
         let exit = evidence.reading.exits.iter().find(|(_, dir, _)| *dir == Direction::ToClient);
         if let Some((_, _, status)) = exit {
             let (shape, actual) = match status {
-                ExitStatus::Signal(number) => ("crash", format!("killed by signal {number}")),
-                ExitStatus::Gone => ("crash", "the process is gone".to_owned()),
+                ExitStatus::Signal(number) => (CRASH, format!("killed by signal {number}")),
+                ExitStatus::Gone => (CRASH, "the process is gone".to_owned()),
                 ExitStatus::Code(code) => ("server-exited", format!("ended with code {code}")),
             };
             let message = format!("the server is dead: {actual}");

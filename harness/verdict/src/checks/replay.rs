@@ -5,7 +5,7 @@
 //! answer where there was none) is a note.
 
 use crate::checks::difference::first_difference;
-use crate::checks::{ReadableReplies, Report, StaysUp, rules};
+use crate::checks::{CRASH, ReadableReplies, Report, StaysUp, rules};
 use crate::{
     Check, ConnReading, Evidence, Finding, FrameRef, Meaning, Recorded, ReplyAt, ReplyDue, Step, Weight,
 };
@@ -62,7 +62,7 @@ impl Check for SameFate {
         };
         let before = faults(&then);
         // A server that is dead serves nobody afterwards: one fault, however it shows.
-        let dead = |shape: &str| matches!(shape, "crash" | "server-exited" | "not-usable-after");
+        let dead = |shape: &str| matches!(shape, CRASH | "server-exited" | "not-usable-after");
         let known = |finding: &Finding| {
             before.iter().any(|b| b.shape == finding.shape || (dead(&b.shape) && dead(&finding.shape)))
         };
