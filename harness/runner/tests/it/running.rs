@@ -304,3 +304,19 @@ async fn the_first_shard_tells_what_is_wrong_with_the_whole() {
         assert_eq!(complaints(Some(shard(format!("hash:{later}/{total}")))).await, [""; 0]);
     }
 }
+
+/// Also where its first cell has no fixture.
+#[tokio::test]
+async fn a_recorded_build_has_the_package_of_its_fixtures() {
+    let files = Files::new();
+    let path = "fixtures/lxc-command/probe..kept/unknown-payload-16.wire";
+    files.fixture(path, "kept", "probe/unknown-payload-16");
+    let text = std::fs::read_to_string(files.path().join(path)).expect("it was written");
+    let packed = text.replacen("# name = \"kept\"\n", "# name = \"kept\"\n# package = \"kept 1-2\"\n", 1);
+    assert_ne!(packed, text);
+    files.write(path, &packed);
+    let (results, _) = run(files.project(), "recorded", With::default()).await;
+    assert_eq!(outcomes(&results)[0], "missing-build");
+    let details: Vec<_> = results.builds.iter().map(|build| build.detail.as_str()).collect();
+    assert_eq!(details, ["kept 1-2"]);
+}
