@@ -308,6 +308,13 @@ mod tests {
         check("4.0.6", "client/attach", "fixtures/p/4.0.6..7.0.0/attach.wire");
         check("4.0.6", "scenario/to-1.0.7", "fixtures/p/4.0.6..7.0.0/scenario.to-1.0.7.wire");
         check("probe", "scenario/steady", "fixtures/p/probe..7.0.0/scenario.steady.wire");
+        // Every case that can be recorded is found again.
+        for case in protocols::all().iter().flat_map(|protocol| protocol.cases()) {
+            let client = if case.id.kind == CaseKind::Probe { "probe" } else { "4.0.6" };
+            let (client, server) = (BuildId(client.to_owned()), BuildId("7.0.0".to_owned()));
+            let path = fixture_path("p", &client, &server, &case.id);
+            assert_eq!(placed(&path, "p"), Some((client, server, case.id)));
+        }
         for elsewhere in ["a.wire", "x/a.wire", "probe..1/below/a.wire", "probe..1/replay.idle@1.wire"] {
             assert_eq!(placed(&Path::new("fixtures/p").join(elsewhere), "p"), None, "{elsewhere}");
         }
