@@ -80,14 +80,13 @@ run() {
 run lxc_decode -max_len=384 -reduce_inputs=0
 run lxc_round_trip -max_len=384
 run lxc_structured -max_len=512
-run lxc_dissect -max_len=512
 run libvirt_decode -max_len=384 -reduce_inputs=0
 run libvirt_round_trip -max_len=384
 run libvirt_structured -max_len=512
-run libvirt_dissect -max_len=512
 run json_decode -max_len=384 -reduce_inputs=0
 run json_values -max_len=384 -reduce_inputs=0 -dict=fuzz/json.dict
 run json_dissect -max_len=512 -dict=fuzz/json.dict
+run dissect -max_len=512
 run fixture_parse -max_len=2048 -dict=fuzz/fixture_parse.dict
 
 # A fuzzer that finds nothing proves nothing: from an empty corpus, it must find a lost byte in time.

@@ -13,30 +13,15 @@ use wire::Direction;
 /// What makes an input of a target from what both sides of a connection sent.
 type Input = fn(&[u8], &[u8]) -> Vec<u8>;
 
-/// The targets that start from the recordings of a protocol. A protocol whose fixtures are not read here
-/// has seeds for `fixture_parse` all the same.
+/// The targets of a framing. They start from the recordings of all protocols that it carries.
 const TARGETS: [(&str, &[(&str, Input)]); 4] = [
+    ("lxc", &[("lxc_decode", wire::fuzz::lxc_input), ("lxc_round_trip", wire::fuzz::lxc_input)]),
     (
-        "lxc-command",
-        &[
-            ("lxc_decode", wire::fuzz::lxc_input),
-            ("lxc_round_trip", wire::fuzz::lxc_input),
-            ("lxc_dissect", protocols::fuzz::lxc_dissect_input),
-        ],
+        "libvirt-rpc",
+        &[("libvirt_decode", wire::fuzz::libvirt_input), ("libvirt_round_trip", wire::fuzz::libvirt_input)],
     ),
-    (
-        "libvirt-remote",
-        &[
-            ("libvirt_decode", wire::fuzz::libvirt_input),
-            ("libvirt_round_trip", wire::fuzz::libvirt_input),
-            ("libvirt_dissect", protocols::fuzz::libvirt_dissect_input),
-        ],
-    ),
-    (
-        "ovirt-guest-agent",
-        &[("json_decode", wire::fuzz::json_input), ("json_dissect", wire::fuzz::json_input)],
-    ),
-    ("qemu-ga", &[("json_values", wire::fuzz::json_input), ("json_dissect", wire::fuzz::json_input)]),
+    ("json-lines", &[("json_decode", wire::fuzz::json_input), ("json_dissect", wire::fuzz::json_input)]),
+    ("json-values", &[("json_values", wire::fuzz::json_input), ("json_dissect", wire::fuzz::json_input)]),
 ];
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
@@ -69,9 +54,12 @@ fn main() -> Result<()> {
             Ok(())
         };
         write("fixture_parse", &text)?;
-        let targets = TARGETS.iter().filter(|(protocol, _)| *protocol == transcript.provenance.protocol);
-        for (target, input) in targets.flat_map(|(_, targets)| *targets) {
-            for (requests, replies) in streams(&transcript).values() {
+        let protocol = registry::find(&transcript.provenance.protocol)
+            .ok_or_else(|| format!("{}: of no protocol that is registered", path.display()))?;
+        let targets = TARGETS.iter().filter(|(framing, _)| *framing == protocol.framing());
+        for (requests, replies) in streams(&transcript).values() {
+            write("dissect", &registry::fuzz::dissect_input(&*protocol, requests, replies))?;
+            for (target, input) in targets.clone().flat_map(|(_, targets)| *targets) {
                 write(target, &input(requests, replies))?;
             }
         }

@@ -24,7 +24,7 @@ struct Debian {
 }
 
 pub(crate) fn builds(global: &Global, args: &Builds) -> Done {
-    let project = Project::load(&global.root, &[])?;
+    let project = Project::load(&global.root, &registry::all(), &[])?;
     let cache = Cache::at(Cache::default_directory());
     match args {
         Builds::List => list(&project, &cache),
@@ -286,7 +286,7 @@ mod tests {
     #[track_caller]
     fn check(ids: &[&str], expect: Result<&[&str], &str>) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-        let project = Project::load(&root, &[]).unwrap_or_else(|error| panic!("{error}"));
+        let project = Project::load(&root, &registry::all(), &[]).unwrap_or_else(|error| panic!("{error}"));
         let ids: Vec<_> = ids.iter().map(|id| (*id).to_owned()).collect();
         let found = wanted(&project, &ids).map_err(|failure| failure.report.to_string());
         match (found, expect) {

@@ -22,7 +22,7 @@ pub(crate) fn expect(global: &Global, args: &Expect) -> Done {
     if !results.complete {
         return Err(Failure::text(Exit::Incomplete, "rules are written from complete runs only"));
     }
-    let project = Project::load(&global.root, &[])?;
+    let project = Project::load(&global.root, &registry::all(), &[])?;
     let mut observed: BTreeMap<&str, Vec<Observed>> = BTreeMap::new();
     for cell in &results.cells {
         let id: CellId = cell.cell.parse().map_err(|error| Failure::text(Exit::Setup, error))?;

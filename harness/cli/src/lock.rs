@@ -7,7 +7,7 @@ use crate::exit::Exit;
 use crate::{Done, Failure, terminal};
 
 pub(crate) fn lock(global: &Global, args: &Lock) -> Done {
-    let project = Project::load(&global.root, &[])?;
+    let project = Project::load(&global.root, &registry::all(), &[])?;
     let mut violations = 0;
     for files in project.protocols.values() {
         let name = files.protocol.name();

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use matrix::{BuildFlag, Partition, Selection, SourceKind};
-use protocols::{Bench, Protocol};
+use protocol::{Bench, Protocol};
 use report::terminal::Show;
 use report::{Progress, Style};
 use runner::{Clock, Journal, Plan, Project, Request, RunEvent, RunOptions, Work};
@@ -108,7 +108,7 @@ pub(crate) fn prepare(
     if sandbox::Sandbox::inside().is_none() {
         progress.message(&format!("reading {}", select.matrix.display()));
     }
-    let project = Project::load(&global.root, &select.builds)?;
+    let project = Project::load(&global.root, &registry::all(), &select.builds)?;
     let path = global.root.join(&select.matrix);
     let run_file = project.run_file(&path)?;
     let request = Request {
@@ -433,8 +433,8 @@ pub(crate) fn rendered(
 
 /// The protocol of that name or alias.
 pub(crate) fn protocol(name: &str) -> Result<Arc<dyn Protocol>, Failure> {
-    protocols::find(name).ok_or_else(|| {
-        let known: Vec<_> = protocols::all().iter().map(|p| p.name()).collect();
+    registry::find(name).ok_or_else(|| {
+        let known: Vec<_> = registry::all().iter().map(|p| p.name()).collect();
         Failure::text(Exit::Usage, format!("no protocol is called `{name}`; there are {}", known.join(", ")))
     })
 }
@@ -463,7 +463,7 @@ pub(crate) fn list(global: &Global, args: &List) -> Done {
     let mut out = String::new();
     match args.what {
         Listing::Protocols | Listing::Dialects | Listing::Cases | Listing::Defects => {
-            for protocol in protocols::all() {
+            for protocol in registry::all() {
                 list_protocol(&mut out, &*protocol, args.what);
             }
         }
@@ -504,7 +504,7 @@ pub(crate) fn list(global: &Global, args: &List) -> Done {
     Ok(Exit::AsExpected.into())
 }
 
-fn list_protocol(out: &mut String, protocol: &dyn protocols::Protocol, what: Listing) {
+fn list_protocol(out: &mut String, protocol: &dyn protocol::Protocol, what: Listing) {
     match what {
         Listing::Protocols => out.push_str(&format!("{}\t{}\n", protocol.name(), protocol.about())),
         Listing::Dialects => {

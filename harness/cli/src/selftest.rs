@@ -1,6 +1,6 @@
 //! `selftest`: proves that every check can fail, and need not.
 
-use protocols::Bench;
+use protocol::Bench;
 use runner::Project;
 
 use crate::args::{Global, Selftest};
@@ -11,7 +11,7 @@ use crate::{Done, Failure, run, terminal};
 const SEED: u64 = 1;
 
 pub(crate) fn selftest(global: &Global, args: &Selftest) -> Done {
-    let project = Project::load(&global.root, &[])?;
+    let project = Project::load(&global.root, &registry::all(), &[])?;
     let work_dir = session::sandbox::WorkDir::make().map_err(Failure::setup)?;
     let bench = Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: run::cache_dir(), seed: SEED };
     let name = args.name.as_deref().unwrap_or_default();

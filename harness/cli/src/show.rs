@@ -63,7 +63,7 @@ pub(crate) fn render(transcript: &Transcript, hex: bool) -> String {
 }
 
 fn grammar(transcript: &Transcript) -> Option<std::sync::Arc<dyn Grammar>> {
-    let protocol = protocols::find(&transcript.provenance.protocol)?;
+    let protocol = registry::find(&transcript.provenance.protocol)?;
     let version = transcript.provenance.server.version.clone().unwrap_or_default();
     protocol.grammar(&version).or_else(|| protocol.grammar("ideal"))
 }

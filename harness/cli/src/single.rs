@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use matrix::{BuildId, CaseId, CaseKind, CellId};
-use protocols::Protocol;
+use protocol::Protocol;
 use verdict::RunResults;
 
 use crate::args::{Global, Probe, Replay, Repro, Run, Select, Single};
@@ -34,7 +34,7 @@ pub(crate) fn probe(global: &Global, args: &Probe) -> Done {
 
 /// The protocol that has this case, if it is one alone.
 fn only_protocol_with(case: &CaseId) -> Result<Arc<dyn Protocol>, Failure> {
-    let mut with: Vec<_> = protocols::all();
+    let mut with: Vec<_> = registry::all();
     with.retain(|protocol| protocol.cases().iter().any(|known| known.id == *case));
     match &with[..] {
         [] => Err(Failure::text(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use matrix::{CaseId, Expectation, Fit};
-use protocols::{Hazard, Protocol};
+use protocol::{Hazard, Protocol};
 use session::{
     Client, Conversation, LaunchError, LaunchErrorKind, Recorder, Script, Server, Start, Transport,
 };

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use protocols::{Action, Case, Protocol};
+use protocol::{Action, Case, Protocol};
 use session::{Script, Step, roles};
 use transcript::{ConnId, EventKind, Mark, Transcript};
 use wire::Direction;

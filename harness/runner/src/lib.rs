@@ -19,7 +19,7 @@ mod selftest;
 mod simulate;
 
 pub use execute::{Executed, judge_transcript};
-pub use fixtures::{Fixture, Fixtures, Unusable, fixture_path, replay_case};
+pub use fixtures::{Fixture, Fixtures, Unusable, fixture_path, placed, replay_case};
 pub use journal::{Journal, JournalError};
 pub use merge::{MergeError, merge};
 pub use plan::{Plan, PlanCell, PlanError, Request, Work, plan};

@@ -8,7 +8,7 @@ use matrix::{
     BuildId, CaseId, CaseKind, CasePattern, CellGroup, CellId, CellInfo, Pair, Partition, PlanConflict,
     PlannedCell, RunFile, Selection, Settings, SourceKind, merge_cells,
 };
-use protocols::{Action, Case, Hazard, Scripted};
+use protocol::{Action, Case, Hazard, Scripted};
 
 use crate::{Fixture, Project, ProtocolFiles};
 
@@ -110,6 +110,9 @@ pub fn plan(project: &Project, request: &Request<'_>) -> Result<Plan, PlanError>
     let mut protocols = BTreeSet::new();
     let narrowed = !request.selection.is_all();
     let speaks_for_all = request.partition.is_none_or(|partition| partition.shard() == 1);
+    if speaks_for_all && !narrowed {
+        complaints.extend(project.strange.iter().cloned());
+    }
     for run in &request.run.runs {
         let files = project
             .protocols

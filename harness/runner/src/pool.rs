@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use matrix::SourceKind;
-use protocols::Hazard;
+use protocol::Hazard;
 use session::{LaunchError, Launcher, Recorder, Server, Start};
 use tokio::task::JoinHandle;
 use transcript::EventKind;

@@ -14,7 +14,7 @@ use matrix::{
     BuildFlag, BuildFlagError, BuildId, Builds, CaseId, CellId, ConfigError, Expectation, Expectations,
     KnownBugs, Matrix, RunFile,
 };
-use protocols::{Case, Protocol};
+use protocol::{Case, Protocol};
 
 use crate::Fixtures;
 
@@ -24,6 +24,9 @@ pub struct Project {
     pub root: PathBuf,
     /// By name of the protocol.
     pub protocols: BTreeMap<String, ProtocolFiles>,
+    /// Folders below `matrices` that have the name of no protocol. They break nothing, and a run that could leave out a
+    /// protocol because of one is red.
+    pub strange: Vec<String>,
 }
 
 /// The files of one protocol.
@@ -55,14 +58,6 @@ pub enum ProjectError {
     /// There is no project here.
     #[error("`{0}` holds no `matrices` folder; run wireskew at the top of a checkout or give `--root`")]
     NotAProject(PathBuf),
-    /// A folder has the name of no protocol.
-    #[error("`{path}` is the folder of no protocol; known are {known}")]
-    UnknownProtocol {
-        /// The folder.
-        path: PathBuf,
-        /// The names that could be meant.
-        known: String,
-    },
     /// `--build` names no protocol of the project.
     #[error("`--build` names the protocol `{0}`, which this project does not have")]
     UnknownBuildProtocol(String),
@@ -97,23 +92,35 @@ pub enum ProjectError {
 }
 
 impl Project {
-    /// Reads the project at `root`; builds given by flag take their rows.
+    /// Reads the project at `root`, whose protocols are among the known ones; builds given by flag take their rows.
     ///
     /// # Errors
     /// A file that is wrong, with its place.
-    pub fn load(root: &Path, flags: &[BuildFlag]) -> Result<Self, ProjectError> {
+    pub fn load(root: &Path, known: &[Arc<dyn Protocol>], flags: &[BuildFlag]) -> Result<Self, ProjectError> {
         let folder = root.join("matrices");
         if !folder.is_dir() {
             return Err(ProjectError::NotAProject(root.to_path_buf()));
         }
         let mut protocols = BTreeMap::new();
-        for entry in read_dir(&folder)? {
-            if entry.is_dir() {
-                let files = ProtocolFiles::load(root, &entry, flags)?;
-                protocols.insert(files.protocol.name().to_owned(), files);
+        let mut strange = Vec::new();
+        for entry in read_dir(&folder)?.into_iter().filter(|entry| entry.is_dir()) {
+            let name = entry.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            match known.iter().find(|protocol| protocol.name() == name) {
+                Some(protocol) => {
+                    let files = ProtocolFiles::load(root, &entry, Arc::clone(protocol), flags)?;
+                    protocols.insert(name, files);
+                }
+                None => {
+                    let names: Vec<_> =
+                        known.iter().map(|protocol| format!("`{}`", protocol.name())).collect();
+                    strange.push(format!(
+                        "matrices/{name}: the folder of no protocol; there are {}",
+                        names.join(", ")
+                    ));
+                }
             }
         }
-        let project = Self { root: root.to_path_buf(), protocols };
+        let project = Self { root: root.to_path_buf(), protocols, strange };
         for flag in flags {
             let known = |f: &ProtocolFiles| f.builds.is_called(&flag.protocol);
             if !project.protocols.values().any(known) {
@@ -169,12 +176,13 @@ impl ProtocolFiles {
         self.cases().get(*numbers.get(id)?)
     }
 
-    fn load(root: &Path, folder: &Path, flags: &[BuildFlag]) -> Result<Self, ProjectError> {
-        let name = folder.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        let protocol = protocols::all().into_iter().find(|p| p.name() == name).ok_or_else(|| {
-            let known: Vec<_> = protocols::all().iter().map(|p| format!("`{}`", p.name())).collect();
-            ProjectError::UnknownProtocol { path: folder.to_path_buf(), known: known.join(", ") }
-        })?;
+    fn load(
+        root: &Path,
+        folder: &Path,
+        protocol: Arc<dyn Protocol>,
+        flags: &[BuildFlag],
+    ) -> Result<Self, ProjectError> {
+        let name = protocol.name();
         let mut builds = Builds::load(&folder.join("builds.toml"))?;
         for flag in flags {
             if builds.is_called(&flag.protocol) {
@@ -183,10 +191,10 @@ impl ProtocolFiles {
             }
         }
         check_dialects(&*protocol, &builds)?;
-        let known_bugs = KnownBugs::load(&folder.join("known-bugs.toml"), &name)?;
+        let known_bugs = KnownBugs::load(&folder.join("known-bugs.toml"), name)?;
         let expectations = folder.join("expectations.toml");
         Ok(Self {
-            expectations: Expectations::load(&expectations, &name, Some(&known_bugs))?,
+            expectations: Expectations::load(&expectations, name, Some(&known_bugs))?,
             known_bugs,
             matrix: Matrix::load(&folder.join("matrix.toml"), &builds)?,
             root: root.to_path_buf(),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use jiff::civil::Date;
 use matrix::{BuildId, CellId, Observed};
-use protocols::Bench;
+use protocol::Bench;
 use session::Transport;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};

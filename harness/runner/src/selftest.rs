@@ -9,7 +9,7 @@
 use std::fmt;
 
 use matrix::{Build, BuildId, CaseId, CellId, KnownBugCell, PlannedCell, Role, Source, SourceKind, Verdict};
-use protocols::{Action, Bench, Case, Defect, Protocol};
+use protocol::{Action, Bench, Case, Defect, Protocol};
 use session::Transport;
 use transcript::Provenance;
 use verdict::Judgement;
@@ -244,6 +244,6 @@ fn planned(protocol: &dyn Protocol, case: &Case, server: &Build) -> PlanCell {
         case: None,
         work,
         // Each proof has a server of its own: nothing may leak from one into the next.
-        hazard: protocols::Hazard::Disturbs,
+        hazard: protocol::Hazard::Disturbs,
     }
 }

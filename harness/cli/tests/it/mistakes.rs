@@ -43,10 +43,11 @@ fn a_folder_of_no_protocol() {
     let project = Project::new();
     project.write("matrices/lxc-comand/builds.toml", "");
     let ran = project.wireskew(&["run"]);
-    assert_eq!(ran.code, Some(96));
+    assert_eq!(ran.code, Some(100), "{}{}", ran.stdout, ran.stderr);
     // The text is wrapped, also within names.
-    let told = ran.stderr.replace(['\n', ' ', '│'], "");
-    assert!(told.contains("lxc-comand`") && told.contains("`lxc-command`"), "{}", ran.stderr);
+    let told = ran.stdout.replace(['\n', ' ', '│'], "");
+    assert!(told.contains("matrices/lxc-comand:") && told.contains("`lxc-command`"), "{}", ran.stdout);
+    assert_eq!(project.wireskew(&["run", "-E", "case(probe/unknown-payload-16)"]).code, Some(0));
 }
 
 #[test]

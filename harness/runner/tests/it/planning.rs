@@ -1,9 +1,9 @@
 //! Planned = executed + explained, and every fixture is accounted for.
 
 use matrix::Partition;
-use runner::{PlanError, Project, ProjectError, Work};
+use runner::{PlanError, Project, Work};
 
-use crate::support::{Files, plan};
+use crate::support::{self, Files, plan};
 
 fn work(work: &Work) -> &'static str {
     match work {
@@ -128,12 +128,19 @@ fn shards_share_the_cells_without_rest() {
 }
 
 #[test]
-fn unknown_protocols_are_refused() {
+fn the_folder_of_no_protocol_is_told_and_breaks_nothing() {
     let files = Files::new();
+    let whole = plan(&files.project(), "probes", None).expect("a plan");
     files.write("matrices/no-protocol/builds.toml", "");
-    let error = Project::load(files.path(), &[]).err().expect("the folder is of no protocol");
-    assert!(matches!(error, ProjectError::UnknownProtocol { .. }), "{error}");
+    let with = plan(&files.project(), "probes", None).expect("a plan");
+    assert_eq!(with.cells.len(), whole.cells.len());
+    let told: Vec<_> = with.complaints.iter().filter(|told| !whole.complaints.contains(told)).collect();
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("matrices/no-protocol: the folder of no protocol"), "{told:?}");
+}
 
+#[test]
+fn runs_of_unknown_protocols_are_refused() {
     let files = Files::new();
     let mut project = files.project();
     project.protocols.clear();
@@ -241,6 +248,9 @@ fn refuses_a_build_whose_dialect_nobody_knows() {
     let slip = text.replace("recorded = true", "recorded = true\ndialect = \"no-such\"");
     assert_ne!(slip, text);
     files.write("matrices/lxc-command/builds.toml", &slip);
-    let error = Project::load(files.path(), &[]).err().expect("the dialect is not known").to_string();
+    let error = Project::load(files.path(), &support::protocols(), &[])
+        .err()
+        .expect("the dialect is not known")
+        .to_string();
     assert!(error.contains("build `kept` has the dialect `no-such`"), "{error}");
 }

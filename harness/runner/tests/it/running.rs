@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use matrix::{Build, CaseId, LockTable, Partition, Source};
-use protocols::{Bench, Case, Defect, Protocol};
+use protocol::{Bench, Case, Defect, Protocol};
 use session::{
     Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start,
 };
@@ -88,6 +88,10 @@ impl Launcher for Starter {
 }
 
 impl Protocol for Faulty {
+    fn framing(&self) -> &'static str {
+        self.inner.framing()
+    }
+
     fn server(
         &self,
         build: &Build,

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use matrix::{Partition, Selection};
-use protocols::{Action, Bench};
+use protocol::{Action, Bench, Protocol};
 use runner::{Clock, Journal, Plan, PlanError, Project, Request, RunEvent, RunOptions};
 use session::{Step, Transport};
 use tokio::sync::{mpsc, watch};
@@ -48,6 +48,11 @@ servers = ["kept"]
 cases = ["probe/unknown-payload-0", "probe/unknown-payload-16"]
 source = "recorded"
 "#;
+
+/// The protocols of such projects.
+pub(crate) fn protocols() -> Vec<Arc<dyn Protocol>> {
+    vec![libvirt::protocol(), lxc::protocol()]
+}
 
 /// A folder with the files of a project.
 pub(crate) struct Files(pub(crate) tempfile::TempDir);
@@ -93,7 +98,7 @@ impl Files {
     }
 
     pub(crate) fn project(&self) -> Project {
-        Project::load(self.0.path(), &[]).expect("the files are right")
+        Project::load(self.0.path(), &protocols(), &[]).expect("the files are right")
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -103,7 +108,7 @@ impl Files {
 
 /// The events of a script to which nobody answers.
 fn client_side(case: &str) -> Vec<Event> {
-    let protocol = protocols::find(PROTOCOL).expect("it is registered");
+    let protocol = lxc::protocol();
     let cases = protocol.cases();
     let case = cases.iter().find(|known| known.id.to_string() == case);
     let Some(Action::Script(script)) = case.map(|case| &case.action) else { return Vec::new() };

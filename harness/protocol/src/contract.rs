@@ -1,0 +1,182 @@
+//! What a protocol is to everybody else: names, cases, checks, and peers to meet.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use matrix::{Build, CaseId, Role, Source};
+use session::{Client, LaunchError, Launcher, Script};
+use transcript::Transcript;
+use verdict::{Check, Grammar, Reading};
+
+/// A conversation on a framing, in all its dialects.
+pub trait Protocol: Send + Sync {
+    /// Its name, the first component of its cells.
+    fn name(&self) -> &'static str;
+
+    /// A short name for the command line.
+    fn alias(&self) -> &'static str;
+
+    /// What it is and where it is specified, in one line.
+    fn about(&self) -> &'static str;
+
+    /// The framing that carries it, e.g. `json-lines`: with it fuzz targets of the framing get seeds of its recordings.
+    fn framing(&self) -> &'static str;
+
+    /// Its dialects, oldest first; `ideal` is the last.
+    fn dialects(&self) -> Vec<&'static str>;
+
+    /// How a dialect is read.
+    fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>>;
+
+    /// Probes, client operations and scenarios; replays come from the fixtures.
+    fn cases(&self) -> Vec<Case>;
+
+    /// What an operation must come to: the observations `expected.*` that every transcript of it begins with.
+    fn expected(&self, case: &CaseId) -> Vec<(String, String)>;
+
+    /// Why a client cannot carry out a case whoever the server is, e.g. because its release has no such command.
+    /// Such a cell is explained and not run.
+    fn lacks(&self, _client: &Build, _case: &CaseId) -> Option<String> {
+        None
+    }
+
+    /// Why a recording of a case cannot be played again, e.g. because somebody else had a part in it whom the
+    /// recording has not. Such a replay is explained and not run.
+    fn cannot_replay(&self, _case: &CaseId) -> Option<&'static str> {
+        None
+    }
+
+    /// The checks of a case: the generic ones that apply, and the protocol's own.
+    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>>;
+
+    /// The negotiated version, or what the server's bytes give away of its dialect.
+    fn negotiated(&self, transcript: &Transcript, reading: &Reading) -> Option<String>;
+
+    /// The script that plays the client's side of a recorded conversation again.
+    fn replay(&self, recorded: &Transcript) -> Script;
+
+    /// The numbers, layouts and limits that its dialects have promised.
+    fn lock_table(&self) -> matrix::LockTable;
+
+    /// A release that takes part in a case beside the two that meet, e.g. one to which a guest is migrated. What ideal
+    /// peers come to in such a case proves nothing of them.
+    fn takes_part(&self, _case: &CaseId) -> Option<String> {
+        None
+    }
+
+    /// The settings that an ideal server has to be run with for a case to be about it; none for most.
+    fn settings_for(&self, _case: &CaseId) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    /// The faults that can be switched on in its reference peers.
+    fn defects(&self) -> &'static [Defect];
+
+    /// A launcher for a server build.
+    ///
+    /// # Errors
+    /// The build cannot be had; the error says why and what helps.
+    fn server(&self, build: &Build, source: &Source, bench: &Bench)
+    -> Result<Arc<dyn Launcher>, LaunchError>;
+
+    /// A client build.
+    ///
+    /// # Errors
+    /// The build cannot be had; the error says why and what helps.
+    fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError>;
+}
+
+/// Where launchers find and put things during one run.
+#[derive(Debug, Clone)]
+pub struct Bench {
+    /// A directory of this run alone, removed at its end.
+    pub work_dir: PathBuf,
+    /// Fetched root file systems and packages.
+    pub cache_dir: PathBuf,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+/// Something that can be done to a pair.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// Its name.
+    pub id: CaseId,
+    /// What it does, in one sentence.
+    pub about: &'static str,
+    /// What it may do to the server.
+    pub hazard: Hazard,
+    /// How it is done.
+    pub action: Action,
+}
+
+/// What a case may do to the server that it meets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Hazard {
+    /// Leaves nothing behind: many cases share one server, one after the other.
+    Harmless,
+    /// Changes the server's state, blocks it or may kill it: it gets a server of its own.
+    Disturbs,
+}
+
+/// How a case is done.
+#[derive(Debug, Clone)]
+pub enum Action {
+    /// A script is played.
+    Script(Scripted),
+    /// A client build carries out an operation of this name.
+    Operation(&'static str),
+    /// Somebody else did it and recorded it; there is no script of it here. Its recordings are judged and played again.
+    Recorded,
+}
+
+/// A script, as a case holds it: made when it is played, and not before. A list of cases costs no more than its names
+/// then, however much some of them send.
+#[derive(Clone)]
+pub struct Scripted(Arc<dyn Fn() -> Script + Send + Sync>);
+
+impl Scripted {
+    /// A script that is made anew each time.
+    pub fn new(make: impl Fn() -> Script + Send + Sync + 'static) -> Self {
+        Self(Arc::new(make))
+    }
+
+    /// Makes the script.
+    #[must_use]
+    pub fn make(&self) -> Script {
+        (self.0)()
+    }
+}
+
+/// A small script may as well be there already.
+impl From<Script> for Scripted {
+    fn from(script: Script) -> Self {
+        Self::new(move || script.clone())
+    }
+}
+
+impl fmt::Debug for Scripted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Scripted")
+    }
+}
+
+/// A seeded fault of a reference peer, and what must find it.
+#[derive(Debug, Clone, Copy)]
+pub struct Defect {
+    /// Its name, e.g. `does-not-drain`.
+    pub name: &'static str,
+    /// Which reference peer has it.
+    pub side: Role,
+    /// What is wrong, in one sentence.
+    pub about: &'static str,
+    /// Dialect of the peer on the other side, where the case that finds it has one: `ideal`, a server that
+    /// refuses something, or a client that takes the bait.
+    pub peer: &'static str,
+    /// The case that finds it, e.g. `probe/unknown-payload-16`.
+    pub case: &'static str,
+    /// The shape that must be found there.
+    pub shape: &'static str,
+}

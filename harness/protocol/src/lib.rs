@@ -1,0 +1,21 @@
+//! What a protocol is, and the kit that protocols are made with.
+//!
+//! ```text
+//! contract.rs    what everybody else knows of a protocol
+//! probe.rs       the probes that every protocol gets, from a small description
+//! replay.rs      recorded conversations as scripts
+//! effects.rs     the words for what clients did
+//! installed/     builds that are installed, and their processes
+//! fuzz.rs        bodies of fuzz targets
+//! testing.rs     what tests of protocols share
+//! ```
+
+mod contract;
+pub mod effects;
+pub mod fuzz;
+pub mod installed;
+pub mod probe;
+pub mod replay;
+pub mod testing;
+
+pub use contract::{Action, Bench, Case, Defect, Hazard, Protocol, Scripted};

@@ -1,0 +1,147 @@
+//! Makes a script of the client's side of a recorded conversation.
+//!
+//! Where the recorded server answered, the script waits for one reply; where it closed instead, for
+//! either; where it closed after its answer, only for a moment: how long a connection lives is a habit
+//! of the release and no part of what an answer means. Where it was silent, the script waits for nothing.
+//! Credentials of root are left to the kernel; others are claimed with the pid of whoever plays the script.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use session::{Script, ServerAct, Step, roles};
+use transcript::{ConnId, Credentials, EventKind, Transcript};
+use verdict::Grammar;
+use wire::{Decoder, Direction, Unread};
+
+use crate::probe::{QUIET_MS, REPLY_MS, SETTLE_MS, STALL_MS};
+
+/// The shortest: it may only have been luck that it did not take longer.
+const FASTEST_MS: u64 = 3_000;
+/// The longest wait for an answer, however long it took when it was recorded, in milliseconds before scaling.
+const SLOWEST_MS: u64 = 6_000;
+/// Before a client that came so long after everything else, the script pauses too: it may have been the server that
+/// was given time, to run into what another client had left unfinished.
+const STALL_GAP_US: u64 = 8_000;
+
+/// The directions of one recorded connection, as far as they are read.
+struct Side {
+    requests: Box<dyn Decoder>,
+    replies: Box<dyn Decoder>,
+    sent: Unread,
+    received: Unread,
+    /// Whether everything that was sent has been answered.
+    answered: bool,
+}
+
+/// The script of a recorded conversation, as the dialect of its server reads it. The condition is the one that the
+/// recorded case asked of its server.
+#[must_use]
+pub fn script(recorded: &Transcript, grammar: &dyn Grammar, condition: Option<String>) -> Script {
+    let mut script = Script { condition, ..Script::new() };
+    let mut open: BTreeMap<ConnId, Side> = BTreeMap::new();
+    let mut ended: BTreeSet<ConnId> = BTreeSet::new();
+    let mut last_us = 0;
+    for event in &recorded.events {
+        let conn = event.conn;
+        let gap_us = event.at_us.saturating_sub(last_us);
+        last_us = event.at_us;
+        if event.kind == EventKind::Connect && gap_us >= STALL_GAP_US {
+            script.steps.push(Step::Pause { ms: STALL_MS });
+        }
+        let steps: Vec<Step> = match (&event.kind, event.dir) {
+            (EventKind::Connect, Direction::ToServer) => {
+                open.insert(conn, Side::new(grammar));
+                vec![Step::Connect(conn)]
+            }
+            (EventKind::Mark(mark), _) if mark.label == roles::SERVER => {
+                let act = mark.args.get("act").and_then(|act| ServerAct::parse(act));
+                act.map(Step::Server).into_iter().collect()
+            }
+            (EventKind::Mark(mark), _) if conn != ConnId(0) => vec![Step::Mark(conn, mark.clone())],
+            (EventKind::Data(data), Direction::ToServer) => {
+                if let Some(side) = open.get_mut(&conn) {
+                    side.sent(&data.bytes);
+                }
+                let (bytes, fds) = (data.bytes.clone(), data.fds.clone());
+                vec![Step::Send { conn, bytes, fds, creds: data.creds.and_then(claimed) }]
+            }
+            (EventKind::Data(data), Direction::ToClient) => {
+                let frames = open.get_mut(&conn).map_or(0, |side| side.received(&data.bytes));
+                vec![Step::AwaitReply { conn, deadline_ms: patience(gap_us) }; frames]
+            }
+            (EventKind::Eof(_) | EventKind::Reset, Direction::ToClient) if ended.insert(conn) => {
+                if open.get(&conn).is_some_and(|side| side.answered) {
+                    vec![Step::AwaitQuiet { conn, quiet_ms: SETTLE_MS }]
+                } else {
+                    vec![Step::AwaitReply { conn, deadline_ms: REPLY_MS }]
+                }
+            }
+            (EventKind::Timeout(_), _) => vec![Step::AwaitQuiet { conn, quiet_ms: QUIET_MS }],
+            (EventKind::Eof(Some(how)), Direction::ToServer) if how == "half-close" => {
+                // A client that ends its direction right behind a request is another one than a client that waits.
+                let waits = (gap_us >= STALL_GAP_US).then_some(Step::Pause { ms: STALL_MS });
+                waits.into_iter().chain([Step::HalfClose(conn)]).collect()
+            }
+            (EventKind::Eof(_), Direction::ToServer) => vec![Step::Close(conn)],
+            (EventKind::Observe { key, .. }, Direction::ToClient) if key == "alive" => vec![Step::Watch],
+            _ => Vec::new(),
+        };
+        script.steps.extend(steps);
+    }
+    script
+}
+
+/// How long to wait for an answer that took so long when it was recorded: a server that took its time may do so again.
+fn patience(took_us: u64) -> u64 {
+    FASTEST_MS.max((took_us / 1000).saturating_mul(4)).min(SLOWEST_MS)
+}
+
+impl Side {
+    fn new(grammar: &dyn Grammar) -> Self {
+        Self {
+            requests: grammar.decoder(Direction::ToServer),
+            replies: grammar.decoder(Direction::ToClient),
+            sent: Unread::default(),
+            received: Unread::default(),
+            answered: false,
+        }
+    }
+
+    fn sent(&mut self, bytes: &Bytes) {
+        self.answered = false;
+        self.sent.push(bytes);
+        while let Ok(Some(frame)) = self.sent.next(&mut *self.requests) {
+            self.replies.note_sent(&frame);
+        }
+    }
+
+    /// How many replies these bytes complete.
+    fn received(&mut self, bytes: &Bytes) -> usize {
+        self.received.push(bytes);
+        let mut frames = 0;
+        while let Ok(Some(_)) = self.received.next(&mut *self.replies) {
+            frames += 1;
+        }
+        self.answered |= frames > 0;
+        frames
+    }
+}
+
+/// Credentials that have to be claimed to be what the recorded client was.
+fn claimed(creds: Credentials) -> Option<Credentials> {
+    (creds.uid != 0).then_some(Credentials { pid: 0, ..creds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_longer_for_what_took_long() {
+        let check = |took_us, ms| assert_eq!(patience(took_us), ms, "{took_us}");
+        check(0, FASTEST_MS);
+        check(100_000, FASTEST_MS);
+        check(1_000_000, 4_000);
+        check(60_000_000, SLOWEST_MS);
+    }
+}

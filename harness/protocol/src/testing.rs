@@ -1,0 +1,139 @@
+//! What tests of protocols share.
+//!
+//! Live tests meet real builds. They are programs without libtest, because they run themselves again inside the sandbox,
+//! as `wireskew` does. Arguments select by a part of the name, e.g. `7.0.0..4.0.6`.
+
+use std::process::ExitCode;
+
+use session::rootfs::Cache;
+use session::sandbox::{self, Sandbox};
+use transcript::{Event, EventKind};
+
+use crate::effects::{CLAIM, EFFECT, EXIT, EXPECTED};
+use crate::{Action, Bench, Protocol};
+
+/// The `main` of a live test: enters the sandbox, and runs what gives the failures.
+///
+/// # Panics
+/// `WIRESKEW_LIVE=1` was set where no sandbox is possible, or something failed.
+pub fn live<F: Future<Output = Vec<String>>>(package: &str, run: impl FnOnce() -> F) -> ExitCode {
+    if let Some(status) = sandbox::hook() {
+        return ExitCode::from(status);
+    }
+    if std::env::var_os("WIRESKEW_LIVE").is_none_or(|value| value != "1") {
+        say(&format!("NOT RUN: real builds of {package}. They need root and fetched builds:"));
+        say(&format!("  wireskew builds fetch && WIRESKEW_LIVE=1 cargo test -p {package} --test live"));
+        return ExitCode::SUCCESS;
+    }
+    if sandbox::needed_and_possible().expect("WIRESKEW_LIVE=1 asks for a machine where a sandbox is possible")
+    {
+        return ExitCode::from(sandbox::enter().expect("a sandbox is possible"));
+    }
+    assert!(Sandbox::inside().is_some());
+    let runtime = tokio::runtime::Runtime::new().expect("threads can be started");
+    let failures = runtime.block_on(run());
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+    ExitCode::SUCCESS
+}
+
+/// Where fetched builds are found and where started ones may write.
+///
+/// # Panics
+/// Nobody entered a sandbox; [`live`] does.
+#[must_use]
+pub fn bench() -> Bench {
+    let state = Sandbox::inside().expect("a live test is inside").state().to_owned();
+    Bench { work_dir: state, cache_dir: Cache::default_directory(), seed: 0 }
+}
+
+/// Names of the operations that are cases.
+#[must_use]
+pub fn operations(protocol: &dyn Protocol) -> Vec<&'static str> {
+    let name = |action| match action {
+        Action::Operation(name) => Some(name),
+        Action::Script(_) | Action::Recorded => None,
+    };
+    protocol.cases().into_iter().filter_map(|case| name(case.action)).collect()
+}
+
+/// One thing that an operation must come to, and what it came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outcome {
+    /// What stands behind `expected.`: `exit`, `claim.<word>` or an effect.
+    pub word: String,
+    /// What must be so.
+    pub expected: String,
+    /// What the client claimed or what was seen; `None` where nothing was written of it.
+    pub found: Option<String>,
+}
+
+/// What [`Protocol::expected`] says of an operation, beside what was written down of it.
+#[must_use]
+pub fn outcomes(expected: Vec<(String, String)>, events: &[Event]) -> Vec<Outcome> {
+    let outcome = |(key, expected): (String, String)| {
+        let word = key.strip_prefix(EXPECTED).unwrap_or(&key).to_owned();
+        let found = observed(events, &written_under(&word));
+        Outcome { word, expected, found }
+    };
+    expected.into_iter().map(outcome).collect()
+}
+
+fn written_under(word: &str) -> String {
+    if word == EXIT {
+        format!("{CLAIM}{EXIT}")
+    } else if word.starts_with(CLAIM) {
+        word.to_owned()
+    } else {
+        format!("{EFFECT}{word}")
+    }
+}
+
+fn observed(events: &[Event], wanted: &str) -> Option<String> {
+    events.iter().find_map(|event| match &event.kind {
+        EventKind::Observe { key, value } if key == wanted => Some(value.clone()),
+        _ => None,
+    })
+}
+
+/// Whether something of that name was asked for.
+#[must_use]
+pub fn wanted(name: &str) -> bool {
+    let mut parts = std::env::args().skip(1).filter(|arg| !arg.starts_with('-')).peekable();
+    parts.peek().is_none() || parts.any(|part| name.contains(&part))
+}
+
+#[allow(clippy::print_stdout, reason = "a test program tells its results to people")]
+fn say(line: &str) {
+    println!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use session::Recorder;
+    use transcript::ExitStatus;
+
+    use super::*;
+    use crate::effects;
+
+    #[test]
+    fn finds_what_came_beside_what_must_come() {
+        let recorder = Recorder::new();
+        effects::claim_exit(&recorder, Some(ExitStatus::Code(1)));
+        effects::claim(&recorder, "state", "RUNNING");
+        effects::effect(&recorder, "state", "STOPPED");
+        let expected = effects::expected(0, &[("state", "RUNNING")], &[("state", "FROZEN"), ("tty", "yes")]);
+        let outcomes: Vec<_> = outcomes(expected, &recorder.take())
+            .into_iter()
+            .map(|outcome| format!("{} {} {:?}", outcome.word, outcome.expected, outcome.found))
+            .collect();
+        assert_eq!(
+            outcomes,
+            [
+                "exit 0 Some(\"1\")",
+                "claim.state RUNNING Some(\"RUNNING\")",
+                "state FROZEN Some(\"STOPPED\")",
+                "tty yes None",
+            ]
+        );
+    }
+}

@@ -1,0 +1,147 @@
+//! Whether a client asked what its operation is about.
+//!
+//! What a client says and what is so afterwards may agree by luck, or because somebody wrote the one from the other: a
+//! program that prints the state of a fresh driver has not asked for it. So the calls of an operation must be on the wire,
+//! the new ones or those that a fallback takes in their place.
+
+use std::collections::BTreeSet;
+
+use verdict::checks::Report;
+use verdict::{Blame, Check, Evidence, Finding, Weight};
+use wire::libvirt_rpc::Header;
+
+use super::names::procedures as p;
+use super::request::REMOTE;
+
+/// A client asks what its operation is about.
+pub(crate) struct ClientAsked;
+
+const RULE: (&str, &str) = (
+    "what a client says it has been told by its server",
+    "DESIGN section 7, rule 1: effects, not exit codes",
+);
+
+/// The calls of each operation: of every list at least one. Operations that are not here need a driver alone.
+const CALLS: &[(&str, &[&[i32]])] = &[
+    ("version", &[&[p::CONNECT_GET_LIB_VERSION]]),
+    ("list", &[&[p::CONNECT_LIST_ALL_DOMAINS, p::CONNECT_NUM_OF_DOMAINS]]),
+    ("net-list", &[&[p::CONNECT_LIST_ALL_NETWORKS, p::CONNECT_NUM_OF_NETWORKS]]),
+    ("pool-list", &[&[p::CONNECT_LIST_ALL_STORAGE_POOLS, p::CONNECT_NUM_OF_STORAGE_POOLS]]),
+    ("iface-list", &[&[p::CONNECT_LIST_ALL_INTERFACES, p::CONNECT_NUM_OF_INTERFACES]]),
+    ("iface-dumpxml", &[&[p::INTERFACE_GET_XML_DESC]]),
+    ("nodedev-list", &[&[p::CONNECT_LIST_ALL_NODE_DEVICES, p::NODE_NUM_OF_DEVICES]]),
+    ("screenshot", &[&[p::DOMAIN_SCREENSHOT]]),
+    (
+        "event",
+        &[&[
+            p::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY,
+            p::CONNECT_DOMAIN_EVENT_REGISTER_ANY,
+            p::CONNECT_DOMAIN_EVENT_REGISTER,
+        ]],
+    ),
+    ("begin", &[&[p::INTERFACE_CHANGE_BEGIN]]),
+    ("begin-twice", &[&[p::INTERFACE_CHANGE_BEGIN]]),
+    ("commit-nothing", &[&[p::INTERFACE_CHANGE_COMMIT]]),
+    ("rollback-nothing", &[&[p::INTERFACE_CHANGE_ROLLBACK]]),
+    ("define", &[&[p::INTERFACE_DEFINE_XML]]),
+    ("destroy", &[&[p::INTERFACE_DESTROY]]),
+    ("net-update", &[&[p::NETWORK_UPDATE]]),
+];
+
+impl Check for ClientAsked {
+    fn name(&self) -> &'static str {
+        "client-asked"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        // With answers that no server should give, a client need not get that far.
+        if evidence.server_is_faulty() {
+            return Vec::new();
+        }
+        let mut report = Report::new(self.name(), evidence);
+        let steps = evidence.reading.conns.iter().flat_map(|conn| &conn.steps);
+        let asked: BTreeSet<i32> = steps
+            .flat_map(|step| &step.requests)
+            .filter_map(|at| Header::of_frame(&at.frame))
+            .filter(|header| header.program == REMOTE && header.kind.is_call())
+            .map(|header| header.procedure)
+            .collect();
+        let due = CALLS.iter().find(|(name, _)| *name == evidence.case.name).map_or(&[][..], |(_, due)| *due);
+        for one_of in [&[p::CONNECT_OPEN][..]].iter().chain(due) {
+            if one_of.iter().any(|procedure| asked.contains(procedure)) {
+                continue;
+            }
+            let names: Vec<_> =
+                one_of.iter().filter_map(|number| super::names::procedure_name(REMOTE, *number)).collect();
+            report.push_blaming(
+                Blame::Client,
+                Weight::Violation,
+                "not-asked",
+                RULE,
+                format!("the client never called {}", names.join(" or ")),
+                "a call",
+                "none",
+                None,
+            );
+        }
+        report.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use matrix::{CaseId, CaseKind};
+    use transcript::{ConnId, Data, Event, EventKind, Transcript};
+    use verdict::Reading;
+    use wire::Direction;
+
+    use super::super::{Dialect, LibvirtGrammar, request};
+    use super::*;
+
+    /// What is found of a client that made these calls for that operation.
+    fn found(operation: &str, calls: &[i32]) -> Vec<String> {
+        let event = |kind| Event { at_us: 0, conn: ConnId(1), dir: Direction::ToServer, kind };
+        let call = |number: &i32| Data { bytes: request::call(*number, 1, b""), ..Data::default() };
+        let mut events = vec![event(EventKind::Connect)];
+        events.extend(calls.iter().map(|number| event(EventKind::Data(call(number)))));
+        let transcript = Transcript { events, ..Transcript::default() };
+        let grammar = LibvirtGrammar::new(Dialect::named("12.8.0").expect("it is in the table"));
+        let reading = Reading::of(&transcript, &grammar);
+        let case = CaseId::new(CaseKind::Client, operation);
+        let evidence = Evidence {
+            case: &case,
+            transcript: &transcript,
+            reading: &reading,
+            grammar: &grammar,
+            recorded: None,
+        };
+        ClientAsked.check(&evidence).into_iter().map(|finding| finding.message).collect()
+    }
+
+    #[test]
+    fn finds_a_client_that_says_what_it_was_never_told() {
+        let check = |operation: &str, calls: &[i32], expect: &[&str]| {
+            assert_eq!(found(operation, calls), expect, "{operation} {calls:?}");
+        };
+        check("list", &[p::CONNECT_OPEN, p::CONNECT_LIST_ALL_DOMAINS], &[]);
+        check("list", &[p::CONNECT_OPEN, p::CONNECT_NUM_OF_DOMAINS], &[]);
+        check("connect", &[p::CONNECT_OPEN], &[]);
+        check("connect", &[p::AUTH_LIST], &["the client never called CONNECT_OPEN"]);
+        check("rollback-nothing", &[p::CONNECT_OPEN], &["the client never called INTERFACE_CHANGE_ROLLBACK"]);
+        check(
+            "list",
+            &[p::AUTH_LIST],
+            &[
+                "the client never called CONNECT_OPEN",
+                "the client never called CONNECT_LIST_ALL_DOMAINS or CONNECT_NUM_OF_DOMAINS",
+            ],
+        );
+    }
+
+    #[test]
+    fn names_operations_that_exist() {
+        for (name, _) in CALLS {
+            assert!(super::super::operations::operation(name).is_some(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! `virsh` of a real build.
+
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session::process::Output;
+use session::proxy::Proxy;
+use session::rootfs::MOUNT_POINT;
+use session::sandbox::{Sandbox, Slot, SlotError};
+use session::{
+    Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server, Worker,
+};
+use transcript::{ConnId, Endpoint};
+
+use crate::beside::Beside;
+use crate::claims::{self, Printed};
+use crate::operations::{self, NEW_INTERFACE_XML, Operation};
+use protocol::effects;
+use protocol::installed::{Installed, setup, work};
+
+/// Where the recording proxy listens, for the client and below its directory.
+const PROXY: &str = "proxy";
+/// The files of operations, likewise.
+const INTERFACE_FILE: &str = "interface.xml";
+const OUTPUT_FILE: &str = "output";
+
+/// The `virsh` of one build.
+#[derive(Debug)]
+pub(super) struct Virsh {
+    real: Arc<Installed>,
+}
+
+impl Virsh {
+    pub(super) fn new(real: Arc<Installed>) -> Self {
+        Self { real }
+    }
+}
+/// The slot of a client, with its files.
+struct Place {
+    slot: Arc<Slot>,
+    /// The build's root, as it is mounted in the slot.
+    root: PathBuf,
+}
+
+impl Place {
+    async fn prepare(real: &Installed) -> Result<Self, LaunchErrorKind> {
+        let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
+        let slot = Arc::new(Slot::open(&sandbox).await.map_err(setup)?);
+        let work = work(&slot);
+        fs::create_dir(slot.directory().join("r"))?;
+        fs::create_dir(&work)?;
+        fs::write(work.join(INTERFACE_FILE), NEW_INTERFACE_XML)?;
+        let root = real.mount(&slot).await.map_err(setup)?;
+        Ok(Self { slot, root })
+    }
+
+    fn proxy(&self) -> Address {
+        Address::Path(work(&self.slot).join(PROXY))
+    }
+}
+
+impl Virsh {
+    async fn carry_out(
+        &self,
+        operation: &Operation,
+        server: &mut dyn Server,
+        recorder: &Recorder,
+        deadline: Duration,
+    ) -> Result<ClientReport, LaunchError> {
+        let error = |kind| self.real.error("run virsh of", kind);
+        operation.announce(recorder);
+        let place = Place::prepare(&self.real).await.map_err(error)?;
+        let address = server.address().clone();
+        let mut beside = Beside::open(&address).await;
+        let running = self.run_in(&place, operation, (&address, server.worker()), recorder, deadline);
+        let ran = beside.during(operation, running).await;
+        let file = fs::read(work(&place.slot).join(OUTPUT_FILE)).ok();
+        place.slot.close().await;
+        let output = ran.map_err(error)?;
+        effects::claim_exit(recorder, output.exit);
+        let (stdout, stderr) = (output.stdout.text(), output.stderr.text());
+        let printed = Printed { stdout: &stdout, stderr: &stderr, file: file.as_deref() };
+        beside.report(operation, &claims::read(operation, &printed), recorder).await;
+        server.effects(recorder).await;
+        let (stdout, stderr) = (output.stdout.bytes(), output.stderr.bytes());
+        Ok(ClientReport { exit: output.exit, stdout, stderr })
+    }
+
+    /// Runs virsh behind a proxy.
+    async fn run_in(
+        &self,
+        place: &Place,
+        operation: &Operation,
+        (server, worker): (&Address, Option<&dyn Worker>),
+        recorder: &Recorder,
+        deadline: Duration,
+    ) -> Result<Output, LaunchErrorKind> {
+        let proxy = Proxy::start(place.proxy(), server.clone(), recorder.clone(), ConnId(1))?;
+        let command = self.real.command(place.root.clone(), self.command_line(operation));
+        let output = place.slot.run(&command, deadline, worker).await.map_err(setup)?;
+        proxy.stop().await;
+        Ok(output)
+    }
+
+    fn command_line(&self, operation: &Operation) -> Vec<String> {
+        let below = |name: &str| format!("/{MOUNT_POINT}/{name}");
+        let mut line = vec!["virsh".to_owned()];
+        line.extend(self.real.args.iter().cloned());
+        line.push("-c".to_owned());
+        line.push(format!("test+unix:///default?socket={}", below(PROXY)));
+        line.push(operation.session(&below(INTERFACE_FILE), &below(OUTPUT_FILE)));
+        line
+    }
+}
+
+impl Client for Virsh {
+    fn endpoint(&self) -> Endpoint {
+        self.real.endpoint.clone()
+    }
+
+    fn command(&self, operation: &str) -> Vec<String> {
+        operations::operation(operation).map(|known| self.command_line(known)).unwrap_or_default()
+    }
+
+    fn run<'a>(
+        &'a self,
+        operation: &'a str,
+        server: &'a mut dyn Server,
+        recorder: &'a Recorder,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Result<ClientReport, LaunchError>> {
+        Box::pin(async move {
+            let found = operations::operation(operation).ok_or_else(|| {
+                let kind = io::Error::new(io::ErrorKind::NotFound, format!("no operation `{operation}`"));
+                self.real.error("run virsh of", LaunchErrorKind::Io(kind))
+            })?;
+            self.carry_out(found, server, recorder, deadline).await
+        })
+    }
+}

@@ -1,0 +1,197 @@
+//! `libvirt-remote`: the socket on which libvirt's daemon takes remote procedure calls.
+//!
+//! Specified by `libvirt/libvirt`, `src/remote/remote_protocol.x` and `docs/kbase/internals/rpc.rst`; the
+//! framing is [`wire::libvirt_rpc`], arguments and results are [`wire::xdr`]. The promise is that messages
+//! are only added and none is changed under its number.
+//!
+//! ```text
+//! names.rs       procedures, errors, features and flags with their numbers
+//! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each release
+//! message.rs     messages field by field, by layouts that are data
+//! grammar.rs     how a dialect is read               lock.rs       what every release has promised
+//! request.rs     how messages are written            probes/       what is asked of every server
+//! scenarios.rs   transactions of interface changes, with deaths and restarts in the middle
+//! checks/        what answers and transactions must hold
+//! streams.rs     whether clients end the streams that they take
+//! operations.rs  what clients are asked to do        claims.rs     what virsh's output says
+//! beside.rs      what is so on the server, read beside the client
+//! rpc.rs         a small client, for `beside.rs` and the reference clients
+//! values.rs      what clients read in results and hand back in later calls
+//! launch/        how real builds are started
+//! reference/     servers and clients that behave as a release was measured to behave
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+
+use matrix::{Build, CaseId, CaseKind, Source};
+use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
+use transcript::Transcript;
+use verdict::{Check, Grammar, Meaning, Reading};
+use wire::libvirt_rpc::Header;
+use wire::xdr::Reader;
+
+use self::operations::Meanwhile;
+use protocol::{Action, Bench, Case, Defect, Protocol};
+
+mod asked;
+mod beside;
+mod checks;
+mod claims;
+mod dialect;
+mod grammar;
+mod launch;
+mod lock;
+mod message;
+mod names;
+mod operations;
+mod probes;
+mod reference;
+mod releases;
+mod request;
+mod rpc;
+mod scenarios;
+mod streams;
+mod values;
+
+pub(crate) use dialect::Dialect;
+pub(crate) use grammar::LibvirtGrammar;
+
+/// The protocol in all its dialects.
+#[must_use]
+pub fn protocol() -> Arc<dyn Protocol> {
+    Arc::new(LibvirtRemote)
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct LibvirtRemote;
+
+impl Protocol for LibvirtRemote {
+    fn name(&self) -> &'static str {
+        "libvirt-remote"
+    }
+
+    fn alias(&self) -> &'static str {
+        "libvirt"
+    }
+
+    fn about(&self) -> &'static str {
+        "remote procedure calls to libvirt's daemon (libvirt/libvirt, src/remote/remote_protocol.x)"
+    }
+
+    fn framing(&self) -> &'static str {
+        "libvirt-rpc"
+    }
+
+    fn dialects(&self) -> Vec<&'static str> {
+        Dialect::all().iter().map(|dialect| dialect.name).collect()
+    }
+
+    fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
+        Some(Arc::new(LibvirtGrammar::new(Dialect::for_version(dialect)?)))
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let operations = operations::operations().map(|operation| Case {
+            id: CaseId::new(CaseKind::Client, operation.name),
+            about: operation.about,
+            hazard: operation.hazard,
+            action: Action::Operation(operation.name),
+        });
+        probes::all().into_iter().chain(scenarios::all()).chain(operations).collect()
+    }
+
+    fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
+        operations::operation(&case.name).map(operations::Operation::expected).unwrap_or_default()
+    }
+
+    fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
+        if case.kind == CaseKind::Probe && case.name == protocol::probe::HALF_CLOSE {
+            return Some("which answers are lost behind a half-close is a race (LV-10)");
+        }
+        let caused_by_others = |operation: &operations::Operation| operation.meanwhile != Meanwhile::Nothing;
+        operations::operation(&case.name)
+            .filter(|operation| caused_by_others(operation))
+            .map(|_| "another client, which is not recorded, caused the events that came")
+    }
+
+    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
+        let mut checks = verdict::checks::of(case.kind);
+        checks.extend(checks::of(case.kind));
+        if case.kind == CaseKind::Client {
+            checks.push(Box::new(asked::ClientAsked));
+            checks.push(Box::new(streams::StreamConfirmed));
+        }
+        checks
+    }
+
+    /// A client of a branch has the number of its dialect.
+    fn lacks(&self, client: &Build, case: &CaseId) -> Option<String> {
+        let operation = operations::operation(&case.name).filter(|_| case.kind == CaseKind::Client)?;
+        let numbered = client.version.starts_with(|first: char| first.is_ascii_digit());
+        operation.lacking_in(if numbered { &client.version } else { &client.dialect })
+    }
+
+    /// There is no negotiation. What gives a server away is the version that it says.
+    fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
+        let steps = reading.conns.iter().flat_map(|conn| &conn.steps);
+        let said = steps.flat_map(|step| &step.replies).filter(|reply| reply.meaning == Meaning::Success);
+        said.filter_map(|reply| {
+            let asked = Header::of_frame(reply.request.as_ref()?)?;
+            let wanted = asked.program == request::REMOTE
+                && asked.procedure == names::procedures::CONNECT_GET_LIB_VERSION;
+            let (_, version) = wanted.then(|| Reader::new(reply.at.frame.payload()).u64().ok())??;
+            Some(format!("{}.{}.{}", version / 1_000_000, version / 1000 % 1000, version % 1000))
+        })
+        .next()
+    }
+
+    fn replay(&self, recorded: &Transcript) -> Script {
+        let version = recorded.provenance.server.version.as_deref().unwrap_or(dialect::IDEAL);
+        let dialect = Dialect::for_version(version).or_else(|| Dialect::named(dialect::IDEAL));
+        let play = |dialect| protocol::replay::script(recorded, &LibvirtGrammar::new(dialect), None);
+        dialect.map(play).unwrap_or_default()
+    }
+
+    fn lock_table(&self) -> matrix::LockTable {
+        lock::lock_table()
+    }
+
+    fn settings_for(&self, case: &CaseId) -> BTreeMap<String, String> {
+        scenarios::settings_for(case)
+    }
+
+    fn defects(&self) -> &'static [Defect] {
+        static DEFECTS: LazyLock<Vec<Defect>> =
+            LazyLock::new(|| [reference::SERVER_DEFECTS, reference::CLIENT_DEFECTS].concat());
+        &DEFECTS
+    }
+
+    fn server(
+        &self,
+        build: &Build,
+        source: &Source,
+        bench: &Bench,
+    ) -> Result<Arc<dyn Launcher>, LaunchError> {
+        match source {
+            Source::Reference { defects } => {
+                Ok(Arc::new(reference::ReferenceServers::new(build, defects, bench)?))
+            }
+            Source::Debian(_) | Source::Path { .. } => launch::server(build, source, bench),
+            Source::Recorded => Err(cannot_launch(build, source)),
+        }
+    }
+
+    fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
+        match source {
+            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceClient::new(build, defects)?)),
+            Source::Debian(_) | Source::Path { .. } => launch::client(build, source, bench),
+            Source::Recorded => Err(cannot_launch(build, source)),
+        }
+    }
+}
+
+fn cannot_launch(build: &Build, source: &Source) -> LaunchError {
+    let what = format!("start {} {}", build.protocol, build.id);
+    LaunchError::new(what, LaunchErrorKind::Setup(format!("source `{}` is not supported", source.word())))
+}

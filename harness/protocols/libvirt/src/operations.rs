@@ -1,0 +1,509 @@
+//! What clients of this protocol are asked to do, and what that is for.
+//!
+//! One operation is one session of `virsh`: some commands on one connection. The reference clients do the
+//! same without a process. What a client says is no evidence: releases print failures as values and report
+//! rollbacks that leave every interface inactive. So each operation names
+//!
+//! - its *effects*: what must be so on the server afterwards, read over a connection of our own that is
+//!   open before the client comes and after it has gone ([`super::beside`]);
+//! - its *claims*: what the client must say, whoever the server is;
+//! - its *answers*: what the client says that depends on the server. They are held against what our own
+//!   connection is told: `effect.as-said.<word>` is `yes`, or says what is so instead.
+//!
+//! The words of the keys are those of [`protocol::effects`]; what is written under which word:
+//!
+//! ```text
+//! daemon        11.3.0                              version of the server
+//! domains       test:running
+//! interfaces    eth1:active eth9:inactive           by name
+//! transaction   open, none, unsupported             of interface changes
+//! networks      default:active
+//! pools         default-pool:active
+//! devices       computer scsi_host1 …               names of node devices
+//! device        active:yes persistent:yes autostart:unknown
+//! xml           <interface …>…</interface>          in one line, nothing between the elements
+//! description   hello                               of network default; `none` where it has none
+//! dhcp-hosts    00:11:22:33:44:55=192.168.122.77    of network default
+//! screenshot    image/png 33443 bytes 1f0c…         kind, length and digest (FNV-1a, 64 bits)
+//! event         lifecycle of test
+//! error         invalid, unsupported, …             why a command failed, see [`super::claims`]
+//! ```
+
+use matrix::Version;
+use session::Recorder;
+
+use protocol::Hazard;
+
+/// Word: version of the server.
+pub(crate) const DAEMON: &str = "daemon";
+/// Word: domains and their states.
+pub(crate) const DOMAINS: &str = "domains";
+/// Word: interfaces and their states.
+pub(crate) const INTERFACES: &str = "interfaces";
+/// Word: whether a transaction of interface changes is open.
+pub(crate) const TRANSACTION: &str = "transaction";
+/// Word: networks and their states.
+pub(crate) const NETWORKS: &str = "networks";
+/// Word: storage pools and their states.
+pub(crate) const POOLS: &str = "pools";
+/// Word: names of node devices.
+pub(crate) const DEVICES: &str = "devices";
+/// Word: what is so of the node device [`DEVICE_NAME`].
+pub(crate) const DEVICE: &str = "device";
+/// Word: the description of the interface [`INTERFACE`].
+pub(crate) const XML: &str = "xml";
+/// Word: the text that the network [`NETWORK`] is described with.
+pub(crate) const DESCRIPTION: &str = "description";
+/// Word: hosts that the network [`NETWORK`] has an address for.
+pub(crate) const DHCP_HOSTS: &str = "dhcp-hosts";
+/// Word: what came as a screenshot.
+pub(crate) const SCREENSHOT: &str = "screenshot";
+/// Word: the event that came.
+pub(crate) const EVENT: &str = "event";
+/// Word: why a command failed.
+pub(crate) const ERROR: &str = "error";
+
+/// Prefix of the effects that say whether an answer of the client is true; their good value is
+/// [`AS_SAID_YES`].
+pub(crate) const AS_SAID: &str = "as-said.";
+/// What is written where the client said what our own connection is told.
+pub(crate) const AS_SAID_YES: &str = "yes";
+
+/// The driver that every operation is carried out on.
+pub(crate) const URI: &str = "test:///default";
+/// The domain that the test driver comes with.
+pub(crate) const DOMAIN: &str = "test";
+/// The network that it comes with.
+pub(crate) const NETWORK: &str = "default";
+/// The interface that it comes with.
+pub(crate) const INTERFACE: &str = "eth1";
+/// A node device that it comes with.
+pub(crate) const DEVICE_NAME: &str = "computer";
+/// What is written of a network without a description.
+pub(crate) const NO_DESCRIPTION: &str = "none";
+/// The text that an operation describes the network with.
+pub(crate) const NEW_DESCRIPTION: &str = "hello";
+/// The host that an operation adds to the network.
+pub(crate) const NEW_HOST: &str = "<host mac='00:11:22:33:44:55' ip='192.168.122.77'/>";
+/// The interface that operations define.
+pub(crate) const NEW_INTERFACE_XML: &str = "<interface type='ethernet' name='eth9'><start mode='none'/>\
+<mac address='aa:bb:cc:dd:ee:99'/><mtu size='1500'/><protocol family='ipv4'>\
+<ip address='10.9.9.9' prefix='24'/></protocol></interface>";
+
+/// Placeholder: a file that holds [`NEW_INTERFACE_XML`], as the client sees it.
+pub(crate) const INTERFACE_FILE: &str = "{interface-file}";
+/// Placeholder: a file that the client may write, as the client sees it.
+pub(crate) const OUTPUT_FILE: &str = "{output-file}";
+
+/// One thing that a client can do, and what it is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operation {
+    /// Its name; the case is `client/<name>`.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub about: &'static str,
+    /// The commands of one session of virsh. [`INTERFACE_FILE`] and [`OUTPUT_FILE`] stand for files.
+    pub commands: &'static [&'static [&'static str]],
+    /// The release with which the command came, together with the procedure that it is for; `None` for what
+    /// every measured release has. Measured: which of 7.0.0, 9.0.0, 11.3.0 and 12.8.0 have it.
+    pub since: Option<&'static str>,
+    /// What our own connection does while the client is at it.
+    pub meanwhile: Meanwhile,
+    /// Exit code of a client that is right.
+    pub exit: i32,
+    /// What the client must have said: `(word, value)`; written as `expected.claim.<word>`.
+    pub claims: &'static [(&'static str, &'static str)],
+    /// What the client must have said as our own connection is told it; written as
+    /// `expected.as-said.<word>`.
+    pub answers: &'static [&'static str],
+    /// What must be so afterwards: `(word, value)`.
+    pub effects: &'static [(&'static str, &'static str)],
+    /// Whether it is to change something, though it may be refused.
+    pub changes: bool,
+    /// What it does to the server.
+    pub hazard: Hazard,
+}
+
+/// What happens on our own connection while a client carries out an operation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Meanwhile {
+    /// Nothing; it only keeps the state of the driver from vanishing with the client.
+    Nothing,
+    /// [`DOMAIN`] is suspended and resumed again and again, so that there are events.
+    DomainTogglesPause,
+}
+
+const PLAIN: Operation = Operation {
+    name: "",
+    about: "",
+    commands: &[],
+    since: None,
+    meanwhile: Meanwhile::Nothing,
+    exit: 0,
+    claims: &[],
+    answers: &[],
+    effects: &[(INTERFACES, "eth1:active"), (TRANSACTION, "none")],
+    changes: false,
+    hazard: Hazard::Harmless,
+};
+
+const BEGIN: &[&str] = &["iface-begin"];
+const DEFINE: &[&str] = &["iface-define", INTERFACE_FILE];
+const DESTROY: &[&str] = &["iface-destroy", INTERFACE];
+const COMMIT: &[&str] = &["iface-commit"];
+const ROLLBACK: &[&str] = &["iface-rollback"];
+
+const READING: &[Operation] = &[
+    Operation { name: "connect", about: "opens a driver and closes it", commands: &[&["uri"]], ..PLAIN },
+    Operation {
+        name: "version",
+        about: "asks for the versions of driver and server",
+        commands: &[&["version", "--daemon"]],
+        answers: &[DAEMON],
+        ..PLAIN
+    },
+    Operation {
+        name: "list",
+        about: "lists the domains",
+        commands: &[&["list", "--all"]],
+        answers: &[DOMAINS],
+        ..PLAIN
+    },
+    Operation {
+        name: "net-list",
+        about: "lists the networks",
+        commands: &[&["net-list", "--all"]],
+        answers: &[NETWORKS],
+        ..PLAIN
+    },
+    Operation {
+        name: "pool-list",
+        about: "lists the storage pools",
+        commands: &[&["pool-list", "--all"]],
+        answers: &[POOLS],
+        ..PLAIN
+    },
+    Operation {
+        name: "iface-list",
+        about: "lists the interfaces",
+        commands: &[&["iface-list", "--all"]],
+        answers: &[INTERFACES],
+        ..PLAIN
+    },
+    Operation {
+        name: "iface-dumpxml",
+        about: "reads how an interface is described",
+        commands: &[&["iface-dumpxml", INTERFACE]],
+        answers: &[XML],
+        ..PLAIN
+    },
+    Operation {
+        name: "nodedev-list",
+        about: "lists the node devices",
+        commands: &[&["nodedev-list"]],
+        answers: &[DEVICES],
+        ..PLAIN
+    },
+    Operation {
+        name: "nodedev-info",
+        about: "asks whether a node device is active, persistent and started by itself",
+        commands: &[&["nodedev-info", DEVICE_NAME]],
+        since: Some("7.8.0"),
+        answers: &[DEVICE],
+        ..PLAIN
+    },
+    Operation {
+        name: "net-desc",
+        about: "reads the text that a network is described with",
+        commands: &[&["net-desc", NETWORK]],
+        since: Some("9.7.0"),
+        answers: &[DESCRIPTION],
+        ..PLAIN
+    },
+    Operation {
+        name: "screenshot",
+        about: "takes a picture through a stream",
+        commands: &[&["screenshot", DOMAIN, OUTPUT_FILE]],
+        answers: &[SCREENSHOT],
+        ..PLAIN
+    },
+    Operation {
+        name: "event",
+        about: "waits for an event of a domain that is paused and goes on",
+        commands: &[&["event", "--domain", DOMAIN, "--event", "lifecycle", "--timeout", "2"]],
+        meanwhile: Meanwhile::DomainTogglesPause,
+        claims: &[(EVENT, "lifecycle of test")],
+        effects: &[(DOMAINS, "test:running")],
+        changes: true,
+        hazard: Hazard::Disturbs,
+        ..PLAIN
+    },
+];
+
+const CHANGING: &[Operation] = &[
+    Operation {
+        name: "begin",
+        about: "begins a transaction of interface changes",
+        commands: &[BEGIN],
+        effects: &[(INTERFACES, "eth1:active"), (TRANSACTION, "open")],
+        changes: true,
+        hazard: Hazard::Disturbs,
+        ..PLAIN
+    },
+    Operation {
+        name: "begin-twice",
+        about: "begins a transaction while one is open",
+        commands: &[BEGIN, BEGIN],
+        exit: 1,
+        claims: &[(ERROR, "invalid")],
+        effects: &[(INTERFACES, "eth1:active"), (TRANSACTION, "open")],
+        changes: true,
+        hazard: Hazard::Disturbs,
+        ..PLAIN
+    },
+    Operation {
+        name: "commit-nothing",
+        about: "commits although no transaction is open",
+        commands: &[COMMIT],
+        exit: 1,
+        claims: &[(ERROR, "invalid")],
+        changes: true,
+        ..PLAIN
+    },
+    Operation {
+        name: "rollback-nothing",
+        about: "rolls back although no transaction is open",
+        commands: &[ROLLBACK],
+        exit: 1,
+        claims: &[(ERROR, "invalid")],
+        changes: true,
+        ..PLAIN
+    },
+    Operation {
+        name: "define",
+        about: "defines an interface outside of any transaction",
+        commands: &[DEFINE],
+        effects: &[(INTERFACES, "eth1:active eth9:inactive"), (TRANSACTION, "none")],
+        changes: true,
+        hazard: Hazard::Disturbs,
+        ..PLAIN
+    },
+    Operation {
+        name: "destroy",
+        about: "stops an interface",
+        commands: &[DESTROY],
+        effects: &[(INTERFACES, "eth1:inactive"), (TRANSACTION, "none")],
+        changes: true,
+        hazard: Hazard::Disturbs,
+        ..PLAIN
+    },
+    Operation {
+        name: "commit",
+        about: "defines an interface in a transaction and commits it",
+        commands: &[BEGIN, DEFINE, COMMIT],
+        effects: &[(INTERFACES, "eth1:active eth9:inactive"), (TRANSACTION, "none")],
+        changes: true,
+        hazard: Hazard::Disturbs,
+        ..PLAIN
+    },
+    Operation {
+        name: "rollback",
+        about: "defines an interface in a transaction and rolls it back",
+        commands: &[BEGIN, DEFINE, ROLLBACK],
+        changes: true,
+        hazard: Hazard::Disturbs,
+        ..PLAIN
+    },
+    Operation {
+        name: "rollback-destroyed",
+        about: "stops an interface in a transaction and rolls it back",
+        commands: &[BEGIN, DESTROY, ROLLBACK],
+        changes: true,
+        hazard: Hazard::Disturbs,
+        ..PLAIN
+    },
+    Operation {
+        name: "net-update",
+        about: "adds a host to a running network, behind those that it has",
+        commands: &[&["net-update", NETWORK, "add", "ip-dhcp-host", NEW_HOST, "--live"]],
+        effects: &[(DHCP_HOSTS, "00:11:22:33:44:55=192.168.122.77")],
+        changes: true,
+        hazard: Hazard::Disturbs,
+        ..PLAIN
+    },
+    Operation {
+        name: "net-desc-write",
+        about: "describes a network with a text",
+        commands: &[&["net-desc", NETWORK, NEW_DESCRIPTION]],
+        since: Some("9.7.0"),
+        effects: &[(DESCRIPTION, NEW_DESCRIPTION)],
+        changes: true,
+        hazard: Hazard::Disturbs,
+        ..PLAIN
+    },
+];
+
+/// What the test driver has no function for, in any release. A client that says so is right, whether the
+/// server does not know the procedure or has no driver for it.
+const BEYOND_THE_DRIVER: &[Operation] = &[
+    Operation {
+        name: "postcopy-abort",
+        about: "ends the post-copy phase of a migration that does not go on",
+        commands: &[&["domjobabort", DOMAIN, "--postcopy"]],
+        since: Some("8.5.0"),
+        exit: 1,
+        claims: &[(ERROR, "unsupported")],
+        ..PLAIN
+    },
+    Operation {
+        name: "dirty-rate",
+        about: "has the rate measured at which a domain writes to its memory",
+        commands: &[&["domdirtyrate-calc", DOMAIN, "--seconds", "1"]],
+        since: Some("7.2.0"),
+        exit: 1,
+        claims: &[(ERROR, "unsupported")],
+        ..PLAIN
+    },
+    Operation {
+        name: "announce-interface",
+        about: "has a domain announce its interfaces",
+        commands: &[&["domifannounce", DOMAIN]],
+        since: Some("12.5.0"),
+        exit: 1,
+        claims: &[(ERROR, "unsupported")],
+        ..PLAIN
+    },
+];
+
+/// Every operation, for reference clients and virsh alike.
+pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
+    [READING, CHANGING, BEYOND_THE_DRIVER].into_iter().flatten()
+}
+
+/// The operation of that name.
+#[must_use]
+pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
+    operations().find(|operation| operation.name == name)
+}
+
+impl Operation {
+    /// The commands in the one argument that virsh takes them in: words quoted where they need it,
+    /// commands parted by `;`.
+    #[must_use]
+    pub(crate) fn session(&self, interface_file: &str, output_file: &str) -> String {
+        let fill =
+            |word: &&str| word.replace(INTERFACE_FILE, interface_file).replace(OUTPUT_FILE, output_file);
+        let line =
+            |words: &&[&str]| words.iter().map(|word| quoted(&fill(word))).collect::<Vec<_>>().join(" ");
+        self.commands.iter().map(line).collect::<Vec<_>>().join("; ")
+    }
+
+    /// Why a client of that version cannot carry it out. What is no number is taken for the newest.
+    #[must_use]
+    pub(crate) fn lacking_in(&self, version: &str) -> Option<String> {
+        let since = self.since?;
+        let (first, own) = (since.parse::<Version>().ok()?, upstream(version).parse::<Version>().ok()?);
+        let command = self.commands.first().map_or("", |words| words[0]);
+        (own < first).then(|| format!("virsh {version} has no such `{command}`; it came with {since}"))
+    }
+
+    /// What a client that is right comes to, as keys and values of observations.
+    #[must_use]
+    pub(crate) fn expected(&self) -> Vec<(String, String)> {
+        let answers =
+            self.answers.iter().map(|word| format!("{}{AS_SAID}{word}", protocol::effects::EXPECTED));
+        let mut expected = protocol::effects::expected(self.exit, self.claims, self.effects);
+        expected.extend(answers.map(|key| (key, AS_SAID_YES.to_owned())));
+        expected
+    }
+
+    /// Writes down what is going to be done and what must be so afterwards.
+    pub(crate) fn announce(&self, recorder: &Recorder) {
+        protocol::effects::announce(recorder, self.name, self.expected());
+    }
+}
+
+/// A version without what a distribution puts behind it: `7.0.0` of `7.0.0-3+deb11u3`.
+fn upstream(version: &str) -> &str {
+    version.split(['-', '+', '~']).next().unwrap_or(version)
+}
+
+/// A word as the parser of virsh reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=".contains(c);
+    if word.chars().all(plain) && !word.is_empty() { word.to_owned() } else { format!("\"{word}\"") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_says_what_it_is_for() {
+        let mut names: Vec<_> = operations().map(|operation| operation.name).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), operations().count(), "no name twice");
+        for operation in operations() {
+            assert!(!operation.effects.is_empty(), "{}", operation.name);
+            assert!(operation.about.len() > 9, "{}", operation.name);
+            // No word holds what the parser of virsh would read as the end of a word in quotes.
+            let words = operation.commands.iter().flat_map(|words| words.iter());
+            assert!(words.clone().count() > 0 && words.clone().all(|word| !word.contains(['"', '\\', ';'])));
+            if let Some(since) = operation.since {
+                assert!(since.parse::<Version>().is_ok(), "{since}");
+            }
+        }
+    }
+
+    #[test]
+    fn writes_commands_as_virsh_reads_them() {
+        let check = |name: &str, expect: &str| {
+            let session = operation(name).map(|operation| operation.session("/i.xml", "/out"));
+            assert_eq!(session.as_deref(), Some(expect));
+        };
+        check("rollback", "iface-begin; iface-define /i.xml; iface-rollback");
+        check("screenshot", "screenshot test /out");
+        check(
+            "net-update",
+            "net-update default add ip-dhcp-host \"<host mac='00:11:22:33:44:55' ip='192.168.122.77'/>\" --live",
+        );
+    }
+
+    #[test]
+    fn knows_which_release_lacks_a_command() {
+        let check = |name: &str, version: &str, lacks: bool| {
+            let lacking = operation(name).expect("in the table").lacking_in(version);
+            assert_eq!(lacking.is_some(), lacks, "{name} in {version}: {lacking:?}");
+        };
+        for (name, first) in [
+            ("nodedev-info", 1),
+            ("postcopy-abort", 1),
+            ("dirty-rate", 1),
+            ("net-desc", 2),
+            ("net-desc-write", 2),
+            ("announce-interface", 3),
+            ("nodedev-list", 0),
+        ] {
+            for (at, version) in ["7.0.0", "9.0.0-4+deb12u2", "11.3.0", "12.8.0", "ideal"].iter().enumerate()
+            {
+                check(name, version, at < first);
+            }
+        }
+    }
+
+    #[test]
+    fn expects_answers_to_be_what_our_own_connection_is_told() {
+        let expected = operation("nodedev-info").map(Operation::expected).unwrap_or_default();
+        let texts: Vec<_> = expected.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        assert_eq!(
+            texts,
+            [
+                "expected.exit=0",
+                "expected.interfaces=eth1:active",
+                "expected.transaction=none",
+                "expected.as-said.device=yes",
+            ]
+        );
+    }
+}

@@ -1,0 +1,298 @@
+//! What servers promise beyond single answers: how a connection is opened, which features go with which
+//! procedures, signs of life, what is served before authentication, events and streams.
+
+use super::*;
+use crate::names::{UNKNOWN_PROGRAM, keepalive};
+use crate::request::{KEEPALIVE, VERSION};
+
+/// Features that are asked for, those that nobody has among them. Number 10 is not: it makes the server send
+/// signs of life of its own, and close where they stay unanswered.
+const FEATURES: std::ops::RangeInclusive<i32> = 0..=24;
+
+pub(super) fn all(d: &Description) -> Vec<Case> {
+    let mut cases = opens(d);
+    cases.push(meanings(d));
+    cases.extend(features(d));
+    cases.extend(keepalives(d));
+    cases.extend(before_authentication(d));
+    cases.extend(events_and_streams(d));
+    cases
+}
+
+/// What a number has answered since it exists: the driver's type, and the address that was opened.
+fn meanings(d: &Description) -> Case {
+    let rows = [(p::CONNECT_GET_TYPE, "driver_type", "TEST"), (p::CONNECT_GET_URI, "uri", URI)];
+    let script = open(d, opening(d), MAIN, roles::SETUP, &[("name", "opened")])
+        .send(MAIN, d.second.clone())
+        .reply(MAIN, REPLY_MS);
+    let script = (SUBJECT..).zip(rows).fold(script, |script, (serial, (procedure, field, value))| {
+        let args = [("expect", "answer"), ("field", field), ("value", value)];
+        asks(script, MAIN, roles::SUBJECT, &args, call(procedure, serial, b""))
+    });
+    let about = "the driver's type and address are answered under their numbers";
+    case(d, "type-and-address", about, Hazard::Harmless, script.close(MAIN))
+}
+
+fn feature_call(serial: u32, feature: i32) -> Bytes {
+    call_with(p::CONNECT_SUPPORTS_FEATURE, serial, Writer::new().i32(feature))
+}
+
+fn begin(serial: u32) -> Bytes {
+    call_with(p::INTERFACE_CHANGE_BEGIN, serial, Writer::new().u32(0))
+}
+
+fn opens(d: &Description) -> Vec<Case> {
+    let unopened = |script: Script, expect: &str| script.open(MAIN, roles::SUBJECT, &[("expect", expect)]);
+    let type_of = |serial: u32| call(p::CONNECT_GET_TYPE, serial, b"");
+    let answer = [("expect", "answer")];
+
+    let script = unopened(opening(d), "answer").send(MAIN, request::open(SUBJECT, Some(URI), 0xffff));
+    let flags = quiet(script.reply(MAIN, REPLY_MS), MAIN);
+
+    let script = unopened(opening(d), "refusal")
+        .send(MAIN, request::open(SUBJECT, Some("bogus:///x"), 0))
+        .reply(MAIN, REPLY_MS);
+    let script = asks(script, MAIN, roles::SUBJECT, &answer, request::open(SUBJECT + 1, Some(URI), 0));
+    let unknown = asks(script, MAIN, roles::SUBJECT, &answer, type_of(SUBJECT + 2)).close(MAIN);
+
+    let script = unopened(opening(d), "refusal").send(MAIN, type_of(SUBJECT)).reply(MAIN, REPLY_MS);
+    let script = asks(script, MAIN, roles::SUBJECT, &answer, request::open(SUBJECT + 1, Some(URI), 0));
+    let before = asks(script, MAIN, roles::SUBJECT, &answer, type_of(SUBJECT + 2)).close(MAIN);
+
+    let script = opening(d)
+        .open(MAIN, roles::GREETING, &[])
+        .send(MAIN, request::open(OPENING, Some(URI), 1))
+        .reply(MAIN, REPLY_MS);
+    let script = asks(script, MAIN, roles::SUBJECT, &[("expect", "refusal")], begin(SUBJECT));
+    let read_only = asks(script, MAIN, roles::SUBJECT, &answer, type_of(SUBJECT + 1)).close(MAIN);
+
+    let close = |s: Script| {
+        s.send(MAIN, call(p::CONNECT_CLOSE, SUBJECT, b"")).reply(MAIN, REPLY_MS).quiet(MAIN, STALL_MS)
+    };
+    let closed = close(open(d, opening(d), MAIN, roles::SUBJECT, &answer)).close(MAIN);
+    let rows: [(&str, &'static str, Hazard, Script); 5] = [
+        (
+            "open-with-unknown-flags",
+            "flags that nobody knows do not keep a driver from opening",
+            Hazard::Harmless,
+            flags,
+        ),
+        (
+            "open-unknown-driver",
+            "a driver that nobody knows is refused, and another can be opened",
+            Hazard::Harmless,
+            unknown,
+        ),
+        (
+            "call-before-open",
+            "a call that needs a driver is refused until there is one",
+            Hazard::Harmless,
+            before,
+        ),
+        ("read-only-begin", "who may only read cannot begin a transaction", Hazard::Harmless, read_only),
+        ("close", "a client that says good-bye is answered, and then closed", Hazard::Harmless, closed),
+    ];
+    rows.into_iter().map(|(name, about, hazard, script)| case(d, name, about, hazard, script)).collect()
+}
+
+fn features(d: &Description) -> Vec<Case> {
+    let asked = || FEATURES.filter(|feature| *feature != feature::PROGRAM_KEEPALIVE).chain([999, -1]);
+    let numbered = || (SUBJECT..).zip(asked());
+
+    let script = open(d, opening(d), MAIN, roles::SETUP, &[("name", "opened")])
+        .send(MAIN, d.second.clone())
+        .reply(MAIN, REPLY_MS);
+    let after = numbered().fold(script, |script, (serial, feature)| {
+        asks(script, MAIN, roles::SUBJECT, &[("expect", "answer")], feature_call(serial, feature))
+    });
+
+    let script = opening(d).open(MAIN, roles::SETUP, &[("name", "not-opened")]);
+    let script = script.send(MAIN, call(p::AUTH_LIST, SECOND, b"")).reply(MAIN, REPLY_MS);
+    let before = numbered().fold(script, |script, (serial, feature)| {
+        asks(script, MAIN, roles::SUBJECT, &[("expect", "any")], feature_call(serial, feature))
+    });
+    let before =
+        asks(before, MAIN, roles::SUBJECT, &[("expect", "answer")], request::open(OPENING, Some(URI), 0));
+    let promised = [
+        feature_call(SUBJECT, feature::REMOTE_EVENT_CALLBACK),
+        call_with(p::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, SUBJECT + 1, Writer::new().i32(0).u32(0)),
+        feature_call(SUBJECT + 2, feature::REMOTE_CLOSE_CALLBACK),
+        call(p::CONNECT_REGISTER_CLOSE_CALLBACK, SUBJECT + 3, b""),
+        call(p::CONNECT_UNREGISTER_CLOSE_CALLBACK, SUBJECT + 4, b""),
+        feature_call(SUBJECT + 5, feature::NETWORK_UPDATE_HAS_CORRECT_ORDER),
+    ];
+    let script = open(d, opening(d), MAIN, roles::SETUP, &[("name", "opened")])
+        .send(MAIN, d.second.clone())
+        .reply(MAIN, REPLY_MS);
+    let kept = promised
+        .into_iter()
+        .fold(script, |script, request| asks(script, MAIN, roles::SUBJECT, &[("expect", "any")], request));
+    vec![
+        case(d, "features", "every feature is answered, known or not", Hazard::Harmless, after.close(MAIN)),
+        case(
+            d,
+            "features-before-open",
+            "features of the driver are refused or answered before there is one, and it can be opened then",
+            Hazard::Harmless,
+            before.close(MAIN),
+        ),
+        case(
+            d,
+            "features-and-procedures",
+            "whoever promises a feature knows the procedures that go with it",
+            Hazard::Harmless,
+            kept.close(MAIN),
+        ),
+    ]
+}
+
+fn keepalives(d: &Description) -> Vec<Case> {
+    let message = |procedure: i32, kind: MessageType| {
+        let header =
+            Header { program: KEEPALIVE, version: VERSION, procedure, kind, serial: 0, status: Status::OK };
+        header.message(b"")
+    };
+    let ping = message(keepalive::PING, MessageType::MESSAGE);
+    let unopened = opening(d)
+        .open(MAIN, roles::SUBJECT, &[("expect", "answer")])
+        .send(MAIN, ping.clone())
+        .reply(MAIN, REPLY_MS);
+    vec![
+        one(d, "keepalive-ping", "a sign of life is answered", "answer", ping),
+        case(
+            d,
+            "keepalive-ping-before-open",
+            "a sign of life is answered before anything else is said",
+            Hazard::Harmless,
+            quiet(unopened, MAIN),
+        ),
+        one(
+            d,
+            "keepalive-ping-as-call",
+            "signs of life are no program that can be called",
+            "not-supported",
+            message(keepalive::PING, MessageType::CALL),
+        ),
+        dropped(
+            d,
+            "keepalive-unknown",
+            "a sign of life of an unknown kind is dropped without a word",
+            &message(9, MessageType::MESSAGE),
+        ),
+        dropped(
+            d,
+            "keepalive-pong-unasked",
+            "an answer to a sign of life that was not asked for is dropped without a word",
+            &message(keepalive::PONG, MessageType::MESSAGE),
+        ),
+    ]
+}
+
+/// Whether a server asks its clients to authenticate is a setting of it. Its own list of ways says so, and a
+/// check holds the answers against that.
+fn before_authentication(d: &Description) -> Vec<Case> {
+    const REFUSED: &str = "before authentication nothing is carried out";
+    const UNKNOWN: &str = "what is unknown is answered as unknown, before authentication too";
+    let list = |serial: u32| call(p::AUTH_LIST, serial, b"");
+    let d = Description { greeting: Vec::new(), canary: list(CANARY), second: list(SECOND), ..d.clone() };
+    let sasl_start = Writer::new().opaque(b"NO-SUCH").i32(0).opaque(b"");
+    let program = Header { program: UNKNOWN_PROGRAM, ..request::header(p::CONNECT_GET_TYPE, SUBJECT) };
+    let rows: [(&str, &'static str, &str, Bytes); 8] = [
+        ("open", REFUSED, "any", request::open(SUBJECT, Some(URI), 0)),
+        ("call", REFUSED, "any", call(p::CONNECT_GET_LIB_VERSION, SUBJECT, b"")),
+        ("feature", REFUSED, "any", feature_call(SUBJECT, feature::REMOTE_CLOSE_CALLBACK)),
+        (
+            "polkit",
+            "a way to authenticate that is not offered is refused",
+            "refusal",
+            call(p::AUTH_POLKIT, SUBJECT, b""),
+        ),
+        (
+            "sasl",
+            "a mechanism that nobody has is refused",
+            "refusal",
+            call_with(p::AUTH_SASL_START, SUBJECT, sasl_start),
+        ),
+        ("unknown-procedure", UNKNOWN, "not-supported", unknown(0)),
+        ("unknown-procedure-payload-4096", UNKNOWN, "not-supported", unknown(4096)),
+        ("unknown-program", UNKNOWN, "not-supported", filled(program, 16)),
+    ];
+    let named = |name| format!("before-authentication-{name}");
+    let rows = rows.into_iter().map(|(name, about, expect, request)| {
+        let args = [("expect", expect), ("before", "authentication")];
+        around_marked(&d, &named(name), about, Hazard::Harmless, &args, |s| large(s, request))
+    });
+    let sizes =
+        [("unknown-procedure-payload-1048576", 1 << 20), ("unknown-procedure-payload-limit", PAYLOAD_MAX)];
+    let sizes = sizes.into_iter().map(|(name, size)| {
+        let args = [("expect", "not-supported"), ("before", "authentication")];
+        around_large(&d, &named(name), UNKNOWN, Hazard::Harmless, &args, move |_, s| large(s, unknown(size)))
+    });
+    rows.chain(sizes).collect()
+}
+
+fn events_and_streams(d: &Description) -> Vec<Case> {
+    let register = |serial: u32, event: i32| {
+        let arguments = Writer::new().i32(event).u32(0);
+        call_with(p::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, serial, arguments)
+    };
+    let unknown = one(
+        d,
+        "event-unknown",
+        "an event that nobody sends cannot be registered for",
+        "refusal",
+        register(SUBJECT, 9999),
+    );
+    let about = "who registers in the new way cannot register in the old way too";
+    let twice = around(d, "event-registered-in-both-ways", about, Hazard::Harmless, "answer", |s| {
+        let s = s.send(MAIN, register(SUBJECT, 0)).reply(MAIN, REPLY_MS);
+        let old = call(p::CONNECT_DOMAIN_EVENT_REGISTER, SUBJECT + 1, b"");
+        asks(s, MAIN, roles::SUBJECT, &[("expect", "refusal")], old)
+    });
+    let mut cases = vec![unknown, twice, event_not_lost(d, register(SUBJECT, 0)), stream_complete(d)];
+    cases.extend(stray_streams(d));
+    cases
+}
+
+/// Parts of a stream that is over, or never was, take nobody's place among the calls that are worked on at a
+/// time: more of them come than there are places.
+fn stray_streams(d: &Description) -> Vec<Case> {
+    const PARTS: usize = 12;
+    let part = |kind: MessageType, payload: &[u8]| {
+        let header = request::header(p::DOMAIN_SCREENSHOT, SUBJECT);
+        Header { kind, status: Status::CONTINUE, ..header }.message(payload).repeat(PARTS)
+    };
+    let hole = Writer::new().u64(4096).u32(0).finish();
+    let about = "parts of a stream that never was are dropped, and calls go on";
+    vec![
+        dropped(d, "stream-parts-without-stream", about, &part(MessageType::STREAM, b"part")),
+        dropped(d, "stream-holes-without-stream", about, &part(MessageType::STREAM_HOLE, &hole)),
+    ]
+}
+
+/// Another client suspends and resumes the domain: two events.
+fn event_not_lost(d: &Description, register: Bytes) -> Case {
+    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "answer"), ("events", "2")])
+        .send(MAIN, register)
+        .reply(MAIN, REPLY_MS);
+    let mut script = open(d, script, OTHER, roles::SETUP, &[("name", "suspend-and-resume")]);
+    for (serial, procedure) in (SUBJECT..).zip([p::DOMAIN_SUSPEND, p::DOMAIN_RESUME]) {
+        script = script.send(OTHER, call_with(procedure, serial, domain())).reply(OTHER, REPLY_MS);
+    }
+    let script = script.reply(MAIN, REPLY_MS).reply(MAIN, REPLY_MS).quiet(MAIN, QUIET_MS);
+    let about = "who registered is told of each event, once";
+    case(d, "event-not-lost", about, Hazard::Disturbs, script.close(MAIN).close(OTHER))
+}
+
+/// The answer, the bytes, an empty message at their end; then the client ends the stream and is confirmed.
+fn stream_complete(d: &Description) -> Case {
+    let arguments = Writer::new().raw(&domain().finish()).u32(0).u32(0);
+    let end = Header { kind: MessageType::STREAM, ..request::header(p::DOMAIN_SCREENSHOT, SUBJECT) };
+    let about = "a stream comes whole, and its end is confirmed";
+    let args = [("expect", "answer,answer"), ("stream", "whole")];
+    around_marked(d, "stream-complete", about, Hazard::Harmless, &args, |s| {
+        let s = s.send(MAIN, call_with(p::DOMAIN_SCREENSHOT, SUBJECT, arguments));
+        let s = (0..3).fold(s, |s, _| s.reply(MAIN, REPLY_MS)).quiet(MAIN, QUIET_MS);
+        s.send(MAIN, end.message(b"")).reply(MAIN, REPLY_MS)
+    })
+}

@@ -1,0 +1,114 @@
+//! The container that every monitor runs.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+
+use session::rootfs::Cache;
+use session::sandbox::{MountStep, Sandbox, Slot};
+use tokio::sync::OnceCell;
+
+use super::PROXY_LXCPATH;
+use crate::effects::{CONTAINER, LXCPATH};
+use protocol::installed::{Root, work};
+
+/// Commands of busybox that the container has.
+const APPLETS: [&str; 11] = ["sh", "sleep", "cat", "ls", "ps", "mount", "id", "tty", "true", "kill", "echo"];
+const EMPTY: [&str; 9] = ["bin", "sbin", "dev", "proc", "sys", "etc", "tmp", "root", "run"];
+
+/// Ends on every signal by which a container is asked to stop; prints one line, for the console.
+const INIT: &str = "#!/bin/sh\n\
+    trap 'exit 0' PWR TERM INT\n\
+    echo \"init up $$\"\n\
+    while :; do sleep 1000 & wait $!; done\n";
+
+/// Device rules as distributions set them, so that one more rule makes a difference that can be seen.
+const DEVICE_RULES: [&str; 10] = [
+    "c *:* m",
+    "b *:* m",
+    "c 1:3 rwm",
+    "c 1:5 rwm",
+    "c 1:7 rwm",
+    "c 1:8 rwm",
+    "c 1:9 rwm",
+    "c 5:0 rwm",
+    "c 5:1 rwm",
+    "c 5:2 rwm",
+];
+
+/// The container's root, made once in this sandbox.
+static ROOTFS: OnceCell<PathBuf> = OnceCell::const_new();
+
+/// Makes the container's root unless it is there. `root` and the cache are where busybox is looked for.
+pub(super) async fn rootfs(sandbox: &Sandbox, root: &Root, cache: &Cache) -> io::Result<&'static Path> {
+    let made = ROOTFS.get_or_try_init(|| async {
+        let directory = sandbox.state().join("container");
+        make_rootfs(&directory, &busybox(root, cache)?)?;
+        Ok::<_, io::Error>(directory)
+    });
+    made.await.map(PathBuf::as_path)
+}
+
+/// A statically linked busybox: of the build's root, of any fetched root, of the machine.
+fn busybox(root: &Root, cache: &Cache) -> io::Result<PathBuf> {
+    let entries = fs::read_dir(cache.directory()).into_iter().flatten().flatten();
+    let mut roots: Vec<_> = entries.map(|entry| entry.path().join("root")).collect();
+    roots.sort();
+    let places = root.whole().map(Path::to_owned).into_iter().chain(roots).chain([PathBuf::from("/")]);
+    let files = places.flat_map(|root| ["usr/bin/busybox", "bin/busybox"].map(|file| root.join(file)));
+    let mut found = files.into_iter().filter(|file| file.is_file());
+    found
+        .next()
+        .ok_or_else(|| io::Error::other("no busybox for the container; try: apt-get install busybox-static"))
+}
+
+fn make_rootfs(directory: &Path, busybox: &Path) -> io::Result<()> {
+    for name in EMPTY {
+        fs::create_dir_all(directory.join(name))?;
+    }
+    fs::copy(busybox, directory.join("bin/busybox"))?;
+    for applet in APPLETS {
+        symlink("busybox", directory.join("bin").join(applet))?;
+    }
+    fs::write(directory.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
+    let init = directory.join("sbin/init");
+    fs::write(&init, INIT)?;
+    fs::set_permissions(&init, fs::Permissions::from_mode(0o755))
+}
+
+/// Writes a slot's files and shows the container's root among them.
+pub(super) fn prepare(slot: &Slot, rootfs: &Path) -> io::Result<Vec<MountStep>> {
+    let work = work(slot);
+    fs::create_dir_all(slot.directory().join("r"))?;
+    for name in ["rootfs", "mnt"] {
+        fs::create_dir_all(work.join(name))?;
+    }
+    for lxcpath in [LXCPATH, PROXY_LXCPATH] {
+        let name = Path::new(lxcpath).file_name().unwrap_or_default();
+        let directory = work.join(name).join(CONTAINER);
+        fs::create_dir_all(&directory)?;
+        fs::write(directory.join("config"), config())?;
+    }
+    let target = work.join("rootfs");
+    Ok(vec![MountStep::Bind { source: rootfs.to_owned(), target, recursive: false, read_only: false }])
+}
+
+fn config() -> String {
+    let mut lines = vec![
+        format!("lxc.uts.name = {CONTAINER}"),
+        "lxc.rootfs.path = dir:/wireskew/rootfs".to_owned(),
+        // The default is a directory below the prefix of the build, which a build that was not installed lacks.
+        "lxc.rootfs.mount = /wireskew/mnt".to_owned(),
+        "lxc.net.0.type = empty".to_owned(),
+        "lxc.pty.max = 16".to_owned(),
+        "lxc.tty.max = 2".to_owned(),
+        "lxc.mount.auto = proc:mixed sys:ro".to_owned(),
+        "lxc.init.cmd = /sbin/init".to_owned(),
+        "lxc.apparmor.profile = unconfined".to_owned(),
+        "lxc.console.buffer.size = 4096".to_owned(),
+        "lxc.cgroup2.devices.deny = a".to_owned(),
+    ];
+    lines.extend(DEVICE_RULES.iter().map(|rule| format!("lxc.cgroup2.devices.allow = {rule}")));
+    lines.join("\n") + "\n"
+}

@@ -1,0 +1,328 @@
+//! Monitors of a real build.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use session::process::Output;
+use session::sandbox::{Cgroup, Sandbox, Slot, SlotCommand, SlotError};
+use session::{
+    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Received, Recorder, Server,
+    Stage, Start, Worker,
+};
+use transcript::{Endpoint, ExitStatus};
+
+use super::{TOOL_DEADLINE, container, environment};
+use crate::effects::{self, Before, CONTAINER, LXCPATH};
+use crate::{names, request};
+use protocol::installed::{Installed, Process, setup, work};
+
+/// Length of a response's head.
+const RESPONSE_LEN: usize = 16;
+/// How long one of our own questions may take.
+const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
+/// How often a question is asked that was not answered.
+const QUESTIONS: usize = 5;
+/// How often readiness is tried again.
+const READY_RETRY: Duration = Duration::from_millis(1);
+/// Number of the signal by which a container is asked to stop.
+const SIGPWR: u32 = 30;
+/// The device that the operation `cgroup` allows, and that nothing else does.
+const PROBED_DEVICE: &str = "c 10 229";
+
+/// Starts monitors of one build.
+#[derive(Debug)]
+pub(super) struct MonitorLauncher {
+    real: Arc<Installed>,
+}
+
+impl MonitorLauncher {
+    pub(super) fn new(real: Arc<Installed>) -> Self {
+        Self { real }
+    }
+
+    pub(super) async fn launch(&self, deadline: Duration) -> Result<Monitor, LaunchError> {
+        let slot = open_slot(&self.real).await.map_err(|kind| self.real.error("prepare", kind))?;
+        match tokio::time::timeout(deadline, self.bring_up(&slot)).await {
+            Ok(Ok(monitor)) => Ok(monitor),
+            Ok(Err(kind)) => {
+                slot.close().await;
+                Err(self.real.error("start", kind))
+            }
+            Err(_elapsed) => {
+                slot.close().await;
+                let ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
+                Err(self.real.error("start", LaunchErrorKind::NotReady(ms)))
+            }
+        }
+    }
+
+    async fn bring_up(&self, slot: &Arc<Slot>) -> Result<Monitor, LaunchErrorKind> {
+        let root = self.real.mount(slot).await.map_err(setup)?;
+        let mut argv = vec!["lxc-start".to_owned()];
+        argv.extend(self.real.args.iter().cloned());
+        argv.extend(start_arguments().map(str::to_owned));
+        let command = self.real.command(root.clone(), argv);
+        // The deadline is the caller's, around all of this.
+        let output = slot.run(&command, Duration::MAX, None).await.map_err(setup)?;
+        if !output.success() {
+            return Err(LaunchErrorKind::Ended(why_not_started(slot, &output)));
+        }
+        let name = format!("{LXCPATH}/{CONTAINER}/command").into_bytes();
+        let address = Address::InSlot(Arc::clone(slot), name);
+        while state(&address).await.ok() != Some(names::RUNNING) {
+            tokio::time::sleep(READY_RETRY).await;
+        }
+        let answer = ask(&address, &request::plain(names::GET_INIT_PID, 0)).await?;
+        if answer.ret != 0 {
+            return Err(LaunchErrorKind::Ended(format!("GET_INIT_PID is answered {}", answer.ret)));
+        }
+        let init = answer.data;
+        // A process that is pid 1 does not get signals for which it has set no handler yet.
+        while !catches_power_failure(slot, init) {
+            tokio::time::sleep(READY_RETRY).await;
+        }
+        let monitor =
+            parent(slot, init).ok_or_else(|| LaunchErrorKind::Ended("init has no parent".to_owned()))?;
+        Ok(Monitor {
+            real: Arc::clone(&self.real),
+            slot: Arc::clone(slot),
+            root,
+            address,
+            process: Process::new(slot, monitor),
+            init: i32::try_from(init).unwrap_or_default(),
+        })
+    }
+}
+
+fn start_arguments() -> [&'static str; 9] {
+    ["-P", LXCPATH, "-n", CONTAINER, "-d", "-l", "WARN", "-o", "/wireskew/start.log"]
+}
+
+impl Launcher for MonitorLauncher {
+    fn endpoint(&self) -> Endpoint {
+        let command = ["lxc-start"].into_iter().chain(start_arguments()).map(str::to_owned).collect();
+        Endpoint { command, ..self.real.endpoint.clone() }
+    }
+
+    fn environment(&self) -> BTreeMap<String, String> {
+        environment()
+    }
+
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+        Box::pin(async move { Ok(Box::new(self.launch(how.deadline).await?) as Box<dyn Server>) })
+    }
+}
+
+/// A slot with the files of a container in it.
+async fn open_slot(real: &Installed) -> Result<Arc<Slot>, LaunchErrorKind> {
+    let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
+    let rootfs = container::rootfs(&sandbox, &real.root, &real.cache).await?;
+    let slot = Arc::new(Slot::open(&sandbox).await.map_err(setup)?);
+    let steps = container::prepare(&slot, rootfs)?;
+    slot.mount(steps).await.map_err(setup)?;
+    Ok(slot)
+}
+
+fn why_not_started(slot: &Slot, output: &Output) -> String {
+    let log = fs::read_to_string(work(slot).join("start.log")).unwrap_or_default();
+    let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).take(4).collect();
+    let said = output.tail(3);
+    format!("lxc-start: {:?}; {said}; {}", output.exit, errors.join("; "))
+}
+
+/// A running monitor with its container.
+#[derive(Debug)]
+pub(super) struct Monitor {
+    real: Arc<Installed>,
+    slot: Arc<Slot>,
+    root: PathBuf,
+    address: Address,
+    process: Process,
+    /// In the slot's pid namespace.
+    init: i32,
+}
+
+impl Monitor {
+    pub(super) fn slot(&self) -> Arc<Slot> {
+        Arc::clone(&self.slot)
+    }
+
+    /// The container, for a reference server to answer with.
+    pub(super) fn stage(&self) -> Option<Stage> {
+        let payload = self.payload()?;
+        // All of the container's processes are in one pid namespace, whose first process is init.
+        let pids = payload.processes().ok()?;
+        let pid = pids.into_iter().find(|pid| is_first_in_namespace(*pid))?;
+        Some(Stage { pid_for_client: self.init, pid, cgroup: payload.path().to_owned() })
+    }
+
+    async fn freeze(&self) -> Result<(), LaunchErrorKind> {
+        let argv = ["lxc-freeze", "-P", LXCPATH, "-n", CONTAINER].map(str::to_owned).to_vec();
+        let command = self.real.command(self.root.clone(), argv);
+        let output = self.slot.run(&command, TOOL_DEADLINE, None).await.map_err(setup)?;
+        let frozen = self.payload().is_some_and(|cgroup| cgroup.frozen().unwrap_or(false));
+        if output.success() && frozen {
+            return Ok(());
+        }
+        Err(LaunchErrorKind::Setup(format!(
+            "lxc-freeze of the same release: {:?} {}",
+            output.exit,
+            output.tail(3)
+        )))
+    }
+
+    /// The cgroup of the container. A suffix is added to its name when the plain one was taken.
+    fn payload(&self) -> Option<Cgroup> {
+        let entries = fs::read_dir(self.slot.cgroup().path()).ok()?;
+        let prefix = format!("lxc.payload.{CONTAINER}");
+        let found =
+            entries.flatten().find(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))?;
+        Some(Cgroup::at(found.path()))
+    }
+
+    /// Whether a process in the container's cgroup may open the device that only the operation under test allows. Any
+    /// other failure than EPERM means that the device program let it pass.
+    async fn device_allowed(&self) -> Option<bool> {
+        let payload = self.payload()?;
+        let script = format!(
+            "node=$1/probed; [ -e $node ] || mknod $node {PROBED_DEVICE} || exit 9; \
+             echo 0 >$2/cgroup.procs || exit 9; exec 3<$node"
+        );
+        let argv = ["sh", "-c", &script, "sh"]
+            .map(str::to_owned)
+            .into_iter()
+            .chain([self.slot.directory().display().to_string(), payload.path().display().to_string()]);
+        let env = vec![
+            ("PATH".to_owned(), "/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+            ("LC_ALL".to_owned(), "C".to_owned()),
+        ];
+        let command = SlotCommand { root: "/".into(), argv: argv.collect(), env, ..SlotCommand::default() };
+        let output = self.slot.run(&command, QUESTION_DEADLINE, None).await.ok()?;
+        match output.exit {
+            Some(ExitStatus::Code(9)) | None => None,
+            _ => Some(!output.stderr.text().contains("not permitted")),
+        }
+    }
+
+    /// The state that the monitor says, or that it is gone; `None` when it is there and does not answer. A monitor that is
+    /// busy with the end of another connection may close ours (seen on 4.0.6, once in some hundreds): so a second time.
+    async fn state_at_last(&self) -> Option<i32> {
+        for _ in 0..QUESTIONS {
+            match state(&self.address).await {
+                Ok(number) => return Some(number),
+                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                    return Some(names::STOPPED);
+                }
+                Err(error) if error.kind() == io::ErrorKind::TimedOut => return None,
+                Err(_) => tokio::time::sleep(READY_RETRY).await,
+            }
+        }
+        None
+    }
+
+    async fn observe_effects(&self, recorder: &Recorder) {
+        let state = self.state_at_last().await.map(|number| names::state_text(i64::from(number)));
+        if let Some(state) = state {
+            effects::effect(recorder, effects::STATE, &state);
+        }
+        if let Some(Ok(frozen)) = self.payload().map(|cgroup| cgroup.frozen()) {
+            effects::effect(recorder, effects::FROZEN, yes_or_no(frozen));
+            if !frozen && let Some(allowed) = self.device_allowed().await {
+                effects::effect(recorder, effects::DEVICE_RULE, yes_or_no(allowed));
+            }
+        }
+    }
+}
+
+impl Server for Monitor {
+    fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn worker(&self) -> Option<&dyn Worker> {
+        Some(&self.process)
+    }
+
+    fn watch(&mut self, recorder: &Recorder) {
+        self.process.watch(recorder);
+    }
+
+    fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
+        Box::pin(async move {
+            if condition == Before::Frozen.condition() {
+                self.freeze().await.map_err(|kind| self.real.error("freeze", kind))?;
+            }
+            Ok(())
+        })
+    }
+
+    fn effects<'a>(&'a mut self, recorder: &'a Recorder) -> BoxFuture<'a, ()> {
+        Box::pin(self.observe_effects(recorder))
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.slot.close().await })
+    }
+}
+
+pub(super) fn yes_or_no(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}
+
+/// Whether a process is pid 1 in its innermost pid namespace.
+fn is_first_in_namespace(pid: i32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+    pids.and_then(|pids| pids.split_whitespace().last()) == Some("1")
+}
+
+/// Whether init is ready to be asked to stop: it catches SIGPWR.
+fn catches_power_failure(slot: &Slot, init: i64) -> bool {
+    let status = fs::read_to_string(slot.path(format!("/proc/{init}/status"))).unwrap_or_default();
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    caught & (1 << (SIGPWR - 1)) != 0
+}
+
+fn parent(slot: &Slot, pid: i64) -> Option<i32> {
+    let stat = fs::read_to_string(slot.path(format!("/proc/{pid}/stat"))).ok()?;
+    stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
+}
+
+/// What matters of an answer.
+struct Answer {
+    ret: i32,
+    data: i64,
+}
+
+/// Asks one question on a connection of its own, which nobody records.
+async fn ask(address: &Address, question: &Bytes) -> io::Result<Answer> {
+    let mut connection = Connection::connect(address, QUESTION_DEADLINE).await?;
+    let sent = connection.send(question, &[], None, QUESTION_DEADLINE).await;
+    sent.map_err(|end| io::Error::other(format!("{end:?}")))?;
+    let mut reply = BytesMut::new();
+    while reply.len() < RESPONSE_LEN {
+        match connection.recv(QUESTION_DEADLINE).await? {
+            Received::Data(data, _) => reply.extend_from_slice(&data.bytes),
+            Received::Eof | Received::Reset => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Received::Timeout => return Err(io::ErrorKind::TimedOut.into()),
+        }
+    }
+    let field = |range: std::ops::Range<usize>| reply.get(range).unwrap_or_default();
+    let ret = field(0..4).try_into().map(i32::from_le_bytes).unwrap_or_default();
+    let data = field(8..16).try_into().map(i64::from_le_bytes).unwrap_or_default();
+    Ok(Answer { ret, data })
+}
+
+async fn state(address: &Address) -> io::Result<i32> {
+    let answer = ask(address, &request::plain(names::GET_STATE, 0)).await?;
+    if answer.ret < 0 {
+        return Err(io::Error::from_raw_os_error(-answer.ret));
+    }
+    Ok(i32::try_from(answer.data).unwrap_or(i32::MAX))
+}

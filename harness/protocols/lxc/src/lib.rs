@@ -1,0 +1,170 @@
+//! `lxc-command`: the socket on which an LXC container's monitor takes commands.
+//!
+//! Specified by its source alone: `lxc/lxc`, `src/lxc/commands.h` and `src/lxc/commands.c`. The client
+//! connects to an abstract unix socket named `<lxcpath>/<name>/command`, sends one request of 16 bytes
+//! and perhaps a payload, and reads one reply; the framing is [`wire::lxc`].
+//!
+//! ```text
+//! names.rs       numbers and their names
+//! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
+//! message.rs     requests and replies, field by field
+//! grammar.rs     how a dialect is read               probes.rs     what is asked of every server
+//! request.rs     how requests are written            launch/       how real builds are started
+//! checks.rs      what an answer must hold
+//! effects.rs     the operations of clients, and the words for what they did
+//! reference/     servers and clients that behave as a release was measured to behave
+//! ```
+
+use std::sync::Arc;
+
+use matrix::{Build, CaseId, CaseKind, Source};
+use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
+use transcript::Transcript;
+use verdict::{Check, Grammar, Meaning, Reading};
+
+use protocol::{Action, Bench, Case, Defect, Protocol};
+
+mod checks;
+mod dialect;
+mod effects;
+mod grammar;
+mod launch;
+mod lock;
+mod message;
+mod names;
+mod probes;
+mod reference;
+mod releases;
+mod request;
+
+pub(crate) use dialect::Dialect;
+pub(crate) use grammar::LxcGrammar;
+pub(crate) use lock::lock_table;
+
+/// The protocol in all its dialects.
+#[must_use]
+pub fn protocol() -> Arc<dyn Protocol> {
+    Arc::new(LxcCommand)
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct LxcCommand;
+
+impl Protocol for LxcCommand {
+    fn name(&self) -> &'static str {
+        "lxc-command"
+    }
+
+    fn alias(&self) -> &'static str {
+        "lxc"
+    }
+
+    fn about(&self) -> &'static str {
+        "commands to an LXC container's monitor (lxc/lxc, src/lxc/commands.h)"
+    }
+
+    fn framing(&self) -> &'static str {
+        "lxc"
+    }
+
+    fn dialects(&self) -> Vec<&'static str> {
+        Dialect::all().iter().map(|dialect| dialect.name).collect()
+    }
+
+    fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
+        Some(Arc::new(LxcGrammar::new(Dialect::for_version(dialect)?)))
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let operations = effects::operations().iter().filter(|operation| !operation.signals_init);
+        let operations = operations.map(|operation| Case {
+            id: CaseId::new(CaseKind::Client, operation.name),
+            about: operation.about,
+            hazard: operation.hazard,
+            action: Action::Operation(operation.name),
+        });
+        probes::all().into_iter().chain(operations).collect()
+    }
+
+    fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
+        let operation = effects::operations().iter().find(|operation| operation.name == case.name);
+        operation.map(effects::Operation::expected).unwrap_or_default()
+    }
+
+    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
+        let mut checks = verdict::checks::of(case.kind);
+        if case.kind == CaseKind::Probe {
+            checks.push(Box::new(checks::AnswerHolds));
+        }
+        checks
+    }
+
+    /// There is no negotiation. What gives a server away is whether it answers what it does not know,
+    /// and whether it keeps a connection after an answer; both changed in 4.0.7.
+    fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
+        let steps = || reading.conns.iter().flat_map(|conn| &conn.steps);
+        let refuses = steps().flat_map(|step| &step.replies).any(|r| r.meaning == Meaning::NotSupported);
+        let keeps = steps().any(|step| step.arg("name") == Some("kept") && step.answers().next().is_some());
+        let closes = steps().any(|step| step.answers().next().is_some() && step.closed.is_some());
+        match (refuses, keeps, closes) {
+            (true, true, _) => Some(dialect::IDEAL.to_owned()),
+            (true, false, _) | (false, false, true) => Some(">=4.0.7".to_owned()),
+            (false, true, _) => Some("<=4.0.6".to_owned()),
+            (false, false, false) => None,
+        }
+    }
+
+    fn replay(&self, recorded: &Transcript) -> Script {
+        let version = recorded.provenance.server.version.as_deref().unwrap_or(dialect::IDEAL);
+        let dialect = Dialect::for_version(version).or_else(|| Dialect::named(dialect::IDEAL));
+        let play =
+            |dialect| protocol::replay::script(recorded, &LxcGrammar::new(dialect), condition(recorded));
+        dialect.map(play).unwrap_or_default()
+    }
+
+    fn lock_table(&self) -> matrix::LockTable {
+        lock_table()
+    }
+
+    fn defects(&self) -> &'static [Defect] {
+        reference::DEFECTS
+    }
+
+    fn server(
+        &self,
+        build: &Build,
+        source: &Source,
+        bench: &Bench,
+    ) -> Result<Arc<dyn Launcher>, LaunchError> {
+        match source {
+            Source::Reference { defects } => {
+                Ok(Arc::new(reference::ReferenceServers::new(build, defects, bench)?))
+            }
+            Source::Debian(_) | Source::Path { .. } => launch::server(build, source, bench),
+            Source::Recorded => Err(cannot_launch(build, source)),
+        }
+    }
+
+    fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
+        match source {
+            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceClient::new(build, defects)?)),
+            Source::Debian(_) | Source::Path { .. } => launch::client(build, source, bench),
+            Source::Recorded => Err(cannot_launch(build, source)),
+        }
+    }
+}
+
+/// The condition that the recorded operation needed.
+fn condition(recorded: &Transcript) -> Option<String> {
+    let name = recorded.provenance.case.strip_prefix("client/")?;
+    let operation = effects::operations().iter().find(|operation| operation.name == name)?;
+    Some(operation.before.condition().to_owned())
+}
+
+fn cannot_launch(build: &Build, source: &Source) -> LaunchError {
+    let what = format!("start {} {}", build.protocol, build.id);
+    LaunchError::new(what, LaunchErrorKind::Setup(format!("source `{}` is not supported", source.word())))
+}
+
+#[cfg(test)]
+mod tests;

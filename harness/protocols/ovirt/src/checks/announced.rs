@@ -1,0 +1,251 @@
+//! Does the host announce what is agreed, when it changes and only then?
+//!
+//! ```text
+//! heartbeat says       host keeps     host must say       host may say
+//! the same             the same       nothing
+//! another one, not 0   it, limited    api-version with it
+//! 0 or nothing         0              nothing
+//! first on a connection, or of an agent               api-version with it
+//! ```
+//! A host that keeps the value as it came instead of the limited one (rhbz 1318657) gives itself away: what it keeps
+//! is never equal to the limited one, so it announces at every heartbeat.
+
+use std::collections::VecDeque;
+
+use verdict::{Blame, Evidence, Finding};
+use wire::json::{Document, Kind};
+
+use super::course::{BEATS, Course};
+use super::timeline::{Act, Said, What};
+use super::{CourseCheck, Sights, rules};
+use crate::message::{Offered, RULES};
+use crate::names::{self, NO_VERSION};
+
+/// How long a host may be silent that has just connected, in microseconds: it asks at once.
+const SILENCE_US: u64 = 2_000_000;
+
+/// Holds what a host announces against the heartbeats that it gets.
+pub(super) struct HostAnnounces;
+
+impl CourseCheck for HostAnnounces {
+    fn name(&self) -> &'static str {
+        "host-announces"
+    }
+
+    fn check(&self, evidence: &Evidence<'_>, course: &Course<'_>) -> Vec<Finding> {
+        let timeline = course.timeline;
+        if timeline.scripts.host {
+            return Vec::new();
+        }
+        let sights = Sights::new(self.name(), evidence, timeline);
+        let mut watch = Watch {
+            course,
+            sights,
+            kept: None,
+            kept_above: false,
+            free: true,
+            last: None,
+            due: VecDeque::new(),
+            silent: None,
+        };
+        for (index, act) in timeline.acts.iter().enumerate() {
+            watch.overdue(index);
+            watch.take(index, act);
+        }
+        watch.overdue(timeline.acts.len());
+        watch.sights.report.finish()
+    }
+}
+
+/// A heartbeat and what it comes to.
+#[derive(Clone, Copy)]
+struct Beat {
+    /// The lower one of it and the host's maximum.
+    limited: i64,
+    /// Whether it says something else than that, more than the host has or in other words.
+    above: bool,
+}
+
+/// An announcement that must come.
+struct Due {
+    version: i64,
+    act: usize,
+    behind_bad: bool,
+}
+
+struct Watch<'a> {
+    course: &'a Course<'a>,
+    sights: Sights<'a>,
+    /// What the host must keep; nothing where it may have been handed over or kept from before.
+    kept: Option<i64>,
+    /// Whether the heartbeat that it comes from said something else.
+    kept_above: bool,
+    /// Whether one announcement may come that need not.
+    free: bool,
+    last: Option<Beat>,
+    due: VecDeque<Due>,
+    /// The connection on which the host has said nothing yet.
+    silent: Option<usize>,
+}
+
+impl Watch<'_> {
+    fn take(&mut self, index: usize, act: &Act) {
+        match &act.what {
+            What::HostConnects => {
+                (self.kept, self.free, self.last) = (None, true, None);
+                self.due.clear();
+                self.silent = Some(index);
+            }
+            What::AgentStarts => self.free = true,
+            What::HostLeaves => {
+                self.due.clear();
+                self.silent = None;
+            }
+            What::AgentLeaves | What::Called(_) => {}
+            What::FromAgent(said) if said.name() == names::HEARTBEAT => self.heartbeat(index, said),
+            What::FromAgent(_) => {}
+            What::FromHost(said) => {
+                self.silent = None;
+                if said.name() == names::API_VERSION_MESSAGE {
+                    self.announcement(index, said);
+                }
+            }
+        }
+    }
+
+    fn heartbeat(&mut self, index: usize, said: &Said) {
+        let host_max =
+            self.course.moments.get(index).and_then(|moment| moment.host_max).unwrap_or(NO_VERSION);
+        let Some(message) = said.message.as_ref() else { return };
+        if !is_whole(said) {
+            // A host may stumble over it before it comes to the version, or not.
+            (self.kept, self.free, self.last) = (None, true, None);
+            return;
+        }
+        // A value that is kept as it came is another one than the limited one also where it is a text or a fraction.
+        let (limited, above) = match &message.version {
+            Offered::Number(version, kept) => {
+                let limited = (*version).clamp(NO_VERSION, host_max);
+                (limited, !kept.is(limited))
+            }
+            Offered::NoNumber(_) => (NO_VERSION, true),
+            Offered::Absent => (NO_VERSION, false),
+            Offered::Exception => return,
+        };
+        self.last = Some(Beat { limited, above });
+        if self.kept != Some(limited) {
+            self.kept_above = above;
+        }
+        if self.kept.is_some_and(|kept| kept != limited) && limited != NO_VERSION {
+            self.due.push_back(Due { version: limited, act: index, behind_bad: said.behind_bad });
+        }
+        self.kept = Some(limited);
+    }
+
+    fn announcement(&mut self, index: usize, said: &Said) {
+        let version = said.message.as_ref().and_then(|message| message.version.number());
+        let blame = Blame::Client;
+        let Some(version) = version.filter(|version| *version > NO_VERSION) else {
+            let message = "a version that is none is announced".to_owned();
+            let actual =
+                said.message.as_ref().map_or_else(String::new, |message| format!("{:?}", message.version));
+            self.sights.violation(
+                blame,
+                "announced-needlessly",
+                rules::ANNOUNCE,
+                index,
+                (message, "never 0", actual),
+            );
+            return;
+        };
+        if let Some(at) = self.due.iter().position(|due| due.version == version) {
+            for missed in self.due.drain(..=at).take(at).collect::<Vec<_>>() {
+                self.missed(&missed);
+            }
+            self.free = false;
+            return;
+        }
+        let actual = format!("api-version {version}");
+        match self.last {
+            None => self.kept = self.kept.or(Some(version)),
+            Some(beat) if beat.limited == version && self.free => {}
+            Some(beat) if beat.limited == version && (beat.above || self.kept_above) => {
+                self.kept_above = beat.above;
+                let message = format!(
+                    "`api-version` {version} is announced again although nothing changed: the host keeps more than the lower one of both maxima"
+                );
+                self.sights.violation(
+                    blame,
+                    "host-above-min",
+                    rules::RAW,
+                    index,
+                    (message, "no announcement", actual),
+                );
+            }
+            Some(beat) if beat.limited == version => {
+                let message = format!("`api-version` {version} is announced although nothing changed");
+                let says = (message, "no announcement", actual);
+                self.sights.violation(blame, "announced-needlessly", rules::ANNOUNCE, index, says);
+            }
+            Some(beat) => {
+                let shape = if version > beat.limited { "above-agreed" } else { "stale-version" };
+                let message =
+                    format!("`api-version` {version} is announced where {} is agreed", beat.limited);
+                let expected = format!("api-version {}", beat.limited);
+                self.sights.violation(blame, shape, rules::MIN, index, (message, &expected, actual));
+            }
+        }
+        self.free = false;
+    }
+
+    /// What should have been said by now.
+    fn overdue(&mut self, index: usize) {
+        let pace = self.course.timeline.pace;
+        while let Some(due) = self.due.front() {
+            if !self.course.is_over(due.act, index, pace.slack_us, BEATS) {
+                break;
+            }
+            if let Some(missed) = self.due.pop_front() {
+                self.missed(&missed);
+            }
+        }
+        let bound_us = if pace.is_scaled() { pace.silent_us() } else { SILENCE_US };
+        if let Some(since) = self.silent.filter(|since| self.course.is_over(*since, index, bound_us, 0)) {
+            let message = "the host is connected and says nothing".to_owned();
+            let says = (message, "a refresh at once", "silence".to_owned());
+            self.sights.violation(Blame::Client, "host-silenced", rules::ALIVE, since, says);
+            self.silent = None;
+        }
+    }
+
+    fn missed(&mut self, due: &Due) {
+        let expected = format!("api-version {}", due.version);
+        let (shape, rule, message) = if due.behind_bad {
+            let message = "a heartbeat that came in one read behind something bad is not heard";
+            ("lost-message", rules::DRAIN, message)
+        } else {
+            (
+                "not-announced",
+                rules::ANNOUNCE,
+                "a heartbeat changes the agreed version, and the host does not say so",
+            )
+        };
+        let says = (message.to_owned(), expected.as_str(), "nothing".to_owned());
+        self.sights.violation(Blame::Client, shape, rule, due.act, says);
+    }
+}
+
+/// Whether a heartbeat has what hosts look at before the version.
+fn is_whole(said: &Said) -> bool {
+    let Ok(document) = Document::parse(&said.bytes, RULES) else { return false };
+    let root = document.root();
+    let free_ram = root
+        .get("free-ram")
+        .is_some_and(|value| matches!(value.kind(), Kind::Number) || is_number(value.text()));
+    let memory = root.get("memory-stat").is_none_or(|value| value.kind() == Kind::Object);
+    free_ram && memory
+}
+
+fn is_number(text: Option<std::borrow::Cow<'_, str>>) -> bool {
+    text.is_some_and(|text| text.trim().parse::<f64>().is_ok())
+}

@@ -1,0 +1,103 @@
+//! Did a conversation come to its end? What was cut short proves nothing.
+
+use matrix::CaseKind;
+use verdict::checks::{EvidenceComplete, Report};
+use verdict::{Blame, Check, Evidence, Finding, Weight};
+
+use super::timeline::{Act, Timeline, What};
+use crate::scenarios::Step;
+use crate::{names, scenarios};
+
+const RULE: (&str, &str) =
+    ("nothing passes for want of evidence: a truncated run is never green", "DESIGN section 4, accounting");
+
+/// Says what a conversation lacks that has no requests and replies: its end, the ends that were to be replaced, and
+/// the time that both sides must have.
+pub(super) struct ConversationComplete;
+
+impl Check for ConversationComplete {
+    fn name(&self) -> &'static str {
+        EvidenceComplete.name()
+    }
+
+    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let timeline = Timeline::once(evidence.transcript, evidence.reading);
+        let mut missing = missing(evidence, &timeline);
+        if let Some(limit) = evidence.reading.observed("overflow") {
+            missing.push(format!("the transcript was cut after {limit}"));
+        }
+        let mut report = Report::new(self.name(), evidence);
+        for what in missing {
+            let (due, was) = ("a complete transcript", "not in the transcript");
+            report.push_blaming(Blame::Harness, Weight::Violation, "incomplete", RULE, what, due, was, None);
+        }
+        report.finish()
+    }
+}
+
+fn missing(evidence: &Evidence<'_>, timeline: &Timeline) -> Vec<String> {
+    let mut missing = Vec::new();
+    let acts = &timeline.acts;
+    if !acts.iter().any(|act| matches!(act.what, What::HostConnects)) {
+        missing.push("no host ever connected".to_owned());
+    }
+    if !acts.iter().any(|act| matches!(act.what, What::FromAgent(_))) && timeline.scripts.agent {
+        missing.push("the guest said nothing".to_owned());
+    }
+    if !acts.last().is_some_and(|act| matches!(act.what, What::HostLeaves)) {
+        missing.push("the conversation did not come to its end".to_owned());
+    }
+    if let Some((hosts, agents)) = due(evidence) {
+        let count = |came: fn(&What) -> bool| acts.iter().filter(|act| came(&act.what)).count();
+        let connected = count(|what| matches!(what, What::HostConnects));
+        let started = count(|what| matches!(what, What::AgentStarts));
+        if connected < hosts {
+            missing.push(format!("{connected} of {hosts} connections of hosts came"));
+        }
+        if started < agents {
+            missing.push(format!("{started} of {agents} starts of agents came"));
+        }
+    }
+    for change in &evidence.transcript.provenance.builds {
+        let came = |what: &What| matches!(what, What::HostConnects | What::AgentStarts);
+        if !acts.iter().any(|act| act.at_us + CHANGE_US >= change.from_us && came(&act.what)) {
+            missing.push(format!("{} .. {} never came", change.client.id, change.server.id));
+        }
+    }
+    // Whoever came last must have had the time to settle, or to be silent for too long.
+    let last = acts.iter().rposition(|act| matches!(act.what, What::HostConnects | What::AgentStarts));
+    let part = acts.get(last.unwrap_or(0)..).unwrap_or_default();
+    let lasted_us = part.first().map_or(0, |act| timeline.end_us().saturating_sub(act.at_us));
+    let beat = |act: &&Act| matches!(&act.what, What::FromAgent(said) if said.name() == names::HEARTBEAT);
+    let beats = part.iter().filter(beat).count();
+    let scripted = timeline.scripts.agent || timeline.scripts.host;
+    if !scripted && beats < BEATS_MIN && lasted_us < timeline.pace.silent_us() {
+        missing.push(format!("the last part has {beats} heartbeats in {} ms", lasted_us / 1000));
+    }
+    missing
+}
+
+/// How many connections of hosts and starts of agents the scenario brings about at least.
+fn due(evidence: &Evidence<'_>) -> Option<(usize, usize)> {
+    if evidence.case.kind != CaseKind::Scenario {
+        return None;
+    }
+    let steps = &scenarios::scenario(&evidence.case.name)?.steps;
+    let (mut hosts, mut agents, mut left) = (0, 0, false);
+    for step in steps {
+        match step {
+            Step::StartHost { .. } => hosts += 1,
+            Step::Leave | Step::LeaveInMidLine => left = true,
+            // A host that has not been made to leave connects again only if it left by itself.
+            Step::Reconnect => hosts += usize::from(std::mem::take(&mut left)),
+            Step::RestartAgent | Step::ReplaceAgent { .. } => agents += 1,
+            _ => {}
+        }
+    }
+    Some((hosts, agents))
+}
+
+/// How many heartbeats the last part of a conversation has at least.
+const BEATS_MIN: usize = 2;
+/// How long before its connection a build may be said to have come, in microseconds.
+const CHANGE_US: u64 = 1_000;

@@ -1,0 +1,131 @@
+//! Faults that can be switched on in models and reference peers of both sides, and what must find each.
+
+use std::collections::BTreeSet;
+
+use matrix::Role;
+
+use protocol::Defect;
+
+macro_rules! defects {
+    ($($constant:ident, $name:literal, $side:ident, $peer:literal, $case:literal, $shape:literal, $about:literal;)*) => {
+        $(
+            #[doc = $about]
+            pub(crate) const $constant: &str = $name;
+        )*
+        /// Every defect, the case that finds it and the shape that must be found there.
+        pub(crate) const DEFECTS: &[Defect] = &[$(
+            Defect { name: $name, side: Role::$side, about: $about, peer: $peer, case: $case, shape: $shape },
+        )*];
+    };
+}
+
+// Agents are servers, hosts are clients.
+defects! {
+    NO_FORCED_ZERO, "no-forced-zero", Server, "4.50.7", "scenario/restart", "stuck-at-zero",
+        "The first heartbeat of a process says the maximum, so that a host that keeps its connection sees no change.";
+    IGNORES_REFRESH_VALUE, "ignores-refresh-value", Server, "ideal", "scenario/migration-to-4.17.44", "in-flight",
+        "Only that there is a value in a refresh counts, not which.";
+    IGNORES_KEYLESS_REFRESH, "ignores-keyless-refresh", Server, "ideal", "scenario/migration-to-4.13.4", "above-agreed",
+        "A refresh without a version changes nothing.";
+    NO_LOWER_LIMIT, "no-lower-limit", Server, "ideal", "probe/api-version-negative", "silenced",
+        "A negative version is taken as it is, and nothing is above it.";
+    KEEPS_HALF_LINE, "keeps-half-line", Server, "ideal", "scenario/host-reconnect-in-mid-line", "lost-message",
+        "Half a line of the host that has gone is put before the first line of the next one.";
+    GATE_BEFORE_WAIT, "gate-before-wait", Server, "ideal", "scenario/migration-to-4.13.4", "above-agreed",
+        "A message of the worker goes out at the level of five rounds before.";
+    NO_ANSWER_AFTER_CHANGE, "no-answer-after-change", Server, "ideal", "scenario/restart", "no-answer-after-change",
+        "Nothing is sent again when the version changes.";
+    FORGETS_ON_DISCONNECT, "forgets-on-disconnect", Server, "ideal", "scenario/migration-api3-to-4.50.7", "wrong-level",
+        "The version is 0 when the host goes, and a value in a refresh does not raise it.";
+    TAKES_HIGHER, "takes-higher", Server, "4.17.44", "scenario/steady", "above-agreed",
+        "The agent takes its own maximum, whatever is announced.";
+    GATE_TOO_WIDE, "gate-too-wide", Server, "4.17.44", "scenario/steady", "above-agreed",
+        "Messages of the next level pass as well.";
+    GATE_TOO_NARROW, "gate-too-narrow", Server, "ideal", "scenario/steady", "wrong-level",
+        "Messages of the agreed level do not pass.";
+    WRONG_MINIMUM, "wrong-minimum", Server, "4.17.44", "scenario/steady", "above-agreed",
+        "The lookup table has 2 for `containers`.";
+    TOO_STRICT, "too-strict", Server, "ideal", "probe/api-version-text", "no-answer-after-change",
+        "A version in quotes is not taken for a number.";
+    FIRST_MEMBER_WINS, "first-member-wins", Server, "ideal", "probe/api-version-twice", "no-answer-after-change",
+        "Of a member that stands twice the first one counts.";
+    COMPLETES_AT_ANY_LEVEL, "completes-at-any-level", Server, "ideal", "probe/lifecycle-event-at-0", "above-agreed",
+        "`completion` is sent below version 3.";
+    COMPLETION_OTHER_ID, "completion-other-id", Server, "ideal", "scenario/lifecycle", "wrong-completion",
+        "`completion` has a `reply_id` of its own.";
+    COMPLETES_TWICE, "completes-twice", Server, "ideal", "scenario/lifecycle", "wrong-completion",
+        "`completion` is sent two times.";
+    INTERLEAVES, "interleaves", Server, "ideal", "scenario/steady", "bad-framing",
+        "Two threads write into each other's lines.";
+    ANSWERS_UNKNOWN, "answers-unknown", Server, "ideal", "probe/unknown-name", "answered-error",
+        "An unknown command is answered with an error.";
+
+    LEAVES_OUT, "leaves-out", Server, "4.50.7", "scenario/host-reconnect", "data-missing",
+        "A refresh answer has everything but the name of the guest.";
+    TELLS_NONE, "tells-none", Server, "ideal", "scenario/steady", "wrong-maximum",
+        "Heartbeats have lost the version.";
+
+    RAW_VALUE, "raw-value", Client, "ideal", "scenario/steady", "host-above-min",
+        "A host with the maximum 2 keeps what a heartbeat says as it is.";
+    IGNORES_KEYLESS_HEARTBEAT, "ignores-keyless-heartbeat", Client, "ideal", "scenario/downgrade-to-1.0.9", "above-agreed",
+        "A heartbeat without a version changes nothing.";
+    HOST_NO_LOWER_LIMIT, "host-no-lower-limit", Client, "ideal", "scenario/guest-sends-negative-heartbeat", "host-silenced",
+        "A negative version is kept as it is, and then not even a refresh passes the gate.";
+    REST_OF_CHUNK_LOST, "rest-of-chunk-lost", Client, "ideal", "scenario/guest-sends-no-name-and-good", "lost-message",
+        "What was read together with a bad line is thrown away.";
+    NEVER_ANNOUNCES, "never-announces", Client, "1.0.16", "scenario/steady", "not-announced",
+        "A change of the version is kept and not announced.";
+    ONLY_ON_CHANGE, "only-on-change", Client, "1.0.11.2", "scenario/restart", "stuck-at-zero",
+        "An agent that starts anew is told nothing unless the value changes.";
+    ANNOUNCES_ZERO, "announces-zero", Client, "ideal", "scenario/restart", "announced-needlessly",
+        "A change to 0 is announced.";
+    ANNOUNCES_ALWAYS, "announces-always", Client, "ideal", "scenario/steady", "announced-needlessly",
+        "Every heartbeat is followed by an announcement.";
+    FORGETS_ON_RECONNECT, "forgets-on-reconnect", Client, "ideal", "scenario/host-reconnect", "wrong-level",
+        "The version is 0 behind a reconnection until the agent's maximum changes.";
+    HOST_TAKES_HIGHER, "host-takes-higher", Client, "1.0.11.3", "scenario/steady", "above-agreed",
+        "The host takes the higher one of both maxima.";
+    HOST_GATE_TOO_WIDE, "host-gate-too-wide", Client, "1.0.9", "scenario/steady", "above-agreed",
+        "Calls of the next level pass as well.";
+    HOST_GATE_TOO_NARROW, "host-gate-too-narrow", Client, "ideal", "scenario/steady", "wrong-level",
+        "Calls of the agreed level do not pass.";
+    HOST_WRONG_MINIMUM, "host-wrong-minimum", Client, "1.0.11.3", "scenario/steady", "above-agreed",
+        "The lookup table has 1 for `lifecycle-event`.";
+    HOST_TOO_STRICT, "host-too-strict", Client, "ideal", "scenario/guest-sends-text-heartbeat", "not-announced",
+        "A version in quotes is not taken for a number.";
+    HOST_FIRST_MEMBER_WINS, "host-first-member-wins", Client, "ideal", "scenario/guest-sends-version-twice", "not-announced",
+        "Of a member that stands twice the first one counts.";
+    HANG_UP_LOSES, "hang-up-loses", Client, "ideal", "scenario/guest-sends-heartbeat-and-closes", "above-agreed",
+        "Data that comes together with the end of the connection is not read.";
+    STAYS_TOO_BIG, "stays-too-big", Client, "ideal", "scenario/guest-sends-long-line", "not-announced",
+        "Behind a line that is too long everything is ignored.";
+    HOST_ANSWERS_UNKNOWN, "host-answers-unknown", Client, "ideal", "scenario/guest-sends-unknown-name", "answered-error",
+        "An unknown message is answered with an error.";
+}
+
+/// The defects that are switched on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Switches(BTreeSet<&'static str>);
+
+impl Switches {
+    /// Switches defects on by name.
+    ///
+    /// # Errors
+    /// The first name that no defect of that side has.
+    pub(crate) fn on<'a>(names: impl IntoIterator<Item = &'a str>, side: Role) -> Result<Self, String> {
+        let find = |name: &str| {
+            let found = DEFECTS.iter().find(|defect| defect.name == name && defect.side == side);
+            found.map(|defect| defect.name).ok_or_else(|| name.to_owned())
+        };
+        names.into_iter().map(find).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(crate) fn has(&self, name: &'static str) -> bool {
+        self.0.contains(name)
+    }
+
+    /// Names of all that are on.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().copied()
+    }
+}

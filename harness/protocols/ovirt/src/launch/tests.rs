@@ -1,0 +1,223 @@
+//! Real processes: this test program itself plays them, when a variable says so.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use matrix::BuildId;
+use session::{Recorder, Start};
+use transcript::{EventKind, Provenance, Transcript};
+use wire::Direction;
+
+use super::*;
+use crate::Dialect;
+use crate::defects::Switches;
+use crate::message::Message;
+use crate::model::Host;
+use crate::names::{API_VERSION_MESSAGE, HEARTBEAT, REFRESH};
+use crate::reference::ReferenceAgents;
+use crate::scenarios;
+
+/// Says which peer the test program plays, and where: `agent <socket>`, `terminal <pty>`, `host <socket>`.
+const PEER: &str = "WIRESKEW_OVIRT_PEER";
+const DEADLINE: Duration = Duration::from_secs(10);
+const AGENT: &str = "1.0.16";
+const HOST: &str = "4.50.7";
+
+fn bench(dir: &Path) -> Bench {
+    Bench { work_dir: dir.to_owned(), cache_dir: dir.to_owned(), seed: 0 }
+}
+
+fn build(version: &str, role: Role) -> Build {
+    Build {
+        id: BuildId("dev".to_owned()),
+        protocol: "ovirt-guest-agent".to_owned(),
+        roles: vec![role],
+        version: version.to_owned(),
+        dialect: version.to_owned(),
+        sources: Vec::new(),
+        like: None,
+        settings: BTreeMap::from([("heartbeat".to_owned(), "100".to_owned())]),
+    }
+}
+
+/// This very program as a peer, as a user would give it.
+fn line(peer: &str) -> Source {
+    let exe = std::env::current_exe().expect("it runs");
+    let test = "launch::tests::plays_a_peer_when_told";
+    let args = [&format!("{PEER}={peer}"), &*exe.to_string_lossy(), "--exact", test, "--nocapture"];
+    Source::Path { path: "env".into(), args: args.map(str::to_owned).to_vec() }
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime")
+}
+
+#[test]
+fn plays_a_peer_when_told() {
+    let Some(told) = std::env::var_os(PEER) else { return };
+    let told = told.to_string_lossy().into_owned();
+    match told.split_once(' ').expect("a peer and a place") {
+        ("agent", socket) => runtime().block_on(async {
+            let _server = play_agent(Path::new(socket)).await;
+            std::future::pending::<()>().await;
+        }),
+        ("terminal", pty) => play_on_terminal(pty),
+        ("host", socket) => play_host(socket),
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn play_agent(socket: &Path) -> Box<dyn Server> {
+    let agents = ReferenceAgents::new(&build(AGENT, Role::Server), &[]);
+    let agents = agents.expect("an agent").at(Address::Path(socket.to_owned()));
+    agents.start(Start::within(DEADLINE)).await.expect("started")
+}
+
+/// An agent at a socket, and all bytes between that and the terminal.
+fn play_on_terminal(pty: &str) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let socket = dir.path().join("agent");
+    let runtime = runtime();
+    let _server = runtime.block_on(play_agent(&socket));
+    let terminal = std::fs::OpenOptions::new().read(true).write(true).open(pty).expect("a terminal");
+    let agent = UnixStream::connect(&socket).expect("it listens");
+    let (mut from_terminal, mut to_terminal) = (terminal.try_clone().expect("a copy"), terminal);
+    let (mut from_agent, mut to_agent) = (agent.try_clone().expect("a copy"), agent);
+    std::thread::spawn(move || std::io::copy(&mut from_terminal, &mut to_agent));
+    std::io::copy(&mut from_agent, &mut to_terminal).expect("the terminal is whole");
+}
+
+/// A host that tries to connect until it is killed.
+fn play_host(socket: &str) {
+    let facts = Dialect::for_version(HOST).and_then(|dialect| dialect.host.clone()).expect("a host");
+    let mut host = Host::start(facts, Switches::default(), None);
+    loop {
+        if let Ok(mut stream) = UnixStream::connect(socket) {
+            let refresh = host.connect().expect("a refresh");
+            stream.write_all(&refresh).expect("it is taken");
+            let mut buffer = vec![0; 4096];
+            while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                for answer in host.read(&buffer[..count]) {
+                    stream.write_all(&answer).expect("it is taken");
+                }
+            }
+            host.disconnect();
+        }
+        #[expect(clippy::disallowed_methods, reason = "it waits for real processes")]
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Carries out a scenario; what was seen, as a transcript that could be kept.
+fn carry_out(
+    client: impl FnOnce(&Path) -> Arc<dyn Client>,
+    server: impl FnOnce(&Path) -> Arc<dyn Launcher>,
+    scenario: &str,
+) -> Transcript {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (client, launcher) = (client(dir.path()), server(dir.path()));
+    let events = runtime().block_on(async {
+        let mut server = launcher.start(Start::within(DEADLINE)).await.expect("started");
+        let recorder = Recorder::new();
+        let done = client.run(scenario, &mut *server, &recorder, DEADLINE).await.expect("carried out");
+        assert!(done.exit.is_some(), "not in time");
+        server.stop().await;
+        recorder.take()
+    });
+    let transcript = Transcript { provenance: Provenance::default(), events };
+    transcript.check().expect("a transcript");
+    transcript
+}
+
+fn reference_host(_: &Path) -> Arc<dyn Client> {
+    Arc::new(ReferenceHost::new(&build(HOST, Role::Client), &[]).expect("a host"))
+}
+
+fn reference_agent(_: &Path) -> Arc<dyn Launcher> {
+    Arc::new(ReferenceAgents::new(&build(AGENT, Role::Server), &[]).expect("an agent"))
+}
+
+fn names(transcript: &Transcript, dir: Direction) -> Vec<String> {
+    let mut names = Vec::new();
+    for conn in transcript.conns() {
+        let stream = transcript.stream(conn, dir);
+        let lines = stream.split(|byte| *byte == b'\n').filter_map(|line| Message::read(line).ok());
+        names.extend(lines.map(|message| message.name().to_owned()));
+    }
+    names
+}
+
+fn count(names: &[String], name: &str) -> usize {
+    names.iter().filter(|found| *found == name).count()
+}
+
+#[test]
+fn an_agent_that_listens_on_a_socket_is_restarted_behind_the_hosts_connection() {
+    let agent = |dir: &Path| {
+        server(&build(AGENT, Role::Server), &line("agent {socket}"), &bench(dir)).expect("found")
+    };
+    let transcript = carry_out(reference_host, agent, "restart");
+    assert_eq!(transcript.conns().len(), 1);
+    let connects = transcript.events.iter().filter(|event| event.kind == EventKind::Connect).count();
+    assert_eq!(connects, 2, "the host, and the new agent behind its connection");
+    let announced = count(&names(&transcript, Direction::ToServer), API_VERSION_MESSAGE);
+    assert_eq!(announced, 2, "once for each process of the agent");
+}
+
+#[test]
+fn an_agent_that_opens_a_terminal_speaks_with_hosts() {
+    let agent = |dir: &Path| {
+        server(&build(AGENT, Role::Server), &line("terminal {pty}"), &bench(dir)).expect("found")
+    };
+    let transcript = carry_out(reference_host, agent, "host-restart");
+    assert_eq!(transcript.conns().len(), 2);
+    assert_eq!(count(&names(&transcript, Direction::ToServer), API_VERSION_MESSAGE), 2);
+    assert!(count(&names(&transcript, Direction::ToClient), HEARTBEAT) > 4);
+}
+
+#[test]
+fn a_host_is_started_and_killed_behind_a_proxy() {
+    let host =
+        |dir: &Path| client(&build(HOST, Role::Client), &line("host {socket}"), &bench(dir)).expect("found");
+    for (scenario, conns) in [("restart", 1), ("host-restart", 2), ("migration-to-4.17.44", 2)] {
+        let transcript = carry_out(host, reference_agent, scenario);
+        assert_eq!(transcript.conns().len(), conns, "{scenario}");
+        assert_eq!(count(&names(&transcript, Direction::ToServer), REFRESH), conns, "{scenario}");
+        assert_eq!(count(&names(&transcript, Direction::ToServer), API_VERSION_MESSAGE), 2, "{scenario}");
+        let last = transcript.events.last().map(|event| (&event.kind, event.dir));
+        assert!(matches!(last, Some((EventKind::Eof(_), Direction::ToServer))), "{scenario}: {last:?}");
+    }
+}
+
+#[test]
+fn says_what_is_wrong_with_a_command_line() {
+    #[track_caller]
+    fn check(path: &str, args: &[&str], expect: &str) {
+        let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let source = Source::Path { path: path.into(), args };
+        let dir = std::env::temp_dir();
+        let found = server(&build(AGENT, Role::Server), &source, &bench(&dir));
+        let started = found.and_then(|launcher| {
+            runtime().block_on(launcher.start(Start::within(DEADLINE))).map(|_server| ())
+        });
+        let text = started.expect_err("it is wrong").to_string();
+        assert!(text.contains(expect), "{text}");
+    }
+    check("/no/such/agent", &["{socket}"], "there is no program `/no/such/agent`");
+    check("sh", &["-c", "true"], "no argument has {socket} or {pty}");
+    check(
+        "sh",
+        &["-c", "echo no port >&2; exit 3", "{socket}"],
+        "it does not listen (Some(Code(3))): no port",
+    );
+}
+
+#[test]
+fn a_real_host_cannot_leave_and_go_on() {
+    let mut real = build(HOST, Role::Client);
+    real.sources = vec![line("host {socket}")];
+    let lacks = |build: &Build, name| lacks(build, scenarios::scenario(name).expect("a scenario")).is_some();
+    assert!(lacks(&real, "host-reconnect") && !lacks(&real, "host-restart"));
+    assert!(!lacks(&build(HOST, Role::Client), "host-reconnect"));
+}

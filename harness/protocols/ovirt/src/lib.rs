@@ -1,0 +1,191 @@
+//! `ovirt-guest-agent`: VDSM, the host, and ovirt-guest-agent in the guest, over a virtio-serial port.
+//!
+//! Specified by the two sources alone: `oVirt/ovirt-guest-agent`, `ovirt-guest-agent/OVirtAgentLogic.py`, and
+//! `oVirt/vdsm`, `lib/vdsm/virt/guestagent.py`. One message is one JSON object on one line; its member `__name__` is
+//! the name, every other member an argument. The client is the host: it connects, the guest's port listens. Nothing is
+//! numbered and errors are never answered.
+//!
+//! ```text
+//! names.rs       messages, their arguments and the version that each asks for
+//! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
+//! message.rs     what is read of a line, and how a line is written
+//! grammar.rs     how lines are framed and paired          probes.rs        what is asked of every agent
+//! checks/        what the agreed version asks of both sides, from the bytes alone
+//! replay.rs      recorded hosts played again
+//! model/         both sides as exact state machines, and the port between them
+//! reference/     hosts and agents over a unix socket, in scaled real time
+//! launch.rs      a user's own agent or VDSM, given as a command line
+//! scenarios.rs   what can happen to a running pair     inputs.rs     what a guest can send that a host must survive
+//! defects.rs     faults that can be switched on
+//! ```
+
+use std::sync::Arc;
+
+use matrix::{Build, CaseId, CaseKind, Source};
+use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
+use transcript::Transcript;
+use verdict::{Check, Grammar, Reading};
+
+use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
+
+mod checks;
+mod defects;
+mod dialect;
+mod grammar;
+mod inputs;
+mod launch;
+mod lock;
+mod message;
+mod model;
+mod names;
+mod probes;
+mod reference;
+mod releases;
+mod replay;
+mod scenarios;
+
+pub(crate) use dialect::Dialect;
+pub(crate) use grammar::OvirtGrammar;
+
+/// The heartbeat period of a reference agent that was told no other one, in milliseconds. Everything else that takes time
+/// is in proportion, as at the real 5 s.
+const HEARTBEAT_MS: u64 = 20;
+
+/// Most bytes of a line that is read here. Agents take lines of any length; hosts drop what is longer than 1 MiB.
+const LINE_MAX: usize = 4 << 20;
+
+/// The protocol in all its dialects.
+#[must_use]
+pub fn protocol() -> Arc<dyn Protocol> {
+    Arc::new(OvirtGuestAgent)
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct OvirtGuestAgent;
+
+/// What only recordings have: other rates, bad input that a script sent elsewhere, and ends that no reference stands for.
+const RECORDED: &[(CaseKind, &str, &str)] = &[
+    (CaseKind::Probe, checks::BAD_INPUT, "a script as the host sends an agent malformed and odd messages"),
+    (CaseKind::Scenario, checks::BAD_INPUT, "a script as the guest sends a host malformed and odd messages"),
+    (CaseKind::Scenario, "negative-heartbeat", "a heartbeat says -1, then the guest's end closes and opens"),
+    (
+        CaseKind::Scenario,
+        "steady-default-rates",
+        "a host connects to a running agent with a heartbeat of 5 s",
+    ),
+    (CaseKind::Scenario, "migration-to-4.18.25-max2", "a host with a lowered maximum takes over"),
+    (CaseKind::Scenario, "migration-to-4.19.51", "another host takes over while the agent goes on"),
+    (CaseKind::Scenario, "migration-api3-to-4.18.25-max2", "a host with a lowered maximum is told version 3"),
+];
+
+impl Protocol for OvirtGuestAgent {
+    fn name(&self) -> &'static str {
+        "ovirt-guest-agent"
+    }
+
+    fn alias(&self) -> &'static str {
+        "ovirt"
+    }
+
+    fn about(&self) -> &'static str {
+        "VDSM and ovirt-guest-agent over a virtio-serial port (oVirt/vdsm, lib/vdsm/virt/guestagent.py)"
+    }
+
+    fn framing(&self) -> &'static str {
+        "json-lines"
+    }
+
+    fn dialects(&self) -> Vec<&'static str> {
+        Dialect::all().iter().map(|dialect| dialect.name).collect()
+    }
+
+    fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
+        Some(Arc::new(OvirtGrammar::new(Dialect::for_version(dialect)?)))
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let case = |kind, name: &str, about, action| Case {
+            id: CaseId::new(kind, name),
+            about,
+            hazard: Hazard::Disturbs,
+            action,
+        };
+        let recorded = RECORDED.iter().map(|(kind, name, about)| case(*kind, name, about, Action::Recorded));
+        let scenarios = scenarios::all().iter();
+        let scenarios = scenarios
+            .map(|s| case(CaseKind::Scenario, s.name.as_str(), s.about, Action::Operation(s.name.as_str())));
+        probes::all().into_iter().chain(recorded).chain(scenarios).collect()
+    }
+
+    fn expected(&self, _case: &CaseId) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
+        checks::of(case)
+    }
+
+    fn negotiated(&self, transcript: &Transcript, reading: &Reading) -> Option<String> {
+        checks::negotiated(transcript, reading)
+    }
+
+    fn lacks(&self, client: &Build, case: &CaseId) -> Option<String> {
+        let scenario = scenarios::scenario(&case.name).filter(|_| case.kind == CaseKind::Scenario)?;
+        launch::lacks(client, scenario)
+    }
+
+    fn takes_part(&self, case: &CaseId) -> Option<String> {
+        let (_, version) = case.name.split_once("-to-")?;
+        (case.kind == CaseKind::Scenario && version != dialect::IDEAL).then(|| version.to_owned())
+    }
+
+    fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
+        let name = case.name.as_str();
+        if name.starts_with("upgrade-to-") || name.starts_with("downgrade-to-") {
+            Some("another release takes the agent's place")
+        } else if case.kind == CaseKind::Scenario && [checks::BAD_INPUT, "negative-heartbeat"].contains(&name)
+        {
+            Some("a script stood for the guest, and there is no agent to compare with")
+        } else {
+            None
+        }
+    }
+
+    fn replay(&self, recorded: &Transcript) -> Script {
+        replay::script(recorded)
+    }
+
+    fn lock_table(&self) -> matrix::LockTable {
+        lock::lock_table()
+    }
+
+    fn defects(&self) -> &'static [Defect] {
+        defects::DEFECTS
+    }
+
+    fn server(
+        &self,
+        build: &Build,
+        source: &Source,
+        bench: &Bench,
+    ) -> Result<Arc<dyn Launcher>, LaunchError> {
+        match source {
+            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceAgents::new(build, defects)?)),
+            Source::Path { .. } => launch::server(build, source, bench),
+            Source::Debian(_) | Source::Recorded => Err(cannot_launch(build, source)),
+        }
+    }
+
+    fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
+        match source {
+            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceHost::new(build, defects)?)),
+            Source::Path { .. } => launch::client(build, source, bench),
+            Source::Debian(_) | Source::Recorded => Err(cannot_launch(build, source)),
+        }
+    }
+}
+
+fn cannot_launch(build: &Build, source: &Source) -> LaunchError {
+    let what = format!("start {} {}", build.protocol, build.id);
+    LaunchError::new(what, LaunchErrorKind::Setup(format!("source `{}` is not supported", source.word())))
+}

@@ -1,0 +1,165 @@
+//! Reference peers over real sockets.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use matrix::{Build, BuildId, Role};
+use session::{Client, Launcher, Recorder, Server, Start};
+use transcript::{Event, EventKind, Provenance, Transcript};
+use wire::Direction;
+
+use super::{ReferenceAgents, ReferenceHost};
+use crate::message::Message;
+use crate::names::{API_VERSION_MESSAGE, guest_min};
+use crate::scenarios;
+
+const DEADLINE: Duration = Duration::from_secs(10);
+
+fn build(version: &str, heartbeat_ms: u64) -> Build {
+    Build {
+        id: BuildId(format!("ref-{version}")),
+        protocol: "ovirt-guest-agent".to_owned(),
+        roles: vec![Role::Client, Role::Server],
+        version: version.to_owned(),
+        dialect: version.to_owned(),
+        sources: Vec::new(),
+        like: None,
+        settings: BTreeMap::from([("heartbeat".to_owned(), heartbeat_ms.to_string())]),
+    }
+}
+
+fn defects(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
+}
+
+/// What a scenario between two reference peers comes to.
+fn run(host: (&str, &[&str]), agent: (&str, &[&str]), scenario: &str) -> Transcript {
+    runtime().block_on(play(host, agent, scenario))
+}
+
+async fn play(host: (&str, &[&str]), agent: (&str, &[&str]), scenario: &str) -> Transcript {
+    let agents = ReferenceAgents::new(&build(agent.0, 20), &defects(agent.1)).expect("an agent");
+    let client = ReferenceHost::new(&build(host.0, 20), &defects(host.1)).expect("a host");
+    let mut server: Box<dyn Server> = agents.start(Start::in_memory()).await.expect("started");
+    let recorder = Recorder::new();
+    let report = client.run(scenario, &mut *server, &recorder, DEADLINE).await.expect("carried out");
+    assert!(report.exit.is_some(), "{scenario}: not in time");
+    server.stop().await;
+    Transcript { provenance: Provenance::default(), events: recorder.take() }
+}
+
+/// The messages of one side with their versions, since the last event of a kind.
+fn messages(events: &[Event], dir: Direction) -> Vec<(String, Option<i64>)> {
+    let mut bytes = Vec::new();
+    for event in events.iter().filter(|event| event.dir == dir) {
+        if let EventKind::Data(data) = &event.kind {
+            bytes.extend_from_slice(&data.bytes);
+        }
+    }
+    let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| Message::read(line).ok());
+    lines.map(|message| (message.name().to_owned(), message.version.number())).collect()
+}
+
+fn announced(events: &[Event]) -> Vec<i64> {
+    let messages = messages(events, Direction::ToServer);
+    messages.into_iter().filter(|(name, _)| name == API_VERSION_MESSAGE).filter_map(|(_, v)| v).collect()
+}
+
+#[test]
+fn ideal_peers_carry_out_every_scenario() {
+    let mut at_once = tokio::task::JoinSet::new();
+    let check = |(name, transcript): (&str, Transcript)| {
+        transcript.check().unwrap_or_else(|error| panic!("{name}: {error}"));
+        let last = transcript.events.last().map(|event| (&event.kind, event.dir));
+        assert!(matches!(last, Some((EventKind::Eof(Some(_)), Direction::ToServer))), "{name}: {last:?}");
+    };
+    runtime().block_on(async {
+        for scenario in scenarios::all() {
+            if at_once.len() >= 16 {
+                check(at_once.join_next().await.expect("some run").expect("no panic"));
+            }
+            let name = scenario.name.as_str();
+            at_once.spawn(async move { (name, play(("ideal", &[]), ("ideal", &[]), name).await) });
+        }
+        while let Some(played) = at_once.join_next().await {
+            check(played.expect("no panic"));
+        }
+    });
+}
+
+#[test]
+fn a_steady_pair_settles_on_the_lower_maximum() {
+    #[track_caller]
+    fn check(host: &str, agent: &str, expect: &[i64], highest: i64) {
+        let transcript = run((host, &[]), (agent, &[]), "steady");
+        assert_eq!(announced(&transcript.events), expect, "{host} {agent}");
+        let from_guest = messages(&transcript.events, Direction::ToClient);
+        let above = from_guest.iter().map(|(name, _)| guest_min(name)).max();
+        assert_eq!(above, Some(highest), "{host} {agent}");
+    }
+    check("ideal", "ideal", &[3], 3);
+    check("4.50.7", "1.0.16", &[3], 3);
+    check("4.17.44", "1.0.16", &[2], 2);
+    check("4.18.25", "1.0.9.1", &[1], 1);
+    check("4.13.4", "1.0.16", &[], 0);
+    check("4.50.7", "1.0.9", &[], 0);
+}
+
+#[test]
+fn an_agent_is_restarted_behind_the_kept_connection() {
+    let transcript = run(("4.50.7", &[]), ("1.0.16", &[]), "restart");
+    let at = |wanted: &EventKind, dir| {
+        transcript.events.iter().position(|event| event.kind == *wanted && event.dir == dir)
+    };
+    let connects = transcript.events.iter().filter(|event| event.kind == EventKind::Connect).count();
+    assert_eq!(connects, 2, "one of the host, one of the new agent");
+    let back = at(&EventKind::Connect, Direction::ToClient).expect("the agent comes back");
+    assert_eq!(announced(&transcript.events[back..]), [3]);
+    // K2: an old agent is not told.
+    let transcript = run(("4.50.7", &[]), ("1.0.11.2", &[]), "restart");
+    let back = transcript
+        .events
+        .iter()
+        .position(|event| event.kind == EventKind::Connect && event.dir == Direction::ToClient);
+    let behind = &transcript.events[back.expect("the agent comes back")..];
+    assert!(announced(behind).is_empty());
+    let from_guest = messages(behind, Direction::ToClient);
+    assert!(from_guest.iter().all(|(name, _)| guest_min(name) == 0), "{from_guest:?}");
+}
+
+#[test]
+fn a_migration_brings_another_host_and_the_agent_goes_on() {
+    let transcript = run(("4.50.7", &[]), ("1.0.16", &[]), "migration-to-4.16.38");
+    let conns = transcript.conns();
+    assert_eq!(conns.len(), 2);
+    let second: Vec<Event> = transcript.on(conns[1]).map(|(_, event)| event.clone()).collect();
+    let announced = announced(&second);
+    // K1: repeated with every heartbeat.
+    assert!(announced.len() > 3 && announced.iter().all(|version| *version == 1), "{announced:?}");
+    let refresh = messages(&second, Direction::ToServer);
+    assert_eq!(refresh.first(), Some(&("refresh".to_owned(), Some(1))));
+}
+
+#[test]
+fn hosts_take_the_inputs_as_they_were_measured() {
+    #[track_caller]
+    fn check(host: &str, scenario: &str, expect: &[i64]) {
+        let transcript = run((host, &[]), ("1.0.16", &[]), scenario);
+        let marked = transcript
+            .events
+            .iter()
+            .position(|event| matches!(&event.kind, EventKind::Mark(mark) if mark.label == "guest sends"));
+        let behind = &transcript.events[marked.expect("a mark")..];
+        assert_eq!(announced(behind), expect, "{host} {scenario}");
+    }
+    check("4.50.7", "guest-sends-no-name-and-good", &[3]);
+    check("ideal", "guest-sends-no-name-and-good", &[1, 3]);
+    check("4.50.7", "guest-sends-not-json-and-good", &[1, 3]);
+    check("4.17.44", "guest-sends-negative-heartbeat", &[2]);
+    check("4.17.24", "guest-sends-negative-heartbeat", &[]);
+    check("ideal", "guest-sends-longer-line", &[3]);
+}

@@ -1,0 +1,275 @@
+//! What each release does, as data.
+//!
+//! A dialect is the release before it with changes applied. There is no negotiation: what a build can do is what
+//! guest-info lists as enabled, never what its version text makes one expect. Measured on the builds of four Debian
+//! suites, x86-64; what upstream releases in between did is not known, so a version means the newest table entry that
+//! is not newer.
+//!
+//! ```text
+//! 5.2 (bullseye) - 7.2 (bookworm) - 10.0 (trixie) - 11.1 (forky) - ideal
+//! ```
+
+use std::sync::LazyLock;
+
+use super::names::{self, GET_DEVICES};
+use super::releases::RELEASES;
+
+/// Most arrays and objects inside each other, in every release (`MAX_NESTING`).
+pub(crate) const DEPTH_MAX: usize = 1024;
+/// Most bytes of one token, in every release (`MAX_TOKEN_SIZE`).
+pub(crate) const TOKEN_MAX: usize = 64 << 20;
+
+/// One release's reading of the protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    /// Name of the release that began it, or `ideal`.
+    pub name: &'static str,
+    /// The commands that are known, in the order in which guest-info lists them.
+    pub commands: Vec<&'static str>,
+    /// What is said of a blocked command; `{}` is its name.
+    pub blocked_text: &'static str,
+    /// The class of that error.
+    pub blocked_class: &'static str,
+    /// How requests are parsed.
+    pub parsing: Parsing,
+    /// How numbers are written.
+    pub numbers: Numbers,
+    /// Whether errors of syntax begin with the place, `LINE:COLUMN: `.
+    pub places: bool,
+    /// Whether each client finds a parser that has read nothing yet.
+    pub fresh_parser: bool,
+    /// Whether numbers that are too large are taken for infinity.
+    pub infinite: bool,
+    /// Whether the bytes c0 80 are taken for NUL.
+    pub overlong_nul: bool,
+    /// Whether a client that does not read keeps the processor busy.
+    pub spins: bool,
+    /// Whether guest-get-fsinfo tells what is free for root.
+    pub privileged_bytes: bool,
+}
+
+/// When an error in the syntax is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Parsing {
+    /// When the braces of the request have closed: half a request is swallowed without a byte, whatever follows. What
+    /// is too deep is thrown away, and the closing brackets behind it are errors of their own.
+    WhenClosed,
+    /// Where the request becomes wrong. Up to where its braces close, nothing more is told.
+    AtOnce,
+}
+
+/// How numbers are written that are no integers of 64 bits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Numbers {
+    /// Six places behind the point, as `%f` does, without zeros at the end.
+    SixPlaces,
+    /// Seventeen digits, as `%.17g` does.
+    SeventeenDigits,
+    /// As they came.
+    AsSent,
+}
+
+/// What a release changed.
+#[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "what a change is and where it was seen is for people")]
+pub(crate) struct Change {
+    /// In our words.
+    pub what: &'static str,
+    /// Where that is written, or where it was measured.
+    pub source: &'static str,
+    /// The change itself.
+    pub(super) apply: fn(&mut Dialect),
+}
+
+/// One line of the release table.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Release {
+    /// Its name.
+    pub name: &'static str,
+    /// What it changed.
+    pub changes: &'static [Change],
+}
+
+/// Name of the dialect that does what the protocol's designers asked for.
+pub(crate) const IDEAL: &str = "ideal";
+
+static DIALECTS: LazyLock<Vec<Dialect>> = LazyLock::new(|| {
+    let mut built: Vec<Dialect> = Vec::new();
+    for release in RELEASES {
+        let mut dialect = built.last().cloned().unwrap_or_else(Dialect::first);
+        dialect.name = release.name;
+        for change in release.changes {
+            (change.apply)(&mut dialect);
+        }
+        built.push(dialect);
+    }
+    built
+});
+
+impl Dialect {
+    /// All dialects, oldest first, `ideal` last.
+    #[must_use]
+    pub(crate) fn all() -> &'static [Self] {
+        &DIALECTS
+    }
+
+    /// The dialect of that very name.
+    #[must_use]
+    pub(crate) fn named(name: &str) -> Option<&'static Self> {
+        DIALECTS.iter().find(|dialect| dialect.name == name)
+    }
+
+    /// The newest dialect that is not newer than a version; `ideal` for its name. An epoch and what a distribution
+    /// appends, as in `1:5.2+dfsg-11+deb11u5`, are passed over.
+    #[must_use]
+    pub(crate) fn for_version(version: &str) -> Option<&'static Self> {
+        if version == IDEAL {
+            return Self::named(IDEAL);
+        }
+        let wanted = numbers(version)?;
+        let not_newer = |dialect: &&Self| numbers(dialect.name).is_some_and(|at| at <= wanted);
+        DIALECTS.iter().rev().find(not_newer)
+    }
+
+    /// The release table from which the dialects are built, with the source of every change.
+    #[must_use]
+    #[cfg(test)]
+    pub(crate) fn releases() -> &'static [Release] {
+        RELEASES
+    }
+
+    /// Whether the release knows a command.
+    #[must_use]
+    pub(crate) fn knows(&self, command: &str) -> bool {
+        self.commands.contains(&command)
+    }
+
+    /// Adds commands, each in front of the list.
+    pub(super) fn learn(&mut self, commands: &[&'static str]) {
+        for command in commands {
+            self.commands.insert(0, command);
+        }
+    }
+
+    /// Takes a command from the list.
+    pub(super) fn forget(&mut self, command: &str) {
+        self.commands.retain(|known| *known != command);
+    }
+
+    /// What 5.2 does.
+    fn first() -> Self {
+        Self {
+            name: "",
+            commands: COMMANDS_5_2.to_vec(),
+            blocked_text: "The command {} has been disabled for this instance",
+            blocked_class: names::COMMAND_NOT_FOUND,
+            parsing: Parsing::WhenClosed,
+            numbers: Numbers::SixPlaces,
+            places: false,
+            fresh_parser: false,
+            infinite: true,
+            overlong_nul: true,
+            spins: true,
+            privileged_bytes: false,
+        }
+    }
+}
+
+/// The first two numbers of a version, behind its epoch.
+fn numbers(version: &str) -> Option<[u32; 2]> {
+    let version = version.split_once(':').map_or(version, |(_, behind)| behind);
+    let digits = version.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
+    let mut parts = digits.split('.').map(|part| part.parse::<u32>().ok());
+    Some([parts.next()??, parts.next().flatten().unwrap_or(0)])
+}
+
+/// As 5.2 lists them: the newest first.
+const COMMANDS_5_2: [&str; 40] = [
+    "guest-ssh-remove-authorized-keys",
+    "guest-ssh-add-authorized-keys",
+    "guest-ssh-get-authorized-keys",
+    GET_DEVICES,
+    names::GET_OSINFO,
+    "guest-get-timezone",
+    "guest-get-users",
+    names::GET_HOST_NAME,
+    "guest-exec",
+    "guest-exec-status",
+    "guest-get-memory-block-info",
+    "guest-set-memory-blocks",
+    "guest-get-memory-blocks",
+    "guest-set-user-password",
+    names::GET_FSINFO,
+    names::GET_DISKS,
+    "guest-set-vcpus",
+    "guest-get-vcpus",
+    "guest-network-get-interfaces",
+    "guest-suspend-hybrid",
+    "guest-suspend-ram",
+    "guest-suspend-disk",
+    "guest-fstrim",
+    "guest-fsfreeze-thaw",
+    "guest-fsfreeze-freeze-list",
+    "guest-fsfreeze-freeze",
+    "guest-fsfreeze-status",
+    "guest-file-flush",
+    "guest-file-seek",
+    "guest-file-write",
+    "guest-file-read",
+    "guest-file-close",
+    "guest-file-open",
+    "guest-shutdown",
+    names::INFO,
+    "guest-set-time",
+    names::GET_TIME,
+    names::PING,
+    names::SYNC,
+    names::SYNC_DELIMITED,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_means_the_newest_release_that_is_not_newer() {
+        for (version, expect) in [
+            ("5.2.0", Some("5.2")),
+            ("1:5.2+dfsg-11+deb11u5", Some("5.2")),
+            ("6.0", Some("5.2")),
+            ("7.2.22", Some("7.2")),
+            ("10.0", Some("10.0")),
+            ("1:10.0.13+ds-0+deb13u1", Some("10.0")),
+            ("11.1.2", Some("11.1")),
+            ("99", Some("11.1")),
+            ("ideal", Some("ideal")),
+            ("2.0", None),
+            ("dev", None),
+        ] {
+            assert_eq!(Dialect::for_version(version).map(|dialect| dialect.name), expect, "{version}");
+        }
+    }
+
+    #[test]
+    fn releases_have_as_many_commands_as_were_counted() {
+        for (name, count) in [("5.2", 40), ("7.2", 42), ("10.0", 43), ("11.1", 43), ("ideal", 44)] {
+            assert_eq!(Dialect::named(name).map(|dialect| dialect.commands.len()), Some(count), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_command_is_blocked_or_harmless_and_every_change_has_a_source() {
+        for dialect in Dialect::all() {
+            for command in &dialect.commands {
+                let sorted = names::BLOCKED.contains(command) || names::READS.contains(command);
+                assert!(sorted || *command == GET_DEVICES, "{}: {command}", dialect.name);
+            }
+            assert!(names::BLOCKED.iter().all(|blocked| dialect.knows(blocked)), "{}", dialect.name);
+        }
+        for release in Dialect::releases() {
+            for change in release.changes {
+                assert!(!change.what.is_empty() && !change.source.is_empty(), "{}", release.name);
+            }
+        }
+    }
+}

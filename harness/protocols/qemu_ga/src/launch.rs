@@ -1,0 +1,61 @@
+//! Real builds: `qemu-ga` of a release, from a Debian root or from a directory of the user's own.
+//!
+//! Each agent runs in a [`Slot`](session::sandbox::Slot) of the sandbox, as nobody:
+//!
+//! ```text
+//! /wireskew/run/qga.sock     its socket, or
+//! /dev/pts/0                 its end of a line, which begins in this process    line.rs
+//! /wireskew/run              where it keeps what it keeps
+//! /wireskew/said             what it prints
+//! ```
+//!
+//! # What keeps the machine from harm
+//!
+//! The agent is started with every command blocked that does more than read (`-b`). Before anything else its guest-info
+//! has to say that exactly these are not enabled, and that whatever is enabled only reads; otherwise it is ended and the
+//! cells fail. What is sent to it is looked through by the harness: commands that shut down or suspend do not leave it at
+//! all, others that are blocked only where guest-info said so.
+
+mod agent;
+mod guard;
+mod line;
+
+use std::sync::Arc;
+
+use matrix::{Build, Source};
+use session::{LaunchError, LaunchErrorKind, Launcher};
+
+use super::settings::Settings;
+use agent::AgentLauncher;
+use protocol::Bench;
+use protocol::installed::{Installed, Software};
+
+/// Where the program is: in a root, in a prefix, in a tree that was built by meson.
+const AGENT: Software = Software {
+    name: "qemu-ga",
+    program: "qemu-ga",
+    package: "qemu-guest-agent",
+    in_root: &["usr/sbin", "usr/bin", "sbin"],
+    programs: &["", "sbin", "bin", "qga", "build/qga"],
+    libraries: &["", "lib", "lib64", "lib/x86_64-linux-gnu"],
+};
+
+/// A launcher of the agents of a real build. It is to be used inside a sandbox; making it needs none.
+///
+/// # Errors
+/// The build was not fetched, is not where it was said to be, or has a setting that no real agent may have.
+pub(crate) fn server(
+    build: &Build,
+    source: &Source,
+    bench: &Bench,
+) -> Result<Arc<dyn Launcher>, LaunchError> {
+    let setup = |why: String| {
+        LaunchError::new(format!("start {} {}", build.protocol, build.id), LaunchErrorKind::Setup(why))
+    };
+    let settings = Settings::read(&build.settings).map_err(setup)?;
+    if let Some(command) = &settings.allow {
+        return Err(setup(format!("no real agent may carry out `{command}`")));
+    }
+    let real = Installed::find(&AGENT, build, source, bench)?;
+    Ok(Arc::new(AgentLauncher::new(Arc::new(real), settings)))
+}

@@ -1,0 +1,186 @@
+//! `qemu-ga`: the QEMU guest agent.
+//!
+//! Specified by `docs/interop/qemu-ga.rst`, `docs/interop/qemu-ga-ref.rst` and `docs/interop/qmp-spec.rst` of QEMU. A host
+//! sends JSON values, the agent in the guest answers each with one line; the framing is [`wire::json_lines`]. There is
+//! no greeting, no version and no event: a host repairs the stream with ff and guest-sync-delimited, and asks guest-info
+//! for what is enabled.
+//!
+//! The agent was made for a serial line, so it serves one client at a time, and knows nothing of who comes and goes
+//! there. On a unix socket it does the same.
+//!
+//! ```text
+//! names.rs       commands and members, which are blocked, which only read
+//! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
+//! message.rs     requests and replies, member by member
+//! grammar.rs     how a dialect is read               probes/       what is asked of every agent
+//! request.rs     how requests are written            launch/       how real agents are started, and kept from harm
+//! checks.rs      what an answer must hold            settings.rs   how an agent is run: on a socket or on a line
+//! operations.rs  what hosts do
+//! reference/     agents that behave as a release was measured to behave, and a host
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use matrix::{Build, CaseId, CaseKind, Source};
+use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
+use transcript::Transcript;
+use verdict::{Check, Grammar, Reading};
+
+use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
+
+mod checks;
+mod dialect;
+mod grammar;
+mod launch;
+mod lock;
+mod message;
+mod names;
+mod operations;
+mod probes;
+mod reference;
+mod releases;
+mod request;
+mod settings;
+
+pub(crate) use dialect::Dialect;
+pub(crate) use grammar::QemuGaGrammar;
+pub(crate) use lock::lock_table;
+
+/// Name of the protocol.
+const NAME: &str = "qemu-ga";
+
+/// The case of recordings that were made elsewhere: requests and bad input, each followed by ff and guest-sync-delimited.
+const REQUESTS_AND_BAD_INPUT: &str = "requests-and-bad-input";
+
+/// The protocol in all its dialects.
+#[must_use]
+pub fn protocol() -> Arc<dyn Protocol> {
+    Arc::new(QemuGa)
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct QemuGa;
+
+impl Protocol for QemuGa {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn alias(&self) -> &'static str {
+        "qga"
+    }
+
+    fn about(&self) -> &'static str {
+        "the QEMU guest agent (qemu, docs/interop/qemu-ga-ref.rst)"
+    }
+
+    fn framing(&self) -> &'static str {
+        "json-values"
+    }
+
+    fn dialects(&self) -> Vec<&'static str> {
+        Dialect::all().iter().map(|dialect| dialect.name).collect()
+    }
+
+    fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
+        Some(Arc::new(QemuGaGrammar::new(Dialect::for_version(dialect)?)))
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let operations = operations::operations().iter().map(|operation| Case {
+            id: CaseId::new(CaseKind::Client, operation.name),
+            about: operation.about,
+            hazard: Hazard::Disturbs,
+            action: Action::Operation(operation.name),
+        });
+        let recorded = Case {
+            id: CaseId::new(CaseKind::Probe, REQUESTS_AND_BAD_INPUT),
+            about: "requests and bad input, and behind each of them ff and guest-sync-delimited; recorded elsewhere",
+            hazard: Hazard::Disturbs,
+            action: Action::Recorded,
+        };
+        probes::all().into_iter().chain([recorded]).chain(operations).collect()
+    }
+
+    fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
+        let operation = operations::operation(&case.name).filter(|_| case.kind == CaseKind::Client);
+        operation.map(operations::Operation::expected).unwrap_or_default()
+    }
+
+    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
+        if case.kind == CaseKind::Probe && case.name == REQUESTS_AND_BAD_INPUT {
+            return vec![
+                Box::new(verdict::checks::ReadableReplies),
+                Box::new(checks::EveryReply),
+                Box::new(checks::Repaired),
+                Box::new(checks::RecordingComplete),
+            ];
+        }
+        let mut checks = verdict::checks::of(case.kind);
+        if case.kind == CaseKind::Probe {
+            checks.push(Box::new(checks::EveryReply));
+            checks.push(Box::new(checks::AsMarked));
+        }
+        checks
+    }
+
+    /// There is no negotiation. What an agent is, is in its answer to guest-info.
+    fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
+        let replies = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.replies);
+        replies.map(|reply| &reply.at.frame.bytes).find_map(|line| message::version(line))
+    }
+
+    fn replay(&self, recorded: &Transcript) -> Script {
+        let version = recorded.provenance.server.version.as_deref().unwrap_or(dialect::IDEAL);
+        let dialect = Dialect::for_version(version).or_else(|| Dialect::named(dialect::IDEAL));
+        let condition = recorded.provenance.case.strip_prefix("client/").and_then(operations::operation);
+        let condition = condition.map(|operation| operation.before.to_owned());
+        let play = |dialect| protocol::replay::script(recorded, &QemuGaGrammar::new(dialect), condition);
+        dialect.map(play).unwrap_or_default()
+    }
+
+    fn lock_table(&self) -> matrix::LockTable {
+        lock_table()
+    }
+
+    fn settings_for(&self, case: &CaseId) -> BTreeMap<String, String> {
+        match case.kind == CaseKind::Probe && case.name == probes::SILENT_SUCCESS {
+            true => BTreeMap::from([(settings::ALLOW.to_owned(), probes::SILENT_COMMAND.to_owned())]),
+            false => BTreeMap::new(),
+        }
+    }
+
+    fn defects(&self) -> &'static [Defect] {
+        reference::DEFECTS
+    }
+
+    fn server(
+        &self,
+        build: &Build,
+        source: &Source,
+        bench: &Bench,
+    ) -> Result<Arc<dyn Launcher>, LaunchError> {
+        match source {
+            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceServers::new(build, defects)?)),
+            Source::Debian(_) | Source::Path { .. } => launch::server(build, source, bench),
+            Source::Recorded => Err(cannot_launch(build, source)),
+        }
+    }
+
+    fn client(&self, build: &Build, source: &Source, _bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
+        match source {
+            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceClient::new(build, defects)?)),
+            // There is no client in the package; libvirt and VDSM are hosts with protocols of their own.
+            _ => Err(cannot_launch(build, source)),
+        }
+    }
+}
+
+fn cannot_launch(build: &Build, source: &Source) -> LaunchError {
+    let what = format!("start {} {}", build.protocol, build.id);
+    LaunchError::new(what, LaunchErrorKind::Setup(format!("source `{}` is not supported", source.word())))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,225 @@
+//! Well-formed requests: sync, ids, numbers, capabilities, and what every command that only reads must tell.
+
+use bytes::Bytes;
+
+use super::{marked, one};
+use crate::names::{self, PING, SYNC};
+use crate::request;
+use protocol::Case;
+use protocol::probe::Description;
+
+/// All of them.
+pub(super) fn all(d: &Description) -> Vec<Case> {
+    let mut cases = sync(d);
+    cases.extend(sync_numbers(d));
+    cases.extend(ids(d));
+    cases.extend(numbers(d));
+    cases.extend(forms(d));
+    cases.extend(capabilities(d));
+    cases.extend(members(d));
+    cases
+}
+
+fn sync(d: &Description) -> Vec<Case> {
+    vec![
+        one(d, "sync-plain", "guest-sync answers its number", "answer", request::sync(23)),
+        one(
+            d,
+            "sync-delimited",
+            "guest-sync-delimited answers its number behind the byte ff",
+            "answer",
+            request::sync_delimited(24),
+        ),
+        one(
+            d,
+            "resync",
+            "ff and guest-sync-delimited in a stream that is in step",
+            "survive,answer",
+            request::resync(25),
+        ),
+        one(
+            d,
+            "resync-twice",
+            "two of them in one write",
+            "survive,answer,survive,answer",
+            Bytes::from([&request::resync(26)[..], &request::resync(27)].concat()),
+        ),
+        one(d, "sync-extra-argument", "guest-sync with an argument more is refused", "refusal", {
+            request::with_arguments(SYNC, "{\"id\":1,\"zz\":2}")
+        }),
+    ]
+}
+
+/// Numbers of guest-sync: an integer of 64 bits with its sign, and nothing else.
+fn sync_numbers(d: &Description) -> Vec<Case> {
+    const GOOD: &str = "guest-sync takes an integer of 64 bits";
+    const BAD: &str = "guest-sync refuses what is no integer of 64 bits";
+    let rows = [
+        ("minus-1", "-1", true),
+        ("2-63-minus-1", "9223372036854775807", true),
+        ("minus-2-63", "-9223372036854775808", true),
+        ("2-63", "9223372036854775808", false),
+        ("2-64-minus-1", "18446744073709551615", false),
+        ("2-64", "18446744073709551616", false),
+        ("minus-2-63-minus-1", "-9223372036854775809", false),
+        ("1.5", "1.5", false),
+        ("2.0", "2.0", false),
+        ("text", "\"2\"", false),
+        ("null", "null", false),
+    ];
+    rows.into_iter()
+        .map(|(name, number, good)| {
+            let (about, expect) = if good { (GOOD, "answer") } else { (BAD, "refusal") };
+            let request = request::with_arguments(SYNC, &format!("{{\"id\":{number}}}"));
+            one(d, &format!("sync-number-{name}"), about, expect, request)
+        })
+        .collect()
+}
+
+/// The id of a request may be any value and comes back.
+fn ids(d: &Description) -> Vec<Case> {
+    const ABOUT: &str = "any value may be the id of a request, and comes back with the answer";
+    let rows: [(&str, &str, &str, &[u8]); 9] = [
+        ("id-text", PING, "answer", b"\"abc\""),
+        ("id-object", PING, "answer", b"{\"a\":[1,null,true]}"),
+        ("id-null", PING, "answer", b"null"),
+        ("id-of-unknown-command", names::UNKNOWN, "not-supported", b"7"),
+        ("id-of-bad-argument", SYNC, "refusal", b"7"),
+        ("id-emoji", PING, "answer", "\"\u{1f600}\"".as_bytes()),
+        ("id-escaped-nul", PING, "answer", b"\"a\\u0000b\""),
+        ("id-del", PING, "answer", b"\"\x7f\""),
+        ("id-escapes", PING, "answer", b"\"\\/\\b\\f\\n\\r\\t\\\"\\\\\""),
+    ];
+    rows.into_iter()
+        .map(|(name, command, expect, id)| {
+            let head = format!("{{\"execute\":\"{command}\",\"id\":");
+            one(d, name, ABOUT, expect, Bytes::from([head.as_bytes(), id, b"}\n"].concat()))
+        })
+        .collect()
+}
+
+/// Numbers as ids: they come back as the same numbers (QGA-02, QGA-08).
+fn numbers(d: &Description) -> Vec<Case> {
+    const ABOUT: &str = "a number comes back as the same number (QGA-08)";
+    let mut cases: Vec<Case> = [
+        ("0.1", "0.1"),
+        ("1e-7", "1e-7"),
+        ("pi", "3.14159265358979"),
+        ("1e308", "1e308"),
+        ("2-64-minus-1", "18446744073709551615"),
+        ("2-64", "18446744073709551616"),
+        ("minus-0", "-0"),
+        ("1.0", "1.0"),
+    ]
+    .into_iter()
+    .map(|(name, id)| one(d, &format!("id-{name}"), ABOUT, "answer", request::with_id(PING, id)))
+    .collect();
+    for (name, id) in [("id-1e999", "1e999"), ("id-minus-1e999", "-1e999")] {
+        let about = "a number that JSON cannot say is refused, or answered in JSON (QGA-02)";
+        cases.push(one(d, name, about, "any", request::with_id(PING, id)));
+    }
+    cases
+}
+
+/// What is a request, however it is put on the wire.
+fn forms(d: &Description) -> Vec<Case> {
+    let rows: [(&str, &'static str, &str, &[u8]); 8] = [
+        (
+            "no-line-feed",
+            "a request is complete with its brace",
+            "answer",
+            b"{\"execute\":\"guest-ping\",\"id\":1}",
+        ),
+        (
+            "carriage-return",
+            "a carriage return is white space",
+            "answer",
+            b"{\"execute\":\"guest-ping\",\"id\":1}\r",
+        ),
+        ("crlf", "so are both", "answer", b"{\"execute\":\"guest-ping\",\"id\":1}\r\n"),
+        (
+            "lines-in-between",
+            "a request may have line feeds inside",
+            "answer",
+            b"{\n\"execute\"\n:\n\"guest-ping\"\n,\"id\":\t1\n}\n",
+        ),
+        (
+            "nothing-in-between",
+            "two requests with nothing in between are both answered",
+            "answer,answer",
+            b"{\"execute\":\"guest-ping\",\"id\":1}{\"execute\":\"guest-ping\",\"id\":2}",
+        ),
+        ("single-quotes", "single quotes do, too", "answer", b"{'execute':'guest-ping','id':1}\n"),
+        (
+            "blank-lines",
+            "blank lines are passed over",
+            "answer",
+            b"\n\n \t\r\n{\"execute\":\"guest-ping\",\"id\":1}\n",
+        ),
+        (
+            "empty-arguments",
+            "no arguments are none",
+            "answer",
+            b"{\"execute\":\"guest-ping\",\"arguments\":{},\"id\":1}\n",
+        ),
+    ];
+    rows.into_iter()
+        .map(|(name, about, expect, bytes)| one(d, name, about, expect, Bytes::from_static(bytes)))
+        .collect()
+}
+
+/// What guest-info says, and whether that is so. Every blocked command that is asked for here needs an argument that it
+/// does not get.
+fn capabilities(d: &Description) -> Vec<Case> {
+    const ABOUT: &str = "what guest-info lists as enabled is known, and nothing else";
+    let asked = [
+        names::PING,
+        names::GET_HOST_NAME,
+        "guest-file-close",
+        "guest-exec-status",
+        "guest-ssh-get-authorized-keys",
+        names::GET_DEVICES,
+        names::GET_LOAD,
+        names::GET_CPUSTATS,
+        names::UNKNOWN,
+    ];
+    let mut bytes = request::with_id(names::INFO, "\"info\"").to_vec();
+    for command in asked {
+        bytes.extend_from_slice(&request::with_id(command, &format!("\"{command}\"")));
+    }
+    let expect = vec!["any"; asked.len() + 1].join(",");
+    let capabilities = marked(d, "capabilities", ABOUT, &[("expect", &expect), ("capability", "yes")], bytes);
+
+    let about = "a blocked command can be told from an unknown one (QGA-09)";
+    let both = [request::with_id("guest-file-close", "1"), request::with_id(names::UNKNOWN, "2")].concat();
+    let args = [("expect", "refusal,not-supported"), ("classes", "compare")];
+    let classes = marked(d, "blocked-and-unknown", about, &args, both);
+
+    let about = "where guest-get-devices is lacking, guest-get-disks answers (QGA-10)";
+    let both = [request::with_id(names::GET_DEVICES, "1"), request::with_id(names::GET_DISKS, "2")].concat();
+    let args = [("expect", "any,answer"), ("fallback", "yes")];
+    let fallback = marked(d, "devices-or-disks", about, &args, both);
+
+    let about = "commands of QMP that are none of the agent's are unknown";
+    let qmp = one(d, "qmp-capabilities", about, "not-supported", request::with_id("qmp_capabilities", "1"));
+    vec![capabilities, classes, fallback, qmp]
+}
+
+/// Members that every release has in its answers, for commands that only read.
+fn members(d: &Description) -> Vec<Case> {
+    const ABOUT: &str = "an answer has the members that it had in every release";
+    let mut cases: Vec<Case> = names::MEMBERS
+        .into_iter()
+        .map(|(command, members)| {
+            // Whether a machine has what is asked for, is not the release's doing.
+            let args = [("expect", "any"), ("members", &members.join(","))];
+            let name = command.trim_start_matches("guest-");
+            marked(d, &format!("members-{name}"), ABOUT, &args, request::with_id(command, "\"members\""))
+        })
+        .collect();
+    let about = "guest-get-time answers a number, and guest-fsfreeze-status a word";
+    let both =
+        [request::with_id(names::GET_TIME, "1"), request::with_id("guest-fsfreeze-status", "2")].concat();
+    cases.push(one(d, "time-and-fsfreeze-status", about, "answer,any", both));
+    cases
+}

@@ -1,0 +1,180 @@
+//! What several writes, pauses and clients make of a stream.
+
+use bytes::Bytes;
+use session::{Script, roles};
+
+use super::{BEFORE, MAIN, NOT_READING_MS, OTHER, REPAIR, STORM_MS, case, repair};
+use crate::names::{DELIMITER, INFO, PING};
+use crate::{operations, request};
+use protocol::probe::{Description, PATIENT_MS, QUIET_MS, REPLY_MS, STALL_MS, answer, open, opening};
+use protocol::{Case, Hazard};
+
+/// How many requests a client sends that does not read: their answers fill every buffer on the way.
+const UNREAD: usize = 200;
+
+/// All of them.
+pub(super) fn all(d: &Description) -> Vec<Case> {
+    vec![
+        half_then_next_client(d),
+        half_then_next_client_resyncs(d),
+        half_then_sync(d),
+        half_then_delimited(d),
+        half_then_resync(d),
+        reset_alone(d),
+        does_not_read(d),
+        reply_nobody_read(d),
+        second_client_waits(d),
+        same_error_twice(d),
+        silent_success(d),
+    ]
+}
+
+fn half() -> Bytes {
+    Bytes::from_static(operations::HALF)
+}
+
+/// A client says half a request, without an end of line, and goes.
+fn half_and_gone(d: &Description) -> Script {
+    open(d, opening(d), OTHER, BEFORE, &[])
+        .send(OTHER, Bytes::from_static(b"{\"execute\":\"guest-pi"))
+        .pause(STALL_MS)
+        .close(OTHER)
+}
+
+fn half_then_next_client(d: &Description) -> Case {
+    let script = half_and_gone(d)
+        .open(MAIN, roles::SUBJECT, &[("expect", "answer")])
+        .send(MAIN, request::plain(PING))
+        .answers(MAIN, REPLY_MS)
+        .close(MAIN);
+    let about = "what a client left half said is not read in front of what the next one says (QGA-01)";
+    case(d, "half-then-next-client", about, Hazard::Disturbs, script)
+}
+
+fn half_then_next_client_resyncs(d: &Description) -> Case {
+    let script = open(d, half_and_gone(d), MAIN, roles::SUBJECT, &[("expect", "answer")])
+        .send(MAIN, request::with_id(PING, "\"next\""));
+    let script = answer(d, script, MAIN, REPLY_MS).close(MAIN);
+    let about = "ff and guest-sync-delimited repair what the client before left half said";
+    case(d, "half-then-next-client-resyncs", about, Hazard::Disturbs, script)
+}
+
+/// Half a request, then something that may or may not be taken for its other half.
+fn behind_half(d: &Description, name: &str, about: &'static str, next: Bytes, args: &[(&str, &str)]) -> Case {
+    let script = open(d, opening(d), MAIN, BEFORE, &[])
+        .send(MAIN, half())
+        .pause(STALL_MS)
+        .role(MAIN, roles::SUBJECT, args)
+        .send(MAIN, next)
+        .quiet(MAIN, STORM_MS);
+    let script = repair(d, script);
+    case(d, name, about, Hazard::Disturbs, script)
+}
+
+fn half_then_sync(d: &Description) -> Case {
+    let about =
+        "guest-sync alone behind half a request is answered, or something says what is wrong (QGA-04)";
+    let args = [("expect", "survive"), ("heard", "yes")];
+    behind_half(d, "half-then-sync", about, request::sync(21), &args)
+}
+
+fn half_then_delimited(d: &Description) -> Case {
+    let about = "so is guest-sync-delimited without the byte ff in front";
+    let args = [("expect", "survive"), ("heard", "yes")];
+    behind_half(d, "half-then-delimited", about, request::sync_delimited(22), &args)
+}
+
+fn half_then_resync(d: &Description) -> Case {
+    let script = open(d, opening(d), MAIN, BEFORE, &[])
+        .send(MAIN, half())
+        .pause(STALL_MS)
+        .role(MAIN, roles::SUBJECT, &[("expect", "survive,answer")])
+        .send(MAIN, request::resync(REPAIR));
+    let script = answer(d, script, MAIN, REPLY_MS).close(MAIN);
+    let about = "ff and guest-sync-delimited behind half a request are answered";
+    case(d, "half-then-resync", about, Hazard::Disturbs, script)
+}
+
+fn reset_alone(d: &Description) -> Case {
+    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive"), ("heard", "yes")])
+        .send(MAIN, Bytes::from_static(&[DELIMITER]))
+        .quiet(MAIN, QUIET_MS);
+    let about = "ff alone is an error and no more";
+    case(d, "ff-alone", about, Hazard::Harmless, repair(d, script))
+}
+
+fn does_not_read(d: &Description) -> Case {
+    let many: Vec<u8> = (0..UNREAD).flat_map(|_| request::plain(INFO)).collect();
+    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive"), ("cpu", "idle")])
+        .send(MAIN, many)
+        .pause(STALL_MS)
+        .watch()
+        .pause(NOT_READING_MS)
+        .watch()
+        .close(MAIN);
+    let about = "a client that asks and does not read costs no time (QGA-03)";
+    case(d, "does-not-read", about, Hazard::Disturbs, script)
+}
+
+/// More is asked for than the buffers on the way hold, and the client goes.
+fn reply_nobody_read(d: &Description) -> Case {
+    let many: Vec<u8> = (0..UNREAD).flat_map(|_| request::with_id(INFO, "\"unread\"")).collect();
+    let script = open(d, opening(d), OTHER, BEFORE, &[])
+        .send(OTHER, many)
+        .pause(STALL_MS)
+        .close(OTHER)
+        .pause(STALL_MS);
+    let script = script
+        .open(MAIN, roles::SUBJECT, &[("expect", "answer")])
+        .send(MAIN, request::with_id(PING, "\"next\""));
+    let script = answer(d, script, MAIN, PATIENT_MS).close(MAIN);
+    let about = "replies that a client did not read do not come to the next one";
+    case(d, "reply-nobody-read", about, Hazard::Disturbs, script)
+}
+
+fn second_client_waits(d: &Description) -> Case {
+    let script = open(d, opening(d), OTHER, BEFORE, &[])
+        .send(OTHER, d.canary.clone())
+        .answers(OTHER, REPLY_MS)
+        .open(MAIN, roles::SUBJECT, &[("expect", "answer")])
+        .send(MAIN, request::with_id(PING, "\"waits\""))
+        .pause(STALL_MS)
+        .close(OTHER)
+        .answers(MAIN, PATIENT_MS)
+        .close(MAIN);
+    let about = "a client that comes while another one is served is answered when that one is gone";
+    case(d, "second-client-waits", about, Hazard::Disturbs, script)
+}
+
+fn same_error_twice(d: &Description) -> Case {
+    let mut script = opening(d);
+    for conn in [OTHER, MAIN] {
+        script = open(d, script, conn, roles::SUBJECT, &[("expect", "refusal"), ("texts", "compare")])
+            .send(conn, Bytes::from_static(b"x\n"))
+            .reply(conn, REPLY_MS)
+            .role(conn, roles::QUIET, &[])
+            .quiet(conn, QUIET_MS)
+            .close(conn);
+    }
+    let about = "the same mistake is told in the same words (QGA-07)";
+    case(d, "same-error-twice", about, Hazard::Harmless, script)
+}
+
+/// Only for reference servers: no real agent is ever asked to suspend anything.
+fn silent_success(d: &Description) -> Case {
+    let both =
+        [request::with_id(SILENT_COMMAND, "\"silent\""), request::with_id(PING, "\"behind\"")].concat();
+    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive,answer")])
+        .send(MAIN, both)
+        .answers(MAIN, REPLY_MS)
+        .role(MAIN, roles::QUIET, &[])
+        .quiet(MAIN, QUIET_MS)
+        .close(MAIN);
+    let about = "a command that tells its success by no reply sends none";
+    case(d, SILENT_SUCCESS, about, Hazard::Disturbs, script)
+}
+
+/// The command of that probe.
+pub(crate) const SILENT_COMMAND: &str = "guest-suspend-ram";
+/// The probe of it, for which the command has to be allowed.
+pub(crate) const SILENT_SUCCESS: &str = "silent-success";

@@ -1,0 +1,125 @@
+//! Faults that can be switched on in the reference peers, and what must find each.
+
+use std::collections::BTreeSet;
+
+use matrix::Role;
+
+use protocol::Defect;
+
+macro_rules! defects {
+    ($($constant:ident, $name:literal, $side:ident, $peer:literal, $case:literal, $shape:literal, $about:literal;)*) => {
+        $(
+            #[doc = $about]
+            pub(super) const $constant: &str = $name;
+        )*
+        /// Every defect, the case that finds it and the shape that must be found there.
+        pub(crate) const DEFECTS: &[Defect] = &[$(
+            Defect {
+                name: $name,
+                side: Role::$side,
+                about: $about,
+                peer: $peer,
+                case: $case,
+                shape: $shape,
+            },
+        )*];
+    };
+}
+
+defects! {
+    READS_LINES, "reads-lines", Server, "ideal", "probe/no-line-feed", "hang",
+        "A request is complete with its line feed, not with its brace.";
+    FF_DOES_NOT_RESET, "ff-does-not-reset", Server, "ideal", "probe/half-then-resync", "lost-pipelined",
+        "The byte ff is passed over: half a request stays half a request.";
+    FF_MISSING, "ff-missing", Server, "ideal", "probe/sync-delimited", "delimiter-missing",
+        "No ff stands before the answer to guest-sync-delimited.";
+    FF_EVERYWHERE, "ff-everywhere", Server, "ideal", "probe/sync-plain", "delimiter-misplaced",
+        "A ff stands before every answer.";
+    ID_LOST, "id-lost", Server, "ideal", "probe/id-text", "id-lost",
+        "The id of a request is not repeated.";
+    ID_IN_SYNTAX_ERRORS, "id-in-syntax-errors", Server, "ideal", "probe/trailing-comma", "id-invented",
+        "Errors in the syntax carry an id.";
+    WRONG_CLASS, "wrong-class", Server, "ideal", "probe/unknown-payload-0", "wrong-refusal",
+        "An unknown command is answered with a GenericError.";
+    EXECUTES_BLOCKED, "executes-blocked", Server, "ideal", "probe/capabilities", "capability-lies",
+        "A command is carried out that guest-info lists as not enabled.";
+    ENABLED_WRONG, "enabled-wrong", Server, "ideal", "probe/capabilities", "capability-lies",
+        "guest-info lists every command as enabled.";
+    ANSWERS_TWICE, "answers-twice", Server, "ideal", "probe/unknown-payload-0", "answered-twice",
+        "Every answer is sent two times.";
+    KEEPS_PARSER, "keeps-parser", Server, "ideal", "probe/half-then-next-client", "hang",
+        "What a client left half said is read in front of what the next one says.";
+    NO_DEPTH_LIMIT, "no-depth-limit", Server, "ideal", "probe/depth-1025", "wrong-success",
+        "1025 arrays and objects inside each other are taken.";
+    NO_TOKEN_LIMIT, "no-token-limit", Server, "ideal", "probe/token-65-mib", "wrong-success",
+        "A text of 65 MiB is taken.";
+    ANSWERS_SILENT, "answers-silent", Server, "ideal", "probe/silent-success", "answers-silent",
+        "A command that tells its success by no reply is answered.";
+    LATE_REPLY, "late-reply", Server, "ideal", "probe/reply-nobody-read", "other-id",
+        "A reply that a client did not read is sent to the next one.";
+    NO_RANGE, "no-range", Server, "ideal", "probe/sync-number-2-63", "wrong-success",
+        "guest-sync takes numbers of more than 64 bits.";
+    TAKES_DUPLICATES, "takes-duplicates", Server, "ideal", "probe/duplicate-member", "wrong-success",
+        "A member may come twice.";
+    TAKES_OVERLONG, "takes-overlong", Server, "ideal", "probe/overlong-nul", "wrong-success",
+        "The bytes c0 80 are taken for NUL.";
+    PRINTS_INF, "prints-inf", Server, "ideal", "probe/id-1e999", "unreadable-reply",
+        "A number that is too large is answered as `inf`.";
+    NUMBERS_CUT, "numbers-cut", Server, "ideal", "probe/id-1e-7", "id-changed",
+        "Numbers are cut after six places.";
+    SPINS, "spins", Server, "ideal", "probe/does-not-read", "spins",
+        "A client that does not read keeps the processor busy.";
+    ERROR_STORM, "error-storm", Server, "ideal", "probe/depth-1025", "error-storm",
+        "An error in the syntax is told a hundred times.";
+    SWALLOWS_HALF, "swallows-half", Server, "ideal", "probe/half-then-sync", "swallowed",
+        "Behind half a request, nothing is answered.";
+    DIES_OF_JUNK, "dies-of-junk", Server, "ideal", "probe/not-json", "crash",
+        "What is no JSON kills the agent.";
+    CLOSES_ON_JUNK, "closes-on-junk", Server, "ideal", "probe/not-json", "closed-after-refusal",
+        "The connection is closed behind an error in the syntax.";
+    SECOND_CLIENT, "forgets-second-client", Server, "ideal", "probe/second-client-waits", "no-reply",
+        "A client that waited for its turn is closed when it has come.";
+    COUNTS_LINES, "counts-lines", Server, "ideal", "probe/same-error-twice", "history-in-text",
+        "Errors in the syntax tell how many lines came before.";
+    BLOCKED_NOT_FOUND, "blocked-not-found", Server, "ideal", "probe/blocked-and-unknown", "one-class",
+        "A blocked command is said to be not found.";
+    FORGETS_DEVICES, "forgets-devices", Server, "ideal", "probe/devices-or-disks", "fell-back",
+        "A command that was listed once is not known any more.";
+    LOSES_MEMBER, "loses-member", Server, "ideal", "probe/members-get-host-name", "member-lost",
+        "guest-get-host-name returns its name under another name.";
+    TRUSTS_VERSION, "trusts-version", Client, "10.0", "client/devices", "loud-fail",
+        "The host takes guest-get-devices for known because of the version text.";
+    LISTED_IS_ENABLED, "listed-is-enabled", Client, "5.2", "client/devices", "loud-fail",
+        "The host takes every command that is listed for enabled.";
+    PLAIN_SYNC, "plain-sync", Client, "10.0", "client/sync", "client-hang",
+        "The host sends guest-sync alone, which half a request swallows.";
+    REFUSED_IS_DONE, "refused-is-done", Client, "10.0", "client/devices", "silent-wrong",
+        "The host takes a refusal for an answer.";
+}
+
+/// The defects that are switched on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Switches(BTreeSet<&'static str>);
+
+impl Switches {
+    /// Switches defects on by name.
+    ///
+    /// # Errors
+    /// The first name that no defect of that side has.
+    pub(crate) fn on<'a>(names: impl IntoIterator<Item = &'a str>, side: Role) -> Result<Self, String> {
+        let find = |name: &str| {
+            let found = DEFECTS.iter().find(|defect| defect.name == name && defect.side == side);
+            found.map(|defect| defect.name).ok_or_else(|| name.to_owned())
+        };
+        names.into_iter().map(find).collect::<Result<_, _>>().map(Self)
+    }
+
+    pub(super) fn has(&self, name: &'static str) -> bool {
+        self.0.contains(name)
+    }
+
+    /// Names of all that are on.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().copied()
+    }
+}
