@@ -10,9 +10,11 @@
 //! +---------+--------+----------------------+------------------+
 //! ```
 
-use bytes::{Bytes, BytesMut};
-use verdict::{Grammar, ReplyDue};
-use wire::{Decoder, Direction, Dissection, Frame, FrameKind};
+use bytes::Bytes;
+use transcript::ConnId;
+use verdict::exchange::Placed;
+use verdict::{ConnContext, Exchanges, Grammar};
+use wire::{Direction, Dissection, Frame, FrameKind};
 
 use crate::Protocol;
 
@@ -40,33 +42,27 @@ pub fn dissect(protocol: &dyn Protocol, data: &[u8]) {
     let (requests, replies) =
         streams.split_at(usize::from(u16::from_le_bytes([low, high])).min(streams.len()));
 
-    let mut client = grammar.decoder(Direction::ToServer);
-    let mut server = grammar.decoder(Direction::ToClient);
-    let mut asked = Vec::new();
-    for frame in frames(&mut *client, requests) {
-        check(&*grammar, Direction::ToServer, &frame, None);
-        server.note_sent(&frame);
-        asked.push(frame);
-    }
-    let mut due: Vec<&Frame> =
-        asked.iter().filter(|frame| grammar.reply_due(frame) != ReplyDue::None).collect();
-    for frame in frames(&mut *server, replies) {
-        let open = due.iter().position(|request| grammar.answers(request, &frame));
-        check(&*grammar, Direction::ToClient, &frame, open.map(|at| due.remove(at)));
-        check(&*grammar, Direction::ToClient, &frame, None);
+    let mut exchanges = Exchanges::new(&*grammar, &ConnContext { conn: ConnId(1) });
+    let mut asked = None;
+    for (direction, stream) in [(Direction::ToServer, requests), (Direction::ToClient, replies)] {
+        exchanges.push(direction, &Bytes::copy_from_slice(stream));
+        let mut placed = Vec::new();
+        while let Ok(Some(next)) = exchanges.next(direction) {
+            placed.push(next);
+        }
+        placed.extend(exchanges.end(direction).frames);
+        for Placed { frame, answers, .. } in placed {
+            check(&*grammar, direction, &frame, answers.as_ref());
+            check(&*grammar, direction, &frame, None);
+            asked.get_or_insert(frame);
+        }
     }
     let odd =
         Frame { kind: FrameKind(low % 8), head_len: high.into(), bytes: Bytes::copy_from_slice(streams) };
     for direction in [Direction::ToServer, Direction::ToClient] {
-        check(&*grammar, direction, &odd, asked.first());
+        check(&*grammar, direction, &odd, asked.as_ref());
         check(&*grammar, direction, &odd, Some(&odd));
     }
-}
-
-/// All complete frames at the front of a stream.
-fn frames(decoder: &mut dyn Decoder, stream: &[u8]) -> Vec<Frame> {
-    let mut buffer = BytesMut::from(stream);
-    std::iter::from_fn(|| decoder.decode(&mut buffer).ok().flatten()).collect()
 }
 
 fn check(grammar: &dyn Grammar, direction: Direction, frame: &Frame, request: Option<&Frame>) {

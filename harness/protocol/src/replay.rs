@@ -10,8 +10,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use session::{Script, ServerAct, Step, roles};
 use transcript::{ConnId, Credentials, EventKind, Transcript};
-use verdict::Grammar;
-use wire::{Decoder, Direction, Unread};
+use verdict::{ConnContext, Exchanges, Grammar};
+use wire::Direction;
 
 use crate::probe::{QUIET_MS, REPLY_MS, SETTLE_MS, STALL_MS};
 
@@ -23,12 +23,9 @@ const SLOWEST_MS: u64 = 6_000;
 /// was given time, to run into what another client had left unfinished.
 const STALL_GAP_US: u64 = 8_000;
 
-/// The directions of one recorded connection, as far as they are read.
+/// One recorded connection, as far as it is read.
 struct Side {
-    requests: Box<dyn Decoder>,
-    replies: Box<dyn Decoder>,
-    sent: Unread,
-    received: Unread,
+    exchanges: Exchanges,
     /// Whether everything that was sent has been answered.
     answered: bool,
 }
@@ -50,7 +47,7 @@ pub fn script(recorded: &Transcript, grammar: &dyn Grammar, condition: Option<St
         }
         let steps: Vec<Step> = match (&event.kind, event.dir) {
             (EventKind::Connect, Direction::ToServer) => {
-                open.insert(conn, Side::new(grammar));
+                open.insert(conn, Side::new(grammar, conn));
                 vec![Step::Connect(conn)]
             }
             (EventKind::Mark(mark), _) if mark.label == roles::SERVER => {
@@ -97,29 +94,21 @@ fn patience(took_us: u64) -> u64 {
 }
 
 impl Side {
-    fn new(grammar: &dyn Grammar) -> Self {
-        Self {
-            requests: grammar.decoder(Direction::ToServer),
-            replies: grammar.decoder(Direction::ToClient),
-            sent: Unread::default(),
-            received: Unread::default(),
-            answered: false,
-        }
+    fn new(grammar: &dyn Grammar, conn: ConnId) -> Self {
+        Self { exchanges: Exchanges::new(grammar, &ConnContext { conn }), answered: false }
     }
 
     fn sent(&mut self, bytes: &Bytes) {
         self.answered = false;
-        self.sent.push(bytes);
-        while let Ok(Some(frame)) = self.sent.next(&mut *self.requests) {
-            self.replies.note_sent(&frame);
-        }
+        self.exchanges.push(Direction::ToServer, bytes);
+        while let Ok(Some(_)) = self.exchanges.next(Direction::ToServer) {}
     }
 
     /// How many replies these bytes complete.
     fn received(&mut self, bytes: &Bytes) -> usize {
-        self.received.push(bytes);
+        self.exchanges.push(Direction::ToClient, bytes);
         let mut frames = 0;
-        while let Ok(Some(_)) = self.received.next(&mut *self.replies) {
+        while let Ok(Some(_)) = self.exchanges.next(Direction::ToClient) {
             frames += 1;
         }
         self.answered |= frames > 0;

@@ -7,7 +7,9 @@ use std::process::ExitCode;
 
 use session::rootfs::Cache;
 use session::sandbox::{self, Sandbox};
-use transcript::{Event, EventKind};
+use transcript::{ConnId, Event, EventKind};
+use verdict::{ConnContext, ExchangeId, Grammar, Place};
+use wire::{Direction, Frame};
 
 use crate::effects::{CLAIM, EFFECT, EXIT, EXPECTED};
 use crate::{Action, Bench, Protocol};
@@ -93,6 +95,17 @@ fn observed(events: &[Event], wanted: &str) -> Option<String> {
         EventKind::Observe { key, value } if key == wanted => Some(value.clone()),
         _ => None,
     })
+}
+
+/// A connection of which nothing is known.
+pub const CONN: ConnContext = ConnContext { conn: ConnId(1) };
+
+/// Whether a message from the server answers that message from the client, if nothing else was said.
+#[must_use]
+pub fn answers(grammar: &dyn Grammar, request: &Frame, reply: &Frame) -> bool {
+    let mut pairing = grammar.pairing();
+    pairing.place(Direction::ToServer, request, Some(ExchangeId(0)));
+    matches!(pairing.place(Direction::ToClient, reply, Some(ExchangeId(1))), Place::Completes(..))
 }
 
 /// Whether something of that name was asked for.

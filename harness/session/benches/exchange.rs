@@ -21,7 +21,7 @@ use bytes::Bytes;
 use divan::{Bencher, counter::ItemsCount};
 use raw::{Bed, Contender, EXCHANGES, MESSAGE, Place};
 use session::{Address, BoxFuture, Connection, Conversation, Received, Recorder, Script, Server};
-use verdict::{Grammar, Meaning, ReplyDue};
+use verdict::{ConnContext, Due, Grammar, InOrder, Meaning, Pairing};
 use wire::lxc::{Layout, RequestDecoder, ResponseDecoder, Rules};
 use wire::{Decoder, Direction, Dissection, Frame};
 
@@ -114,19 +114,23 @@ impl Grammar for Heads {
         "heads"
     }
 
-    fn decoder(&self, dir: Direction) -> Box<dyn Decoder> {
+    fn decoder(&self, dir: Direction, _conn: &ConnContext) -> Box<dyn Decoder> {
         match dir {
             Direction::ToServer => Box::new(RequestDecoder::new(Layout::LP64_LE, Rules::PLAIN)),
             Direction::ToClient => Box::new(ResponseDecoder::new(Layout::LP64_LE, Rules::PLAIN)),
         }
     }
 
+    fn pairing(&self) -> Box<dyn Pairing> {
+        Box::new(InOrder::new(Self))
+    }
+
     fn dissect(&self, _dir: Direction, _frame: &Frame, _request: Option<&Frame>) -> Dissection {
         Dissection::default()
     }
 
-    fn reply_due(&self, _request: &Frame) -> ReplyDue {
-        ReplyDue::One
+    fn due(&self, _request: &Frame) -> Due {
+        Due::One
     }
 
     fn meaning(&self, _request: Option<&Frame>, _reply: &Frame) -> Meaning {

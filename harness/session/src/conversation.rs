@@ -1,6 +1,6 @@
 //! Plays scripts to a server and writes down what happens. It acts and does not judge.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
@@ -10,8 +10,9 @@ use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use tokio::time::Instant;
 use transcript::{ConnId, Credentials, Data, EventKind, FdNote};
-use verdict::{Grammar, Meaning, ReplyDue};
-use wire::{Decoder, Direction, Frame, Unread};
+use verdict::exchange::Placed;
+use verdict::{ConnContext, Due, ExchangeId, Exchanges, Grammar, Place};
+use wire::Direction;
 
 use crate::patience::{Pace, REST_AGAIN, Wait, is_at_rest, until_at_rest};
 use crate::script::{mark, roles};
@@ -45,57 +46,28 @@ pub struct Conversation<'a> {
 
 struct Open {
     connection: Connection,
-    requests: Box<dyn Decoder>,
-    replies: Box<dyn Decoder>,
-    sent: Unread,
-    received: Unread,
+    exchanges: Exchanges,
     /// Replies that came while nobody waited for one.
     early: usize,
-    pending: Pending,
+    awaited: Awaited,
     /// The server ended the stream, or its bytes can no longer be framed.
     ended: bool,
 }
 
-/// Most requests that are kept waiting for their answers on one connection.
-const PENDING_MAX: usize = 4096;
-
-/// Requests that are not answered yet.
+/// The requests of the last write that are due an answer in any case and have none.
 #[derive(Default)]
-struct Pending {
-    requests: VecDeque<Waiting>,
-    /// How many of the last write are due an answer in any case and have none.
-    awaited: usize,
-}
+struct Awaited(BTreeSet<ExchangeId>);
 
-struct Waiting {
-    request: Frame,
-    awaited: bool,
-}
-
-impl Pending {
-    /// Something new is written: nobody waits for what was asked before.
-    fn write(&mut self) {
-        self.requests.iter_mut().for_each(|waiting| waiting.awaited = false);
-        self.awaited = 0;
-    }
-
-    fn ask(&mut self, grammar: &dyn Grammar, request: Frame) {
-        let due = grammar.reply_due(&request);
-        if due != ReplyDue::None && self.requests.len() < PENDING_MAX {
-            let awaited = due == ReplyDue::One;
-            self.awaited += usize::from(awaited);
-            self.requests.push_back(Waiting { request, awaited });
+impl Awaited {
+    fn ask(&mut self, placed: &Placed) {
+        if placed.place == Place::Opens(Due::One) {
+            self.0.extend(placed.exchange);
         }
     }
 
-    fn answer(&mut self, grammar: &dyn Grammar, reply: &Frame) {
-        let open = self.requests.iter().position(|waiting| grammar.answers(&waiting.request, reply));
-        let request = open.and_then(|at| self.requests.get(at)).map(|waiting| &waiting.request);
-        if grammar.meaning(request, reply) == Meaning::Notification {
-            return;
-        }
-        if let Some(answered) = open.and_then(|at| self.requests.remove(at)) {
-            self.awaited -= usize::from(answered.awaited);
+    fn answer(&mut self, placed: &Placed) {
+        if let Place::Completes(id, _) = placed.place {
+            self.0.remove(&id);
         }
     }
 }
@@ -212,12 +184,9 @@ impl<'a> Conversation<'a> {
                     conn,
                     Open {
                         connection,
-                        requests: self.grammar.decoder(Direction::ToServer),
-                        replies: self.grammar.decoder(Direction::ToClient),
-                        sent: Unread::default(),
-                        received: Unread::default(),
+                        exchanges: Exchanges::new(self.grammar, &ConnContext { conn }),
                         early: 0,
-                        pending: Pending::default(),
+                        awaited: Awaited::default(),
                         ended: false,
                     },
                 );
@@ -253,12 +222,12 @@ impl<'a> Conversation<'a> {
             Ok(()) => {
                 self.asked = Some((conn, Instant::now()));
                 self.recorder.data(conn, Direction::ToServer, data);
-                open.sent.push(bytes);
-                open.pending.write();
+                open.exchanges.push(Direction::ToServer, bytes);
+                // Nobody waits for what was asked before.
+                open.awaited = Awaited::default();
                 // A request that is no frame has no part in how replies are read.
-                while let Ok(Some(frame)) = open.sent.next(&mut *open.requests) {
-                    open.replies.note_sent(&frame);
-                    open.pending.ask(self.grammar, frame);
+                while let Ok(Some(placed)) = open.exchanges.next(Direction::ToServer) {
+                    open.awaited.ask(&placed);
                 }
                 Ok(())
             }
@@ -287,9 +256,9 @@ impl<'a> Conversation<'a> {
         let Some(open) = self.open.get_mut(&conn) else { return Ok(()) };
         // Whose these are is known already.
         open.early = 0;
-        match open.pending.awaited {
-            0 => self.await_frames(conn, deadline, |_| true).await,
-            _ => self.await_frames(conn, deadline, |pending| pending.awaited == 0).await,
+        match open.awaited.0.is_empty() {
+            true => self.await_frames(conn, deadline, |_| true).await,
+            false => self.await_frames(conn, deadline, |awaited| awaited.0.is_empty()).await,
         }
     }
 
@@ -298,7 +267,7 @@ impl<'a> Conversation<'a> {
         &mut self,
         conn: ConnId,
         deadline: Duration,
-        enough: fn(&Pending) -> bool,
+        enough: fn(&Awaited) -> bool,
     ) -> io::Result<()> {
         let mut wait = Wait::new(self.pace.bound(deadline));
         let is_seen = self.server.worker().is_some();
@@ -307,15 +276,15 @@ impl<'a> Conversation<'a> {
         while let Some(open) = self.open.get_mut(&conn) {
             if open.early > 0 {
                 open.early -= 1;
-                if enough(&open.pending) {
+                if enough(&open.awaited) {
                     return Ok(());
                 }
                 continue;
             }
-            match open.received.next(&mut *open.replies) {
-                Ok(Some(frame)) => {
-                    open.pending.answer(self.grammar, &frame);
-                    if self.grammar.is_awaited(&frame) && enough(&open.pending) {
+            match open.exchanges.next(Direction::ToClient) {
+                Ok(Some(placed)) => {
+                    open.awaited.answer(&placed);
+                    if self.grammar.is_awaited(&placed.frame) && enough(&open.awaited) {
                         self.pace.answered(asked.map_or(Duration::ZERO, |asked| asked.elapsed()));
                         return Ok(());
                     }
@@ -403,9 +372,9 @@ impl<'a> Conversation<'a> {
         let mut awaited = 0;
         let mut others = 0;
         // An error is given again when somebody waits.
-        while let Ok(Some(frame)) = open.received.next(&mut *open.replies) {
-            open.pending.answer(self.grammar, &frame);
-            if self.grammar.is_awaited(&frame) {
+        while let Ok(Some(placed)) = open.exchanges.next(Direction::ToClient) {
+            open.awaited.answer(&placed);
+            if self.grammar.is_awaited(&placed.frame) {
                 awaited += 1;
             } else {
                 others += 1;
@@ -421,7 +390,7 @@ impl<'a> Conversation<'a> {
         let kind = match open.connection.recv(deadline).await? {
             Received::Data(data, _fds) => {
                 let count = data.bytes.len();
-                open.received.push(&data.bytes);
+                open.exchanges.push(Direction::ToClient, &data.bytes);
                 self.recorder.data(conn, Direction::ToClient, data);
                 return Ok(Taken::Bytes(count));
             }

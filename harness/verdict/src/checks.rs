@@ -234,22 +234,17 @@ impl<'a> Report<'a> {
         self.findings
     }
 
-    /// Whether a request is due a reply in any case.
-    #[must_use]
-    pub fn reply_is_due(&self, request: &wire::Frame) -> bool {
-        self.evidence.grammar.reply_due(request) == crate::ReplyDue::One
-    }
-
     /// Points at a request.
     #[must_use]
     pub fn request(&self, conn: u32, at: &FrameAt) -> FrameRef {
-        frame_ref(self.evidence, conn, Direction::ToServer, at, None)
+        frame_ref(self.evidence, conn, Direction::ToServer, (at.event, &at.frame), None)
     }
 
     /// Points at a reply.
     #[must_use]
     pub fn reply(&self, conn: u32, reply: &ReplyAt) -> FrameRef {
-        frame_ref(self.evidence, conn, Direction::ToClient, &reply.at, reply.request.as_ref())
+        let at = (reply.at.event, &reply.at.frame);
+        frame_ref(self.evidence, conn, Direction::ToClient, at, reply.request.as_ref())
     }
 
     /// Points at the first request of a step, or at its first bytes where they are no request.
@@ -298,14 +293,14 @@ pub fn frame_ref(
     evidence: &Evidence<'_>,
     conn: u32,
     dir: Direction,
-    at: &FrameAt,
+    (event, frame): (usize, &wire::Frame),
     request: Option<&wire::Frame>,
 ) -> FrameRef {
-    let dissection = evidence.grammar.dissect(dir, &at.frame, request);
+    let dissection = evidence.grammar.dissect(dir, frame, request);
     let mut decoded = vec![dissection.title.clone()];
-    decoded.extend(dissection.fields.iter().map(|f| crate::render::field(f, &at.frame.bytes)));
+    decoded.extend(dissection.fields.iter().map(|f| crate::render::field(f, &frame.bytes)));
     decoded.extend(dissection.problems.iter().map(|p| format!("problem: {}", p.what)));
-    FrameRef { event: at.event, conn, dir: dir.to_string(), hex: hex(&at.frame.bytes), decoded, span: None }
+    FrameRef { event, conn, dir: dir.to_string(), hex: hex(&frame.bytes), decoded, span: None }
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 mod check;
 pub mod checks;
+pub mod exchange;
 mod finding;
 mod grammar;
 mod reading;
@@ -11,8 +12,9 @@ mod results;
 mod summary;
 
 pub use check::{Check, Evidence, FAULTS, Recorded, judge};
+pub use exchange::{ExchangeId, Exchanges, InOrder, Pairing, Place};
 pub use finding::{Blame, Finding, FrameRef, Judgement, Rule, Weight};
-pub use grammar::{Grammar, Meaning, ReplyDue};
+pub use grammar::{ConnContext, Due, Grammar, Meaning};
 pub use matrix::Verdict;
-pub use reading::{Closed, ConnReading, FrameAt, Reading, ReplyAt, Step};
+pub use reading::{Closed, ConnReading, Exchange, FrameAt, Reading, ReplyAt, Step};
 pub use results::{BuildRecord, CellResult, Outcome, Reproduction, RunResults, Tally};

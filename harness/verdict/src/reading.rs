@@ -10,12 +10,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use transcript::{ConnId, Credentials, EventKind, ExitStatus, FdNote, Mark, Transcript};
-use wire::{DecodeError, Decoder, Direction, Frame, Unread};
+use wire::{DecodeError, Direction, Frame};
 
-use crate::{Grammar, Meaning, ReplyDue};
-
-/// Most requests that are kept waiting for their replies on one connection.
-const PENDING_MAX: usize = 4096;
+use crate::exchange::{Ended, ExchangeId, Exchanges, Place, Placed};
+use crate::{ConnContext, Due, Grammar, Meaning};
 
 /// A transcript read by one grammar.
 #[derive(Debug, Clone, Default)]
@@ -67,6 +65,8 @@ pub struct Step {
     pub flood: Option<usize>,
     /// The client ended its sending half or the connection in this step.
     pub client_ended: bool,
+    /// Exchanges that the end of a direction completed.
+    pub completed: Vec<(ExchangeId, Meaning)>,
 }
 
 /// How a server ended a stream.
@@ -78,6 +78,8 @@ pub struct Closed {
     pub reset: bool,
     /// Bytes of an unfinished frame before the end.
     pub tail: usize,
+    /// What those bytes lack, where that is known.
+    pub truncated: Option<DecodeError>,
 }
 
 /// A frame and where it lies.
@@ -91,14 +93,20 @@ pub struct FrameAt {
     pub fds: Vec<FdNote>,
     /// Credentials that came with it.
     pub creds: Option<Credentials>,
+    /// The exchange that it belongs to.
+    pub exchange: Option<ExchangeId>,
+    /// What it is due, if it opens an exchange.
+    pub due: Due,
+    /// Whether it completes its exchange.
+    pub completes: bool,
 }
 
-/// A frame from the server and the request that it answers.
+/// A frame from the server and what it answers.
 #[derive(Debug, Clone)]
 pub struct ReplyAt {
     /// The frame itself.
     pub at: FrameAt,
-    /// The request that it answers, where there is one open.
+    /// What it answers, where it belongs to an exchange that is open.
     pub request: Option<Frame>,
     /// What it says.
     pub meaning: Meaning,
@@ -114,17 +122,10 @@ impl Step {
     /// The answer to each request that is due one, in the order of the requests, whatever the order in which
     /// they came. Where the requests cannot be framed, the answers as they came.
     #[must_use]
-    pub fn answers_by_request(&self, grammar: &dyn Grammar) -> Vec<Option<&ReplyAt>> {
-        let due = self.requests.iter().filter(|at| grammar.reply_due(&at.frame) != ReplyDue::None);
-        let mut answers: Vec<&ReplyAt> = self.answers().collect();
-        let mut by_request: Vec<Option<&ReplyAt>> = due
-            .map(|at| {
-                let of = |reply: &&ReplyAt| reply.request.as_ref() == Some(&at.frame);
-                answers.iter().position(of).map(|index| answers.remove(index))
-            })
-            .collect();
+    pub fn answers_by_request(&self) -> Vec<Option<&ReplyAt>> {
+        let (mut by_request, others) = by_request(&self.requests, self.answers());
         // What answers no framed request of this step stands for one that could not be framed.
-        for answer in answers {
+        for answer in others {
             match by_request.iter_mut().find(|slot| slot.is_none()) {
                 Some(slot) => *slot = Some(answer),
                 None => by_request.push(Some(answer)),
@@ -133,9 +134,78 @@ impl Step {
         by_request
     }
 
-    /// The replies that answer a request, without notifications.
+    /// The replies that end the answer to a request, without notifications and the parts before.
     pub fn answers(&self) -> impl Iterator<Item = &ReplyAt> {
-        self.replies.iter().filter(|reply| reply.meaning != Meaning::Notification)
+        self.replies.iter().filter(|reply| reply.meaning.is_answer())
+    }
+}
+
+/// The answer to each request that is due one, and the answers to others.
+pub(crate) fn by_request<'a>(
+    requests: impl IntoIterator<Item = &'a FrameAt>,
+    answers: impl Iterator<Item = &'a ReplyAt>,
+) -> (Vec<Option<&'a ReplyAt>>, Vec<&'a ReplyAt>) {
+    let due = requests.into_iter().filter(|at| at.due != Due::None);
+    let mut by_request = Vec::new();
+    let mut slots = BTreeMap::new();
+    for (slot, at) in due.enumerate() {
+        by_request.push(None);
+        slots.extend(at.exchange.map(|exchange| (exchange, slot)));
+    }
+    let mut others = Vec::new();
+    for answer in answers {
+        match answer.at.exchange.and_then(|exchange| slots.get(&exchange)) {
+            Some(slot) => by_request[*slot] = Some(answer),
+            None => others.push(answer),
+        }
+    }
+    (by_request, others)
+}
+
+/// Messages that belong together: one that opens an exchange, and what came of it.
+#[derive(Debug, Clone)]
+pub struct Exchange<'a> {
+    /// Its number on the connection.
+    pub id: ExchangeId,
+    /// Which way the message went that opened it.
+    pub asked: Direction,
+    /// That message.
+    pub request: &'a FrameAt,
+    /// All others but the last, and which way they went.
+    pub parts: Vec<(Direction, &'a FrameAt)>,
+    /// How it ended; the last message, unless the end of a stream stands for it.
+    pub completed: Option<(Option<&'a FrameAt>, Meaning)>,
+}
+
+impl ConnReading {
+    /// The exchanges of the connection, in the order in which they were opened.
+    #[must_use]
+    pub fn exchanges(&self) -> Vec<Exchange<'_>> {
+        let mut all: BTreeMap<ExchangeId, Exchange<'_>> = BTreeMap::new();
+        for step in &self.steps {
+            let requests = step.requests.iter().map(|at| (Direction::ToServer, at, None));
+            let replies =
+                step.replies.iter().map(|reply| (Direction::ToClient, &reply.at, Some(reply.meaning)));
+            let mut frames: Vec<_> = requests.chain(replies).collect();
+            frames.sort_by_key(|(_, at, _)| at.event);
+            for (dir, at, meaning) in frames {
+                let Some(id) = at.exchange else { continue };
+                let opened = Exchange { id, asked: dir, request: at, parts: Vec::new(), completed: None };
+                match all.get_mut(&id) {
+                    None => drop(all.insert(id, opened)),
+                    Some(known) if at.completes => {
+                        known.completed = Some((Some(at), meaning.unwrap_or(Meaning::Success)));
+                    }
+                    Some(known) => known.parts.push((dir, at)),
+                }
+            }
+            for (id, meaning) in &step.completed {
+                if let Some(known) = all.get_mut(id) {
+                    known.completed = Some((None, *meaning));
+                }
+            }
+        }
+        all.into_values().collect()
     }
 }
 
@@ -159,8 +229,8 @@ impl Reading {
             if event.conn == ConnId(0) {
                 continue;
             }
-            let track = tracks.entry(event.conn).or_insert_with(|| Track::new(grammar, index));
-            track.event(index, event.dir, &event.kind, grammar);
+            let track = tracks.entry(event.conn).or_insert_with(|| Track::new(grammar, event.conn, index));
+            track.event(index, event.dir, &event.kind);
         }
         reading.conns =
             tracks.into_iter().map(|(conn, track)| ConnReading { conn, steps: track.finish() }).collect();
@@ -194,57 +264,50 @@ impl Reading {
     }
 }
 
+/// What came with the bytes that are in no frame yet.
+type Beside = (Vec<FdNote>, Option<Credentials>);
+
 /// One connection while it is read.
 struct Track {
-    requests: Box<dyn Decoder>,
-    replies: Box<dyn Decoder>,
-    sent: Unread,
-    received: Unread,
-    pending: std::collections::VecDeque<Frame>,
-    beside: (Vec<FdNote>, Option<Credentials>),
-    beside_client: (Vec<FdNote>, Option<Credentials>),
+    exchanges: Exchanges,
+    beside_client: Beside,
+    beside_server: Beside,
     steps: Vec<Step>,
 }
 
 impl Track {
-    fn new(grammar: &dyn Grammar, event: usize) -> Self {
+    fn new(grammar: &dyn Grammar, conn: ConnId, event: usize) -> Self {
         Self {
-            requests: grammar.decoder(Direction::ToServer),
-            replies: grammar.decoder(Direction::ToClient),
-            sent: Unread::default(),
-            received: Unread::default(),
-            pending: std::collections::VecDeque::new(),
-            beside: Default::default(),
-            beside_client: Default::default(),
+            exchanges: Exchanges::new(grammar, &ConnContext { conn }),
+            beside_client: Beside::default(),
+            beside_server: Beside::default(),
             steps: vec![Step { event, ..Step::default() }],
         }
     }
 
-    fn event(&mut self, index: usize, dir: Direction, kind: &EventKind, grammar: &dyn Grammar) {
+    fn event(&mut self, index: usize, dir: Direction, kind: &EventKind) {
         match (kind, dir) {
             (EventKind::Mark(mark), _) => {
                 self.steps.push(Step { mark: mark.clone(), event: index, ..Step::default() });
             }
-            (EventKind::Data(data), Direction::ToServer) => {
-                self.step().sent += data.bytes.len();
-                self.sent.push(&data.bytes);
-                self.beside_client.0.extend(data.fds.iter().cloned());
-                self.beside_client.1 = data.creds.or(self.beside_client.1);
-                self.take_requests(index, grammar);
-            }
-            (EventKind::Data(data), Direction::ToClient) => {
-                self.step().received += data.bytes.len();
-                self.received.push(&data.bytes);
-                self.beside.0.extend(data.fds.iter().cloned());
-                self.beside.1 = data.creds.or(self.beside.1);
-                self.take_replies(index, grammar);
+            (EventKind::Data(data), dir) => {
+                match dir {
+                    Direction::ToServer => self.step().sent += data.bytes.len(),
+                    Direction::ToClient => self.step().received += data.bytes.len(),
+                }
+                let beside = self.beside(dir);
+                beside.0.extend(data.fds.iter().cloned());
+                beside.1 = data.creds.or(beside.1);
+                self.exchanges.push(dir, &data.bytes);
+                self.take(index, dir);
             }
             (EventKind::Eof(_) | EventKind::Reset, Direction::ToClient) => {
-                let tail = self.received.len();
-                let reset = matches!(kind, EventKind::Reset);
-                self.step().closed.get_or_insert(Closed { event: index, reset, tail });
+                self.closed(index, matches!(kind, EventKind::Reset));
             }
-            (EventKind::Eof(_) | EventKind::Reset, Direction::ToServer) => self.step().client_ended = true,
+            (EventKind::Eof(_) | EventKind::Reset, Direction::ToServer) => {
+                self.step().client_ended = true;
+                self.ended(index, dir);
+            }
             (EventKind::Timeout(ms), _) => self.step().timeout = Some((index, *ms)),
             (EventKind::Observe { key, .. }, _) if key == "send-failed" => {
                 self.step().send_failed = Some(index);
@@ -254,38 +317,65 @@ impl Track {
         }
     }
 
-    fn take_requests(&mut self, event: usize, grammar: &dyn Grammar) {
-        // A client's bytes that are no frame belong to probes; the sum `sent` still counts them.
-        while let Ok(Some(frame)) = self.sent.next(&mut *self.requests) {
-            self.replies.note_sent(&frame);
-            if grammar.reply_due(&frame) != ReplyDue::None && self.pending.len() < PENDING_MAX {
-                self.pending.push_back(frame.clone());
-            }
-            let (fds, creds) = std::mem::take(&mut self.beside_client);
-            self.step().requests.push(FrameAt { event, frame, fds, creds });
-        }
-    }
-
-    fn take_replies(&mut self, event: usize, grammar: &dyn Grammar) {
+    fn take(&mut self, event: usize, dir: Direction) {
         loop {
-            match self.received.next(&mut *self.replies) {
+            match self.exchanges.next(dir) {
+                Ok(Some(placed)) => self.add(event, dir, placed),
                 Ok(None) => return,
+                // A client's bytes that are no frame belong to probes; the sum `sent` still counts them.
+                Err(_) if dir == Direction::ToServer => return,
                 Err(error) => {
                     self.step().undecodable.get_or_insert((event, error));
                     return;
                 }
-                Ok(Some(frame)) => {
-                    let open = self.pending.iter().position(|request| grammar.answers(request, &frame));
-                    let meaning = grammar.meaning(open.and_then(|at| self.pending.get(at)), &frame);
-                    let request = match meaning {
-                        Meaning::Notification => None,
-                        _ => open.and_then(|at| self.pending.remove(at)),
-                    };
-                    let (fds, creds) = std::mem::take(&mut self.beside);
-                    let at = FrameAt { event, frame, fds, creds };
-                    self.step().replies.push(ReplyAt { at, request, meaning });
-                }
             }
+        }
+    }
+
+    /// The server says no more. What a reset cuts off is complete with nothing.
+    fn closed(&mut self, event: usize, reset: bool) {
+        let closed = match reset {
+            true => {
+                Closed { event, reset, tail: self.exchanges.unread(Direction::ToClient), truncated: None }
+            }
+            false => {
+                let Ended { tail, truncated, .. } = self.ended(event, Direction::ToClient);
+                Closed { event, reset, tail, truncated }
+            }
+        };
+        self.step().closed.get_or_insert(closed);
+    }
+
+    fn ended(&mut self, event: usize, dir: Direction) -> Ended {
+        let mut ended = self.exchanges.end(dir);
+        for placed in std::mem::take(&mut ended.frames) {
+            self.add(event, dir, placed);
+        }
+        self.step().completed.append(&mut ended.completed);
+        ended
+    }
+
+    fn add(&mut self, event: usize, dir: Direction, placed: Placed) {
+        let Placed { frame, place, exchange, answers } = placed;
+        let (fds, creds) = std::mem::take(self.beside(dir));
+        let due = if let Place::Opens(due) = place { due } else { Due::None };
+        let completes = matches!(place, Place::Completes(..));
+        let at = FrameAt { event, frame, fds, creds, exchange, due, completes };
+        let meaning = match place {
+            Place::Completes(_, meaning) | Place::Stray(meaning) => meaning,
+            Place::Part(_) => Meaning::Part,
+            Place::Opens(_) | Place::Unasked => Meaning::Notification,
+        };
+        match dir {
+            Direction::ToServer => self.step().requests.push(at),
+            Direction::ToClient => self.step().replies.push(ReplyAt { at, request: answers, meaning }),
+        }
+    }
+
+    fn beside(&mut self, dir: Direction) -> &mut Beside {
+        match dir {
+            Direction::ToServer => &mut self.beside_client,
+            Direction::ToClient => &mut self.beside_server,
         }
     }
 

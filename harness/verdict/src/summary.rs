@@ -50,7 +50,7 @@ pub(crate) fn step_words(step: &Step) -> Option<String> {
         Some(Meaning::Success) => Some("answered".to_owned()),
         Some(Meaning::NotSupported) => Some("not supported".to_owned()),
         Some(Meaning::Refused(code)) => Some(format!("refused {code}")),
-        Some(Meaning::Notification) | None => None,
+        Some(Meaning::Part | Meaning::Notification) | None => None,
     };
     answered.or_else(|| {
         if step.closed.is_some() || step.send_failed.is_some() {

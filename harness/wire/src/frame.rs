@@ -135,9 +135,9 @@ pub trait Decoder: Send {
     /// As for `decode`, and [`DecodeErrorKind::Truncated`] when the stream ends in mid-frame.
     fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, DecodeError>;
 
-    /// Tells the decoder what was sent in the other direction, for framings whose replies depend on
-    /// their requests.
-    fn note_sent(&mut self, _sent: &Frame) {}
+    /// Tells the decoder what went the other way, for framings in which replies depend on their requests, or what
+    /// follows on the answer.
+    fn note_other(&mut self, _other: &Frame) {}
 }
 
 /// Why a stream cannot be read further.

@@ -58,8 +58,8 @@ pub trait Scan: Send {
     /// The stream is wrong from here on.
     fn step(&mut self, src: &[u8]) -> Result<Step, Fault>;
 
-    /// As [`Decoder::note_sent`].
-    fn note_sent(&mut self, _sent: &Frame) {}
+    /// As [`Decoder::note_other`].
+    fn note_other(&mut self, _other: &Frame) {}
 }
 
 /// A [`Decoder`] over a [`Scan`].
@@ -180,6 +180,21 @@ impl Unread {
         next
     }
 
+    /// As [`Unread::next`], when no more bytes will come.
+    ///
+    /// # Errors
+    /// As for [`Decoder::decode_eof`].
+    pub fn end(&mut self, decoder: &mut dyn Decoder) -> Result<Option<Frame>, DecodeError> {
+        if let Some(error) = self.failed {
+            return Err(error);
+        }
+        self.join();
+        let next = decoder.decode_eof(&mut self.left);
+        (self.len, self.needed) = (self.left.len(), 0);
+        self.failed = next.as_ref().err().copied();
+        next
+    }
+
     /// Bytes that are in no frame yet.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -278,8 +293,8 @@ impl<S: Scan> Decoder for StreamDecoder<S> {
         usize::try_from(self.needed).unwrap_or(usize::MAX)
     }
 
-    fn note_sent(&mut self, sent: &Frame) {
-        self.scan.note_sent(sent);
+    fn note_other(&mut self, other: &Frame) {
+        self.scan.note_other(other);
     }
 }
 

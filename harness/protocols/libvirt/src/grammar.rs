@@ -1,12 +1,15 @@
 //! How a dialect is read: the decoder, which call a message answers, and what answers mean.
 
-use verdict::{Grammar, Meaning, ReplyDue};
+use verdict::{ConnContext, Due, Grammar, Meaning, Pairing};
 use wire::libvirt_rpc::{Header, MessageDecoder, MessageType, Status};
 use wire::xdr::{Reader, XdrError};
 use wire::{Decoder, Direction, Dissection, Frame};
 
+use self::calls::Calls;
 use super::dialect::Dialect;
 use super::names::{self, error, error_domain, keepalive, program};
+
+mod calls;
 
 /// The reading of one dialect.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +30,12 @@ impl Grammar for LibvirtGrammar {
         self.dialect.name
     }
 
-    fn decoder(&self, dir: Direction) -> Box<dyn Decoder> {
+    fn decoder(&self, dir: Direction, _conn: &ConnContext) -> Box<dyn Decoder> {
         Box::new(MessageDecoder::towards(dir))
+    }
+
+    fn pairing(&self) -> Box<dyn Pairing> {
+        Box::new(Calls::new(*self))
     }
 
     fn dissect(&self, dir: Direction, frame: &Frame, request: Option<&Frame>) -> Dissection {
@@ -37,28 +44,12 @@ impl Grammar for LibvirtGrammar {
 
     /// Servers drop other types without a word: the types 1, 2, 3, 5, 6 and those above were measured on
     /// 7.0.0 to 12.8.0. The end of a stream is confirmed, that of one which was never there is dropped.
-    fn reply_due(&self, request: &Frame) -> ReplyDue {
+    fn due(&self, request: &Frame) -> Due {
         match Header::of_frame(request) {
-            Some(header) if header.kind.is_call() || is_ping(&header) => ReplyDue::One,
-            Some(header) if ends_stream(&header) => ReplyDue::OnlyOnFailure,
-            _ => ReplyDue::None,
+            Some(header) if header.kind.is_call() || is_ping(&header) => Due::One,
+            Some(header) if ends_stream(&header) => Due::OnFailure,
+            _ => Due::None,
         }
-    }
-
-    /// An answer carries the serial of its call. Program, version and procedure are echoed too, but a
-    /// server that gets them wrong still means this call: the dissection says what is wrong.
-    fn answers(&self, request: &Frame, reply: &Frame) -> bool {
-        let (Some(request), Some(reply)) = (Header::of_frame(request), Header::of_frame(reply)) else {
-            return false;
-        };
-        if is_ping(&request) {
-            return is_pong(&reply);
-        }
-        let same_serial = request.serial == reply.serial;
-        if ends_stream(&request) {
-            return same_serial && ends_stream(&reply);
-        }
-        same_serial && request.kind.is_call() && reply.kind.is_reply()
     }
 
     fn meaning(&self, request: Option<&Frame>, reply: &Frame) -> Meaning {

@@ -1,6 +1,6 @@
 //! How a dialect is read: decoders, and what replies mean.
 
-use verdict::{Grammar, Meaning, ReplyDue};
+use verdict::{ConnContext, Due, Grammar, InOrder, Meaning, Pairing};
 use wire::lxc::{self, RequestDecoder, RequestHead, ResponseDecoder, ResponseHead, Rules};
 use wire::{Decoder, Direction, Dissection, Frame};
 
@@ -30,7 +30,7 @@ impl Grammar for LxcGrammar {
         self.dialect.name
     }
 
-    fn decoder(&self, dir: Direction) -> Box<dyn Decoder> {
+    fn decoder(&self, dir: Direction, _conn: &ConnContext) -> Box<dyn Decoder> {
         let (layout, rules) = (self.dialect.layout, self.dialect.rules());
         match dir {
             // What is longer than the limit is still one request: the designers asked that it be drained.
@@ -42,20 +42,24 @@ impl Grammar for LxcGrammar {
         }
     }
 
+    fn pairing(&self) -> Box<dyn Pairing> {
+        Box::new(InOrder::new(*self))
+    }
+
     fn dissect(&self, dir: Direction, frame: &Frame, request: Option<&Frame>) -> Dissection {
         super::message::dissect(self.dialect, dir, frame, request)
     }
 
     /// STOP is answered only when it fails: the stream ends when the monitor does. The head of a
     /// two-part request is answered once its second part came, so the reply belongs to the head.
-    fn reply_due(&self, request: &Frame) -> ReplyDue {
+    fn due(&self, request: &Frame) -> Due {
         if request.kind == lxc::DESCRIPTOR_BYTE {
-            return ReplyDue::None;
+            return Due::None;
         }
         match self.request(request) {
-            Some(head) if head.cmd == names::STOP => ReplyDue::OnlyOnFailure,
-            Some(_) => ReplyDue::One,
-            None => ReplyDue::None,
+            Some(head) if head.cmd == names::STOP => Due::OnFailure,
+            Some(_) => Due::One,
+            None => Due::None,
         }
     }
 

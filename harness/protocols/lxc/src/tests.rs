@@ -4,9 +4,10 @@ use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
 use protocol::probe::SETTLE_MS;
 use protocol::replay::script;
+use protocol::testing::CONN;
 use session::{Script, Step};
 use transcript::{ConnId, Data, Event, EventKind, Transcript};
-use verdict::{Grammar, Meaning, ReplyDue};
+use verdict::{Due, Grammar, Meaning};
 use wire::lxc::{DESCRIPTOR_BYTE, REQUEST, RESPONSE, STATE_MESSAGE};
 use wire::{Direction, Frame, FrameKind, Value};
 
@@ -146,23 +147,23 @@ fn reads_what_is_no_reply_and_what_is_damaged() {
 #[test]
 fn says_what_a_reply_means_and_when_one_is_due() {
     #[track_caller]
-    fn check(request: &str, reply: &str, due: ReplyDue, meaning: Meaning) {
+    fn check(request: &str, reply: &str, due: Due, meaning: Meaning) {
         let grammar = LxcGrammar::new(dialect("7.0.0"));
         let request = frame(REQUEST, hex(request));
-        assert_eq!(grammar.reply_due(&request), due);
+        assert_eq!(grammar.due(&request), due);
         assert_eq!(grammar.meaning(Some(&request), &frame(RESPONSE, hex(reply))), meaning);
     }
-    check("03000000 0*12", "00000000 0*12", ReplyDue::One, Meaning::Success);
-    check("02000000 0*12", "ffffffff 0*12", ReplyDue::OnlyOnFailure, Meaning::Refused(-1));
-    check("c8000000 0*12", "daffffff 0*12", ReplyDue::One, Meaning::NotSupported);
-    check("0a000000 20000000 P 0*32", "08000000 0*4 08000000 0*4", ReplyDue::One, Meaning::Success);
-    check("0a000000 20000000 P 0*32", "eaffffff 0*12", ReplyDue::One, Meaning::Refused(-22));
-    check("07000000 01000000 P 00", "ffffffff 0*12", ReplyDue::One, Meaning::Refused(-1));
-    check("03000000 0*12", "05000000 0*12", ReplyDue::One, Meaning::Refused(5));
+    check("03000000 0*12", "00000000 0*12", Due::One, Meaning::Success);
+    check("02000000 0*12", "ffffffff 0*12", Due::OnFailure, Meaning::Refused(-1));
+    check("c8000000 0*12", "daffffff 0*12", Due::One, Meaning::NotSupported);
+    check("0a000000 20000000 P 0*32", "08000000 0*4 08000000 0*4", Due::One, Meaning::Success);
+    check("0a000000 20000000 P 0*32", "eaffffff 0*12", Due::One, Meaning::Refused(-22));
+    check("07000000 01000000 P 00", "ffffffff 0*12", Due::One, Meaning::Refused(-1));
+    check("03000000 0*12", "05000000 0*12", Due::One, Meaning::Refused(5));
 
     let grammar = LxcGrammar::new(dialect("7.0.0"));
     let byte = frame(DESCRIPTOR_BYTE, hex("2a"));
-    assert_eq!(grammar.reply_due(&byte), ReplyDue::None);
+    assert_eq!(grammar.due(&byte), Due::None);
     let message = frame(STATE_MESSAGE, hex("00000000 \"c1\" 0*254 03000000"));
     assert_eq!(grammar.meaning(None, &message), Meaning::Notification);
 }
@@ -170,7 +171,7 @@ fn says_what_a_reply_means_and_when_one_is_due() {
 #[test]
 fn the_ideal_dialect_takes_requests_of_any_length_for_one_request() {
     for (release, expect) in [("7.0.0", None), ("ideal", Some(16 + 8193))] {
-        let mut decoder = LxcGrammar::new(dialect(release)).decoder(Direction::ToServer);
+        let mut decoder = LxcGrammar::new(dialect(release)).decoder(Direction::ToServer, &CONN);
         let mut bytes = BytesMut::from(&hex("c8000000 01200000 P 0*8193")[..]);
         let frame = decoder.decode(&mut bytes).ok().flatten();
         assert_eq!(frame.map(|frame| frame.bytes.len()), expect, "{release}");

@@ -3,8 +3,10 @@
 //! There are no requests and replies but one: an agent sends an `echo` back. So a script that asks uses `echo`, and
 //! everything else that an agent says is said by itself.
 
-use verdict::{Grammar, Meaning, ReplyDue};
-use wire::json::{Document, same_value};
+use std::collections::{HashMap, VecDeque};
+
+use verdict::{ConnContext, Due, ExchangeId, Grammar, Meaning, Pairing, Place};
+use wire::json::Document;
 use wire::json_lines::{LineDecoder, LineScan};
 use wire::{Decoder, Direction, Dissection, Frame};
 
@@ -30,13 +32,52 @@ fn is_echo(frame: &Frame) -> bool {
     Message::read(&frame.bytes).is_ok_and(|message| message.name() == names::ECHO)
 }
 
+/// The member by which echoes are told apart; what it says, not how it is written.
+fn id_of(echo: &Frame) -> Option<Vec<u8>> {
+    let document = Document::parse(&echo.bytes, RULES).ok()?;
+    let id = document.root().get(ID)?;
+    Some(id.text().map_or_else(|| id.raw().to_vec(), |text| text.into_owned().into_bytes()))
+}
+
+/// An echo is the same message; what its text lost in the character filter only its order tells.
+#[derive(Default)]
+struct Echoes {
+    waiting: HashMap<Option<Vec<u8>>, VecDeque<ExchangeId>>,
+}
+
+impl Pairing for Echoes {
+    fn place(&mut self, dir: Direction, frame: &Frame, fresh: Option<ExchangeId>) -> Place {
+        let is_echo = is_echo(frame);
+        match dir {
+            Direction::ToServer if is_echo => {
+                if let Some(id) = fresh {
+                    self.waiting.entry(id_of(frame)).or_default().push_back(id);
+                }
+                Place::Opens(Due::One)
+            }
+            Direction::ToServer => Place::Opens(Due::None),
+            Direction::ToClient => {
+                let waiting = is_echo.then(|| self.waiting.get_mut(&id_of(frame))).flatten();
+                match waiting.and_then(VecDeque::pop_front) {
+                    Some(id) => Place::Completes(id, Meaning::Success),
+                    None => Place::Unasked,
+                }
+            }
+        }
+    }
+}
+
 impl Grammar for OvirtGrammar {
     fn dialect(&self) -> &str {
         self.dialect.name
     }
 
-    fn decoder(&self, _dir: Direction) -> Box<dyn Decoder> {
+    fn decoder(&self, _dir: Direction, _conn: &ConnContext) -> Box<dyn Decoder> {
         Box::new(LineDecoder::over(LineScan::new(LINE_MAX)))
+    }
+
+    fn pairing(&self) -> Box<dyn Pairing> {
+        Box::new(Echoes::default())
     }
 
     fn dissect(&self, _dir: Direction, frame: &Frame, _request: Option<&Frame>) -> Dissection {
@@ -46,22 +87,8 @@ impl Grammar for OvirtGrammar {
         dissection
     }
 
-    fn reply_due(&self, request: &Frame) -> ReplyDue {
-        if is_echo(request) { ReplyDue::One } else { ReplyDue::None }
-    }
-
-    /// An echo is the same message; what its text lost in the character filter only its order tells.
-    fn answers(&self, request: &Frame, reply: &Frame) -> bool {
-        if !is_echo(request) || !is_echo(reply) {
-            return false;
-        }
-        match (Document::parse(&request.bytes, RULES), Document::parse(&reply.bytes, RULES)) {
-            (Ok(asked), Ok(said)) => {
-                let id = |document: &Document<'_>| document.root().get(ID).map(|value| value.raw().to_vec());
-                same_value(asked.root(), said.root()) || id(&asked) == id(&said)
-            }
-            _ => false,
-        }
+    fn due(&self, request: &Frame) -> Due {
+        if is_echo(request) { Due::One } else { Due::None }
     }
 
     fn is_awaited(&self, reply: &Frame) -> bool {
@@ -70,7 +97,9 @@ impl Grammar for OvirtGrammar {
 
     fn meaning(&self, request: Option<&Frame>, reply: &Frame) -> Meaning {
         match request {
-            Some(request) if self.answers(request, reply) => Meaning::Success,
+            Some(request) if is_echo(request) && is_echo(reply) && id_of(request) == id_of(reply) => {
+                Meaning::Success
+            }
             _ => Meaning::Notification,
         }
     }

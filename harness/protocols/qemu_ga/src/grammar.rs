@@ -4,7 +4,9 @@
 //! what was no request, and where there is none (5.2 to 10.0 send 1025 of them behind one bracket too many) they are
 //! messages that the server sends by itself.
 
-use verdict::{Grammar, Meaning, ReplyDue};
+use std::collections::VecDeque;
+
+use verdict::{ConnContext, Due, ExchangeId, Grammar, Meaning, Pairing, Place};
 use wire::json::Rules;
 use wire::json_lines::{JUNK, Limits, LineDecoder, RESET, VALUE, ValueDecoder};
 use wire::{Decoder, Direction, Dissection, Frame};
@@ -47,16 +49,109 @@ impl Dialect {
     }
 }
 
+impl QemuGaGrammar {
+    /// What a frame asks for, if it is a request.
+    fn asked(&self, frame: &Frame) -> Option<Asked> {
+        let request = Request::of(&frame.bytes, self.dialect.rules()).filter(|_| frame.kind == VALUE)?;
+        let command = request.execute.as_deref();
+        Some(Asked {
+            delimited: command == Some(SYNC_DELIMITED),
+            silent: command.is_some_and(|command| SILENT.contains(&command)),
+            id: request.id,
+            sync: request.sync,
+        })
+    }
+
+    fn meaning_of(reply: &Reply, is_asked: bool) -> Meaning {
+        let syntax = reply.is_syntax_error();
+        match &reply.body {
+            _ if syntax && !is_asked => Meaning::Notification,
+            Body::Return(_) => Meaning::Success,
+            Body::Error { class, .. } if class == COMMAND_NOT_FOUND => Meaning::NotSupported,
+            Body::Error { .. } if syntax => Meaning::Refused(names::SYNTAX),
+            Body::Error { class, .. } if class == GENERIC_ERROR => Meaning::Refused(names::GENERIC),
+            Body::Error { .. } | Body::Unreadable => Meaning::Refused(names::OTHER),
+        }
+    }
+}
+
+/// What is remembered of a request until it is answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Asked {
+    /// Whether the answer begins with ff.
+    delimited: bool,
+    /// Whether only a failure is answered.
+    silent: bool,
+    /// The JSON text of its `id`.
+    id: Option<Vec<u8>>,
+    /// The number that a sync asks for.
+    sync: Option<i64>,
+}
+
+impl Asked {
+    fn is_answered_by(&self, reply: &Reply) -> bool {
+        match reply.number() {
+            _ if reply.is_syntax_error() => false,
+            // An error carries the id of its request.
+            _ if self.id.is_some() && reply.id.is_none() && matches!(reply.body, Body::Error { .. }) => false,
+            // What need not be answered is skipped by what answers the request behind it.
+            _ if self.silent => reply.id == self.id,
+            // A delimiter where none belongs is a fault of this answer, if it says by other means whose it is.
+            number if reply.delimited => {
+                self.delimited
+                    || (number.is_some() && number == self.sync)
+                    || (self.id.is_some() && reply.id == self.id)
+            }
+            // An answer that is late by a client is none to this request.
+            number if self.delimited => number == self.sync || !matches!(reply.body, Body::Return(_)),
+            _ => true,
+        }
+    }
+}
+
+/// Answers come in turn: the first request that a line can answer is answered by it.
+struct InTurn {
+    grammar: QemuGaGrammar,
+    /// With what it asks for; nothing for what was no request.
+    waiting: VecDeque<(ExchangeId, Option<Asked>)>,
+}
+
+impl Pairing for InTurn {
+    fn place(&mut self, dir: Direction, frame: &Frame, fresh: Option<ExchangeId>) -> Place {
+        if dir == Direction::ToServer {
+            let due = self.grammar.due(frame);
+            let waits = fresh.filter(|_| due != Due::None);
+            self.waiting.extend(waits.map(|id| (id, self.grammar.asked(frame))));
+            return Place::Opens(due);
+        }
+        let reply = Reply::of(&frame.bytes);
+        let answered = self.waiting.iter().position(|(_, asked)| match asked {
+            Some(asked) => asked.is_answered_by(&reply),
+            None => reply.is_syntax_error() || matches!(reply.body, Body::Unreadable),
+        });
+        let meaning = QemuGaGrammar::meaning_of(&reply, answered.is_some());
+        match answered.and_then(|at| self.waiting.remove(at)) {
+            Some((id, _)) => Place::Completes(id, meaning),
+            None if meaning == Meaning::Notification => Place::Unasked,
+            None => Place::Stray(meaning),
+        }
+    }
+}
+
 impl Grammar for QemuGaGrammar {
     fn dialect(&self) -> &str {
         self.dialect.name
     }
 
-    fn decoder(&self, dir: Direction) -> Box<dyn Decoder> {
+    fn decoder(&self, dir: Direction, _conn: &ConnContext) -> Box<dyn Decoder> {
         match dir {
             Direction::ToServer => Box::new(ValueDecoder::new(self.dialect.limits())),
             Direction::ToClient => Box::new(LineDecoder::new(LINE_MAX)),
         }
+    }
+
+    fn pairing(&self) -> Box<dyn Pairing> {
+        Box::new(InTurn { grammar: *self, waiting: VecDeque::new() })
     }
 
     fn dissect(&self, dir: Direction, frame: &Frame, request: Option<&Frame>) -> Dissection {
@@ -64,63 +159,16 @@ impl Grammar for QemuGaGrammar {
     }
 
     /// What is no request gets one error, except from 11.1 where an earlier one has been told already.
-    fn reply_due(&self, request: &Frame) -> ReplyDue {
+    fn due(&self, request: &Frame) -> Due {
         match request.kind {
-            JUNK | RESET => ReplyDue::OnlyOnFailure,
-            VALUE => {
-                let asked = Request::of(&request.bytes, self.dialect.rules()).and_then(|asked| asked.execute);
-                match asked {
-                    Some(command) if SILENT.contains(&command.as_str()) => ReplyDue::OnlyOnFailure,
-                    _ => ReplyDue::One,
-                }
-            }
-            _ => ReplyDue::None,
-        }
-    }
-
-    fn answers(&self, request: &Frame, reply: &Frame) -> bool {
-        let reply = Reply::of(&reply.bytes);
-        let asked = match request.kind {
-            VALUE => Request::of(&request.bytes, self.dialect.rules()),
-            _ => None,
-        };
-        let Some(asked) = asked else {
-            return reply.is_syntax_error() || matches!(reply.body, Body::Unreadable);
-        };
-        let delimited = asked.execute.as_deref() == Some(SYNC_DELIMITED);
-        let silent = asked.execute.as_deref().is_some_and(|command| SILENT.contains(&command));
-        match reply.number() {
-            _ if reply.is_syntax_error() => false,
-            // An error carries the id of its request.
-            _ if asked.id.is_some() && reply.id.is_none() && matches!(reply.body, Body::Error { .. }) => {
-                false
-            }
-            // What need not be answered is skipped by what answers the request behind it.
-            _ if silent => reply.id == asked.id,
-            // A delimiter where none belongs is a fault of this answer, if it says by other means whose it is.
-            number if reply.delimited => {
-                delimited
-                    || (number.is_some() && number == asked.sync)
-                    || (asked.id.is_some() && reply.id == asked.id)
-            }
-            // An answer that is late by a client is none to this request.
-            number if delimited => number == asked.sync || !matches!(reply.body, Body::Return(_)),
-            _ => true,
+            JUNK | RESET => Due::OnFailure,
+            VALUE if self.asked(request).is_some_and(|asked| asked.silent) => Due::OnFailure,
+            VALUE => Due::One,
+            _ => Due::None,
         }
     }
 
     fn meaning(&self, request: Option<&Frame>, reply: &Frame) -> Meaning {
-        let reply = Reply::of(&reply.bytes);
-        if request.is_none() && reply.is_syntax_error() {
-            return Meaning::Notification;
-        }
-        let syntax = reply.is_syntax_error();
-        match reply.body {
-            Body::Return(_) => Meaning::Success,
-            Body::Error { class, .. } if class == COMMAND_NOT_FOUND => Meaning::NotSupported,
-            Body::Error { .. } if syntax => Meaning::Refused(names::SYNTAX),
-            Body::Error { class, .. } if class == GENERIC_ERROR => Meaning::Refused(names::GENERIC),
-            Body::Error { .. } | Body::Unreadable => Meaning::Refused(names::OTHER),
-        }
+        Self::meaning_of(&Reply::of(&reply.bytes), request.is_some())
     }
 }

@@ -2,7 +2,8 @@
 
 use bytes::{Bytes, BytesMut};
 use proptest::prelude::*;
-use verdict::{Grammar, Meaning, ReplyDue};
+use protocol::testing::{CONN, answers};
+use verdict::{Due, Grammar, Meaning};
 use wire::json_lines::{JUNK, LINE, RESET, VALUE};
 use wire::{Direction, Frame, FrameKind, Value};
 
@@ -94,10 +95,10 @@ fn knows_what_is_due_and_what_answers_what() {
     let sync = frame(VALUE, b"{\"execute\":\"guest-sync-delimited\",\"arguments\":{\"id\":8}}");
     let broken = frame(VALUE, b"{\"execute\":\"guest-ping\",}");
     let suspend = frame(VALUE, b"{\"execute\":\"guest-suspend-ram\",\"id\":1}");
-    assert_eq!(grammar.reply_due(&ping), ReplyDue::One);
-    assert_eq!(grammar.reply_due(&suspend), ReplyDue::OnlyOnFailure);
-    assert_eq!(grammar.reply_due(&frame(RESET, b"\xff")), ReplyDue::OnlyOnFailure);
-    assert_eq!(grammar.reply_due(&frame(JUNK, b"hello")), ReplyDue::OnlyOnFailure);
+    assert_eq!(grammar.due(&ping), Due::One);
+    assert_eq!(grammar.due(&suspend), Due::OnFailure);
+    assert_eq!(grammar.due(&frame(RESET, b"\xff")), Due::OnFailure);
+    assert_eq!(grammar.due(&frame(JUNK, b"hello")), Due::OnFailure);
     let stray = frame(
         LINE,
         b"{\"error\": {\"class\": \"GenericError\", \"desc\": \"JSON parse error, stray '%'\"}}\n",
@@ -114,7 +115,7 @@ fn knows_what_is_due_and_what_answers_what() {
         (&sync, &returned, false),
         (&suspend, &returned, false),
     ] {
-        let found = grammar.answers(request, reply);
+        let found = answers(&grammar, request, reply);
         assert_eq!(found, expect, "{:?} {:?}", request.bytes, reply.bytes);
     }
     assert_eq!(grammar.meaning(None, &stray), Meaning::Notification);
@@ -129,15 +130,15 @@ proptest! {
         for release in ["5.2", "11.1", "ideal"] {
             let grammar = grammar(release);
             let dir = if to_server { Direction::ToServer } else { Direction::ToClient };
-            let mut decoder = grammar.decoder(dir);
+            let mut decoder = grammar.decoder(dir, &CONN);
             let mut src = BytesMut::from(&bytes[..]);
             while let Ok(Some(frame)) = decoder.decode(&mut src) {
                 let read = grammar.dissect(dir, &frame, None);
                 let covered: usize = read.fields.iter().map(|field| field.span.len()).sum();
                 prop_assert_eq!(covered, frame.bytes.len());
-                grammar.reply_due(&frame);
+                grammar.due(&frame);
                 grammar.meaning(None, &frame);
-                grammar.answers(&frame, &frame);
+                let _ = answers(&grammar, &frame, &frame);
             }
         }
     }

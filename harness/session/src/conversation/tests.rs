@@ -1,9 +1,9 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
-use verdict::{Meaning, ReplyDue};
+use verdict::{InOrder, Meaning, Pairing};
 use wire::lxc::{Layout, RequestDecoder, ResponseDecoder, Rules};
-use wire::{Dissection, Frame};
+use wire::{Decoder, Dissection, Frame};
 
 use super::*;
 use crate::{Address, BoxFuture, Listener, Look, Transport};
@@ -68,19 +68,23 @@ impl Grammar for Heads {
         "heads"
     }
 
-    fn decoder(&self, dir: Direction) -> Box<dyn Decoder> {
+    fn decoder(&self, dir: Direction, _conn: &ConnContext) -> Box<dyn Decoder> {
         match dir {
             Direction::ToServer => Box::new(RequestDecoder::new(Layout::LP64_LE, Rules::PLAIN)),
             Direction::ToClient => Box::new(ResponseDecoder::new(Layout::LP64_LE, Rules::PLAIN)),
         }
     }
 
+    fn pairing(&self) -> Box<dyn Pairing> {
+        Box::new(InOrder::new(Self))
+    }
+
     fn dissect(&self, _dir: Direction, _frame: &Frame, _request: Option<&Frame>) -> Dissection {
         Dissection::default()
     }
 
-    fn reply_due(&self, _request: &Frame) -> ReplyDue {
-        ReplyDue::One
+    fn due(&self, _request: &Frame) -> Due {
+        Due::One
     }
 
     fn meaning(&self, _request: Option<&Frame>, _reply: &Frame) -> Meaning {

@@ -68,7 +68,7 @@ impl Check for AnsweredAsDue {
         for (conn, step) in evidence.reading.steps("subject") {
             // A word that is none is no expectation; `evidence-complete` tells of it.
             let expects: Vec<_> = words(step).filter_map(Expect::parse).collect();
-            let answers = step.answers_by_request(evidence.grammar);
+            let answers = step.answers_by_request();
             for (at, expect) in expects.iter().enumerate() {
                 match answers.get(at).copied().flatten() {
                     Some(reply) => judge_answer(&mut report, conn, reply, *expect),
@@ -83,7 +83,7 @@ impl Check for AnsweredAsDue {
         }
         // A state that is read back is judged by the protocol; that it can be read is due in any case.
         for (conn, step) in evidence.reading.steps("state") {
-            let lost = step.answers_by_request(evidence.grammar).iter().position(Option::is_none);
+            let lost = step.answers_by_request().iter().position(Option::is_none);
             if let Some(at) = lost {
                 judge_absence(&mut report, conn, step, Expect::Answer, at);
             }
@@ -197,7 +197,7 @@ impl Check for AnsweredOnce {
 /// field and under the same masks as a replay.
 fn in_order(report: &mut Report<'_>, evidence: &Evidence<'_>, conn: &ConnReading, step: &Step) {
     let Some(sends) = step.arg("sends") else { return };
-    let answers = step.answers_by_request(evidence.grammar);
+    let answers = step.answers_by_request();
     for (name, reply) in sends.split(',').zip(answers) {
         let Some(reply) = reply else { continue };
         let alone = evidence

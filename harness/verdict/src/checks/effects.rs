@@ -19,7 +19,7 @@
 //! which makes the cell `degraded`.
 
 use crate::checks::{CLIENT_CRASH, Report, rules};
-use crate::{Blame, Check, Evidence, Finding, FrameRef, Meaning, Reading, Weight};
+use crate::{Blame, Check, Due, Evidence, Finding, FrameRef, Meaning, Reading, Weight};
 
 const EXPECTED: &str = "expected.";
 
@@ -114,7 +114,7 @@ fn first_unanswered(report: &Report<'_>, reading: &Reading) -> Option<FrameRef> 
             }
             if step.answers().next().is_none()
                 && let (Some(at), Some(_)) = (step.requests.last(), step.closed)
-                && report.reply_is_due(&at.frame)
+                && at.due == Due::One
             {
                 return Some(report.request(conn.conn.0, at));
             }

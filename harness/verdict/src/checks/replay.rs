@@ -6,9 +6,8 @@
 
 use crate::checks::difference::first_difference;
 use crate::checks::{CRASH, ReadableReplies, Report, StaysUp, rules};
-use crate::{
-    Check, ConnReading, Evidence, Finding, FrameRef, Meaning, Recorded, ReplyAt, ReplyDue, Step, Weight,
-};
+use crate::reading::by_request;
+use crate::{Check, ConnReading, Due, Evidence, Finding, FrameRef, Meaning, Recorded, ReplyAt, Step, Weight};
 
 /// Compares a replay with its recording.
 pub struct SameMeaning;
@@ -72,28 +71,20 @@ impl Check for SameFate {
 
 /// The answers of a connection in the order of its requests, whatever the order in which they came. Where an
 /// answer belongs to no request that could be framed, `None`: then only the order in which they came is left.
-fn answers_by_request<'a>(
-    conn: &'a ConnReading,
-    grammar: &dyn crate::Grammar,
-) -> Option<Vec<Option<&'a ReplyAt>>> {
+fn answers_by_request(conn: &ConnReading) -> Option<Vec<Option<&ReplyAt>>> {
     let requests = conn.steps.iter().flat_map(|step| &step.requests);
-    let due = requests.filter(|at| grammar.reply_due(&at.frame) != ReplyDue::None);
-    let mut answers = answers(conn);
-    let mut ordered = Vec::new();
-    for at in due {
-        let of = |reply: &&ReplyAt| reply.request.as_ref() == Some(&at.frame);
-        ordered.push(answers.iter().position(of).map(|index| answers.remove(index)));
-    }
-    answers.is_empty().then_some(ordered)
+    let (ordered, others) = by_request(requests, conn.steps.iter().flat_map(Step::answers));
+    others.is_empty().then_some(ordered)
 }
 
 fn answers(conn: &ConnReading) -> Vec<&ReplyAt> {
     conn.steps.iter().flat_map(Step::answers).collect()
 }
 
-fn notifications(conn: &ConnReading) -> Vec<Option<&ReplyAt>> {
+/// What the server said beside the ends of its answers.
+fn others(conn: &ConnReading) -> Vec<Option<&ReplyAt>> {
     let replies = conn.steps.iter().flat_map(|step| &step.replies);
-    replies.filter(|reply| reply.meaning == Meaning::Notification).map(Some).collect()
+    replies.filter(|reply| !reply.meaning.is_answer()).map(Some).collect()
 }
 
 fn compare_conn(
@@ -103,15 +94,14 @@ fn compare_conn(
     then: &ConnReading,
     now: &ConnReading,
 ) {
-    let by_request =
-        answers_by_request(then, recorded.grammar).zip(answers_by_request(now, evidence.grammar));
+    let by_request = answers_by_request(then).zip(answers_by_request(now));
     let as_they_came = || {
         let all = |conn| answers(conn).into_iter().map(Some).collect();
         (all(then), all(now))
     };
     let (before, after) = by_request.unwrap_or_else(as_they_came);
     if compare_all(report, evidence, recorded, now, (&before, &after))
-        && compare_all(report, evidence, recorded, now, (&notifications(then), &notifications(now)))
+        && compare_all(report, evidence, recorded, now, (&others(then), &others(now)))
         && before.iter().flatten().count() == after.iter().flatten().count()
     {
         compare_ends(report, then, now);
@@ -146,11 +136,13 @@ fn compare_all(
 fn one_more(report: &mut Report<'_>, evidence: &Evidence<'_>, conn: u32, new: &ReplyAt) {
     let frame = Some(report.reply(conn, new));
     let fails = new.request.as_ref().is_some_and(|request| {
-        evidence.grammar.reply_due(request) == ReplyDue::OnlyOnFailure && new.meaning != Meaning::Success
+        evidence.grammar.due(request) == Due::OnFailure
+            && new.meaning.is_answer()
+            && new.meaning != Meaning::Success
     });
     let (weight, shape, message) = if fails {
         (Weight::Refusal, "refused-before-accepted", "a request that was carried out is refused")
-    } else if new.request.is_some() || new.meaning == Meaning::Notification {
+    } else if new.request.is_some() || !new.meaning.is_answer() {
         (Weight::Note, "answers-more", "an answer where the recorded server gave none")
     } else {
         (Weight::Violation, "answered-twice", "a reply that no open request is due")

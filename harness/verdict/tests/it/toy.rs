@@ -9,7 +9,10 @@
 use bytes::{Bytes, BytesMut};
 use matrix::{CaseId, CaseKind};
 use transcript::{ConnId, Credentials, Data, Event, EventKind, ExitStatus, FdNote, Mark, Transcript};
-use verdict::{Evidence, Grammar, Judgement, Meaning, Reading, Recorded, ReplyDue, checks, judge};
+use verdict::{
+    ConnContext, Due, Evidence, Grammar, InOrder, Judgement, Meaning, Pairing, Reading, Recorded, checks,
+    judge,
+};
 use wire::{
     DecodeError, DecodeErrorKind, Decoder, Direction, Dissection, Field, Frame, FrameKind, Problem, Value,
 };
@@ -56,8 +59,12 @@ impl Grammar for Toy {
         "toy"
     }
 
-    fn decoder(&self, _dir: Direction) -> Box<dyn Decoder> {
+    fn decoder(&self, _dir: Direction, _conn: &ConnContext) -> Box<dyn Decoder> {
         Box::new(ToyDecoder)
+    }
+
+    fn pairing(&self) -> Box<dyn Pairing> {
+        Box::new(InOrder::new(Self))
     }
 
     fn dissect(&self, _dir: Direction, frame: &Frame, request: Option<&Frame>) -> Dissection {
@@ -84,8 +91,8 @@ impl Grammar for Toy {
         Dissection { title: "toy".to_owned(), fields, problems: problems.into_iter().collect() }
     }
 
-    fn reply_due(&self, request: &Frame) -> ReplyDue {
-        if request.bytes[0] == b'x' { ReplyDue::OnlyOnFailure } else { ReplyDue::One }
+    fn due(&self, request: &Frame) -> Due {
+        if request.bytes[0] == b'x' { Due::OnFailure } else { Due::One }
     }
 
     fn meaning(&self, _request: Option<&Frame>, reply: &Frame) -> Meaning {

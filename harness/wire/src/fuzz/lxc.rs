@@ -65,7 +65,7 @@ pub fn lxc_round_trip(data: &[u8]) {
     let mut answers = ResponseDecoder::new(layout, RULES);
     while let Ok(Some(frame)) = decoder.decode(&mut sent) {
         check_encodes(layout, &frame);
-        answers.note_sent(&frame);
+        answers.note_other(&frame);
     }
     let mut answered = BytesMut::from(replies);
     while let Ok(Some(frame)) = answers.decode(&mut answered) {
@@ -93,7 +93,7 @@ fn decode_both(layout: Layout, input: Input<'_>, client: &mut dyn Decoder) {
     let mut at_once = oracle(RequestDecoder::new(layout, RULES));
     let asked = feed(client, &mut at_once, requests, pieces, &mut |frame| {
         check_request(layout, frame);
-        server.note_sent(frame);
+        server.note_other(frame);
     });
     let mut at_once = oracle(server.clone());
     let answered = feed(&mut server, &mut at_once, replies, pieces, &mut |frame| check_reply(layout, frame));

@@ -22,7 +22,7 @@ pub type RequestDecoder = StreamDecoder<RequestScan>;
 
 /// Decodes what a server sends: [`RESPONSE`] and [`STATE_MESSAGE`] frames.
 ///
-/// It has to be told the requests through [`crate::Decoder::note_sent`]. A reply that nobody asked
+/// It has to be told the requests through [`crate::Decoder::note_other`]. A reply that nobody asked
 /// for is a frame like any other; whether it may come is for a check to say.
 ///
 /// While a state message is due and another request waits for its reply, either may come next. The
@@ -151,7 +151,7 @@ impl Scan for ResponseScan {
         Ok(step)
     }
 
-    fn note_sent(&mut self, sent: &Frame) {
+    fn note_other(&mut self, sent: &Frame) {
         let Some(head) = RequestHead::of_frame(self.layout, sent) else { return };
         // A request behind an uncounted one may not overtake it.
         if self.pending_beyond > 0 || self.pending.len() >= PENDING_MAX {

@@ -45,7 +45,7 @@ fn requests(text: &str) -> Vec<Frame> {
 /// A decoder of replies that was told of these requests.
 fn replies_to(text: &str) -> ResponseDecoder {
     let mut decoder = ResponseDecoder::new(Layout::LP64_LE, RULES);
-    requests(text).iter().for_each(|request| decoder.note_sent(request));
+    requests(text).iter().for_each(|request| decoder.note_other(request));
     decoder
 }
 
@@ -218,7 +218,7 @@ fn a_request_sent_in_the_middle_of_a_state_message_does_not_change_its_reading()
     let (begin, rest) = message.split_at(100);
     buffer.extend_from_slice(begin);
     assert_eq!(decoder.decode(&mut buffer), Ok(None));
-    requests("03000000 0*12").iter().for_each(|request| decoder.note_sent(request));
+    requests("03000000 0*12").iter().for_each(|request| decoder.note_other(request));
     buffer.extend_from_slice(rest);
     let frame = decoder.decode(&mut buffer).expect("in step").expect("complete");
     assert_eq!(shape(&frame), "state 0:3 a");
@@ -312,16 +312,16 @@ fn replies_keep_their_order_beyond_the_bound_of_pending_requests() {
     let plain = requests("03000000 0*12").remove(0);
     let exempt = requests("0b000000 0*12").remove(0);
     let reply = ResponseHead { ret: 0, len: 0, data: 0 }.encode(Layout::LP64_LE);
-    (0..PENDING_MAX + 5).for_each(|_| decoder.note_sent(&plain));
+    (0..PENDING_MAX + 5).for_each(|_| decoder.note_other(&plain));
     for _ in 0..PENDING_MAX {
         assert!(decoder.decode(&mut BytesMut::from(&reply[..])).is_ok_and(|frame| frame.is_some()));
     }
     // Five are still counted, so that this one is the sixth and is counted as well.
-    decoder.note_sent(&exempt);
+    decoder.note_other(&exempt);
     for _ in 0..6 {
         assert!(decoder.decode(&mut BytesMut::from(&reply[..])).is_ok_and(|frame| frame.is_some()));
     }
-    decoder.note_sent(&exempt);
+    decoder.note_other(&exempt);
     let long = hex("00000000 01200000 0*8 0*8193");
     assert!(decoder.decode(&mut BytesMut::from(&long[..])).is_ok_and(|frame| frame.is_some()));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use verdict::checks::Report;
-use verdict::{Check, ConnReading, Evidence, Finding, FrameRef, Meaning, ReplyAt, ReplyDue, Step, Weight};
+use verdict::{Check, ConnReading, Due, Evidence, Finding, FrameRef, Meaning, ReplyAt, Step, Weight};
 use wire::libvirt_rpc::{Header, MessageType, Status};
 use wire::xdr::Reader;
 use wire::{Direction, Dissection, Frame};
@@ -94,7 +94,7 @@ impl Check for UnknownText {
         let mut report = Report::new(self.name(), evidence);
         for (conn, step) in evidence.reading.steps("subject") {
             let words = step.arg("expect").unwrap_or_default().split(',');
-            for (word, reply) in words.zip(step.answers_by_request(evidence.grammar)) {
+            for (word, reply) in words.zip(step.answers_by_request()) {
                 // An answer that belongs to no call is found by others.
                 let ours = |reply: &&ReplyAt| word == "not-supported" && reply.request.is_some();
                 let Some(reply) = reply.filter(ours) else { continue };
@@ -441,17 +441,10 @@ impl Check for SerialEchoed {
             for reply in conn.steps.iter().flat_map(Step::answers) {
                 hold_echo(&mut report, conn, reply);
             }
-            let answered: Vec<Header> = conn
-                .steps
-                .iter()
-                .flat_map(Step::answers)
-                .filter_map(|reply| Header::of_frame(reply.request.as_ref()?))
-                .collect();
-            let calls = conn.steps.iter().flat_map(|step| &step.requests);
-            let mut open: Vec<Header> = calls
-                .filter(|at| evidence.grammar.reply_due(&at.frame) == ReplyDue::One)
-                .filter_map(|at| Header::of_frame(&at.frame))
-                .filter(|call| !answered.contains(call))
+            let unanswered = conn.exchanges().into_iter().filter(|exchange| exchange.completed.is_none());
+            let mut open: Vec<Header> = unanswered
+                .filter(|exchange| exchange.asked == Direction::ToServer && exchange.request.due == Due::One)
+                .filter_map(|exchange| Header::of_frame(&exchange.request.frame))
                 .collect();
             for reply in conn.steps.iter().flat_map(Step::answers).filter(|r| r.request.is_none()) {
                 let Some(header) = Header::of_frame(&reply.at.frame) else { continue };

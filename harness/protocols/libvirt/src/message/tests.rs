@@ -2,7 +2,8 @@
 
 use bytes::Bytes;
 use proptest::prelude::*;
-use verdict::{Grammar, Meaning, ReplyDue};
+use protocol::testing::answers;
+use verdict::{Due, Grammar, Meaning};
 use wire::libvirt_rpc::{DESCRIPTOR_BYTE, HEAD_LEN, Header, LENGTH_MAX, MESSAGE, MessageType, Status};
 use wire::xdr::Writer;
 use wire::{Direction, Dissection, Frame, Value};
@@ -179,8 +180,8 @@ fn answers_carry_the_serial_of_their_call() {
     let frame = |header: Header| message(header.message(&[]));
     let call = remote(MessageType::CALL, 7, Status::OK);
     let end = remote(MessageType::STREAM, 7, Status::OK);
-    let (one, success, notification) = (ReplyDue::One, Meaning::Success, Meaning::Notification);
-    for (request, reply, due, answers, meaning) in [
+    let (one, success, notification) = (Due::One, Meaning::Success, Meaning::Notification);
+    for (request, reply, due, expect, meaning) in [
         (call, remote(MessageType::REPLY, 7, Status::OK), one, true, success),
         (call, remote(MessageType::REPLY_WITH_FDS, 7, Status::OK), one, true, success),
         (call, remote(MessageType::REPLY, 8, Status::OK), one, false, success),
@@ -188,43 +189,37 @@ fn answers_carry_the_serial_of_their_call() {
         (call, remote(MessageType::STREAM, 7, Status::OK), one, false, notification),
         (call, remote(MessageType::MESSAGE, 7, Status::OK), one, false, notification),
         (call, alive(keepalive::PING), one, false, notification),
-        (end, end, ReplyDue::OnlyOnFailure, true, success),
-        (
-            end,
-            remote(MessageType::STREAM, 7, Status::ERROR),
-            ReplyDue::OnlyOnFailure,
-            true,
-            Meaning::Refused(0),
-        ),
-        (end, remote(MessageType::STREAM, 7, Status::CONTINUE), ReplyDue::OnlyOnFailure, false, notification),
+        (end, end, Due::OnFailure, true, success),
+        (end, remote(MessageType::STREAM, 7, Status::ERROR), Due::OnFailure, true, Meaning::Refused(0)),
+        (end, remote(MessageType::STREAM, 7, Status::CONTINUE), Due::OnFailure, false, notification),
         (
             remote(MessageType::STREAM, 7, Status::CONTINUE),
             remote(MessageType::REPLY, 7, Status::OK),
-            ReplyDue::None,
+            Due::None,
             false,
             success,
         ),
         (alive(keepalive::PING), alive(keepalive::PONG), one, true, success),
         (alive(keepalive::PING), alive(keepalive::PING), one, false, notification),
-        (alive(keepalive::PONG), alive(keepalive::PING), ReplyDue::None, false, notification),
-        (alive(3), alive(keepalive::PONG), ReplyDue::None, false, notification),
+        (alive(keepalive::PONG), alive(keepalive::PING), Due::None, false, notification),
+        (alive(3), alive(keepalive::PONG), Due::None, false, notification),
         (
             remote(MessageType::REPLY, 7, Status::OK),
             remote(MessageType::REPLY, 7, Status::OK),
-            ReplyDue::None,
+            Due::None,
             false,
             success,
         ),
     ] {
         let (request_frame, reply_frame) = (frame(request), frame(reply));
-        assert_eq!(grammar.reply_due(&request_frame), due, "{request:?}");
-        assert_eq!(grammar.answers(&request_frame, &reply_frame), answers, "{request:?} {reply:?}");
+        assert_eq!(grammar.due(&request_frame), due, "{request:?}");
+        assert_eq!(answers(&grammar, &request_frame, &reply_frame), expect, "{request:?} {reply:?}");
         assert_eq!(grammar.meaning(Some(&request_frame), &reply_frame), meaning, "{request:?} {reply:?}");
     }
     let byte = Frame { kind: DESCRIPTOR_BYTE, head_len: 0, bytes: Bytes::from_static(&[0]) };
-    assert_eq!(grammar.reply_due(&byte), ReplyDue::None);
+    assert_eq!(grammar.due(&byte), Due::None);
     assert_eq!(grammar.meaning(None, &byte), Meaning::Notification);
-    assert!(!grammar.answers(&frame(call), &byte));
+    assert!(!answers(&grammar, &frame(call), &byte));
 }
 
 #[test]

@@ -39,7 +39,7 @@ mod tests;
 use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
 use verdict::checks::{Report, SameFate, frame_ref};
-use verdict::{Blame, Check, Evidence, Finding, FrameAt, FrameRef, Reading, Weight};
+use verdict::{Blame, Check, Evidence, Finding, FrameRef, Reading, Weight};
 use wire::{Direction, Frame};
 
 use self::course::Course;
@@ -194,8 +194,7 @@ impl<'a> Sights<'a> {
             _ => return None,
         };
         let frame = Frame { kind: said.kind, head_len: 0, bytes: Bytes::clone(&said.bytes) };
-        let at = FrameAt { event: act.event, frame, fds: Vec::new(), creds: None };
-        Some(frame_ref(self.evidence, act.conn, dir, &at, None))
+        Some(frame_ref(self.evidence, act.conn, dir, (act.event, &frame), None))
     }
 }
 

@@ -28,7 +28,7 @@ pub fn lxc_structured(data: &[u8]) {
     }
     let Conversation { sent, answered, .. } = conversation;
     let mut server = ResponseDecoder::new(layout, RULES);
-    sent.check(&mut RequestDecoder::new(layout, RULES), &mut |frame| server.note_sent(frame));
+    sent.check(&mut RequestDecoder::new(layout, RULES), &mut |frame| server.note_other(frame));
     answered.check(&mut server, &mut |_| {});
     let input = Input { variant: 0, pieces, requests: &sent.bytes, replies: &answered.bytes };
     super::decode_both(layout, input, &mut RequestDecoder::new(layout, RULES));

@@ -30,7 +30,7 @@ fn stream(layout: Layout, messages: &[(u32, u64, Vec<u8>, Option<i32>)]) -> Vec<
 /// Both decoders, the second one told what the first one found.
 fn both(layout: Layout, asked: &[Frame]) -> [Box<dyn Decoder>; 2] {
     let mut replies = ResponseDecoder::new(layout, RULES);
-    asked.iter().for_each(|frame| replies.note_sent(frame));
+    asked.iter().for_each(|frame| replies.note_other(frame));
     [Box::new(RequestDecoder::new(layout, RULES)), Box::new(replies)]
 }
 
