@@ -21,40 +21,28 @@
 //! `verdict::checks::EffectMatchesClaim` says how a check reads this.
 
 use session::Recorder;
+use transcript::evidence::{EXIT, Observation};
 use transcript::{ConnId, EventKind, ExitStatus};
 use wire::Direction;
 
 pub use verdict::checks::UNTOLD;
 
-/// Key under which the name of the operation is written.
-pub const OPERATION: &str = "operation";
-/// Prefix of the keys that say what must be so.
-pub const EXPECTED: &str = "expected.";
-/// Prefix of the keys that say what the client says.
-pub const CLAIM: &str = "claim.";
-/// Prefix of the keys that say what really is so.
-pub const EFFECT: &str = "effect.";
-/// Prefix of the keys that hold the text from which an effect was read.
-pub const DETAIL: &str = "detail.";
-
-/// The exit code, as an effect-like word: `expected.exit`, `claim.exit`.
-pub const EXIT: &str = "exit";
-
 /// Writes down what is going to be done and what must be so afterwards.
 pub fn announce(recorder: &Recorder, operation: &str, expected: Vec<(String, String)>) {
-    recorder.observe(Direction::ToServer, OPERATION, operation);
+    recorder.observe(Direction::ToServer, Observation::Operation, operation);
     for (key, value) in expected {
-        recorder.observe(Direction::ToServer, &key, value);
+        recorder.observe(Direction::ToServer, Observation::parse(&key), value);
     }
 }
 
 /// What a client that is right comes to, as keys and values of observations.
 #[must_use]
 pub fn expected(exit: i32, claims: &[(&str, &str)], effects: &[(&str, &str)]) -> Vec<(String, String)> {
-    let exit = [(format!("{EXPECTED}{EXIT}"), exit.to_string())];
-    let claims =
-        claims.iter().map(|(claim, value)| (format!("{EXPECTED}{CLAIM}{claim}"), (*value).to_owned()));
-    let effects = effects.iter().map(|(effect, value)| (format!("{EXPECTED}{effect}"), (*value).to_owned()));
+    let key = |name: &str| Observation::Expected(name).key().into_owned();
+    let exit = [(key(EXIT), exit.to_string())];
+    let claim = |claim: &str| key(&Observation::Claim(claim).key());
+    let claims = claims.iter().map(|(name, value)| (claim(name), (*value).to_owned()));
+    let effects = effects.iter().map(|(effect, value)| (key(effect), (*value).to_owned()));
     exit.into_iter().chain(claims).chain(effects).collect()
 }
 
@@ -74,15 +62,15 @@ pub fn claim_exit(recorder: &Recorder, exit: Option<ExitStatus>) {
 
 /// Writes down what the client said.
 pub fn claim(recorder: &Recorder, word: &str, value: &str) {
-    recorder.observe(Direction::ToServer, &format!("{CLAIM}{word}"), value);
+    recorder.observe(Direction::ToServer, Observation::Claim(word), value);
 }
 
 /// Writes down what really is so.
 pub fn effect(recorder: &Recorder, effect: &str, value: &str) {
-    recorder.observe(Direction::ToClient, &format!("{EFFECT}{effect}"), value);
+    recorder.observe(Direction::ToClient, Observation::Effect(effect), value);
 }
 
 /// Writes down the text from which an effect was read.
 pub fn detail(recorder: &Recorder, effect: &str, text: &str) {
-    recorder.observe(Direction::ToClient, &format!("{DETAIL}{effect}"), text);
+    recorder.observe(Direction::ToClient, Observation::Detail(effect), text);
 }

@@ -19,7 +19,8 @@ use session::{LaunchError, LaunchErrorKind};
 use transcript::Endpoint;
 
 use crate::Bench;
-pub use process::{CPU_MS, Process};
+
+pub use process::Process;
 pub use root::{Kind, Root};
 
 /// What a build is recognised by, and where a directory of its tools may have them.

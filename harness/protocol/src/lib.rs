@@ -18,4 +18,15 @@ pub mod probe;
 pub mod replay;
 pub mod testing;
 
+/// A constant for each shape that a protocol's own checks can find, and a list of all.
+#[macro_export]
+macro_rules! shapes {
+    ($($name:ident = $word:literal;)*) => {
+        $(pub(crate) const $name: transcript::evidence::Shape = transcript::evidence::Shape::new($word);)*
+
+        /// All of them.
+        pub(crate) const ALL: &[transcript::evidence::Shape] = &[$($name,)*];
+    };
+}
+
 pub use contract::{Action, Bench, Case, Defect, Hazard, Protocol, Scripted};

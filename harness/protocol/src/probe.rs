@@ -9,7 +9,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 use matrix::{CaseId, CaseKind};
-use session::{Script, roles};
+use session::Script;
+use transcript::evidence::{Expect, Role};
 
 use crate::{Action, Case, Hazard, Scripted};
 
@@ -168,7 +169,7 @@ pub fn generic(d: &Description) -> Vec<Case> {
 
 /// Opens a connection, greets as the protocol asks, and then names the role of what follows.
 #[must_use]
-pub fn open(d: &Description, script: Script, conn: u32, role: &str, args: &[(&str, &str)]) -> Script {
+pub fn open(d: &Description, script: Script, conn: u32, role: Role, args: &[(&str, &str)]) -> Script {
     open_within(d, script, conn, (role, args), PATIENT_MS)
 }
 
@@ -177,13 +178,13 @@ fn open_within(
     d: &Description,
     script: Script,
     conn: u32,
-    (role, args): (&str, &[(&str, &str)]),
+    (role, args): (Role, &[(&str, &str)]),
     deadline_ms: u64,
 ) -> Script {
     if d.greeting.is_empty() {
         return script.open(conn, role, args);
     }
-    let mut script = script.open(conn, roles::GREETING, &[]);
+    let mut script = script.open(conn, Role::Greeting, &[]);
     for bytes in &d.greeting {
         script = answer(d, script.send(conn, bytes.clone()), conn, deadline_ms);
     }
@@ -223,7 +224,7 @@ pub fn around(
     expect: &str,
     subject: impl FnOnce(Script) -> Script,
 ) -> Case {
-    around_marked(d, name, about, hazard, &[("expect", expect)], subject)
+    around_marked(d, name, about, hazard, &[(Expect::ARG, expect)], subject)
 }
 
 /// The same, with more to say about the subject than what is expected.
@@ -259,14 +260,14 @@ pub fn around_large(
 }
 
 fn script_around(d: &Description, args: &[(&str, &str)], subject: impl FnOnce(Script) -> Script) -> Script {
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, args);
+    let script = open(d, opening(d), MAIN, Role::Subject, args);
     let script = subject(script)
-        .role(MAIN, roles::SETTLE, &[])
+        .role(MAIN, Role::Settle, &[])
         .quiet(MAIN, SETTLE_MS)
-        .role(MAIN, roles::CANARY, &[("expect", "answer")])
+        .role(MAIN, Role::Canary, &[Expect::Answer.arg()])
         .send(MAIN, d.canary.clone());
     let script =
-        answer(d, script, MAIN, REPLY_MS).role(MAIN, roles::QUIET, &[]).quiet(MAIN, QUIET_MS).close(MAIN);
+        answer(d, script, MAIN, REPLY_MS).role(MAIN, Role::Quiet, &[]).quiet(MAIN, QUIET_MS).close(MAIN);
     closing(d, script)
 }
 
@@ -283,13 +284,13 @@ fn case(name: &str, about: &'static str, hazard: Hazard, script: impl Into<Scrip
 #[must_use]
 pub fn opening(d: &Description) -> Script {
     let script =
-        open(d, Script::new(), SETUP, roles::SETUP, &[("name", "canary")]).send(SETUP, d.canary.clone());
+        open(d, Script::new(), SETUP, Role::Setup, &[("name", "canary")]).send(SETUP, d.canary.clone());
     let script = answer(d, script, SETUP, REPLY_MS)
-        .role(SETUP, roles::SETUP, &[("name", "kept")])
+        .role(SETUP, Role::Setup, &[("name", "kept")])
         .send(SETUP, d.canary.clone());
     let script = answer(d, script, SETUP, REPLY_MS).close(SETUP);
     let script =
-        open(d, script, SETUP + 100, roles::SETUP, &[("name", "second")]).send(SETUP + 100, d.second.clone());
+        open(d, script, SETUP + 100, Role::Setup, &[("name", "second")]).send(SETUP + 100, d.second.clone());
     answer(d, script, SETUP + 100, REPLY_MS).close(SETUP + 100).watch()
 }
 
@@ -301,7 +302,7 @@ pub fn closing(d: &Description, script: Script) -> Script {
 
 /// The same, where the server may have much to clean up first.
 fn closing_within(d: &Description, script: Script, deadline_ms: u64) -> Script {
-    let expect = (roles::FRESH, &[("expect", "answer")][..]);
+    let expect = (Role::Fresh, &[Expect::Answer.arg()][..]);
     let script =
         open_within(d, script, FRESH, expect, deadline_ms.max(PATIENT_MS)).send(FRESH, d.canary.clone());
     answer(d, script, FRESH, deadline_ms).close(FRESH).pause(QUIET_MS).watch()
@@ -309,15 +310,15 @@ fn closing_within(d: &Description, script: Script, deadline_ms: u64) -> Script {
 
 /// Another client asks for the canary, is answered, and goes.
 #[must_use]
-pub fn ask(d: &Description, script: Script, conn: u32, role: &str) -> Script {
-    let script = open(d, script, conn, role, &[("expect", "answer")]).send(conn, d.canary.clone());
+pub fn ask(d: &Description, script: Script, conn: u32, role: Role) -> Script {
+    let script = open(d, script, conn, role, &[Expect::Answer.arg()]).send(conn, d.canary.clone());
     answer(d, script, conn, REPLY_MS).close(conn)
 }
 
 /// Another client wants to be served in the meantime, where there can be one.
 fn witness(d: &Description, script: Script) -> Script {
     match d.clients {
-        Clients::Many => ask(d, script, WITNESS, roles::WITNESS),
+        Clients::Many => ask(d, script, WITNESS, Role::Witness),
         Clients::One => script,
     }
 }
@@ -348,7 +349,7 @@ fn unknown_requests(d: &Description, cases: &mut Vec<Case>) {
             (_, _, Bad::Refused) => (ABOUT, "not-supported"),
             (_, _, Bad::Dropped) => (DROPPED, "answer"),
         };
-        let args = [("expect", expect)];
+        let args = [(Expect::ARG, expect)];
         cases.push(around_large(d, &name, about, Hazard::Harmless, &args, move |d, s| {
             let bytes = bad(d, d.unknown_gets, (d.unknown)(size));
             answer(d, s.send(MAIN, bytes), MAIN, reply_ms(size))
@@ -359,9 +360,15 @@ fn unknown_requests(d: &Description, cases: &mut Vec<Case>) {
     }
     let mut both = BytesMut::from(&(d.unknown)(16)[..]);
     both.put_slice(&d.canary);
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "not-supported,answer")])
-        .send(MAIN, both.freeze());
-    let script = answers(d, script, MAIN, 2).role(MAIN, roles::QUIET, &[]).quiet(MAIN, QUIET_MS).close(MAIN);
+    let script = open(
+        d,
+        opening(d),
+        MAIN,
+        Role::Subject,
+        &[(Expect::ARG, &*Expect::list(&[Expect::NotSupported, Expect::Answer]))],
+    )
+    .send(MAIN, both.freeze());
+    let script = answers(d, script, MAIN, 2).role(MAIN, Role::Quiet, &[]).quiet(MAIN, QUIET_MS).close(MAIN);
     let about = "a valid request in the same write as an unknown one is answered after it";
     cases.push(case("unknown-then-valid-in-one-write", about, Hazard::Harmless, closing(d, script)));
 }
@@ -381,7 +388,7 @@ fn lengths(d: &Description, cases: &mut Vec<Case>) {
         ("length-maximum", "the largest length that fits the field is announced and not sent", announced.max),
     ];
     for (name, about, length) in lies {
-        let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive")])
+        let script = open(d, opening(d), MAIN, Role::Subject, &[Expect::Survive.arg()])
             .send(MAIN, (announced.announcing)(length))
             .reply(MAIN, REPLY_MS / 5);
         let script = witness(d, script).close(MAIN);
@@ -398,7 +405,7 @@ fn truncations(d: &Description, cases: &mut Vec<Case>) {
         ("payload-cut", "a payload without its last byte, then half-close", payload_cut.clone()),
     ];
     for (name, about, bytes) in cuts {
-        let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive")])
+        let script = open(d, opening(d), MAIN, Role::Subject, &[Expect::Survive.arg()])
             .send(MAIN, bytes)
             .half_close(MAIN)
             .reply(MAIN, REPLY_MS / 5)
@@ -411,7 +418,7 @@ fn truncations(d: &Description, cases: &mut Vec<Case>) {
         ("payload-held", "a payload without its last byte, the connection held", payload_cut),
     ];
     for (name, about, bytes) in held {
-        let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive")])
+        let script = open(d, opening(d), MAIN, Role::Subject, &[Expect::Survive.arg()])
             .send(MAIN, bytes)
             .pause(STALL_MS);
         let script = witness(d, script).close(MAIN);
@@ -436,10 +443,10 @@ fn pipelining(d: &Description, cases: &mut Vec<Case>) {
         let sends: Vec<_> = plan.iter().map(|first| if *first { "canary" } else { "second" }).collect();
         let expect = vec!["answer"; plan.len()].join(",");
         let script =
-            open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", &expect), ("sends", &sends.join(","))])
+            open(d, opening(d), MAIN, Role::Subject, &[(Expect::ARG, &expect), ("sends", &sends.join(","))])
                 .send(MAIN, bytes.freeze());
         let script = answers(d, script, MAIN, plan.len())
-            .role(MAIN, roles::QUIET, &[])
+            .role(MAIN, Role::Quiet, &[])
             .quiet(MAIN, QUIET_MS)
             .close(MAIN);
         cases.push(case(name, about, Hazard::Harmless, closing(d, script)));
@@ -449,7 +456,7 @@ fn pipelining(d: &Description, cases: &mut Vec<Case>) {
 fn splits(d: &Description, cases: &mut Vec<Case>) {
     let mut script = opening(d);
     for (at, conn) in (1..d.with_payload.len()).zip(MORE..) {
-        script = open(d, script, conn, roles::SUBJECT, &[("expect", "answer"), ("split", &at.to_string())])
+        script = open(d, script, conn, Role::Subject, &[Expect::Answer.arg(), ("split", &at.to_string())])
             .send(conn, d.with_payload.slice(..at))
             .pause(SPLIT_GAP_MS)
             .send(conn, d.with_payload.slice(at..));
@@ -458,7 +465,7 @@ fn splits(d: &Description, cases: &mut Vec<Case>) {
     let about = "a request in two parts, split at every byte, is answered";
     cases.push(case("split-every-byte", about, Hazard::Disturbs, closing(d, script)));
 
-    let mut script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "answer"), ("split", "each")]);
+    let mut script = open(d, opening(d), MAIN, Role::Subject, &[Expect::Answer.arg(), ("split", "each")]);
     for at in 0..d.canary.len() {
         script = script.send(MAIN, d.canary.slice(at..=at)).pause(SLOW_GAP_MS);
     }
@@ -472,7 +479,7 @@ fn splits(d: &Description, cases: &mut Vec<Case>) {
     let mut script = opening(d);
     let conns = std::iter::once(MAIN).chain(MORE..);
     for (_, conn) in (0..d.half_close_tries).zip(conns) {
-        script = open(d, script, conn, roles::SUBJECT, &[("expect", "answer")])
+        script = open(d, script, conn, Role::Subject, &[Expect::Answer.arg()])
             .send(conn, d.canary.clone())
             .half_close(conn);
         script = answer(d, script, conn, REPLY_MS).close(conn);
@@ -510,7 +517,7 @@ fn contents(d: &Description, cases: &mut Vec<Case>) {
             answer(d, s.send(MAIN, bytes), MAIN, REPLY_MS)
         }));
     }
-    let args = [("expect", "survive")];
+    let args = [Expect::Survive.arg()];
     cases.push(around_large(d, "text-1-mib", "a mebibyte of text", Hazard::Disturbs, &args, |d, s| {
         answer(d, s.send(MAIN, (d.text)(&vec![b'a'; 1 << 20])), MAIN, REPLY_MS)
     }));
@@ -520,7 +527,7 @@ fn crowds(d: &Description, cases: &mut Vec<Case>) {
     if let (Some(announced), Clients::Many) = (d.lengths, d.clients) {
         let mut script = opening(d);
         for conn in MORE..MORE + ANNOUNCERS {
-            script = open(d, script, conn, roles::SUBJECT, &[("expect", "survive")])
+            script = open(d, script, conn, Role::Subject, &[Expect::Survive.arg()])
                 .send(conn, (announced.announcing)(limit(d)));
         }
         let mut script = witness(d, script.pause(STALL_MS)).watch();
@@ -534,7 +541,7 @@ fn crowds(d: &Description, cases: &mut Vec<Case>) {
 
     let mut script = opening(d);
     for conn in MORE..MORE + ANNOUNCERS {
-        script = script.open(conn, roles::SUBJECT, &[("expect", "survive")]).close(conn);
+        script = script.open(conn, Role::Subject, &[Expect::Survive.arg()]).close(conn);
     }
     let about = "64 clients connect and close without a word";
     cases.push(case("connect-and-close-64", about, Hazard::Harmless, closing(d, script)));
@@ -543,7 +550,7 @@ fn crowds(d: &Description, cases: &mut Vec<Case>) {
 fn serials(d: &Description, ids: Ids, cases: &mut Vec<Case>) {
     let mut script = opening(d);
     for (id, conn) in ids.odd.iter().zip(MORE..) {
-        script = open(d, script, conn, roles::SUBJECT, &[("expect", "answer")]).send(conn, (ids.canary)(*id));
+        script = open(d, script, conn, Role::Subject, &[Expect::Answer.arg()]).send(conn, (ids.canary)(*id));
         script = answer(d, script, conn, REPLY_MS).close(conn);
     }
     let about = "a serial number that no rule forbids is answered and repeated";
@@ -551,9 +558,15 @@ fn serials(d: &Description, ids: Ids, cases: &mut Vec<Case>) {
 
     let mut both = BytesMut::from(&(ids.canary)(7)[..]);
     both.put_slice(&(ids.canary)(7));
-    let script =
-        open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "answer,answer")]).send(MAIN, both.freeze());
-    let script = answers(d, script, MAIN, 2).role(MAIN, roles::QUIET, &[]).quiet(MAIN, QUIET_MS).close(MAIN);
+    let script = open(
+        d,
+        opening(d),
+        MAIN,
+        Role::Subject,
+        &[(Expect::ARG, &*Expect::list(&[Expect::Answer, Expect::Answer]))],
+    )
+    .send(MAIN, both.freeze());
+    let script = answers(d, script, MAIN, 2).role(MAIN, Role::Quiet, &[]).quiet(MAIN, QUIET_MS).close(MAIN);
     let about = "two requests with one serial number are both answered";
     cases.push(case("duplicate-serials", about, Hazard::Harmless, closing(d, script)));
 }

@@ -8,7 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use session::{Script, ServerAct, Step, roles};
+use session::{Script, ServerAct, Step};
+use transcript::evidence::{Observation, Role};
 use transcript::{ConnId, Credentials, EventKind, Transcript};
 use verdict::{ConnContext, Exchanges, Grammar};
 use wire::Direction;
@@ -50,7 +51,7 @@ pub fn script(recorded: &Transcript, grammar: &dyn Grammar, condition: Option<St
                 open.insert(conn, Side::new(grammar, conn));
                 vec![Step::Connect(conn)]
             }
-            (EventKind::Mark(mark), _) if mark.label == roles::SERVER => {
+            (EventKind::Mark(mark), _) if mark.role() == Some(Role::Server) => {
                 let act = mark.args.get("act").and_then(|act| ServerAct::parse(act));
                 act.map(Step::Server).into_iter().collect()
             }
@@ -80,7 +81,9 @@ pub fn script(recorded: &Transcript, grammar: &dyn Grammar, condition: Option<St
                 waits.into_iter().chain([Step::HalfClose(conn)]).collect()
             }
             (EventKind::Eof(_), Direction::ToServer) => vec![Step::Close(conn)],
-            (EventKind::Observe { key, .. }, Direction::ToClient) if key == "alive" => vec![Step::Watch],
+            (kind, Direction::ToClient) if matches!(kind.observed(), Some((Observation::Alive, _))) => {
+                vec![Step::Watch]
+            }
             _ => Vec::new(),
         };
         script.steps.extend(steps);

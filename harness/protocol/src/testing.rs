@@ -7,11 +7,11 @@ use std::process::ExitCode;
 
 use session::rootfs::Cache;
 use session::sandbox::{self, Sandbox};
-use transcript::{ConnId, Event, EventKind};
+use transcript::evidence::{EXIT, Observation};
+use transcript::{ConnId, Event};
 use verdict::{ConnContext, ExchangeId, Grammar, Place};
 use wire::{Direction, Frame};
 
-use crate::effects::{CLAIM, EFFECT, EXIT, EXPECTED};
 use crate::{Action, Bench, Protocol};
 
 /// The `main` of a live test: enters the sandbox, and runs what gives the failures.
@@ -73,28 +73,24 @@ pub struct Outcome {
 #[must_use]
 pub fn outcomes(expected: Vec<(String, String)>, events: &[Event]) -> Vec<Outcome> {
     let outcome = |(key, expected): (String, String)| {
-        let word = key.strip_prefix(EXPECTED).unwrap_or(&key).to_owned();
-        let found = observed(events, &written_under(&word));
+        let word = match Observation::parse(&key) {
+            Observation::Expected(word) => word.to_owned(),
+            _ => key,
+        };
+        let found = found(events, &word);
         Outcome { word, expected, found }
     };
     expected.into_iter().map(outcome).collect()
 }
 
-fn written_under(word: &str) -> String {
-    if word == EXIT {
-        format!("{CLAIM}{EXIT}")
-    } else if word.starts_with(CLAIM) {
-        word.to_owned()
-    } else {
-        format!("{EFFECT}{word}")
-    }
-}
-
-fn observed(events: &[Event], wanted: &str) -> Option<String> {
-    events.iter().find_map(|event| match &event.kind {
-        EventKind::Observe { key, value } if key == wanted => Some(value.clone()),
-        _ => None,
-    })
+fn found(events: &[Event], word: &str) -> Option<String> {
+    let wanted = match Observation::parse(word) {
+        _ if word == EXIT => Observation::Claim(EXIT),
+        claim @ Observation::Claim(_) => claim,
+        _ => Observation::Effect(word),
+    };
+    let mut seen = events.iter().filter_map(|event| event.kind.observed());
+    seen.find(|(what, _)| *what == wanted).map(|(_, value)| value.to_owned())
 }
 
 /// A connection of which nothing is known.

@@ -6,7 +6,7 @@
 //! [SARIF 2.1.0]: https://docs.oasis-open.org/sarif/sarif/v2.1.0/os/sarif-v2.1.0-os.html
 
 use serde_json::{Value, json};
-use verdict::checks::CRASH;
+use verdict::evidence::Shape;
 use verdict::{CellResult, RunResults};
 
 use crate::{escape, failure};
@@ -20,7 +20,7 @@ const COMPLAINT: &str = "configuration-complaint";
 ///
 /// When a value cannot be written as JSON, for lack of memory.
 pub fn render(results: &RunResults) -> Result<String, serde_json::Error> {
-    let crashes = results.cells.iter().filter(|c| c.shapes.iter().any(|shape| shape == CRASH));
+    let crashes = results.cells.iter().filter(|c| c.shapes.iter().any(|shape| *shape == Shape::CRASH));
     let complaints = results.complaints.iter().map(|text| complaint(text));
     let found: Vec<_> = crashes.map(|cell| crash(results, cell)).chain(complaints).collect();
     let document = json!({
@@ -38,7 +38,7 @@ pub fn render(results: &RunResults) -> Result<String, serde_json::Error> {
 
 fn rules() -> Value {
     json!([
-        { "id": CRASH, "shortDescription": { "text": "A peer died of what the other side sent." } },
+        { "id": Shape::CRASH.word(), "shortDescription": { "text": "A peer died of what the other side sent." } },
         {
             "id": COMPLAINT,
             "shortDescription": { "text": "A rule matches nothing, is out of date, or a fixture is not read." }
@@ -48,7 +48,7 @@ fn rules() -> Value {
 
 /// A crash that an expectation knows is a note: code scanning must not open it again with each run.
 fn crash(results: &RunResults, cell: &CellResult) -> Value {
-    let finding = cell.findings.iter().find(|f| f.shape == CRASH);
+    let finding = cell.findings.iter().find(|f| f.shape == Shape::CRASH);
     let message = finding.map_or(cell.summary.as_str(), |f| f.message.as_str());
     let blame = finding.map(|f| failure::blame(f.blame));
     let build = match blame {
@@ -56,7 +56,7 @@ fn crash(results: &RunResults, cell: &CellResult) -> Value {
         _ => crate::grid::build(results, &cell.protocol, &cell.server),
     };
     json!({
-        "ruleId": CRASH,
+        "ruleId": Shape::CRASH.word(),
         "level": if cell.outcome.is_expected() { "note" } else { "error" },
         "message": { "text": escape(&format!("{message} ({})", cell.cell)) },
         "locations": [{

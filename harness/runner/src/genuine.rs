@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use protocol::{Action, Case, Protocol};
-use session::{Script, Step, roles};
+use session::{Script, Step};
+use transcript::evidence::{Observation, Role};
 use transcript::{ConnId, EventKind, Mark, Transcript};
 use wire::Direction;
 
@@ -43,15 +44,17 @@ fn same_expectations(protocol: &dyn Protocol, case: &Case, transcript: &Transcri
         .events
         .iter()
         .filter_map(|event| match &event.kind {
-            EventKind::Observe { key, value } if key.starts_with("expected.") => {
-                Some((key.clone(), value.clone()))
-            }
+            EventKind::Observe { key, value } if is_expected(key) => Some((key.clone(), value.clone())),
             _ => None,
         })
         .collect();
     due.sort();
     found.sort();
     if due == found { Ok(()) } else { Err(format!("it expects {found:?}, the operation {due:?}")) }
+}
+
+fn is_expected(key: &str) -> bool {
+    matches!(Observation::parse(key), Observation::Expected(_))
 }
 
 fn same_script(script: &Script, transcript: &Transcript) -> Result<(), String> {
@@ -78,7 +81,9 @@ fn same_acts(script: &Script, transcript: &Transcript) -> Result<(), String> {
         _ => None,
     });
     let found = transcript.events.iter().filter_map(|event| match &event.kind {
-        EventKind::Mark(mark) if mark.label == roles::SERVER => mark.args.get("act").map(String::as_str),
+        EventKind::Mark(mark) if mark.role() == Some(Role::Server) => {
+            mark.args.get("act").map(String::as_str)
+        }
         _ => None,
     });
     let (due, found): (Vec<_>, Vec<_>) = (due.collect(), found.collect());
@@ -142,12 +147,12 @@ fn compare<'a>(due: &'a [Bytes], found: &'a [Bytes]) -> Compared {
 /// A server that lives was looked at as often as the probe does, each time whole.
 fn same_looks(script: &Script, transcript: &Transcript) -> Result<(), String> {
     let watches = script.steps.iter().filter(|step| matches!(step, Step::Watch)).count();
-    let seen = |wanted: &str| {
-        let is = |kind: &EventKind| matches!(kind, EventKind::Observe { key, .. } if key == wanted);
+    let seen = |wanted: Observation<'_>| {
+        let is = |kind: &EventKind| kind.observed().is_some_and(|(what, _)| what == wanted);
         transcript.events.iter().filter(|event| is(&event.kind)).count()
     };
     let died = transcript.events.iter().any(|event| matches!(event.kind, EventKind::Exit(_)));
-    let (alive, fds) = (seen("alive"), seen("fds"));
+    let (alive, fds) = (seen(Observation::Alive), seen(Observation::Fds));
     if (alive != watches && !died) || fds != alive {
         return Err(format!(
             "the server was looked at {alive} times, {fds} with descriptors, not {watches} times"
@@ -191,10 +196,12 @@ fn of_transcript(transcript: &Transcript) -> (BTreeMap<ConnId, Timeline>, Vec<Co
             EventKind::Data(data) if event.dir == Direction::ToServer => {
                 last(&mut all, event.conn).sent.push(data.bytes.clone());
             }
-            EventKind::Observe { key, .. } if key == "send-failed" || key == "flood" => {
-                last(&mut all, event.conn).cut = true;
+            kind => {
+                let what = kind.observed().map(|(what, _)| what);
+                if matches!(what, Some(Observation::SendFailed | Observation::Flood)) {
+                    last(&mut all, event.conn).cut = true;
+                }
             }
-            _ => {}
         }
     }
     all.retain(|conn, _| !failed.contains(conn));

@@ -11,8 +11,8 @@ use protocol::Bench;
 use session::Transport;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
+use transcript::evidence::Shape;
 use transcript::{Provenance, Transcript};
-use verdict::checks::{CLIENT_CRASH, CRASH};
 use verdict::{CellResult, Grammar, Outcome, RunResults, Tally};
 
 use crate::execute::Context;
@@ -431,7 +431,7 @@ fn is_unexpected(result: &CellResult) -> bool {
 /// Whether a result that is not as expected may be no more than our own lack of a turn. Whoever is kept waiting takes
 /// what comes late for missing, and what then comes for the answer to something else. A crash is no matter of time.
 fn may_be_starved(result: &CellResult) -> bool {
-    let is_crash = |shape: &String| [CRASH, CLIENT_CRASH].contains(&shape.as_str());
+    let is_crash = |shape: &String| *shape == Shape::CRASH || *shape == Shape::CLIENT_CRASH;
     is_unexpected(result) && !result.shapes.iter().any(is_crash)
 }
 

@@ -21,6 +21,7 @@ use bytes::Bytes;
 use divan::{Bencher, counter::ItemsCount};
 use raw::{Bed, Contender, EXCHANGES, MESSAGE, Place};
 use session::{Address, BoxFuture, Connection, Conversation, Received, Recorder, Script, Server};
+use transcript::evidence::Role;
 use verdict::{ConnContext, Due, Grammar, InOrder, Meaning, Pairing};
 use wire::lxc::{Layout, RequestDecoder, ResponseDecoder, Rules};
 use wire::{Decoder, Direction, Dissection, Frame};
@@ -77,7 +78,7 @@ fn by_conversation(bed: &Bed, place: Place, lend: &mut dyn FnMut(&mut dyn FnMut(
     let mut server = Echo(bed.address(place));
     let recorder = Recorder::new();
     let mut conversation = Conversation::new(&mut server, &Heads, &recorder, 1.0);
-    let opened = bed.runtime.block_on(conversation.play(&Script::new().open(1, "subject", &[])));
+    let opened = bed.runtime.block_on(conversation.play(&Script::new().open(1, Role::Subject, &[])));
     opened.expect("the server listens");
     let exchange = |script: Script, _| script.send(1, MESSAGE.to_vec()).reply(1, DEADLINE_MS);
     let script = (0..EXCHANGES).fold(Script::new(), exchange);

@@ -9,13 +9,14 @@ use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use tokio::time::Instant;
+use transcript::evidence::{Observation, Role};
 use transcript::{ConnId, Credentials, Data, EventKind, FdNote};
 use verdict::exchange::Placed;
 use verdict::{ConnContext, Due, ExchangeId, Exchanges, Grammar, Place};
 use wire::Direction;
 
 use crate::patience::{Pace, REST_AGAIN, Wait, is_at_rest, until_at_rest};
-use crate::script::{mark, roles};
+use crate::script::mark;
 use crate::{Connection, Received, Recorder, Script, SendEnd, Server, ServerAct, Step, Worker};
 
 /// Most bytes that are taken while waiting for one reply; a server that sends more floods.
@@ -132,7 +133,7 @@ impl<'a> Conversation<'a> {
 
     /// Notes that something is about to happen to the server, and lets it happen.
     async fn act(&mut self, act: ServerAct) -> io::Result<()> {
-        let label = mark(roles::SERVER, &[("act", act.word())]);
+        let label = mark(Role::Server.word(), &[("act", act.word())]);
         self.recorder.mark(ConnId(0), label);
         // Another process holds other descriptors.
         self.first_fds = None;
@@ -155,8 +156,8 @@ impl<'a> Conversation<'a> {
             let look = Recorder::new();
             self.server.watch(&look);
             let events = look.take();
-            let fds = events.iter().find_map(|event| match &event.kind {
-                EventKind::Observe { key, value } if key == "fds" => value.parse::<u64>().ok(),
+            let fds = events.iter().find_map(|event| match event.kind.observed() {
+                Some((Observation::Fds, value)) => value.parse::<u64>().ok(),
                 _ => None,
             });
             let first = *self.first_fds.get_or_insert(fds.unwrap_or(u64::MAX));
@@ -232,7 +233,7 @@ impl<'a> Conversation<'a> {
                 Ok(())
             }
             Err(SendEnd::Closed) => {
-                self.observe(conn, Direction::ToServer, "send-failed", "closed by peer");
+                self.observe(conn, Direction::ToServer, Observation::SendFailed, "closed by peer");
                 Ok(())
             }
             Err(SendEnd::Timeout { sent }) => {
@@ -244,7 +245,7 @@ impl<'a> Conversation<'a> {
                     );
                 }
                 let text = format!("peer took {sent} of {} bytes", bytes.len());
-                self.observe(conn, Direction::ToServer, "send-failed", &text);
+                self.observe(conn, Direction::ToServer, Observation::SendFailed, &text);
                 Ok(())
             }
             Err(SendEnd::Io(error)) => Err(error),
@@ -310,7 +311,12 @@ impl<'a> Conversation<'a> {
                 }
             }
             if taken > REPLY_BYTES_MAX {
-                self.observe(conn, Direction::ToClient, "flood", &format!("{taken} bytes without a frame"));
+                self.observe(
+                    conn,
+                    Direction::ToClient,
+                    Observation::Flood,
+                    &format!("{taken} bytes without a frame"),
+                );
                 self.close(conn);
             }
         }
@@ -336,7 +342,12 @@ impl<'a> Conversation<'a> {
                     }
                     // A server that drips never lets the stream be quiet; one that floods does not either.
                     if taken > REPLY_BYTES_MAX || Instant::now() >= until {
-                        self.observe(conn, Direction::ToClient, "flood", &format!("{taken} bytes unasked"));
+                        self.observe(
+                            conn,
+                            Direction::ToClient,
+                            Observation::Flood,
+                            &format!("{taken} bytes unasked"),
+                        );
                         self.close(conn);
                     }
                 }
@@ -418,9 +429,8 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    fn observe(&self, conn: ConnId, dir: Direction, key: &str, value: &str) {
-        let kind = EventKind::Observe { key: key.to_owned(), value: value.to_owned() };
-        self.recorder.record(conn, dir, kind);
+    fn observe(&self, conn: ConnId, dir: Direction, what: Observation<'_>, value: &str) {
+        self.recorder.record(conn, dir, what.event(value));
     }
 }
 

@@ -27,4 +27,4 @@ pub use peer::{
     Stage, Start,
 };
 pub use recorder::{RECORDED_BYTES_MAX, RECORDED_EVENTS_MAX, Recorder};
-pub use script::{Script, ServerAct, Step, mark, roles};
+pub use script::{Script, ServerAct, Step, mark};

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::task::{JoinHandle, JoinSet};
+use transcript::evidence::Observation;
 use transcript::{ConnId, Credentials, EventKind};
 use wire::Direction;
 
@@ -177,7 +178,7 @@ async fn relay(client: Connection, conn: ConnId, shared: &Shared) {
     let server = match Connection::connect(&shared.forward, CONNECT_DEADLINE).await {
         Ok(server) => server,
         Err(error) => {
-            let kind = EventKind::Observe { key: "forward-failed".to_owned(), value: error.to_string() };
+            let kind = Observation::ForwardFailed.event(error.to_string());
             shared.recorder.record(conn, Direction::ToClient, kind);
             return;
         }
@@ -220,14 +221,11 @@ async fn pump(from: &Connection, to: &Connection, conn: ConnId, dir: Direction, 
                     Err(SendEnd::Closed) => return End::HalfClosed,
                     Err(SendEnd::Timeout { sent }) => {
                         let value = format!("{sent} of {} bytes taken", bytes.len());
-                        record(EventKind::Observe { key: "forward-failed".to_owned(), value });
+                        record(Observation::ForwardFailed.event(value));
                         return End::Closed;
                     }
                     Err(SendEnd::Io(error)) => {
-                        record(EventKind::Observe {
-                            key: "forward-failed".to_owned(),
-                            value: error.to_string(),
-                        });
+                        record(Observation::ForwardFailed.event(error.to_string()));
                         return End::Closed;
                     }
                 }
@@ -249,7 +247,7 @@ async fn pump(from: &Connection, to: &Connection, conn: ConnId, dir: Direction, 
                 return End::Closed;
             }
             Err(error) => {
-                record(EventKind::Observe { key: "recv-failed".to_owned(), value: error.to_string() });
+                record(Observation::RecvFailed.event(error.to_string()));
                 return End::Closed;
             }
         }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
+use transcript::evidence::Observation;
 use transcript::{ConnId, DATA_LEN_MAX, Data, Event, EventKind, Mark};
 use wire::Direction;
 
@@ -56,10 +57,8 @@ impl Recorder {
         }
         if log.bytes > RECORDED_BYTES_MAX || log.events.len() >= RECORDED_EVENTS_MAX {
             log.overflowed = true;
-            let kind = EventKind::Observe {
-                key: "overflow".to_owned(),
-                value: format!("{} events, {} bytes", log.events.len(), log.bytes),
-            };
+            let kind =
+                Observation::Overflow.event(format!("{} events, {} bytes", log.events.len(), log.bytes));
             log.events.push(Event { at_us, conn, dir, kind });
             return;
         }
@@ -82,9 +81,8 @@ impl Recorder {
     }
 
     /// Adds something seen by other means than the wire.
-    pub fn observe(&self, dir: Direction, key: &str, value: impl Into<String>) {
-        let kind = EventKind::Observe { key: key.to_owned(), value: value.into() };
-        self.record(ConnId(0), dir, kind);
+    pub fn observe(&self, dir: Direction, what: Observation<'_>, value: impl Into<String>) {
+        self.record(ConnId(0), dir, what.event(value));
     }
 
     /// Whether the limits were reached.

@@ -4,6 +4,7 @@
 //! right answer is; role marks between its steps tell the checks what each part is for.
 
 use bytes::Bytes;
+use transcript::evidence::Role;
 use transcript::{ConnId, Credentials, FdNote, Mark};
 
 /// Steps in the order in which they are played.
@@ -112,30 +113,6 @@ impl ServerAct {
     }
 }
 
-/// The labels of role marks.
-pub mod roles {
-    /// The exchange that the probe is about.
-    pub const SUBJECT: &str = "subject";
-    /// A harmless valid request behind the subject, on the same connection.
-    pub const CANARY: &str = "canary";
-    /// A moment in which the server may close after its answer to the subject, before the canary.
-    pub const SETTLE: &str = "settle";
-    /// The same on a new connection, after the subject.
-    pub const FRESH: &str = "fresh";
-    /// The same by another client, while the subject is going on.
-    pub const WITNESS: &str = "witness";
-    /// Preparations whose outcome is not judged but must not fail to be answered.
-    pub const SETUP: &str = "setup";
-    /// What a protocol wants said first on each connection.
-    pub const GREETING: &str = "greeting";
-    /// What comes unasked is collected here.
-    pub const QUIET: &str = "quiet";
-    /// State of the server is read back; the argument `at` says when, and the protocol's checks know what is due.
-    pub const STATE: &str = "state";
-    /// Something happened to the server; the argument `act` says what. On connection 0.
-    pub const SERVER: &str = "server";
-}
-
 /// A mark with arguments.
 #[must_use]
 pub fn mark(label: &str, args: &[(&str, &str)]) -> Mark {
@@ -177,14 +154,14 @@ impl Script {
 
     /// Opens a connection and names its first role.
     #[must_use]
-    pub fn open(self, conn: u32, role: &str, args: &[(&str, &str)]) -> Self {
+    pub fn open(self, conn: u32, role: Role, args: &[(&str, &str)]) -> Self {
         self.then(Step::Connect(ConnId(conn))).role(conn, role, args)
     }
 
     /// Starts a new role on an open connection.
     #[must_use]
-    pub fn role(self, conn: u32, role: &str, args: &[(&str, &str)]) -> Self {
-        self.then(Step::Mark(ConnId(conn), mark(role, args)))
+    pub fn role(self, conn: u32, role: Role, args: &[(&str, &str)]) -> Self {
+        self.then(Step::Mark(ConnId(conn), mark(role.word(), args)))
     }
 
     /// Sends bytes in one write.

@@ -6,6 +6,7 @@
 //! file: the format is described in [`text`], files are read and listed by [`fixture`], recordings
 //! of other tools are read by [`import`], and [`export`] writes captures for Wireshark.
 
+pub mod evidence;
 pub mod export;
 pub mod fixture;
 pub mod fuzz;

@@ -8,6 +8,8 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wire::Direction;
 
+use crate::evidence::Role;
+
 /// Everything that happened in one run of a cell, in time order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Transcript {
@@ -117,6 +119,14 @@ pub struct Mark {
     pub label: String,
     /// Named details, e.g. `expect=not-supported`.
     pub args: BTreeMap<String, String>,
+}
+
+impl Mark {
+    /// The role of what follows, if the mark is one of a role.
+    #[must_use]
+    pub fn role(&self) -> Option<Role> {
+        Role::parse(&self.label)
+    }
 }
 
 /// One end of the conversation.

@@ -10,6 +10,7 @@ mod evidence;
 mod process;
 mod replay;
 
+use transcript::evidence::Shape;
 use wire::Direction;
 
 use crate::{Blame, Check, Evidence, Finding, FrameAt, FrameRef, ReplyAt, Rule, Step, Weight};
@@ -23,70 +24,70 @@ pub use process::{GivesBack, StaysUp};
 pub use replay::{SameFate, SameMeaning};
 
 /// Every check and the shapes that it can find; a test holds it against what they do find.
-pub const SHAPES: &[(&str, &[&str])] = &[
+pub const SHAPES: &[(&str, &[Shape])] = &[
     (
         "answered-as-due",
         &[
-            "no-reply",
-            "hang",
-            "wrong-success",
-            "wrong-refusal",
-            "not-supported",
-            "refused-valid",
-            "split-refused",
-            "lost-pipelined",
-            "closed",
-            "kept-open",
+            Shape::NO_REPLY,
+            Shape::HANG,
+            Shape::WRONG_SUCCESS,
+            Shape::WRONG_REFUSAL,
+            Shape::NOT_SUPPORTED,
+            Shape::REFUSED_VALID,
+            Shape::SPLIT_REFUSED,
+            Shape::LOST_PIPELINED,
+            Shape::CLOSED,
+            Shape::KEPT_OPEN,
         ],
     ),
-    ("payload-drained", &["not-drained", "closed-after-refusal", "one-request-per-connection"]),
-    ("answered-once", &["answered-twice", "out-of-order"]),
-    ("stays-up", &[CRASH, "server-exited", "not-usable-after", "blocks-others"]),
-    ("gives-back", &["leak-fds", "leak-memory"]),
-    ("readable-replies", &["unreadable-reply", "flood"]),
-    ("effect-matches-claim", &["silent-wrong", "loud-fail", CLIENT_CRASH, "client-hang", "fell-back"]),
+    (
+        "payload-drained",
+        &[Shape::NOT_DRAINED, Shape::CLOSED_AFTER_REFUSAL, Shape::ONE_REQUEST_PER_CONNECTION],
+    ),
+    ("answered-once", &[Shape::ANSWERED_TWICE, Shape::OUT_OF_ORDER]),
+    ("stays-up", &[Shape::CRASH, Shape::SERVER_EXITED, Shape::NOT_USABLE_AFTER, Shape::BLOCKS_OTHERS]),
+    ("gives-back", &[Shape::LEAK_FDS, Shape::LEAK_MEMORY]),
+    ("readable-replies", &[Shape::UNREADABLE_REPLY, Shape::FLOOD]),
+    (
+        "effect-matches-claim",
+        &[Shape::SILENT_WRONG, Shape::LOUD_FAIL, Shape::CLIENT_CRASH, Shape::CLIENT_HANG, Shape::FELL_BACK],
+    ),
     (
         "same-meaning",
         &[
-            "changed-meaning",
-            "refused-before-accepted",
-            "not-supported",
-            "no-reply",
-            "hang",
-            "answered-twice",
-            "answers-more",
-            "accepts-more",
-            "supported-now",
-            "other-error",
-            "keeps-longer",
+            Shape::CHANGED_MEANING,
+            Shape::REFUSED_BEFORE_ACCEPTED,
+            Shape::NOT_SUPPORTED,
+            Shape::NO_REPLY,
+            Shape::HANG,
+            Shape::ANSWERED_TWICE,
+            Shape::ANSWERS_MORE,
+            Shape::ACCEPTS_MORE,
+            Shape::SUPPORTED_NOW,
+            Shape::OTHER_ERROR,
+            Shape::KEEPS_LONGER,
         ],
     ),
     // What `stays-up` and `readable-replies` find keeps their names where the recording has it not.
-    ("evidence-complete", &["incomplete"]),
+    ("evidence-complete", &[Shape::INCOMPLETE]),
 ];
 
-/// The shape of a process that a signal ended which nobody sent, or that is gone.
-pub const CRASH: &str = "crash";
-
-/// The shape of a client that a signal ended.
-pub const CLIENT_CRASH: &str = "client-crash";
-
 /// Shapes of what a server said, or a client made of it, while the server went on serving.
-const SAID: [&str; 8] = [
-    "changed-meaning",
-    "fell-back",
-    "loud-fail",
-    "not-supported",
-    "other-error",
-    "refused-before-accepted",
-    "silent-wrong",
-    "wrong-refusal",
+const SAID: [Shape; 8] = [
+    Shape::CHANGED_MEANING,
+    Shape::FELL_BACK,
+    Shape::LOUD_FAIL,
+    Shape::NOT_SUPPORTED,
+    Shape::OTHER_ERROR,
+    Shape::REFUSED_BEFORE_ACCEPTED,
+    Shape::SILENT_WRONG,
+    Shape::WRONG_REFUSAL,
 ];
 
 /// Whether a finding of that shape is about no more than what was said.
 #[must_use]
 pub fn is_only_said(shape: &str) -> bool {
-    SAID.contains(&shape)
+    SAID.iter().any(|said| *shape == *said)
 }
 
 /// The generic checks of a kind of case. [`EvidenceComplete`] is not among them: [`crate::judge`] asks it
@@ -185,7 +186,7 @@ impl<'a> Report<'a> {
     pub fn push(
         &mut self,
         weight: Weight,
-        shape: &str,
+        shape: Shape,
         rule: (&str, &str),
         message: impl Into<String>,
         expected: impl Into<String>,
@@ -204,7 +205,7 @@ impl<'a> Report<'a> {
         &mut self,
         blame: Blame,
         weight: Weight,
-        shape: &str,
+        shape: Shape,
         rule: (&str, &str),
         message: impl Into<String>,
         expected: impl Into<String>,
@@ -213,7 +214,7 @@ impl<'a> Report<'a> {
     ) {
         let finding = Finding {
             check: self.check.to_owned(),
-            shape: shape.to_owned(),
+            shape: shape.word().to_owned(),
             weight,
             blame,
             message: message.into(),
@@ -308,12 +309,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_only_said_is_a_shape_of_a_check_and_no_silence_or_death() {
-        let all: Vec<&str> = SHAPES.iter().flat_map(|(_, shapes)| *shapes).copied().collect();
-        assert!(SAID.iter().all(|shape| all.contains(shape)), "{SAID:?}");
-        for shape in ["no-reply", "hang", CRASH, "not-usable-after", "client-hang", "leak-fds", "incomplete"]
-        {
-            assert!(all.contains(&shape) && !is_only_said(shape), "{shape}");
-        }
+    fn what_is_only_said_is_no_silence_or_death() {
+        let others = [
+            Shape::NO_REPLY,
+            Shape::HANG,
+            Shape::CRASH,
+            Shape::NOT_USABLE_AFTER,
+            Shape::CLIENT_HANG,
+            Shape::LEAK_FDS,
+            Shape::INCOMPLETE,
+        ];
+        assert!(SAID.iter().all(|shape| is_only_said(shape.word())));
+        assert!(!others.iter().any(|shape| is_only_said(shape.word())));
     }
 }

@@ -18,3 +18,4 @@ pub use grammar::{ConnContext, Due, Grammar, Meaning};
 pub use matrix::Verdict;
 pub use reading::{Closed, ConnReading, Exchange, FrameAt, Reading, ReplyAt, Step};
 pub use results::{BuildRecord, CellResult, Outcome, Reproduction, RunResults, Tally};
+pub use transcript::evidence;

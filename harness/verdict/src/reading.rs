@@ -9,6 +9,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use transcript::evidence::{Observation, Role};
 use transcript::{ConnId, Credentials, EventKind, ExitStatus, FdNote, Mark, Transcript};
 use wire::{DecodeError, Direction, Frame};
 
@@ -113,6 +114,12 @@ pub struct ReplyAt {
 }
 
 impl Step {
+    /// Whether it is for that.
+    #[must_use]
+    pub fn is(&self, role: Role) -> bool {
+        self.mark.label == role.word()
+    }
+
     /// An argument of the role mark.
     #[must_use]
     pub fn arg(&self, name: &str) -> Option<&str> {
@@ -245,22 +252,24 @@ impl Reading {
     }
 
     /// All steps with that role, in order of connection and time.
-    pub fn steps<'a>(&'a self, role: &'a str) -> impl Iterator<Item = (&'a ConnReading, &'a Step)> {
+    pub fn steps(&self, role: Role) -> impl Iterator<Item = (&ConnReading, &Step)> {
         self.conns
             .iter()
             .flat_map(|conn| conn.steps.iter().map(move |step| (conn, step)))
-            .filter(move |(_, step)| step.mark.label == role)
+            .filter(move |(_, step)| step.is(role))
     }
 
     /// The last observation of that key.
     #[must_use]
-    pub fn observed(&self, key: &str) -> Option<&str> {
-        self.observations.iter().rev().find(|(_, _, k, _)| k == key).map(|(_, _, _, v)| v.as_str())
+    pub fn observed(&self, what: Observation<'_>) -> Option<&str> {
+        let key = what.key();
+        self.observations.iter().rev().find(|(_, _, k, _)| *k == key).map(|(_, _, _, v)| v.as_str())
     }
 
     /// All observations of that key, oldest first.
-    pub fn all_observed<'a>(&'a self, key: &'a str) -> impl Iterator<Item = &'a str> {
-        self.observations.iter().filter(move |(_, _, k, _)| k == key).map(|(_, _, _, v)| v.as_str())
+    pub fn all_observed<'a>(&'a self, what: Observation<'a>) -> impl Iterator<Item = &'a str> {
+        let key = what.key();
+        self.observations.iter().filter(move |(_, _, k, _)| *k == key).map(|(_, _, _, v)| v.as_str())
     }
 }
 
@@ -309,11 +318,11 @@ impl Track {
                 self.ended(index, dir);
             }
             (EventKind::Timeout(ms), _) => self.step().timeout = Some((index, *ms)),
-            (EventKind::Observe { key, .. }, _) if key == "send-failed" => {
-                self.step().send_failed = Some(index);
-            }
-            (EventKind::Observe { key, .. }, _) if key == "flood" => self.step().flood = Some(index),
-            _ => {}
+            _ => match kind.observed() {
+                Some((Observation::SendFailed, _)) => self.step().send_failed = Some(index),
+                Some((Observation::Flood, _)) => self.step().flood = Some(index),
+                _ => {}
+            },
         }
     }
 

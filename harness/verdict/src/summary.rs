@@ -1,5 +1,7 @@
 //! What happened, in a few words for a cell of the grid.
 
+use transcript::evidence::{EXIT, Observation, Role};
+
 use crate::checks::Drain;
 use crate::{Evidence, Finding, Meaning, Step, Weight};
 
@@ -11,7 +13,7 @@ const WORDS_MAX: usize = 6;
 pub(crate) fn of(evidence: &Evidence<'_>, findings: &[Finding]) -> String {
     let mut words: Vec<String> = Vec::new();
     for conn in &evidence.reading.conns {
-        for step in conn.steps.iter().filter(|step| step.mark.label == "subject") {
+        for step in conn.steps.iter().filter(|step| step.is(Role::Subject)) {
             words.extend(step_words(step));
         }
         let drained = match Drain::of(conn) {
@@ -22,12 +24,12 @@ pub(crate) fn of(evidence: &Evidence<'_>, findings: &[Finding]) -> String {
         };
         words.extend(drained.iter().map(|word| (*word).to_owned()));
     }
-    if let Some(exit) = evidence.reading.observed("claim.exit") {
+    if let Some(exit) = evidence.reading.observed(Observation::Claim(EXIT)) {
         words.push(format!("exit {exit}"));
     }
     let wrong = |weight| findings.iter().filter(move |f| f.weight == weight).map(|f| f.shape.clone());
     words.extend(wrong(Weight::Violation));
-    if evidence.recorded.is_some() || evidence.reading.observed("claim.exit").is_some() {
+    if evidence.recorded.is_some() || evidence.reading.observed(Observation::Claim(EXIT)).is_some() {
         words.extend(wrong(Weight::Refusal).chain(wrong(Weight::Restriction)));
     }
     let mut seen = Vec::new();

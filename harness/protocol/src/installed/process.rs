@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::Signal;
 use session::sandbox::{Slot, SlotError, ran};
 use session::{Look, Recorder, Worker};
+use transcript::evidence::Observation;
 use transcript::{ConnId, EventKind, ExitStatus};
 use wire::Direction;
 
@@ -16,9 +17,6 @@ const DYING_MAX: Duration = Duration::from_millis(500);
 /// Flags of a process in `/proc/<pid>/stat` that is on its way out: exiting, dumping core, killed by a signal
 /// (`PF_EXITING`, `PF_DUMPCORE`, `PF_SIGNALED` of `include/linux/sched.h`).
 const DYING_FLAGS: u64 = 0x4 | 0x200 | 0x400;
-
-/// Key of the processor's time that a process has used, in milliseconds.
-pub const CPU_MS: &str = "cpu_ms";
 
 /// A process in a slot.
 #[derive(Debug, Clone)]
@@ -67,24 +65,27 @@ impl Process {
             recorder.record(ConnId(0), Direction::ToClient, EventKind::Exit(status));
             return;
         }
-        let observe = |key: &str, value: Option<String>| {
+        let observe = |what, value: Option<String>| {
             if let Some(value) = value {
-                recorder.observe(Direction::ToClient, key, value);
+                recorder.observe(Direction::ToClient, what, value);
             }
         };
-        observe("alive", Some("yes".to_owned()));
+        observe(Observation::Alive, Some("yes".to_owned()));
         let proc = self.slot.path(format!("/proc/{}", self.pid));
-        observe("fds", fs::read_dir(proc.join("fd")).ok().map(|entries| entries.count().to_string()));
+        observe(
+            Observation::Fds,
+            fs::read_dir(proc.join("fd")).ok().map(|entries| entries.count().to_string()),
+        );
         let status = fs::read_to_string(proc.join("status")).unwrap_or_default();
         let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        observe("rss_kib", rss.map(|text| text.trim().trim_end_matches(" kB").to_owned()));
+        observe(Observation::RssKib, rss.map(|text| text.trim().trim_end_matches(" kB").to_owned()));
     }
 
     /// Writes down how much of the processor's time it has used.
     pub fn watch_time(&self, recorder: &Recorder) {
         let stat = fs::read_to_string(self.slot.path(format!("/proc/{}/stat", self.pid))).ok();
         if let Some(ran) = stat.as_deref().and_then(ran) {
-            recorder.observe(Direction::ToClient, CPU_MS, ran.as_millis().to_string());
+            recorder.observe(Direction::ToClient, Observation::CpuMs, ran.as_millis().to_string());
         }
     }
 

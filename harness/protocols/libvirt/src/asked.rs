@@ -12,6 +12,7 @@ use wire::libvirt_rpc::Header;
 
 use super::names::procedures as p;
 use super::request::REMOTE;
+use crate::shapes;
 
 /// A client asks what its operation is about.
 pub(crate) struct ClientAsked;
@@ -76,7 +77,7 @@ impl Check for ClientAsked {
             report.push_blaming(
                 Blame::Client,
                 Weight::Violation,
-                "not-asked",
+                shapes::NOT_ASKED,
                 RULE,
                 format!("the client never called {}", names.join(" or ")),
                 "a call",

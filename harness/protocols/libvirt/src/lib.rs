@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use matrix::{Build, CaseId, CaseKind, Source};
+use protocol::{Action, Bench, Case, Defect, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
 use verdict::{Check, Grammar, Meaning, Reading};
@@ -32,7 +33,6 @@ use wire::libvirt_rpc::Header;
 use wire::xdr::Reader;
 
 use self::operations::Meanwhile;
-use protocol::{Action, Bench, Case, Defect, Protocol};
 
 mod asked;
 mod beside;
@@ -51,6 +51,7 @@ mod releases;
 mod request;
 mod rpc;
 mod scenarios;
+mod shapes;
 mod streams;
 mod values;
 

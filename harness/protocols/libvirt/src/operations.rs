@@ -30,9 +30,9 @@
 //! ```
 
 use matrix::Version;
-use session::Recorder;
-
 use protocol::Hazard;
+use session::Recorder;
+use transcript::evidence::Observation;
 
 /// Word: version of the server.
 pub(crate) const DAEMON: &str = "daemon";
@@ -410,8 +410,10 @@ impl Operation {
     /// What a client that is right comes to, as keys and values of observations.
     #[must_use]
     pub(crate) fn expected(&self) -> Vec<(String, String)> {
-        let answers =
-            self.answers.iter().map(|word| format!("{}{AS_SAID}{word}", protocol::effects::EXPECTED));
+        let answers = self.answers.iter().map(|word| {
+            let word = format!("{AS_SAID}{word}");
+            Observation::Expected(&word).key().into_owned()
+        });
         let mut expected = protocol::effects::expected(self.exit, self.claims, self.effects);
         expected.extend(answers.map(|key| (key, AS_SAID_YES.to_owned())));
         expected

@@ -20,14 +20,15 @@
 use std::collections::BTreeMap;
 
 use matrix::{CaseId, CaseKind};
-use session::{Script, ServerAct, roles};
+use protocol::probe::{Description, PATIENT_MS, closing};
+use protocol::{Action, Case, Hazard};
+use session::{Script, ServerAct};
+use transcript::evidence::{Expect, Role};
 use wire::xdr::Writer;
 
 use super::names::procedures as p;
 use super::probes;
 use super::request::{self, call_with};
-use protocol::probe::{Description, PATIENT_MS, closing};
-use protocol::{Action, Case, Hazard};
 
 /// The interface that the test driver starts with: active, with this address.
 pub(super) const ETH1: (&str, &str) = ("eth1", "aa:bb:cc:dd:ee:ff");
@@ -91,7 +92,7 @@ impl Scene {
     fn opens(mut self, conn: u32, flags: u32) -> Self {
         let serial = self.next();
         let open = request::open(serial, Some(self.uri), flags);
-        let script = self.script.open(conn, roles::GREETING, &[]).send(conn, open).reply(conn, PATIENT_MS);
+        let script = self.script.open(conn, Role::Greeting, &[]).send(conn, open).reply(conn, PATIENT_MS);
         Self { script, ..self }
     }
 
@@ -120,8 +121,8 @@ impl Scene {
     /// A client does something.
     fn acts(self, conn: u32, act: &Act, expect: &str) -> Self {
         let by = client(conn);
-        let args = [("call", act.word), ("by", by), ("expect", expect)];
-        let script = self.script.role(conn, roles::SUBJECT, &args);
+        let args = [("call", act.word), ("by", by), (Expect::ARG, expect)];
+        let script = self.script.role(conn, Role::Subject, &args);
         Self { script, ..self }.asks(conn, act.procedure, act.arguments())
     }
 
@@ -133,7 +134,7 @@ impl Scene {
     /// What is there now: the list, and of each interface whether it is active and how it is described.
     fn state(self, conn: u32, at: &str, args: &[(&str, &str)]) -> Self {
         let args: Vec<(&str, &str)> = [("at", at)].into_iter().chain(args.iter().copied()).collect();
-        let script = self.script.role(conn, roles::STATE, &args);
+        let script = self.script.role(conn, Role::State, &args);
         let scene = Self { script, ..self };
         let scene = scene.asks(conn, p::CONNECT_LIST_ALL_INTERFACES, Writer::new().i32(1).u32(3));
         scene.interfaces.iter().fold(scene, |scene, (name, mac)| {

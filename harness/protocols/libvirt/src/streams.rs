@@ -16,6 +16,8 @@ use verdict::checks::Report;
 use verdict::{Blame, Check, ConnReading, Evidence, Finding, Weight};
 use wire::libvirt_rpc::{Header, MessageType, Status};
 
+use crate::shapes;
+
 /// A client confirms the end of every stream.
 pub(crate) struct StreamConfirmed;
 
@@ -43,7 +45,7 @@ impl Check for StreamConfirmed {
                     report.push_blaming(
                         Blame::Client,
                         Weight::Violation,
-                        "stream-left-open",
+                        shapes::STREAM_LEFT_OPEN,
                         RULE,
                         format!(
                             "the client took the stream of serial {} to its end and said nothing",

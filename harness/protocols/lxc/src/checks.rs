@@ -8,11 +8,13 @@
 //! | `address=none` | `address-leak` | no answer carries an address of the server |
 //! | `notifications=1` | `lost-notification`, `notified-twice` | so many state messages come |
 
+use transcript::evidence::{Role, Shape};
 use verdict::checks::Report;
 use verdict::{Check, Evidence, Finding, Meaning, ReplyAt, Weight};
 use wire::{Direction, Dissection, Value};
 
 use super::message::POINTER;
+use crate::shapes;
 
 /// Looks into the answers of subjects.
 pub(super) struct AnswerHolds;
@@ -33,7 +35,7 @@ impl Check for AnswerHolds {
 
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
-        for (conn, step) in evidence.reading.steps("subject") {
+        for (conn, step) in evidence.reading.steps(Role::Subject) {
             let conn = conn.conn.0;
             for reply in step.answers() {
                 let dissection =
@@ -48,7 +50,7 @@ impl Check for AnswerHolds {
             if let Some(due) = step.arg("notifications").and_then(|due| due.parse::<usize>().ok()) {
                 let told = step.replies.iter().filter(|reply| reply.meaning == Meaning::Notification).count();
                 if told != due && step.answers().next().is_some() {
-                    let shape = if told < due { "lost-notification" } else { "notified-twice" };
+                    let shape = if told < due { shapes::LOST_NOTIFICATION } else { shapes::NOTIFIED_TWICE };
                     let (due, was) = (format!("{due} state messages"), told.to_string());
                     let message = "a state client is told another number of states than is due";
                     let frame = report.subject(conn, step);
@@ -79,7 +81,7 @@ fn hold_value(
     if found != value {
         let frame = Some(report.reply(conn, reply));
         let message = format!("`{field}` holds something else than this number has always answered");
-        report.push(Weight::Violation, "changed-meaning", NUMBERS, message, value, found, frame);
+        report.push(Weight::Violation, Shape::CHANGED_MEANING, NUMBERS, message, value, found, frame);
     }
 }
 
@@ -92,6 +94,6 @@ fn hold_no_address(report: &mut Report<'_>, conn: u32, reply: &ReplyAt, dissecti
         let frame = Some(report.reply(conn, reply));
         let message = "the answer carries an address of the server's memory";
         let was = format!("`{}` is not zero", field.name);
-        report.push(Weight::Violation, "address-leak", ADDRESS, message, "zero", was, frame);
+        report.push(Weight::Violation, shapes::ADDRESS_LEAK, ADDRESS, message, "zero", was, frame);
     }
 }

@@ -18,11 +18,10 @@
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Source};
+use protocol::{Action, Bench, Case, Defect, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
 use verdict::{Check, Grammar, Meaning, Reading};
-
-use protocol::{Action, Bench, Case, Defect, Protocol};
 
 mod checks;
 mod dialect;
@@ -36,6 +35,7 @@ mod probes;
 mod reference;
 mod releases;
 mod request;
+mod shapes;
 
 pub(crate) use dialect::Dialect;
 pub(crate) use grammar::LxcGrammar;

@@ -4,17 +4,18 @@
 
 use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
-use session::{Script, Step, roles};
-use transcript::{ConnId, Credentials, FdNote};
-use wire::lxc::Command;
-
-use super::names::{self, GET_CONFIG_ITEM, GET_INIT_PID, GET_STATE};
-use super::request;
 use protocol::probe::{
     AboveLimit, Answers, Bad, Clients, Description, Lengths, QUIET_MS, REPLY_MS, STALL_MS, SUBJECT_CONN,
     around, closing, generic, opening,
 };
 use protocol::{Action, Case, Hazard};
+use session::{Script, Step};
+use transcript::evidence::{Expect, Role};
+use transcript::{ConnId, Credentials, FdNote};
+use wire::lxc::Command;
+
+use super::names::{self, GET_CONFIG_ITEM, GET_INIT_PID, GET_STATE};
+use super::request;
 
 const MAIN: u32 = SUBJECT_CONN;
 /// A second connection of the subject's, beside those of the generic frame.
@@ -229,10 +230,10 @@ fn case(d: &Description, name: &str, about: &'static str, hazard: Hazard, script
 /// A subject on a connection of its own that is asked once.
 fn asked(script: Script, conn: u32, args: &[(&str, &str)], request: Bytes) -> Script {
     script
-        .open(conn, roles::SUBJECT, args)
+        .open(conn, Role::Subject, args)
         .send(conn, request)
         .reply(conn, REPLY_MS)
-        .role(conn, roles::QUIET, &[])
+        .role(conn, Role::Quiet, &[])
         .quiet(conn, QUIET_MS)
         .close(conn)
 }
@@ -243,7 +244,7 @@ fn name_and_path(d: &Description) -> Case {
     let rows = [(MAIN, names::GET_NAME, "name", CONTAINER), (OTHER, names::GET_LXCPATH, "lxcpath", LXCPATH)];
     let mut script = opening(d);
     for (conn, command, field, value) in rows {
-        let args = [("expect", "answer"), ("field", field), ("value", value)];
+        let args = [Expect::Answer.arg(), ("field", field), ("value", value)];
         script = asked(script, conn, &args, request::plain(command, 0));
     }
     let about = "the container's name and lxcpath are answered under their numbers";
@@ -252,7 +253,7 @@ fn name_and_path(d: &Description) -> Case {
 
 fn address_on_the_wire(d: &Description) -> Case {
     let request = request::text(GET_CONFIG_ITEM, "lxc.tty.max");
-    let script = asked(opening(d), MAIN, &[("expect", "any"), ("address", "none")], request);
+    let script = asked(opening(d), MAIN, &[Expect::Any.arg(), ("address", "none")], request);
     let about = "an answer with a payload carries no address of the server (LXC-21)";
     case(d, "address-on-the-wire", about, Hazard::Harmless, script)
 }
@@ -260,7 +261,7 @@ fn address_on_the_wire(d: &Description) -> Case {
 fn any_state(d: &Description) -> Case {
     let mut script = opening(d);
     for (conn, state) in (MAIN..).zip([100, -1]).map(|(conn, state)| (conn + OTHER, state)) {
-        let args = [("expect", "refusal")];
+        let args = [Expect::Refusal.arg()];
         script = asked(script, conn, &args, request::plain(names::SERVE_STATE_CLIENTS, state));
     }
     let about = "a number that is no state is refused, not stored (LXC-22)";
@@ -269,8 +270,8 @@ fn any_state(d: &Description) -> Case {
 
 fn stored_state_as_index(d: &Description) -> Case {
     let stored = request::plain(names::SERVE_STATE_CLIENTS, 0x007f_ffff);
-    let script = asked(opening(d), OTHER, &[("expect", "any")], stored);
-    let script = asked(script, MAIN, &[("expect", "any")], request::wait_for(&[names::STOPPED]));
+    let script = asked(opening(d), OTHER, &[Expect::Any.arg()], stored);
+    let script = asked(script, MAIN, &[Expect::Any.arg()], request::wait_for(&[names::STOPPED]));
     let about = "a stored state that is none is not used as an index (LXC-03)";
     case(d, "stored-state-as-index", about, Hazard::Disturbs, script)
 }
@@ -282,10 +283,10 @@ fn seccomp_head() -> Bytes {
 /// Another client wants to be served while the subject is not finished.
 fn witnessed(d: &Description, name: &str, about: &'static str, request: Bytes) -> Case {
     let script = opening(d)
-        .open(MAIN, roles::SUBJECT, &[("expect", "survive")])
+        .open(MAIN, Role::Subject, &[Expect::Survive.arg()])
         .send(MAIN, request)
         .pause(STALL_MS)
-        .open(OTHER, roles::WITNESS, &[("expect", "answer")])
+        .open(OTHER, Role::Witness, &[Expect::Answer.arg()])
         .send(OTHER, d.canary.clone())
         .reply(OTHER, REPLY_MS)
         .close(OTHER)
@@ -306,7 +307,7 @@ fn console_log_huge(d: &Description) -> Case {
 
 fn seccomp_half_closed(d: &Description) -> Case {
     let script = opening(d)
-        .open(MAIN, roles::SUBJECT, &[("expect", "refusal")])
+        .open(MAIN, Role::Subject, &[Expect::Refusal.arg()])
         .send(MAIN, seccomp_head())
         .half_close(MAIN)
         .reply(MAIN, REPLY_MS)
@@ -323,7 +324,7 @@ fn seccomp_with_descriptor(d: &Description) -> Case {
         creds: None,
     };
     let script = opening(d)
-        .open(MAIN, roles::SUBJECT, &[("expect", "refusal")])
+        .open(MAIN, Role::Subject, &[Expect::Refusal.arg()])
         .send(MAIN, seccomp_head())
         .pause(GAP_MS)
         .then(second)
@@ -337,7 +338,7 @@ fn console_log_twice(d: &Description) -> Case {
     // What init prints takes a moment from its terminal to the monitor.
     let mut script = opening(d).pause(CONSOLE_MS);
     for conn in [MAIN, OTHER] {
-        script = asked(script, conn, &[("expect", "any")], request::console_read(0));
+        script = asked(script, conn, &[Expect::Any.arg()], request::console_read(0));
     }
     let about = "reading takes what the console printed; a second read finds nothing";
     case(d, "console-log-twice", about, Hazard::Disturbs, script)
@@ -349,12 +350,12 @@ fn terminal_leases(d: &Description) -> Case {
     let mut script = opening(d);
     for conn in [OTHER, OTHER + 1] {
         script = script
-            .open(conn, roles::SUBJECT, &[("expect", "answer")])
+            .open(conn, Role::Subject, &[Expect::Answer.arg()])
             .send(conn, any.clone())
             .reply(conn, REPLY_MS);
     }
-    let script = asked(script, MAIN, &[("expect", "refusal")], any.clone()).close(OTHER).pause(QUIET_MS);
-    let script = asked(script, OTHER + 2, &[("expect", "answer")], any).close(OTHER + 1);
+    let script = asked(script, MAIN, &[Expect::Refusal.arg()], any.clone()).close(OTHER).pause(QUIET_MS);
+    let script = asked(script, OTHER + 2, &[Expect::Answer.arg()], any).close(OTHER + 1);
     let about = "two terminals can be leased, and each is free again when its connection closes";
     case(d, "terminal-leases", about, Hazard::Disturbs, script)
 }
@@ -362,13 +363,13 @@ fn terminal_leases(d: &Description) -> Case {
 /// The connection is the lease: what else is sent on it must not end it.
 fn lease_and_command(d: &Description) -> Case {
     let script = opening(d)
-        .open(MAIN, roles::SUBJECT, &[("expect", "answer")])
+        .open(MAIN, Role::Subject, &[Expect::Answer.arg()])
         .send(MAIN, request::plain(names::GET_TTY_FD, -1))
         .reply(MAIN, REPLY_MS)
-        .role(MAIN, roles::CANARY, &[("expect", "answer")])
+        .role(MAIN, Role::Canary, &[Expect::Answer.arg()])
         .send(MAIN, d.canary.clone())
         .reply(MAIN, REPLY_MS)
-        .role(MAIN, roles::QUIET, &[])
+        .role(MAIN, Role::Quiet, &[])
         .quiet(MAIN, QUIET_MS)
         .close(MAIN);
     case(d, "lease-then-command", "a command on a lease is answered", Hazard::Disturbs, script)
@@ -384,7 +385,7 @@ fn descriptors_on_a_head(d: &Description) -> Case {
             creds: None,
         };
         script = script
-            .open(conn, roles::SUBJECT, &[("expect", "answer")])
+            .open(conn, Role::Subject, &[Expect::Answer.arg()])
             .then(send)
             .reply(conn, REPLY_MS)
             .close(conn);
@@ -402,7 +403,7 @@ fn denied_user(d: &Description) -> Case {
         creds: Some(Credentials { pid: 0, uid: 1000, gid: 1000 }),
     };
     let script = opening(d)
-        .open(MAIN, roles::SUBJECT, &[("expect", "refusal"), ("needs", "root")])
+        .open(MAIN, Role::Subject, &[Expect::Refusal.arg(), ("needs", "root")])
         .then(send)
         .reply(MAIN, REPLY_MS)
         .close(MAIN);
@@ -414,13 +415,13 @@ fn denied_user(d: &Description) -> Case {
 fn one_state_message(d: &Description) -> Case {
     let wanted = [names::FREEZING, names::FROZEN, names::RUNNING + 1];
     let mut script = opening(d)
-        .open(MAIN, roles::SUBJECT, &[("expect", "answer"), ("notifications", "1")])
+        .open(MAIN, Role::Subject, &[Expect::Answer.arg(), ("notifications", "1")])
         .send(MAIN, request::wait_for(&wanted))
         .reply(MAIN, REPLY_MS);
     for (conn, state) in [(OTHER, names::FREEZING), (OTHER + 1, names::FROZEN), (OTHER + 2, names::RUNNING)] {
         let request = request::plain(names::SERVE_STATE_CLIENTS, state.into());
         script = script
-            .open(conn, roles::SETUP, &[("name", "serve")])
+            .open(conn, Role::Setup, &[("name", "serve")])
             .send(conn, request)
             .reply(conn, REPLY_MS)
             .close(conn);

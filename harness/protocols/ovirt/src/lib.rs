@@ -22,11 +22,10 @@
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Source};
+use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
 use verdict::{Check, Grammar, Reading};
-
-use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
 
 mod checks;
 mod defects;
@@ -43,6 +42,7 @@ mod reference;
 mod releases;
 mod replay;
 mod scenarios;
+mod shapes;
 
 pub(crate) use dialect::Dialect;
 pub(crate) use grammar::OvirtGrammar;

@@ -9,15 +9,16 @@
 
 use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
-use session::{Script, roles};
-
-use super::grammar::ID;
-use super::message::text;
 use protocol::probe::{
     self, AboveLimit, Answers, Bad, Clients, Description, HALF_CLOSE, Ids, REPLY_MS, SUBJECT_CONN, closing,
     opening,
 };
 use protocol::{Action, Case, Hazard};
+use session::Script;
+use transcript::evidence::{Expect, Role};
+
+use super::grammar::ID;
+use super::message::text;
 
 /// How long an agent gets to send some heartbeats, in milliseconds: they tell its maximum.
 const BEATS_MS: u64 = 60;
@@ -276,13 +277,13 @@ fn reconnections() -> impl Iterator<Item = Case> {
     ];
     cases.into_iter().map(|(name, about, left)| {
         let d = description();
-        let script = probe::open(&d, opening(&d), SUBJECT_CONN, roles::SUBJECT, &[("expect", "answer")])
+        let script = probe::open(&d, opening(&d), SUBJECT_CONN, Role::Subject, &[Expect::Answer.arg()])
             .send(SUBJECT_CONN, [&at_level(1)[..], &echo("before")].concat())
             .answers(SUBJECT_CONN, REPLY_MS)
             .quiet(SUBJECT_CONN, BEATS_MS);
         let script = if left.is_empty() { script } else { script.send(SUBJECT_CONN, left) };
         let script = script.pause(NOTICE_MS).close(SUBJECT_CONN).pause(NOTICE_MS);
-        let script = probe::open(&d, script, NEXT, roles::SUBJECT, &[("expect", "answer")])
+        let script = probe::open(&d, script, NEXT, Role::Subject, &[Expect::Answer.arg()])
             .send(NEXT, line(r#"{"__name__": "refresh"}"#))
             .quiet(NEXT, BEATS_MS)
             .send(NEXT, echo("next"))

@@ -20,6 +20,7 @@
 
 use std::collections::BTreeMap;
 
+use transcript::evidence::{Observation, Role, Shape};
 use verdict::checks::Report;
 use verdict::{Blame, Check, ConnReading, Evidence, Finding, FrameAt, Meaning, ReplyAt, Step, Weight};
 use wire::json::{Document, Rules, Value, same_value};
@@ -27,7 +28,7 @@ use wire::json_lines::RESET;
 
 use super::message::{Body, REPLY, Reply, Request};
 use super::names::{SILENT, SYNC_DELIMITED};
-use protocol::installed::CPU_MS;
+use super::shapes;
 
 /// How many errors in the syntax one write may bring before they are a storm.
 const ERRORS_MAX: usize = 16;
@@ -80,7 +81,7 @@ impl Check for EveryReply {
                     let due = format!("at most {ERRORS_MAX} errors");
                     report.push(
                         Weight::Restriction,
-                        "error-storm",
+                        shapes::ERROR_STORM,
                         STORM,
                         message,
                         due,
@@ -111,7 +112,7 @@ fn hold_reply(report: &mut Report<'_>, conn: u32, at: &ReplyAt) {
     if reply.is_syntax_error() {
         if reply.id.is_some() {
             let message = "an error in the syntax carries an id, of which nobody can know whose it is";
-            push("id-invented", ID, message, text(&None), text(&reply.id));
+            push(shapes::ID_INVENTED, ID, message, text(&None), text(&reply.id));
         }
     } else if let Some(asked) = &asked
         && let Some(shape) = other_id(asked, &reply)
@@ -124,42 +125,42 @@ fn hold_reply(report: &mut Report<'_>, conn: u32, at: &ReplyAt) {
     match (delimited, reply.delimited) {
         (true, false) => {
             let message = "nothing tells a host where the answer to guest-sync-delimited begins";
-            push("delimiter-missing", DELIMITER, message, "ff".to_owned(), "none".to_owned());
+            push(shapes::DELIMITER_MISSING, DELIMITER, message, "ff".to_owned(), "none".to_owned());
         }
         (false, true) => {
             let message = "a host takes this for the answer to guest-sync-delimited";
-            push("delimiter-misplaced", DELIMITER, message, "none".to_owned(), "ff".to_owned());
+            push(shapes::DELIMITER_MISPLACED, DELIMITER, message, "none".to_owned(), "ff".to_owned());
         }
         _ => {}
     }
     let silent = asked.execute.as_deref().is_some_and(|command| SILENT.contains(&command));
     if silent && at.meaning == Meaning::Success {
         let message = "a command that tells its success by no reply is answered";
-        push("answers-silent", QUIET, message, "no reply".to_owned(), "a reply".to_owned());
+        push(shapes::ANSWERS_SILENT, QUIET, message, "no reply".to_owned(), "a reply".to_owned());
     }
 }
 
 /// How the id of an answer differs from that of its request.
-fn other_id(asked: &Request, reply: &Reply) -> Option<&'static str> {
+fn other_id(asked: &Request, reply: &Reply) -> Option<Shape> {
     match (&asked.id, &reply.id) {
         (None, None) => None,
-        (Some(_), None) => Some("id-lost"),
-        (None, Some(_)) => Some("id-invented"),
+        (Some(_), None) => Some(shapes::ID_LOST),
+        (None, Some(_)) => Some(shapes::ID_INVENTED),
         (Some(was), Some(is)) => {
             let was_document = Document::parse(was, Rules::QEMU);
             let is_document = Document::parse(is, REPLY);
-            let (Ok(was), Ok(is)) = (was_document, is_document) else { return Some("other-id") };
+            let (Ok(was), Ok(is)) = (was_document, is_document) else { return Some(shapes::OTHER_ID) };
             if same_number(was.root(), is.root()).unwrap_or_else(|| same_value(was.root(), is.root())) {
                 return None;
             }
-            Some(if was.root().kind() == is.root().kind() { changed(was.root()) } else { "other-id" })
+            Some(if was.root().kind() == is.root().kind() { changed(was.root()) } else { shapes::OTHER_ID })
         }
     }
 }
 
 /// A number that is another one lost digits; a text that is another one is that of another request.
-fn changed(was: Value<'_>) -> &'static str {
-    if was.number().is_some() { "id-changed" } else { "other-id" }
+fn changed(was: Value<'_>) -> Shape {
+    if was.number().is_some() { shapes::ID_CHANGED } else { shapes::OTHER_ID }
 }
 
 /// Whether two numbers are the same as far as JSON promises it (RFC 8259, section 6): integers to the last digit,
@@ -213,7 +214,7 @@ impl Check for Repaired {
             let frame = Some(report.request(conn.conn.0, sync));
             let message = "ff and guest-sync-delimited do not bring the agent into step";
             let (due, was) = ("the answer behind its delimiter", "none");
-            report.push(Weight::Violation, "not-repaired", DELIMITER, message, due, was, frame);
+            report.push(Weight::Violation, shapes::NOT_REPAIRED, DELIMITER, message, due, was, frame);
         }
         report.finish()
     }
@@ -234,7 +235,7 @@ impl Check for RecordingComplete {
             let rule = ("nothing passes for want of evidence", "DESIGN section 4, accounting");
             let due = format!("at least {REPAIRS_MIN} inputs");
             let message = "the recording is not whole";
-            let (weight, shape) = (Weight::Violation, "incomplete");
+            let (weight, shape) = (Weight::Violation, Shape::INCOMPLETE);
             report.push_blaming(Blame::Harness, weight, shape, rule, message, due, found.to_string(), None);
         }
         report.finish()
@@ -252,12 +253,12 @@ impl Check for AsMarked {
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
         let mut texts: Vec<String> = Vec::new();
-        for (conn, step) in evidence.reading.steps("subject") {
+        for (conn, step) in evidence.reading.steps(Role::Subject) {
             let conn = conn.conn.0;
             if step.arg("heard") == Some("yes") && step.received == 0 {
                 let frame = report.subject(conn, step);
                 let message = "a request is neither answered nor refused, and no error says why";
-                report.push(Weight::Violation, "swallowed", HEARD, message, "a line", "nothing", frame);
+                report.push(Weight::Violation, shapes::SWALLOWED, HEARD, message, "a line", "nothing", frame);
             }
             if step.arg("capability") == Some("yes") {
                 hold_capability(&mut report, conn, step);
@@ -285,7 +286,7 @@ impl Check for AsMarked {
             let rule = ("texts are for people", "docs/interop/qmp-spec.rst of QEMU");
             report.push(
                 Weight::Restriction,
-                "history-in-text",
+                shapes::HISTORY_IN_TEXT,
                 rule,
                 message,
                 words(first),
@@ -304,7 +305,7 @@ fn hold_capability(report: &mut Report<'_>, conn: u32, step: &Step) {
     let Some(listed) = listed else {
         let (message, due) = ("guest-info says nothing of what the agent can do", "supported_commands");
         let frame = report.subject(conn, step);
-        report.push(Weight::Violation, "capability-lies", CAPABILITY, message, due, "no list", frame);
+        report.push(Weight::Violation, shapes::CAPABILITY_LIES, CAPABILITY, message, due, "no list", frame);
         return;
     };
     for reply in step.answers() {
@@ -320,7 +321,7 @@ fn hold_capability(report: &mut Report<'_>, conn: u32, step: &Step) {
             let word = |enabled| if enabled { "enabled" } else { "not enabled, or not listed" };
             report.push(
                 Weight::Violation,
-                "capability-lies",
+                shapes::CAPABILITY_LIES,
                 CAPABILITY,
                 message,
                 word(due),
@@ -349,7 +350,7 @@ fn hold_fallback(report: &mut Report<'_>, conn: u32, step: &Step) {
         let message = "a command is not there, and another one answers in its place";
         report.push(
             Weight::Restriction,
-            "fell-back",
+            Shape::FELL_BACK,
             CAPABILITY,
             message,
             "the first command",
@@ -373,7 +374,15 @@ fn hold_classes(report: &mut Report<'_>, conn: u32, step: &Step) {
         let frame = Some(report.reply(conn, reply));
         let message = "a blocked command cannot be told from an unknown one";
         let rule = ("capability is read from guest-info only", CAPABILITY.1);
-        report.push(Weight::Restriction, "one-class", rule, message, "two classes", first.clone(), frame);
+        report.push(
+            Weight::Restriction,
+            shapes::ONE_CLASS,
+            rule,
+            message,
+            "two classes",
+            first.clone(),
+            frame,
+        );
     }
 }
 
@@ -393,7 +402,7 @@ fn hold_members(report: &mut Report<'_>, conn: u32, step: &Step, members: &str) 
                 let message = format!("`{member}` is lacking");
                 report.push(
                     Weight::Violation,
-                    "member-lost",
+                    shapes::MEMBER_LOST,
                     MEMBERS,
                     message,
                     member,
@@ -407,15 +416,27 @@ fn hold_members(report: &mut Report<'_>, conn: u32, step: &Step, members: &str) 
 
 /// The processor's time between the two looks that lie behind a subject which does not read.
 fn hold_idle(report: &mut Report<'_>, evidence: &Evidence<'_>) {
-    let idle = evidence.reading.steps("subject").find(|(_, step)| step.arg("cpu") == Some("idle"));
+    let idle = evidence.reading.steps(Role::Subject).find(|(_, step)| step.arg("cpu") == Some("idle"));
     let Some((conn, step)) = idle else { return };
-    let looks =
-        evidence.reading.observations.iter().filter(|(at, _, key, _)| key == CPU_MS && *at > step.event);
+    let looks = evidence
+        .reading
+        .observations
+        .iter()
+        .filter(|(at, _, key, _)| *key == Observation::CpuMs.key() && *at > step.event);
     let looks: Vec<u64> = looks.filter_map(|(_, _, _, value)| value.parse().ok()).collect();
     let [first, second, ..] = looks.as_slice() else {
         let (due, was) = ("two looks at the processor's time", format!("{} of them", looks.len()));
         let message = "nobody looked how busy the agent is";
-        report.push_blaming(Blame::Harness, Weight::Violation, "incomplete", IDLE, message, due, was, None);
+        report.push_blaming(
+            Blame::Harness,
+            Weight::Violation,
+            Shape::INCOMPLETE,
+            IDLE,
+            message,
+            due,
+            was,
+            None,
+        );
         return;
     };
     let busy = second.saturating_sub(*first);
@@ -425,7 +446,7 @@ fn hold_idle(report: &mut Report<'_>, evidence: &Evidence<'_>) {
         let was = format!("{busy} ms in {} ms", super::probes::NOT_READING_MS);
         report.push(
             Weight::Restriction,
-            "spins",
+            shapes::SPINS,
             IDLE,
             message,
             format!("at most {BUSY_MS_MAX} ms"),

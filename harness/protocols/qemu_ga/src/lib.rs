@@ -23,11 +23,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Source};
+use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
 use verdict::{Check, Grammar, Reading};
-
-use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
 
 mod checks;
 mod dialect;
@@ -42,6 +41,7 @@ mod reference;
 mod releases;
 mod request;
 mod settings;
+mod shapes;
 
 pub(crate) use dialect::Dialect;
 pub(crate) use grammar::QemuGaGrammar;

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use transcript::evidence::Role;
 use verdict::{InOrder, Meaning, Pairing};
 use wire::lxc::{Layout, RequestDecoder, ResponseDecoder, Rules};
 use wire::{Decoder, Dissection, Frame};
@@ -125,7 +126,7 @@ fn play(seen: Seen, answers: &'static [u64], script: &Script) -> Vec<String> {
 /// Asks a server that needs that long with a deadline of half a second.
 #[track_caller]
 fn check(seen: Seen, needs_ms: &'static [u64], expect: &str) {
-    let script = Script::new().open(1, "subject", &[]).send(1, &MESSAGE[..]).reply(1, 500);
+    let script = Script::new().open(1, Role::Subject, &[]).send(1, &MESSAGE[..]).reply(1, 500);
     assert_eq!(play(seen, needs_ms, &script), [expect], "{seen:?}");
 }
 
@@ -160,13 +161,13 @@ fn no_server_is_waited_for_without_end() {
 
 #[test]
 fn a_slow_answer_makes_later_bounds_longer() {
-    let script = Script::new().open(1, "subject", &[]);
+    let script = Script::new().open(1, Role::Subject, &[]);
     let script = script.send(1, &MESSAGE[..]).reply(1, 500).send(1, &MESSAGE[..]).reply(1, 500);
     assert_eq!(play(Seen::Nothing, &[0, 900], &script), ["answer", "nothing for 500"]);
     assert_eq!(play(Seen::Nothing, &[100, 900], &script), ["answer", "answer"]);
     assert_eq!(play(Seen::Nothing, &[100, 1_100], &script), ["answer", "nothing for 1000"]);
     // There is a bound for that as well.
-    let script = Script::new().open(1, "subject", &[]);
+    let script = Script::new().open(1, Role::Subject, &[]);
     let script = script.send(1, &MESSAGE[..]).reply(1, 2_000).send(1, &MESSAGE[..]).reply(1, 500);
     assert_eq!(play(Seen::Nothing, &[1_900, 15_100], &script), ["answer", "nothing for 15000"]);
 }
@@ -174,14 +175,14 @@ fn a_slow_answer_makes_later_bounds_longer() {
 /// How long an answer took is no measure where we did something else meanwhile.
 #[test]
 fn our_own_pauses_make_nothing_longer() {
-    let script = Script::new().open(1, "subject", &[]).send(1, &MESSAGE[..]).pause(200).reply(1, 500);
+    let script = Script::new().open(1, Role::Subject, &[]).send(1, &MESSAGE[..]).pause(200).reply(1, 500);
     let script = script.send(1, &MESSAGE[..]).reply(1, 500);
     assert_eq!(play(Seen::Nothing, &[200, 900], &script), ["answer", "nothing for 500"]);
 }
 
 #[test]
 fn silence_is_believed_of_a_server_that_is_at_rest() {
-    let script = Script::new().open(1, "subject", &[]).send(1, &MESSAGE[..]).quiet(1, 5);
+    let script = Script::new().open(1, Role::Subject, &[]).send(1, &MESSAGE[..]).quiet(1, 5);
     assert_eq!(play(Seen::Asleep, &[50], &script), ["nothing for 5"]);
     let starved = Seen::Starved(50, Duration::from_millis(60));
     assert_eq!(play(starved, &[50], &script), ["answer", "nothing for 5"]);

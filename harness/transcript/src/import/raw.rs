@@ -29,6 +29,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use wire::Direction;
 
+use crate::evidence::Observation;
 use crate::rules::{Broken, Rules};
 use crate::view::slug;
 use crate::{
@@ -250,12 +251,7 @@ impl Reader {
         let conn = self.conns.get(&conn).copied().unwrap_or_default();
         self.push(Event { at_us, conn, dir, kind })?;
         if let Some(value) = left {
-            self.push(Event {
-                at_us,
-                conn,
-                dir,
-                kind: EventKind::Observe { key: "detail".to_owned(), value },
-            })?;
+            self.push(Event { at_us, conn, dir, kind: Observation::Note.event(value) })?;
         }
         Ok(())
     }
@@ -328,7 +324,7 @@ impl Reader {
 }
 
 fn observed(key: &str, value: &Value) -> EventKind {
-    EventKind::Observe { key: format!("observed.{key}"), value: value.to_string() }
+    Observation::Recorded(key).event(value.to_string())
 }
 
 /// The value of a key `…_at`: a list of `[t_ms, value]`.

@@ -1,5 +1,6 @@
 //! Is every request answered as it is due: once, in order, with the right kind of answer?
 
+use transcript::evidence::{Expect, Role, Shape};
 use wire::Direction;
 
 use crate::checks::{Report, rules};
@@ -8,53 +9,23 @@ use crate::{Check, ConnReading, Evidence, Finding, Meaning, ReplyAt, Step, Weigh
 /// Holds each subject step against what its mark expects.
 pub struct AnsweredAsDue;
 
-/// What a subject's mark asks for, one word per request.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Expect {
-    /// Carried out.
-    Answer,
-    /// `Not supported`.
-    NotSupported,
-    /// An error reply; a clean close is a refusal too.
-    Refusal,
-    /// Any answer, or a clean close; but not silence.
-    Any,
-    /// A close is right; an error reply is as good.
-    Closed,
-    /// Anything but a crash.
-    Survive,
+/// An expectation, in words for people.
+fn in_words(expect: Expect) -> &'static str {
+    match expect {
+        Expect::Answer => "the request is carried out",
+        Expect::NotSupported => "`not supported`",
+        Expect::Refusal => "an error reply, or a clean close",
+        Expect::Any => "an answer, or a clean close",
+        Expect::Closed => "a close, or an error reply",
+        Expect::Survive => "anything but a crash",
+    }
 }
 
-impl Expect {
-    fn parse(word: &str) -> Option<Self> {
-        Some(match word {
-            "answer" => Self::Answer,
-            "not-supported" => Self::NotSupported,
-            "refusal" => Self::Refusal,
-            "any" => Self::Any,
-            "closed" => Self::Closed,
-            "survive" => Self::Survive,
-            _ => return None,
-        })
-    }
-
-    fn words(self) -> &'static str {
-        match self {
-            Self::Answer => "the request is carried out",
-            Self::NotSupported => "`not supported`",
-            Self::Refusal => "an error reply, or a clean close",
-            Self::Any => "an answer, or a clean close",
-            Self::Closed => "a close, or an error reply",
-            Self::Survive => "anything but a crash",
-        }
-    }
-
-    fn rule(self) -> (&'static str, &'static str) {
-        match self {
-            Self::NotSupported => rules::ENOSYS,
-            Self::Answer => rules::ANSWER,
-            _ => rules::SURVIVE,
-        }
+fn rule_of(expect: Expect) -> (&'static str, &'static str) {
+    match expect {
+        Expect::NotSupported => rules::ENOSYS,
+        Expect::Answer => rules::ANSWER,
+        _ => rules::SURVIVE,
     }
 }
 
@@ -65,7 +36,7 @@ impl Check for AnsweredAsDue {
 
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
-        for (conn, step) in evidence.reading.steps("subject") {
+        for (conn, step) in evidence.reading.steps(Role::Subject) {
             // A word that is none is no expectation; `evidence-complete` tells of it.
             let expects: Vec<_> = words(step).filter_map(Expect::parse).collect();
             let answers = step.answers_by_request();
@@ -82,7 +53,7 @@ impl Check for AnsweredAsDue {
             }
         }
         // A state that is read back is judged by the protocol; that it can be read is due in any case.
-        for (conn, step) in evidence.reading.steps("state") {
+        for (conn, step) in evidence.reading.steps(Role::State) {
             let lost = step.answers_by_request().iter().position(Option::is_none);
             if let Some(at) = lost {
                 judge_absence(&mut report, conn, step, Expect::Answer, at);
@@ -93,7 +64,7 @@ impl Check for AnsweredAsDue {
 }
 
 fn words(step: &Step) -> impl Iterator<Item = &str> {
-    step.arg("expect").unwrap_or_default().split(',')
+    step.arg(Expect::ARG).unwrap_or_default().split(',')
 }
 
 /// The first word of a subject's expectation that is none, and how many ends it must come to.
@@ -106,22 +77,22 @@ pub(super) fn expectations(step: &Step) -> (Option<&str>, usize) {
 fn judge_answer(report: &mut Report<'_>, conn: &ConnReading, reply: &ReplyAt, expect: Expect) {
     let (weight, shape, actual) = match (expect, reply.meaning) {
         (Expect::NotSupported | Expect::Refusal | Expect::Closed, Meaning::Success) => {
-            (Weight::Violation, "wrong-success", "success".to_owned())
+            (Weight::Violation, Shape::WRONG_SUCCESS, "success".to_owned())
         }
         (Expect::NotSupported, Meaning::Refused(code)) => {
-            (Weight::Violation, "wrong-refusal", format!("refused with {code}"))
+            (Weight::Violation, Shape::WRONG_REFUSAL, format!("refused with {code}"))
         }
         (Expect::Answer, Meaning::NotSupported) => {
-            (Weight::Refusal, "not-supported", "`not supported`".to_owned())
+            (Weight::Refusal, Shape::NOT_SUPPORTED, "`not supported`".to_owned())
         }
         (Expect::Answer, Meaning::Refused(code)) => {
-            (Weight::Refusal, "refused-valid", format!("refused with {code}"))
+            (Weight::Refusal, Shape::REFUSED_VALID, format!("refused with {code}"))
         }
         _ => return,
     };
     let message = format!("the answer says something else than is due: {actual}");
     let frame = Some(report.reply(conn.conn.0, reply));
-    report.push(weight, shape, expect.rule(), message, expect.words(), actual, frame);
+    report.push(weight, shape, rule_of(expect), message, in_words(expect), actual, frame);
 }
 
 fn judge_absence(report: &mut Report<'_>, conn: &ConnReading, step: &Step, expect: Expect, at: usize) {
@@ -129,18 +100,18 @@ fn judge_absence(report: &mut Report<'_>, conn: &ConnReading, step: &Step, expec
     let (weight, shape, actual) = if step.closed.is_some() || step.send_failed.is_some() {
         match expect {
             Expect::Closed => return,
-            Expect::Refusal | Expect::Any => (Weight::Refusal, "closed", "closed without a reply"),
-            _ if split => (Weight::Violation, "split-refused", "closed without a reply"),
-            _ if at > 0 => (Weight::Violation, "lost-pipelined", "closed after an earlier answer"),
-            _ => (Weight::Violation, "no-reply", "closed without a reply"),
+            Expect::Refusal | Expect::Any => (Weight::Refusal, Shape::CLOSED, "closed without a reply"),
+            _ if split => (Weight::Violation, Shape::SPLIT_REFUSED, "closed without a reply"),
+            _ if at > 0 => (Weight::Violation, Shape::LOST_PIPELINED, "closed after an earlier answer"),
+            _ => (Weight::Violation, Shape::NO_REPLY, "closed without a reply"),
         }
     } else if step.timeout.is_some() {
         if expect == Expect::Closed {
-            (Weight::Violation, "kept-open", "neither an answer nor a close within the deadline")
+            (Weight::Violation, Shape::KEPT_OPEN, "neither an answer nor a close within the deadline")
         } else if at > 0 {
-            (Weight::Violation, "lost-pipelined", "nothing after an earlier answer")
+            (Weight::Violation, Shape::LOST_PIPELINED, "nothing after an earlier answer")
         } else {
-            (Weight::Violation, "hang", "neither an answer nor a close within the deadline")
+            (Weight::Violation, Shape::HANG, "neither an answer nor a close within the deadline")
         }
     } else {
         return;
@@ -148,10 +119,10 @@ fn judge_absence(report: &mut Report<'_>, conn: &ConnReading, step: &Step, expec
     let message = match step.arg("split") {
         Some("each") => format!("a request sent byte by byte: {actual}"),
         Some(at) => format!("a request split after byte {at}: {actual}"),
-        None => format!("{} due: {actual}", expect.words()),
+        None => format!("{} due: {actual}", in_words(expect)),
     };
     let frame = report.subject(conn.conn.0, step);
-    report.push(weight, shape, expect.rule(), message, expect.words(), actual, frame);
+    report.push(weight, shape, rule_of(expect), message, in_words(expect), actual, frame);
 }
 
 /// No request is answered twice, and pipelined requests are answered in order.
@@ -178,7 +149,7 @@ impl Check for AnsweredOnce {
                     let frame = Some(report.reply(conn.conn.0, reply));
                     report.push(
                         Weight::Violation,
-                        "answered-twice",
+                        Shape::ANSWERED_TWICE,
                         rules::DRAIN,
                         "a reply that no open request is due",
                         "one answer for each request",
@@ -202,14 +173,14 @@ fn in_order(report: &mut Report<'_>, evidence: &Evidence<'_>, conn: &ConnReading
         let Some(reply) = reply else { continue };
         let alone = evidence
             .reading
-            .steps("setup")
+            .steps(Role::Setup)
             .filter(|(_, s)| s.arg("name") == Some(name))
             .find_map(|(_, s)| s.answers().next());
         let Some(alone) = alone else { continue };
         let Some((expected, actual)) = other_answer(evidence, alone, reply) else { continue };
         let frame = Some(report.reply(conn.conn.0, reply));
         let message = format!("the answer at the place of `{name}` is not the one that it gets by itself");
-        report.push(Weight::Violation, "out-of-order", rules::ANSWER, message, expected, actual, frame);
+        report.push(Weight::Violation, Shape::OUT_OF_ORDER, rules::ANSWER, message, expected, actual, frame);
     }
 }
 
@@ -252,7 +223,7 @@ impl Check for ReadableReplies {
                     let frame = frame(&report);
                     report.push(
                         Weight::Violation,
-                        "unreadable-reply",
+                        Shape::UNREADABLE_REPLY,
                         rules::ANSWER,
                         "the server's bytes cannot be framed",
                         "complete frames",
@@ -267,7 +238,7 @@ impl Check for ReadableReplies {
                     let Some(problem) = dissection.problems.first() else { continue };
                     report.push(
                         Weight::Violation,
-                        "unreadable-reply",
+                        Shape::UNREADABLE_REPLY,
                         rules::ANSWER,
                         "an answer that reports success cannot be read",
                         "an answer of the layout that its request has",
@@ -279,7 +250,7 @@ impl Check for ReadableReplies {
                     let frame = frame(&report);
                     report.push(
                         Weight::Violation,
-                        "unreadable-reply",
+                        Shape::UNREADABLE_REPLY,
                         rules::ANSWER,
                         "the server closes in mid-frame",
                         "complete frames",
@@ -291,7 +262,7 @@ impl Check for ReadableReplies {
                     let frame = frame(&report);
                     report.push(
                         Weight::Violation,
-                        "flood",
+                        Shape::FLOOD,
                         rules::ANSWER,
                         "the server sends without end",
                         "one answer for each request",

@@ -1,5 +1,7 @@
 //! Is exactly the payload of what was refused consumed? The canary behind it tells.
 
+use transcript::evidence::{Role, Shape};
+
 use crate::checks::{Report, rules};
 use crate::{Check, ConnReading, Evidence, Finding, Meaning, Reading, Step, Weight};
 
@@ -15,7 +17,7 @@ impl Check for PayloadDrained {
         let mut report = Report::new(self.name(), evidence);
         let keeps = keeps_after_answer(evidence.reading);
         for conn in &evidence.reading.conns {
-            let Some((drain, canary)) = Drain::of(conn).zip(role(conn, "canary")) else { continue };
+            let Some((drain, canary)) = Drain::of(conn).zip(step_of(conn, Role::Canary)) else { continue };
             let Some((weight, shape, message, actual)) = drain.fault(keeps) else { continue };
             let frame = canary
                 .answers()
@@ -48,8 +50,8 @@ pub(crate) enum Drain {
 impl Drain {
     /// Reads it off a connection that has a subject and a canary.
     pub(crate) fn of(conn: &ConnReading) -> Option<Self> {
-        let (subject, canary) = (role(conn, "subject")?, role(conn, "canary")?);
-        let settled = role(conn, "settle").and_then(|step| step.closed);
+        let (subject, canary) = (step_of(conn, Role::Subject)?, step_of(conn, Role::Canary)?);
+        let settled = step_of(conn, Role::Settle).and_then(|step| step.closed);
         Some(match canary.answers().next().map(|reply| reply.meaning) {
             Some(Meaning::Success) => Self::Answered,
             Some(_) => Self::OutOfStep,
@@ -66,36 +68,36 @@ impl Drain {
         })
     }
 
-    fn fault(self, keeps: bool) -> Option<(Weight, &'static str, &'static str, &'static str)> {
+    fn fault(self, keeps: bool) -> Option<(Weight, Shape, &'static str, &'static str)> {
         Some(match self {
             Self::Answered | Self::Unknown => return None,
             Self::Closed if keeps => (
                 Weight::Violation,
-                "closed-after-refusal",
+                Shape::CLOSED_AFTER_REFUSAL,
                 "the server keeps a connection after a good answer, but closes it after this one",
                 "closed",
             ),
             Self::Closed => (
                 Weight::Restriction,
-                "one-request-per-connection",
+                Shape::ONE_REQUEST_PER_CONNECTION,
                 "the server closes each connection after one answer; a client must connect again",
                 "closed",
             ),
             Self::ClosedUnread => (
                 Weight::Violation,
-                "not-drained",
+                Shape::NOT_DRAINED,
                 "the server closes with bytes of the request left unread",
                 "reset",
             ),
             Self::OutOfStep => (
                 Weight::Violation,
-                "not-drained",
+                Shape::NOT_DRAINED,
                 "the canary gets another answer than it gets by itself: the stream is out of step",
                 "another answer",
             ),
             Self::Swallowed => (
                 Weight::Violation,
-                "not-drained",
+                Shape::NOT_DRAINED,
                 "the canary behind the subject is never answered: its bytes were taken for payload, or lost",
                 "nothing within the deadline",
             ),
@@ -103,12 +105,12 @@ impl Drain {
     }
 }
 
-fn role<'a>(conn: &'a ConnReading, label: &str) -> Option<&'a Step> {
-    conn.steps.iter().find(|step| step.mark.label == label)
+fn step_of(conn: &ConnReading, role: Role) -> Option<&Step> {
+    conn.steps.iter().find(|step| step.is(role))
 }
 
 /// Whether the server was seen to keep a connection after a good answer.
 fn keeps_after_answer(reading: &Reading) -> bool {
     let kept = |step: &Step| step.arg("name") == Some("kept") && step.answers().next().is_some();
-    reading.steps("setup").any(|(_, step)| kept(step))
+    reading.steps(Role::Setup).any(|(_, step)| kept(step))
 }

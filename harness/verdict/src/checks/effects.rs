@@ -18,10 +18,10 @@
 //! A client that was right although its server refused something has taken its fallback: `fell-back`,
 //! which makes the cell `degraded`.
 
-use crate::checks::{CLIENT_CRASH, Report, rules};
-use crate::{Blame, Check, Due, Evidence, Finding, FrameRef, Meaning, Reading, Weight};
+use transcript::evidence::{EXIT, Observation, Shape};
 
-const EXPECTED: &str = "expected.";
+use crate::checks::{Report, rules};
+use crate::{Blame, Check, Due, Evidence, Finding, FrameRef, Meaning, Reading, Weight};
 
 /// What is written of an effect that the server has no way to tell, where no client can have changed it.
 pub const UNTOLD: &str = "untold";
@@ -37,26 +37,26 @@ impl Check for EffectMatchesClaim {
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
         let reading = evidence.reading;
-        let Some(wanted) = reading.observed("expected.exit") else { return Vec::new() };
+        let Some(wanted) = reading.observed(Observation::Expected(EXIT)) else { return Vec::new() };
         let wrong = wrong_effects(reading);
         let unanswered = first_unanswered(&report, reading);
-        let Some(exit) = reading.observed("claim.exit") else {
+        let Some(exit) = reading.observed(Observation::Claim(EXIT)) else {
             let message = "the client was never seen to end";
-            push(&mut report, "client-hang", message, wanted, "no end", unanswered);
+            push(&mut report, Shape::CLIENT_HANG, message, wanted, "no end", unanswered);
             return report.finish();
         };
         if let Some(signal) = exit.strip_prefix("signal-") {
             let message = format!("the client died of signal {signal}");
-            push(&mut report, CLIENT_CRASH, &message, &format!("exit {wanted}"), exit, unanswered);
+            push(&mut report, Shape::CLIENT_CRASH, &message, &format!("exit {wanted}"), exit, unanswered);
         } else if exit == "none" {
             let message = "the client was still waiting when its deadline passed";
-            push(&mut report, "client-hang", message, &format!("exit {wanted}"), "killed", unanswered);
+            push(&mut report, Shape::CLIENT_HANG, message, &format!("exit {wanted}"), "killed", unanswered);
         } else if exit == wanted || exit == "0" {
             for (key, expected, actual) in &wrong {
                 let message = format!("the client says exit {exit}, but `{key}` is `{actual}`");
                 push(
                     &mut report,
-                    "silent-wrong",
+                    Shape::SILENT_WRONG,
                     &message,
                     &format!("{key} = {expected}"),
                     actual,
@@ -65,11 +65,11 @@ impl Check for EffectMatchesClaim {
             }
             if wrong.is_empty() && exit != wanted {
                 let message = format!("the client says exit {exit} where {wanted} is due");
-                push(&mut report, "silent-wrong", &message, wanted, exit, unanswered);
+                push(&mut report, Shape::SILENT_WRONG, &message, wanted, exit, unanswered);
             } else if wrong.is_empty() && unanswered.is_some() {
                 report.push(
                     Weight::Restriction,
-                    "fell-back",
+                    Shape::FELL_BACK,
                     rules::ENOSYS,
                     "the server refused a request; the client took another way to the same end",
                     "the request is carried out",
@@ -78,9 +78,16 @@ impl Check for EffectMatchesClaim {
                 );
             }
         } else if !evidence.server_is_faulty() {
-            let detail = reading.observed("detail.stderr").unwrap_or_default();
+            let detail = reading.observed(Observation::Detail("stderr")).unwrap_or_default();
             let message = format!("the operation fails with exit {exit} {detail}");
-            push(&mut report, "loud-fail", message.trim_end(), &format!("exit {wanted}"), exit, unanswered);
+            push(
+                &mut report,
+                Shape::LOUD_FAIL,
+                message.trim_end(),
+                &format!("exit {wanted}"),
+                exit,
+                unanswered,
+            );
         }
         report.finish()
     }
@@ -91,14 +98,19 @@ impl Check for EffectMatchesClaim {
 fn wrong_effects(reading: &Reading) -> Vec<(String, String, String)> {
     let mut wrong = Vec::new();
     for (_, _, key, expected) in &reading.observations {
-        let Some(name) = key.strip_prefix(EXPECTED).filter(|name| *name != "exit") else { continue };
-        let is_claim = name.starts_with("claim.");
-        let seen = if is_claim { name.to_owned() } else { format!("effect.{name}") };
-        let actual = reading.observed(&seen).unwrap_or("not seen");
+        let Observation::Expected(name) = Observation::parse(key) else { continue };
+        if name == EXIT {
+            continue;
+        }
+        let seen = match Observation::parse(name) {
+            claim @ Observation::Claim(_) => claim,
+            _ => Observation::Effect(name),
+        };
+        let actual = reading.observed(seen).unwrap_or("not seen");
         // A word of the client is never untold: it is the client that says it.
-        let untold = actual == UNTOLD && !is_claim;
+        let untold = actual == UNTOLD && !matches!(seen, Observation::Claim(_));
         if actual != expected && !untold {
-            wrong.push((seen, expected.clone(), actual.to_owned()));
+            wrong.push((seen.key().into_owned(), expected.clone(), actual.to_owned()));
         }
     }
     wrong
@@ -125,7 +137,7 @@ fn first_unanswered(report: &Report<'_>, reading: &Reading) -> Option<FrameRef> 
 
 fn push(
     report: &mut Report<'_>,
-    shape: &str,
+    shape: Shape,
     message: &str,
     expected: &str,
     actual: &str,

@@ -12,6 +12,7 @@
 //! | replay | the recording, all bytes of its client, and a look at the server where it has one |
 
 use matrix::CaseKind;
+use transcript::evidence::{EXIT, Observation, Role, Shape};
 use wire::Direction;
 
 use crate::checks::{Report, answered};
@@ -36,13 +37,22 @@ impl Check for EvidenceComplete {
             CaseKind::Scenario => of_scenario(evidence.reading),
         };
         missing.extend(unreadable_looks(evidence.reading));
-        if let Some(limit) = evidence.reading.observed("overflow") {
+        if let Some(limit) = evidence.reading.observed(Observation::Overflow) {
             missing.push(format!("the transcript was cut after {limit}"));
         }
         let mut report = Report::new(self.name(), evidence);
         for what in missing {
             let (due, was) = ("a complete transcript", "not in the transcript");
-            report.push_blaming(Blame::Harness, Weight::Violation, "incomplete", RULE, what, due, was, None);
+            report.push_blaming(
+                Blame::Harness,
+                Weight::Violation,
+                Shape::INCOMPLETE,
+                RULE,
+                what,
+                due,
+                was,
+                None,
+            );
         }
         report.finish()
     }
@@ -50,7 +60,7 @@ impl Check for EvidenceComplete {
 
 fn of_probe(reading: &Reading) -> Vec<String> {
     let mut missing = of_subjects(reading);
-    for (_, step) in reading.steps("setup") {
+    for (_, step) in reading.steps(Role::Setup) {
         let name = step.arg("name").unwrap_or_default();
         // Whether a second request on one connection is answered is what `kept` finds out.
         if name != "kept" && step.answers().next().is_none() {
@@ -58,17 +68,17 @@ fn of_probe(reading: &Reading) -> Vec<String> {
         }
     }
     for conn in &reading.conns {
-        let of = |label: &str| conn.steps.iter().find(|step| step.mark.label == label);
-        let Some(canary) = of("canary") else { continue };
+        let of = |role| conn.steps.iter().find(|step| step.is(role));
+        let Some(canary) = of(Role::Canary) else { continue };
         if canary.sent == 0 && !conn.steps.iter().any(is_over) {
             missing.push("the canary was never sent".to_owned());
         }
-        if !reading.steps("setup").any(|(_, step)| step.arg("name") == Some("kept") && has_spoken(step)) {
+        if !reading.steps(Role::Setup).any(|(_, step)| step.arg("name") == Some("kept") && has_spoken(step)) {
             missing.push("whether the server keeps a connection was not found out".to_owned());
         }
     }
-    let subject_last = reading.steps("subject").map(|(_, step)| step.event).max().unwrap_or(0);
-    match reading.steps("fresh").map(|(_, step)| step.event).max() {
+    let subject_last = reading.steps(Role::Subject).map(|(_, step)| step.event).max().unwrap_or(0);
+    match reading.steps(Role::Fresh).map(|(_, step)| step.event).max() {
         Some(fresh) if fresh > subject_last => missing.extend(looked_at(reading, fresh)),
         _ => missing.push("no client asked afterwards".to_owned()),
     }
@@ -77,10 +87,10 @@ fn of_probe(reading: &Reading) -> Vec<String> {
 
 fn of_subjects(reading: &Reading) -> Vec<String> {
     let mut missing = Vec::new();
-    if reading.steps("subject").next().is_none() {
+    if reading.steps(Role::Subject).next().is_none() {
         missing.push("nothing was done that the case is about".to_owned());
     }
-    for (_, step) in reading.steps("subject") {
+    for (_, step) in reading.steps(Role::Subject) {
         let (unknown, expects) = answered::expectations(step);
         missing.extend(unknown.map(|word| format!("no check knows the expectation `{word}`")));
         if step.answers().count() < expects && !has_ended(step) {
@@ -92,10 +102,10 @@ fn of_subjects(reading: &Reading) -> Vec<String> {
 
 fn of_scenario(reading: &Reading) -> Vec<String> {
     let mut missing = of_subjects(reading);
-    let subjects = || reading.steps("subject").map(|(_, step)| step.event);
+    let subjects = || reading.steps(Role::Subject).map(|(_, step)| step.event);
     let (first, last) = (subjects().min().unwrap_or(0), subjects().max().unwrap_or(0));
     let mut states: Vec<usize> = Vec::new();
-    for (_, step) in reading.steps("state") {
+    for (_, step) in reading.steps(Role::State) {
         let at = step.arg("at").unwrap_or_default();
         let wanted = step.requests.len();
         if wanted == 0 || (step.answers().count() < wanted && !has_ended(step)) {
@@ -110,7 +120,7 @@ fn of_scenario(reading: &Reading) -> Vec<String> {
     if !states.iter().any(|at| *at > last) {
         missing.push("nobody looked what came of it".to_owned());
     }
-    match reading.steps("fresh").map(|(_, step)| step.event).max() {
+    match reading.steps(Role::Fresh).map(|(_, step)| step.event).max() {
         Some(fresh) if fresh > last => missing.extend(seen_alive(reading, fresh)),
         _ => missing.push("no client asked afterwards".to_owned()),
     }
@@ -120,7 +130,10 @@ fn of_scenario(reading: &Reading) -> Vec<String> {
 /// Whether somebody looked behind that event and found the server alive.
 fn seen_alive(reading: &Reading, after: usize) -> Option<String> {
     let alive = reading.observations.iter().any(|(event, dir, key, value)| {
-        *dir == Direction::ToClient && *event > after && key == "alive" && value == "yes"
+        *dir == Direction::ToClient
+            && *event > after
+            && Observation::parse(key) == Observation::Alive
+            && value == "yes"
     });
     (!alive).then(|| "nobody looked whether the server is alive at the end".to_owned())
 }
@@ -129,9 +142,9 @@ fn seen_alive(reading: &Reading, after: usize) -> Option<String> {
 fn unreadable_looks(reading: &Reading) -> Vec<String> {
     let server = reading.observations.iter().filter(|(_, dir, _, _)| *dir == Direction::ToClient);
     server
-        .filter(|(_, _, key, value)| match key.as_str() {
-            "alive" => value != "yes",
-            "fds" | "rss_kib" => value.parse::<i64>().is_err(),
+        .filter(|(_, _, key, value)| match Observation::parse(key) {
+            Observation::Alive => value != "yes",
+            Observation::Fds | Observation::RssKib => value.parse::<i64>().is_err(),
             _ => false,
         })
         .map(|(_, _, key, value)| format!("a look at the server says `{key}` is `{value}`"))
@@ -143,11 +156,12 @@ fn unreadable_looks(reading: &Reading) -> Vec<String> {
 fn looked_at(reading: &Reading, after: usize) -> Vec<String> {
     let mut missing: Vec<String> = seen_alive(reading, after).into_iter().collect();
     let server = || reading.observations.iter().filter(|(_, dir, _, _)| *dir == Direction::ToClient);
-    for count in ["fds", "rss_kib"] {
-        let looks: Vec<_> = server().filter(|(_, _, key, _)| key == count).collect();
+    for what in [Observation::Fds, Observation::RssKib] {
+        let count = what.key();
+        let looks: Vec<_> = server().filter(|(_, _, key, _)| *key == count).collect();
         let number = |value: &str| value.parse::<i64>().is_ok();
         let (Some(first), Some(last)) = (looks.first(), looks.last()) else { continue };
-        let subject = reading.steps("subject").map(|(_, step)| step.event).min().unwrap_or(0);
+        let subject = reading.steps(Role::Subject).map(|(_, step)| step.event).min().unwrap_or(0);
         if first.0 >= subject || last.0 <= after {
             missing.push(format!("`{count}` was not seen both before and after"));
         }
@@ -160,7 +174,7 @@ fn looked_at(reading: &Reading, after: usize) -> Vec<String> {
 
 fn of_client(reading: &Reading) -> Vec<String> {
     let mut missing = Vec::new();
-    if reading.observed("expected.exit").is_none() {
+    if reading.observed(Observation::Expected(EXIT)).is_none() {
         missing.push("nothing says what the operation was to come to".to_owned());
     }
     let spoke = reading.conns.iter().any(|conn| sent(conn) > 0);
@@ -192,7 +206,7 @@ fn of_replay(evidence: &Evidence<'_>) -> Vec<String> {
             ));
         }
     }
-    let looks = |reading: &Reading| reading.all_observed("alive").count();
+    let looks = |reading: &Reading| reading.all_observed(Observation::Alive).count();
     if looks(evidence.reading) < looks(recorded.reading) {
         missing.push("nobody looked whether the server is alive where the recording did".to_owned());
     }

@@ -1,9 +1,10 @@
 //! Does the server live, serve others, and give back what it took?
 
 use transcript::ExitStatus;
+use transcript::evidence::{Observation, Role, Shape};
 use wire::Direction;
 
-use crate::checks::{CRASH, Report, rules};
+use crate::checks::{Report, rules};
 use crate::{Check, Evidence, Finding, Meaning, Weight};
 
 /// How much more resident memory counts as a leak. The recorded releases grow by up to 276 KiB within a probe, and the
@@ -23,24 +24,24 @@ impl Check for StaysUp {
         let culprit = || {
             evidence
                 .reading
-                .steps("subject")
+                .steps(Role::Subject)
                 .last()
                 .and_then(|(conn, step)| report_subject(evidence, conn.conn.0, step))
         };
         let exit = evidence.reading.exits.iter().find(|(_, dir, _)| *dir == Direction::ToClient);
         if let Some((_, _, status)) = exit {
             let (shape, actual) = match status {
-                ExitStatus::Signal(number) => (CRASH, format!("killed by signal {number}")),
-                ExitStatus::Gone => (CRASH, "the process is gone".to_owned()),
-                ExitStatus::Code(code) => ("server-exited", format!("ended with code {code}")),
+                ExitStatus::Signal(number) => (Shape::CRASH, format!("killed by signal {number}")),
+                ExitStatus::Gone => (Shape::CRASH, "the process is gone".to_owned()),
+                ExitStatus::Code(code) => (Shape::SERVER_EXITED, format!("ended with code {code}")),
             };
             let message = format!("the server is dead: {actual}");
             report.push(Weight::Violation, shape, rules::SURVIVE, message, "alive", actual, culprit());
             return report.finish();
         }
         for (role, shape, message) in [
-            ("witness", "blocks-others", "another client is not served while this goes on"),
-            ("fresh", "not-usable-after", "a new client is not served afterwards"),
+            (Role::Witness, Shape::BLOCKS_OTHERS, "another client is not served while this goes on"),
+            (Role::Fresh, Shape::NOT_USABLE_AFTER, "a new client is not served afterwards"),
         ] {
             for (_, step) in evidence.reading.steps(role) {
                 if step.answers().any(|reply| reply.meaning == Meaning::Success) {
@@ -62,7 +63,7 @@ impl Check for StaysUp {
             let message = format!("connection {conn} could not be made");
             report.push(
                 Weight::Violation,
-                "not-usable-after",
+                Shape::NOT_USABLE_AFTER,
                 rules::SURVIVE,
                 message,
                 "connected",
@@ -88,11 +89,12 @@ impl Check for GivesBack {
 
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
-        for (key, shape, allowed, unit) in
-            [("fds", "leak-fds", 0, "descriptors"), ("rss_kib", "leak-memory", RSS_GROWTH_MAX_KIB, "KiB")]
-        {
+        for (what, shape, allowed, unit) in [
+            (Observation::Fds, Shape::LEAK_FDS, 0, "descriptors"),
+            (Observation::RssKib, Shape::LEAK_MEMORY, RSS_GROWTH_MAX_KIB, "KiB"),
+        ] {
             let values: Vec<i64> =
-                evidence.reading.all_observed(key).filter_map(|value| value.parse().ok()).collect();
+                evidence.reading.all_observed(what).filter_map(|value| value.parse().ok()).collect();
             let (Some(first), Some(last)) = (values.first(), values.last()) else { continue };
             let more = last.saturating_sub(*first);
             if more > allowed {

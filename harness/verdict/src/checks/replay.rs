@@ -4,8 +4,10 @@
 //! themselves, in order. Fields under a named mask are passed over; nothing else is. What got better (an
 //! answer where there was none) is a note.
 
+use transcript::evidence::Shape;
+
 use crate::checks::difference::first_difference;
-use crate::checks::{CRASH, ReadableReplies, Report, StaysUp, rules};
+use crate::checks::{ReadableReplies, Report, StaysUp, rules};
 use crate::reading::by_request;
 use crate::{Check, ConnReading, Due, Evidence, Finding, FrameRef, Meaning, Recorded, ReplyAt, Step, Weight};
 
@@ -25,7 +27,7 @@ impl Check for SameMeaning {
                 Some(now) => compare_conn(&mut report, evidence, recorded, then, now),
                 None => report.push(
                     Weight::Violation,
-                    "no-reply",
+                    Shape::NO_REPLY,
                     rules::SAME_MEANING,
                     format!("connection {} of the recording could not be made", then.conn),
                     "a connection",
@@ -61,7 +63,9 @@ impl Check for SameFate {
         };
         let before = faults(&then);
         // A server that is dead serves nobody afterwards: one fault, however it shows.
-        let dead = |shape: &str| matches!(shape, CRASH | "server-exited" | "not-usable-after");
+        let dead = |shape: &str| {
+            [Shape::CRASH, Shape::SERVER_EXITED, Shape::NOT_USABLE_AFTER].iter().any(|dead| *shape == *dead)
+        };
         let known = |finding: &Finding| {
             before.iter().any(|b| b.shape == finding.shape || (dead(&b.shape) && dead(&finding.shape)))
         };
@@ -141,11 +145,11 @@ fn one_more(report: &mut Report<'_>, evidence: &Evidence<'_>, conn: u32, new: &R
             && new.meaning != Meaning::Success
     });
     let (weight, shape, message) = if fails {
-        (Weight::Refusal, "refused-before-accepted", "a request that was carried out is refused")
+        (Weight::Refusal, Shape::REFUSED_BEFORE_ACCEPTED, "a request that was carried out is refused")
     } else if new.request.is_some() || !new.meaning.is_answer() {
-        (Weight::Note, "answers-more", "an answer where the recorded server gave none")
+        (Weight::Note, Shape::ANSWERS_MORE, "an answer where the recorded server gave none")
     } else {
-        (Weight::Violation, "answered-twice", "a reply that no open request is due")
+        (Weight::Violation, Shape::ANSWERED_TWICE, "a reply that no open request is due")
     };
     report.push(weight, shape, rules::SAME_MEANING, message, "no reply", "a reply", frame);
 }
@@ -179,14 +183,14 @@ fn compare_ends(report: &mut Report<'_>, then: &ConnReading, now: &ConnReading) 
     let (weight, shape, message, expected, actual) = match (end(then), end(now)) {
         (End::Closed, End::Silent) if answered(then) == Some(false) => (
             Weight::Violation,
-            "hang",
+            Shape::HANG,
             "a request that was closed when it was recorded is neither answered nor closed",
             "closed",
             "nothing within the deadline",
         ),
         (End::Closed, End::Silent | End::Open) if answered(then) == Some(true) => (
             Weight::Note,
-            "keeps-longer",
+            Shape::KEEPS_LONGER,
             "a connection that was closed behind its answer is kept",
             "closed",
             "kept",
@@ -199,8 +203,11 @@ fn compare_ends(report: &mut Report<'_>, then: &ConnReading, now: &ConnReading) 
 
 fn lost(report: &mut Report<'_>, now: &ConnReading, old: &ReplyAt) {
     let silent = now.steps.iter().any(|step| step.timeout.is_some() && step.closed.is_none());
-    let (shape, actual) =
-        if silent { ("hang", "nothing within the deadline") } else { ("no-reply", "closed without a reply") };
+    let (shape, actual) = if silent {
+        (Shape::HANG, "nothing within the deadline")
+    } else {
+        (Shape::NO_REPLY, "closed without a reply")
+    };
     // Where the recorded server refused, a server that closes refuses too, only less clearly.
     let weight = match old.meaning {
         Meaning::Refused(_) if !silent => Weight::Refusal,
@@ -223,12 +230,14 @@ fn compare_reply(
 ) {
     if old.meaning != new.meaning {
         let (weight, shape) = match (old.meaning, new.meaning) {
-            (Meaning::Success, Meaning::NotSupported) => (Weight::Refusal, "not-supported"),
-            (Meaning::Success, Meaning::Refused(_)) => (Weight::Refusal, "refused-before-accepted"),
-            (Meaning::NotSupported | Meaning::Refused(_), Meaning::Success) => (Weight::Note, "accepts-more"),
-            (Meaning::Refused(_), Meaning::Refused(_)) => (Weight::Note, "other-error"),
-            (Meaning::NotSupported, Meaning::Refused(_)) => (Weight::Note, "supported-now"),
-            _ => (Weight::Violation, "changed-meaning"),
+            (Meaning::Success, Meaning::NotSupported) => (Weight::Refusal, Shape::NOT_SUPPORTED),
+            (Meaning::Success, Meaning::Refused(_)) => (Weight::Refusal, Shape::REFUSED_BEFORE_ACCEPTED),
+            (Meaning::NotSupported | Meaning::Refused(_), Meaning::Success) => {
+                (Weight::Note, Shape::ACCEPTS_MORE)
+            }
+            (Meaning::Refused(_), Meaning::Refused(_)) => (Weight::Note, Shape::OTHER_ERROR),
+            (Meaning::NotSupported, Meaning::Refused(_)) => (Weight::Note, Shape::SUPPORTED_NOW),
+            _ => (Weight::Violation, Shape::CHANGED_MEANING),
         };
         let (expected, actual) = (format!("{:?}", old.meaning), format!("{:?}", new.meaning));
         let message = format!("the answer means something else than when it was recorded: {actual}");
@@ -246,7 +255,7 @@ fn compare_reply(
         let message = format!("`{}` differs from the recording", difference.field);
         report.push(
             Weight::Violation,
-            "changed-meaning",
+            Shape::CHANGED_MEANING,
             rules::SAME_MEANING,
             message,
             difference.expected,
@@ -258,7 +267,7 @@ fn compare_reply(
         let frame = Some(report.reply(conn, new));
         report.push(
             Weight::Violation,
-            "changed-meaning",
+            Shape::CHANGED_MEANING,
             rules::SAME_MEANING,
             "another number of descriptors than when it was recorded",
             old.at.fds.len().to_string(),

@@ -13,7 +13,7 @@ fn operation(exit: &str) -> Tale {
 }
 
 fn asked(exit: &str) -> Tale {
-    Tale::default().sees("expected.exit", exit).sees("expected.frozen", "yes").open(1, "", &[])
+    Tale::default().sees("expected.exit", exit).sees("expected.frozen", "yes").unmarked(1)
 }
 
 fn claims(tale: Tale, exit: &str, frozen: &str) -> Tale {

@@ -2,6 +2,7 @@
 
 use matrix::{CaseKind, Verdict};
 use transcript::ExitStatus;
+use transcript::evidence::{Expect, Role};
 
 use crate::toy::{
     CANARY, CANARY_OK, NOT_SUPPORTED, SECOND, SECOND_OK, Tale, UNKNOWN, closing, found, judged, opening,
@@ -15,16 +16,18 @@ type Row = (&'static str, CaseKind, Tale, Option<Tale>);
 
 pub(crate) fn rows() -> Vec<Row> {
     let asked = || subject("answer").sends(5, CANARY).answers(5, CANARY_OK);
-    let fresh = || asked().asks(9, "fresh", &[]);
+    let fresh = || asked().asks(9, Role::Fresh, &[]);
     let canary = |setup: Tale| {
-        let tale = setup.open(5, "subject", &[("expect", "not-supported")]).sends(5, UNKNOWN);
-        tale.answers(5, NOT_SUPPORTED).role(5, "canary", &[])
+        let tale = setup.open(5, Role::Subject, &[Expect::NotSupported.arg()]).sends(5, UNKNOWN);
+        tale.answers(5, NOT_SUPPORTED).role(5, Role::Canary, &[])
     };
-    let no_kept = Tale::default().asks(1, "setup", &[("name", "canary")]).watch("10", "1000");
-    let unanswered_setup = Tale::default().open(1, "setup", &[("name", "second")]).sends(1, SECOND).silent(1);
-    let cut_kept = Tale::default().role(1, "setup", &[("name", "kept")]).sends(1, CANARY).watch("10", "1000");
-    let replayed = || Tale::default().open(1, "", &[]).sends(1, CANARY).sends(1, SECOND);
-    let unsent = subject("survive").sends(5, UNKNOWN).silent(5).role(5, "canary", &[]);
+    let no_kept = Tale::default().asks(1, Role::Setup, &[("name", "canary")]).watch("10", "1000");
+    let unanswered_setup =
+        Tale::default().open(1, Role::Setup, &[("name", "second")]).sends(1, SECOND).silent(1);
+    let cut_kept =
+        Tale::default().role(1, Role::Setup, &[("name", "kept")]).sends(1, CANARY).watch("10", "1000");
+    let replayed = || Tale::default().unmarked(1).sends(1, CANARY).sends(1, SECOND);
+    let unsent = subject("survive").sends(5, UNKNOWN).silent(5).role(5, Role::Canary, &[]);
     let mut rows = vec![
         ("nothing at all", Probe, Tale::default(), None),
         ("only the opening", Probe, opening(), None),
@@ -42,12 +45,15 @@ pub(crate) fn rows() -> Vec<Row> {
             closing(subject("anwser").sends(5, CANARY).answers(5, NOT_SUPPORTED)),
             None,
         ),
-        ("a subject without expectation", Probe, closing(opening().asks(5, "subject", &[])), None),
+        ("a subject without expectation", Probe, closing(opening().asks(5, Role::Subject, &[])), None),
         ("no fresh client", Probe, asked().watch("10", "1000"), None),
         (
             "a fresh client before the subject",
             Probe,
-            opening().asks(9, "fresh", &[]).asks(5, "subject", &[("expect", "answer")]).watch("10", "1000"),
+            opening()
+                .asks(9, Role::Fresh, &[])
+                .asks(5, Role::Subject, &[Expect::Answer.arg()])
+                .watch("10", "1000"),
             None,
         ),
         ("nobody looked at the end", Probe, fresh(), None),
@@ -63,7 +69,7 @@ pub(crate) fn rows() -> Vec<Row> {
         (
             "a setup without answer",
             Probe,
-            closing(unanswered_setup.watch("10", "1000").asks(5, "subject", &[("expect", "answer")])),
+            closing(unanswered_setup.watch("10", "1000").asks(5, Role::Subject, &[Expect::Answer.arg()])),
             None,
         ),
         ("a canary that was never sent", Probe, closing(unsent), None),
@@ -84,7 +90,7 @@ pub(crate) fn rows() -> Vec<Row> {
         (
             "no word of what is due",
             Client,
-            Tale::default().open(1, "", &[]).sends(1, CANARY).answers(1, CANARY_OK).sees("claim.exit", "0"),
+            Tale::default().unmarked(1).sends(1, CANARY).answers(1, CANARY_OK).sees("claim.exit", "0"),
             None,
         ),
         (
@@ -98,7 +104,7 @@ pub(crate) fn rows() -> Vec<Row> {
         (
             "a client that stops half-way",
             Replay,
-            Tale::default().open(1, "", &[]).sends(1, CANARY).silent(1),
+            Tale::default().unmarked(1).sends(1, CANARY).silent(1),
             Some(replayed().silent(1)),
         ),
         ("a look that was not taken", Replay, replayed(), Some(replayed().sees("alive", "yes"))),
@@ -107,10 +113,13 @@ pub(crate) fn rows() -> Vec<Row> {
         "pipelined answers with nothing to compare",
         Probe,
         {
-            let args = [("expect", "answer,answer"), ("sends", "canary,second")];
-            let setup = Tale::default().open(1, "setup", &[("name", "canary")]).sends(1, CANARY).ends(1);
+            let args = [
+                (Expect::ARG, &*Expect::list(&[Expect::Answer, Expect::Answer])),
+                ("sends", "canary,second"),
+            ];
+            let setup = Tale::default().open(1, Role::Setup, &[("name", "canary")]).sends(1, CANARY).ends(1);
             let tale =
-                setup.watch("10", "1000").open(5, "subject", &args).sends(5, &[CANARY, SECOND].concat());
+                setup.watch("10", "1000").open(5, Role::Subject, &args).sends(5, &[CANARY, SECOND].concat());
             closing(tale.answers(5, SECOND_OK).answers(5, CANARY_OK))
         },
         None,

@@ -2,6 +2,7 @@
 
 use matrix::{CaseKind, Verdict};
 use transcript::ExitStatus;
+use transcript::evidence::{Expect, Role};
 
 use crate::toy::{
     CANARY, CANARY_OK, GARBAGE, NOT_SUPPORTED, NOTIFICATION, REFUSED, SECOND, SECOND_OK, STOP, Tale, UNKNOWN,
@@ -14,27 +15,30 @@ pub(crate) type Row = (&'static str, Tale, Verdict, Option<&'static str>);
 
 /// A refused subject, up to its canary.
 fn refused() -> Tale {
-    subject("not-supported").sends(5, UNKNOWN).answers(5, NOT_SUPPORTED).role(5, "settle", &[])
+    subject("not-supported").sends(5, UNKNOWN).answers(5, NOT_SUPPORTED).role(5, Role::Settle, &[])
 }
 
 /// The canary behind a refused subject, sent and not yet answered.
 fn canary() -> Tale {
-    refused().silent(5).role(5, "canary", &[]).sends(5, CANARY)
+    refused().silent(5).role(5, Role::Canary, &[]).sends(5, CANARY)
 }
 
 fn done(tale: Tale) -> Tale {
-    closing(tale.role(5, "quiet", &[]).silent(5))
+    closing(tale.role(5, Role::Quiet, &[]).silent(5))
 }
 
 /// Two requests in one write.
 fn pipelined() -> Tale {
-    let args = [("expect", "answer,answer"), ("sends", "canary,second")];
-    opening().open(5, "subject", &args).sends(5, &[CANARY, SECOND].concat())
+    let args = [(Expect::ARG, &*Expect::list(&[Expect::Answer, Expect::Answer])), ("sends", "canary,second")];
+    opening().open(5, Role::Subject, &args).sends(5, &[CANARY, SECOND].concat())
 }
 
 /// A request in two parts.
 fn split() -> Tale {
-    opening().open(5, "subject", &[("expect", "answer"), ("split", "1")]).sends(5, b"c").sends(5, b"\x01q")
+    opening()
+        .open(5, Role::Subject, &[Expect::Answer.arg(), ("split", "1")])
+        .sends(5, b"c")
+        .sends(5, b"\x01q")
 }
 
 pub(crate) fn good() -> Vec<Row> {
@@ -60,13 +64,18 @@ pub(crate) fn good() -> Vec<Row> {
         ),
         (
             "garbage may be answered, once",
-            closing(subject("survive").sends(5, GARBAGE).answers(5, REFUSED).role(5, "quiet", &[]).silent(5)),
+            closing(
+                subject("survive").sends(5, GARBAGE).answers(5, REFUSED).role(5, Role::Quiet, &[]).silent(5),
+            ),
             Compatible,
             None,
         ),
         (
             "memory may grow a little",
-            opening().asks(5, "subject", &[("expect", "answer")]).asks(9, "fresh", &[]).watch("9", "17000"),
+            opening()
+                .asks(5, Role::Subject, &[Expect::Answer.arg()])
+                .asks(9, Role::Fresh, &[])
+                .watch("9", "17000"),
             Compatible,
             None,
         ),
@@ -158,7 +167,7 @@ fn order() -> Vec<Row> {
         ),
         (
             "one answer too many, late",
-            closing(canary().answers(5, CANARY_OK).role(5, "quiet", &[]).answers(5, CANARY_OK)),
+            closing(canary().answers(5, CANARY_OK).role(5, Role::Quiet, &[]).answers(5, CANARY_OK)),
             Broken,
             Some("answered-once: answered-twice"),
         ),
@@ -175,7 +184,7 @@ fn order() -> Vec<Row> {
                     .sends(5, CANARY)
                     .answers(5, CANARY_OK)
                     .answers(5, CANARY_OK)
-                    .role(5, "quiet", &[])
+                    .role(5, Role::Quiet, &[])
                     .sends(5, GARBAGE),
             ),
             Broken,
@@ -198,12 +207,12 @@ fn order() -> Vec<Row> {
 
 fn drain() -> Vec<Row> {
     let not_drained = Some("payload-drained: not-drained");
-    let once = closing_opening().open(5, "subject", &[("expect", "not-supported")]);
-    let once = once.sends(5, UNKNOWN).answers(5, NOT_SUPPORTED).role(5, "settle", &[]).ends(5);
+    let once = closing_opening().open(5, Role::Subject, &[Expect::NotSupported.arg()]);
+    let once = once.sends(5, UNKNOWN).answers(5, NOT_SUPPORTED).role(5, Role::Settle, &[]).ends(5);
     vec![
         (
             "a reset over unread bytes",
-            closing(refused().resets(5).role(5, "canary", &[])),
+            closing(refused().resets(5).role(5, Role::Canary, &[])),
             Broken,
             not_drained,
         ),
@@ -211,7 +220,7 @@ fn drain() -> Vec<Row> {
             "a reset with the answer",
             closing(subject("not-supported").sends(5, UNKNOWN).answers(5, NOT_SUPPORTED).resets(5).role(
                 5,
-                "canary",
+                Role::Canary,
                 &[],
             )),
             Broken,
@@ -221,7 +230,7 @@ fn drain() -> Vec<Row> {
         ("the canary is swallowed", closing(canary().silent(5)), Broken, not_drained),
         (
             "closes although it keeps others",
-            closing(refused().ends(5).role(5, "canary", &[])),
+            closing(refused().ends(5).role(5, Role::Canary, &[])),
             Broken,
             Some("payload-drained: closed-after-refusal"),
         ),
@@ -233,7 +242,7 @@ fn drain() -> Vec<Row> {
         ),
         (
             "closes as it always does",
-            closing(once.role(5, "canary", &[])),
+            closing(once.role(5, Role::Canary, &[])),
             Degraded,
             Some("payload-drained: one-request-per-connection"),
         ),
@@ -241,34 +250,34 @@ fn drain() -> Vec<Row> {
 }
 
 fn server() -> Vec<Row> {
-    let asked = || opening().asks(5, "subject", &[("expect", "answer")]);
-    let dead = |status| asked().refuses_connection(9).role(9, "fresh", &[]).exits(status);
-    let witness = asked().open(6, "witness", &[]).sends(6, CANARY);
+    let asked = || opening().asks(5, Role::Subject, &[Expect::Answer.arg()]);
+    let dead = |status| asked().refuses_connection(9).role(9, Role::Fresh, &[]).exits(status);
+    let witness = asked().open(6, Role::Witness, &[]).sends(6, CANARY);
     vec![
         ("killed by a signal", dead(ExitStatus::Signal(11)), Broken, Some("stays-up: crash")),
         ("gone", dead(ExitStatus::Gone), Broken, Some("stays-up: crash")),
         ("ends with success", dead(ExitStatus::Code(0)), Broken, Some("stays-up: server-exited")),
         (
             "no new client can connect",
-            asked().refuses_connection(9).role(9, "fresh", &[]).watch("10", "1000"),
+            asked().refuses_connection(9).role(9, Role::Fresh, &[]).watch("10", "1000"),
             Broken,
             Some("stays-up: not-usable-after"),
         ),
         (
             "a new client hears nothing",
-            asked().open(9, "fresh", &[]).sends(9, CANARY).silent(9).watch("10", "1000"),
+            asked().open(9, Role::Fresh, &[]).sends(9, CANARY).silent(9).watch("10", "1000"),
             Broken,
             Some("stays-up: not-usable-after"),
         ),
         (
             "a new client is refused",
-            asked().open(9, "fresh", &[]).sends(9, CANARY).answers(9, REFUSED).watch("10", "1000"),
+            asked().open(9, Role::Fresh, &[]).sends(9, CANARY).answers(9, REFUSED).watch("10", "1000"),
             Broken,
             Some("stays-up: not-usable-after"),
         ),
         (
             "the subject cannot connect",
-            closing(opening().refuses_connection(5).role(5, "subject", &[("expect", "survive")])),
+            closing(opening().refuses_connection(5).role(5, Role::Subject, &[Expect::Survive.arg()])),
             Broken,
             Some("stays-up: not-usable-after"),
         ),
@@ -281,13 +290,13 @@ fn server() -> Vec<Row> {
         ),
         (
             "a descriptor stays open",
-            asked().asks(9, "fresh", &[]).watch("11", "1000"),
+            asked().asks(9, Role::Fresh, &[]).watch("11", "1000"),
             Broken,
             Some("gives-back: leak-fds"),
         ),
         (
             "memory is kept",
-            asked().asks(9, "fresh", &[]).watch("10", "17385"),
+            asked().asks(9, Role::Fresh, &[]).watch("10", "17385"),
             Broken,
             Some("gives-back: leak-memory"),
         ),
@@ -367,7 +376,7 @@ fn finds_what_hurts_the_server_or_others() {
 /// overflowed.
 #[test]
 fn counts_at_the_ends_of_their_range_are_compared() {
-    let asked = opening().asks(5, "subject", &[("expect", "answer")]).asks(9, "fresh", &[]);
+    let asked = opening().asks(5, Role::Subject, &[Expect::Answer.arg()]).asks(9, Role::Fresh, &[]);
     let lowest = Tale::default().sees("fds", "-9223372036854775808");
     let tale = Tale { events: [lowest.events, asked.events].concat() }.watch("9223372036854775807", "1000");
     assert_eq!(found(&judged(CaseKind::Probe, tale, None)), ["gives-back: leak-fds"]);

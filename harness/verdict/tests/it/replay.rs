@@ -2,6 +2,7 @@
 
 use matrix::{CaseKind, Verdict};
 use transcript::ExitStatus;
+use transcript::evidence::Role;
 
 use crate::toy::{
     CANARY, CANARY_OK, GARBAGE, NOT_SUPPORTED, NOTIFICATION, REFUSED, SECOND, STOP, Tale, found, judged,
@@ -12,7 +13,7 @@ use Verdict::{Broken, Compatible, Refused};
 pub(crate) type Row = (&'static str, Tale, Tale, Verdict, Option<&'static str>);
 
 fn asked() -> Tale {
-    Tale::default().open(1, "", &[]).sends(1, CANARY)
+    Tale::default().unmarked(1).sends(1, CANARY)
 }
 
 fn answered(reply: &[u8]) -> Tale {
@@ -36,8 +37,8 @@ pub(crate) fn good() -> Vec<Row> {
         ("died then, dies now", crashed(), crashed(), Compatible, None),
         (
             "dying then, dead now",
-            crashed().open(2, "fresh", &[]).sends(2, CANARY).resets(2),
-            crashed().refuses_connection(2).role(2, "fresh", &[]),
+            crashed().open(2, Role::Fresh, &[]).sends(2, CANARY).resets(2),
+            crashed().refuses_connection(2).role(2, Role::Fresh, &[]),
             Compatible,
             None,
         ),
@@ -86,9 +87,9 @@ fn meanings() -> Vec<Row> {
 fn fates() -> Vec<Row> {
     let good = || answered(CANARY_OK);
     let no_reply = Some("same-meaning: no-reply");
-    let usable = |tale: Tale| tale.open(2, "fresh", &[]).sends(2, CANARY).answers(2, CANARY_OK);
-    let witness = |tale: Tale| tale.open(2, "witness", &[]).sends(2, CANARY);
-    let refused_fresh = good().open(2, "fresh", &[]).sends(2, CANARY).answers(2, REFUSED);
+    let usable = |tale: Tale| tale.open(2, Role::Fresh, &[]).sends(2, CANARY).answers(2, CANARY_OK);
+    let witness = |tale: Tale| tale.open(2, Role::Witness, &[]).sends(2, CANARY);
+    let refused_fresh = good().open(2, Role::Fresh, &[]).sends(2, CANARY).answers(2, REFUSED);
     vec![
         ("closes now", good(), asked().ends(1), Broken, no_reply),
         ("closes where it refused", answered(REFUSED), asked().ends(1), Refused, no_reply),
@@ -104,8 +105,8 @@ fn fates() -> Vec<Row> {
         ),
         (
             "answers a request that only fails with an answer",
-            Tale::default().open(1, "", &[]).sends(1, STOP).ends(1),
-            Tale::default().open(1, "", &[]).sends(1, STOP).answers(1, REFUSED),
+            Tale::default().unmarked(1).sends(1, STOP).ends(1),
+            Tale::default().unmarked(1).sends(1, STOP).answers(1, REFUSED),
             Refused,
             Some("same-meaning: refused-before-accepted"),
         ),
@@ -170,7 +171,7 @@ fn finds_changed_fates() {
 /// Both see it: the answer is missing, and a client that was served is not.
 #[test]
 fn a_witness_that_waits_is_lost_and_blocked() {
-    let witness = |tale: Tale| tale.open(2, "witness", &[]).sends(2, CANARY);
+    let witness = |tale: Tale| tale.open(2, Role::Witness, &[]).sends(2, CANARY);
     let then = witness(answered(CANARY_OK)).answers(2, CANARY_OK);
     let judgement = judged(CaseKind::Replay, witness(answered(CANARY_OK)).silent(2), Some(then));
     assert_eq!(found(&judgement), ["same-meaning: hang", "stays-up: blocks-others"]);

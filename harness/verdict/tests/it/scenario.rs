@@ -2,6 +2,7 @@
 
 use matrix::{CaseKind, Verdict};
 use transcript::ExitStatus;
+use transcript::evidence::{Expect, Role};
 
 use crate::toy::{
     CANARY, CANARY_OK, NOT_SUPPORTED, REFUSED, SECOND, SECOND_OK, Tale, UNKNOWN, found, judged,
@@ -12,19 +13,19 @@ use Verdict::{Broken, Compatible, Refused};
 pub(crate) type Row = (&'static str, Tale, Verdict, Option<&'static str>);
 
 fn reads(tale: Tale, at: &str) -> Tale {
-    tale.role(1, "state", &[("at", at)]).sends(1, SECOND).answers(1, SECOND_OK)
+    tale.role(1, Role::State, &[("at", at)]).sends(1, SECOND).answers(1, SECOND_OK)
 }
 
 fn before() -> Tale {
-    reads(Tale::default().asks(1, "greeting", &[]), "before")
+    reads(Tale::default().asks(1, Role::Greeting, &[]), "before")
 }
 
 fn acts(tale: Tale, expect: &str, answer: &[u8]) -> Tale {
-    tale.role(1, "subject", &[("expect", expect)]).sends(1, UNKNOWN).answers(1, answer)
+    tale.role(1, Role::Subject, &[(Expect::ARG, expect)]).sends(1, UNKNOWN).answers(1, answer)
 }
 
 fn alive(tale: Tale) -> Tale {
-    tale.asks(9, "fresh", &[]).sees("alive", "yes")
+    tale.asks(9, Role::Fresh, &[]).sees("alive", "yes")
 }
 
 fn done(tale: Tale) -> Tale {
@@ -42,7 +43,7 @@ pub(crate) fn good() -> Vec<Row> {
         ),
         (
             "closed, as is due",
-            done(before().open(5, "subject", &[("expect", "closed")]).sends(5, UNKNOWN).ends(5)),
+            done(before().open(5, Role::Subject, &[Expect::Closed.arg()]).sends(5, UNKNOWN).ends(5)),
             Compatible,
             None,
         ),
@@ -52,7 +53,8 @@ pub(crate) fn good() -> Vec<Row> {
 pub(crate) fn rows() -> Vec<Row> {
     let mut rows = good();
     let unread = |end: fn(Tale) -> Tale| {
-        let tale = acts(before(), "answer", CANARY_OK).role(1, "state", &[("at", "after")]).sends(1, SECOND);
+        let tale =
+            acts(before(), "answer", CANARY_OK).role(1, Role::State, &[("at", "after")]).sends(1, SECOND);
         alive(end(tale))
     };
     rows.extend([
@@ -71,7 +73,7 @@ pub(crate) fn rows() -> Vec<Row> {
         ),
         (
             "kept open where a close is due",
-            done(before().open(5, "subject", &[("expect", "closed")]).sends(5, UNKNOWN).silent(5)),
+            done(before().open(5, Role::Subject, &[Expect::Closed.arg()]).sends(5, UNKNOWN).silent(5)),
             Broken,
             Some("answered-as-due: kept-open"),
         ),
@@ -88,27 +90,27 @@ pub(crate) fn rows() -> Vec<Row> {
 /// What is missing, from which transcript.
 pub(crate) fn incomplete() -> Vec<(&'static str, Tale)> {
     let act = |tale| acts(tale, "answer", CANARY_OK);
-    let greeted = || Tale::default().asks(1, "greeting", &[]);
+    let greeted = || Tale::default().asks(1, Role::Greeting, &[]);
     vec![
         ("nothing at all", Tale::default()),
         ("no act", done(before())),
         ("no state before", done(act(greeted()))),
         ("no state after", alive(act(before()))),
         ("a state that was asked for and not waited for", {
-            let tale = act(before()).role(1, "state", &[("at", "after")]).sends(1, SECOND);
+            let tale = act(before()).role(1, Role::State, &[("at", "after")]).sends(1, SECOND);
             alive(tale)
         }),
-        ("a state that was never asked for", alive(act(before()).role(1, "state", &[]))),
+        ("a state that was never asked for", alive(act(before()).role(1, Role::State, &[]))),
         ("an act without end", {
-            let tale = before().open(5, "subject", &[("expect", "answer")]).sends(5, UNKNOWN);
+            let tale = before().open(5, Role::Subject, &[Expect::Answer.arg()]).sends(5, UNKNOWN);
             done(tale)
         }),
         ("an expectation that nobody knows", done(acts(before(), "anwser", CANARY_OK))),
         ("no fresh client", reads(act(before()), "after").sees("alive", "yes")),
-        ("nobody looked at the end", reads(act(before()), "after").asks(9, "fresh", &[])),
+        ("nobody looked at the end", reads(act(before()), "after").asks(9, Role::Fresh, &[])),
         (
             "a fresh client before the act",
-            reads(act(before().asks(9, "fresh", &[])), "after").sees("alive", "yes"),
+            reads(act(before().asks(9, Role::Fresh, &[])), "after").sees("alive", "yes"),
         ),
     ]
 }
@@ -146,7 +148,8 @@ fn no_prefix_of_a_scenario_is_compatible() {
 /// The canary is no state: what is read back must come in a step that says so.
 #[test]
 fn a_canary_is_no_state() {
-    let tale = before().role(1, "subject", &[("expect", "answer")]).sends(1, CANARY).answers(1, CANARY_OK);
-    let verdict = judged(CaseKind::Scenario, alive(tale.asks(5, "canary", &[])), None).verdict;
+    let tale =
+        before().role(1, Role::Subject, &[Expect::Answer.arg()]).sends(1, CANARY).answers(1, CANARY_OK);
+    let verdict = judged(CaseKind::Scenario, alive(tale.asks(5, Role::Canary, &[])), None).verdict;
     assert_eq!(verdict, Verdict::Inconclusive);
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use matrix::CaseKind;
+use transcript::evidence::Shape;
 use verdict::checks::SHAPES;
 
 use crate::toy::{Tale, judged};
@@ -26,7 +27,7 @@ fn every_shape_is_listed_and_every_listed_shape_is_found_somewhere() {
         .flat_map(|judgement| judgement.findings)
         .map(|finding| (finding.check, finding.shape))
         .collect();
-    let pair = |check: &str, shape: &&str| (check.to_owned(), (*shape).to_owned());
+    let pair = |check: &str, shape: &Shape| (check.to_owned(), shape.to_string());
     let listed: BTreeSet<_> = SHAPES
         .iter()
         .flat_map(|(check, shapes)| shapes.iter().map(move |shape| pair(check, shape)))

@@ -8,6 +8,7 @@
 
 use bytes::{Bytes, BytesMut};
 use matrix::{CaseId, CaseKind};
+use transcript::evidence::{Expect, Role};
 use transcript::{ConnId, Credentials, Data, Event, EventKind, ExitStatus, FdNote, Mark, Transcript};
 use verdict::{
     ConnContext, Due, Evidence, Grammar, InOrder, Judgement, Meaning, Pairing, Reading, Recorded, checks,
@@ -117,13 +118,18 @@ impl Tale {
         self
     }
 
-    pub(crate) fn open(self, conn: u32, role: &str, args: &[(&str, &str)]) -> Self {
+    pub(crate) fn unmarked(self, conn: u32) -> Self {
+        let connected = self.event(conn, Direction::ToServer, EventKind::Connect);
+        connected.event(conn, Direction::ToServer, EventKind::Mark(Mark::default()))
+    }
+
+    pub(crate) fn open(self, conn: u32, role: Role, args: &[(&str, &str)]) -> Self {
         self.event(conn, Direction::ToServer, EventKind::Connect).role(conn, role, args)
     }
 
-    pub(crate) fn role(self, conn: u32, role: &str, args: &[(&str, &str)]) -> Self {
+    pub(crate) fn role(self, conn: u32, role: Role, args: &[(&str, &str)]) -> Self {
         let args = args.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        self.event(conn, Direction::ToServer, EventKind::Mark(Mark { label: role.to_owned(), args }))
+        self.event(conn, Direction::ToServer, EventKind::Mark(Mark { label: role.word().to_owned(), args }))
     }
 
     pub(crate) fn sends(self, conn: u32, bytes: &[u8]) -> Self {
@@ -174,7 +180,7 @@ impl Tale {
     }
 
     /// Asks for the canary and is answered.
-    pub(crate) fn asks(self, conn: u32, role: &str, args: &[(&str, &str)]) -> Self {
+    pub(crate) fn asks(self, conn: u32, role: Role, args: &[(&str, &str)]) -> Self {
         self.open(conn, role, args).sends(conn, CANARY).answers(conn, CANARY_OK)
     }
 
@@ -191,29 +197,32 @@ fn data(bytes: &[u8], fds: usize) -> EventKind {
 
 /// Setup as every probe has it, on a server that keeps its connections.
 pub(crate) fn opening() -> Tale {
-    let tale = Tale::default().asks(1, "setup", &[("name", "canary")]);
-    let tale = tale.role(1, "setup", &[("name", "kept")]).sends(1, CANARY).answers(1, CANARY_OK);
+    let tale = Tale::default().asks(1, Role::Setup, &[("name", "canary")]);
+    let tale = tale.role(1, Role::Setup, &[("name", "kept")]).sends(1, CANARY).answers(1, CANARY_OK);
     second(tale)
 }
 
 /// The same on a server that closes each connection after one answer.
 pub(crate) fn closing_opening() -> Tale {
-    let tale = Tale::default().asks(1, "setup", &[("name", "canary")]);
-    second(tale.role(1, "setup", &[("name", "kept")]).ends(1))
+    let tale = Tale::default().asks(1, Role::Setup, &[("name", "canary")]);
+    second(tale.role(1, Role::Setup, &[("name", "kept")]).ends(1))
 }
 
 fn second(tale: Tale) -> Tale {
-    tale.open(2, "setup", &[("name", "second")]).sends(2, SECOND).answers(2, SECOND_OK).watch("10", "1000")
+    tale.open(2, Role::Setup, &[("name", "second")])
+        .sends(2, SECOND)
+        .answers(2, SECOND_OK)
+        .watch("10", "1000")
 }
 
 /// A new client and a look at the server, as at the end of every probe.
 pub(crate) fn closing(tale: Tale) -> Tale {
-    tale.asks(9, "fresh", &[]).watch("10", "1000")
+    tale.asks(9, Role::Fresh, &[]).watch("10", "1000")
 }
 
 /// The subject of a probe, on connection 5.
 pub(crate) fn subject(expect: &str) -> Tale {
-    opening().open(5, "subject", &[("expect", expect)])
+    opening().open(5, Role::Subject, &[(Expect::ARG, expect)])
 }
 
 /// Judges a tale as the runner does, with the generic checks of that kind of case.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use transcript::evidence::{Expect, Role, Shape};
 use verdict::checks::Report;
 use verdict::{Check, ConnReading, Due, Evidence, Finding, FrameRef, Meaning, ReplyAt, Step, Weight};
 use wire::libvirt_rpc::{Header, MessageType, Status};
@@ -13,6 +14,7 @@ use crate::names::{
     UNKNOWN_PROCEDURE_TEXT, UNKNOWN_PROGRAM_TEXT, VERSION, error, error_domain, error_level, feature,
     procedures as p, program, update_command, update_section,
 };
+use crate::shapes;
 
 pub(super) fn all() -> Vec<Box<dyn Check>> {
     vec![
@@ -59,7 +61,7 @@ impl Check for NumbersKeepMeaning {
 
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
-        for (conn, step) in evidence.reading.steps("subject") {
+        for (conn, step) in evidence.reading.steps(Role::Subject) {
             let Some((field, value)) = step.arg("field").zip(step.arg("value")) else { continue };
             for reply in step.answers().filter(|reply| reply.meaning == Meaning::Success) {
                 let found =
@@ -68,7 +70,15 @@ impl Check for NumbersKeepMeaning {
                     let frame = Some(report.reply(conn.conn.0, reply));
                     let message =
                         format!("`{field}` holds something else than this number has always answered");
-                    report.push(Weight::Violation, "changed-meaning", NUMBERS, message, value, found, frame);
+                    report.push(
+                        Weight::Violation,
+                        Shape::CHANGED_MEANING,
+                        NUMBERS,
+                        message,
+                        value,
+                        found,
+                        frame,
+                    );
                 }
             }
         }
@@ -92,11 +102,13 @@ impl Check for UnknownText {
 
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
-        for (conn, step) in evidence.reading.steps("subject") {
-            let words = step.arg("expect").unwrap_or_default().split(',');
+        for (conn, step) in evidence.reading.steps(Role::Subject) {
+            let words = step.arg(Expect::ARG).unwrap_or_default().split(',');
             for (word, reply) in words.zip(step.answers_by_request()) {
                 // An answer that belongs to no call is found by others.
-                let ours = |reply: &&ReplyAt| word == "not-supported" && reply.request.is_some();
+                let ours = |reply: &&ReplyAt| {
+                    Expect::parse(word) == Some(Expect::NotSupported) && reply.request.is_some()
+                };
                 let Some(reply) = reply.filter(ours) else { continue };
                 let Some(failure) = Failure::of(&answer(evidence, reply)) else { continue };
                 let frame = Some(report.reply(conn.conn.0, reply));
@@ -113,7 +125,7 @@ fn hold_text(report: &mut Report<'_>, reply: &ReplyAt, failure: &Failure, frame:
     if was != due {
         let message = "what is unknown is told by another error than clients look for";
         let (due, was) = (format!("{due:?}: code, domain, level"), format!("{was:?}"));
-        report.push(Weight::Violation, "other-error", TEXT, message, due, was, frame);
+        report.push(Weight::Violation, Shape::OTHER_ERROR, TEXT, message, due, was, frame);
         return;
     }
     let served = |header: Header| {
@@ -125,7 +137,7 @@ fn hold_text(report: &mut Report<'_>, reply: &ReplyAt, failure: &Failure, frame:
         let message = "the text is another one, translated perhaps: clients take it for a plain failure";
         let due = format!("`{due}…`");
         let was = format!("`{}`", failure.text);
-        report.push(Weight::Violation, "translated-text", TEXT, message, due, was, frame);
+        report.push(Weight::Violation, shapes::TRANSLATED_TEXT, TEXT, message, due, was, frame);
     }
 }
 
@@ -203,11 +215,11 @@ fn hold_together(
     if has {
         let message = format!("feature {name} is promised, procedure {procedure} is unknown");
         let (due, was) = ("the procedure is known", "`not supported`");
-        report.push(Weight::Violation, "feature-without-procedure", FEATURES, message, due, was, frame);
+        report.push(Weight::Violation, shapes::FEATURE_WITHOUT_PROCEDURE, FEATURES, message, due, was, frame);
     } else {
         let message = format!("procedure {procedure} is known, feature {name} is not promised");
         let (due, was) = ("`not supported`", "the procedure is known");
-        report.push(Weight::Note, "procedure-without-feature", FEATURES, message, due, was, frame);
+        report.push(Weight::Note, shapes::PROCEDURE_WITHOUT_FEATURE, FEATURES, message, due, was, frame);
     }
 }
 
@@ -229,7 +241,7 @@ fn hold_order(report: &mut Report<'_>, conn: &ConnReading, call: &Frame, reply: 
         let due = format!("carried out with {} alone", order(has));
         report.push(
             Weight::Violation,
-            "order-not-as-announced",
+            shapes::ORDER_NOT_AS_ANNOUNCED,
             ORDER,
             message,
             due,
@@ -269,7 +281,7 @@ impl Check for AuthenticationFirst {
         let asked = evidence.reading.conns.iter().flat_map(answered).any(|(called, _, reply)| {
             called == p::AUTH_LIST && number(&answer(evidence, reply), "types.0").is_some_and(|way| way != 0)
         });
-        for (conn, step) in evidence.reading.steps("subject") {
+        for (conn, step) in evidence.reading.steps(Role::Subject) {
             if !asked || step.arg("before") != Some("authentication") {
                 continue;
             }
@@ -281,7 +293,7 @@ impl Check for AuthenticationFirst {
                 let frame = Some(report.reply(conn.conn.0, reply));
                 report.push(
                     Weight::Violation,
-                    "served-before-authentication",
+                    shapes::SERVED_BEFORE_AUTHENTICATION,
                     AUTHENTICATION,
                     "a call is carried out for a client that has not authenticated",
                     "39/7 `authentication required`",
@@ -310,7 +322,7 @@ impl Check for DriverKept {
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
         let subjects = |arg: &'static str| {
-            evidence.reading.steps("subject").filter(move |(_, step)| step.arg(arg).is_some())
+            evidence.reading.steps(Role::Subject).filter(move |(_, step)| step.arg(arg).is_some())
         };
         for (conn, step) in subjects("behind") {
             let Some(reply) = step.answers().find(|reply| reply.meaning != Meaning::Success) else {
@@ -319,7 +331,7 @@ impl Check for DriverKept {
             let frame = Some(report.reply(conn.conn.0, reply));
             let message = "behind a refused CONNECT_OPEN the driver that was open is gone";
             let (due, was) = ("the call is carried out", format!("{:?}", reply.meaning));
-            report.push(Weight::Violation, "first-driver-lost", ONE_DRIVER, message, due, was, frame);
+            report.push(Weight::Violation, shapes::FIRST_DRIVER_LOST, ONE_DRIVER, message, due, was, frame);
         }
         let carried_out = |step: &Step| step.answers().any(|reply| reply.meaning == Meaning::Success);
         let third = subjects("open").any(|(_, step)| carried_out(step));
@@ -330,7 +342,15 @@ impl Check for DriverKept {
                 let message = "all clients are gone, and what one of them defined is still there: \
                                somebody holds the driver";
                 let (due, was) = ("the driver as it starts", step.arg("left-behind").unwrap_or_default());
-                report.push(Weight::Violation, "driver-left-behind", ONE_DRIVER, message, due, was, frame);
+                report.push(
+                    Weight::Violation,
+                    shapes::DRIVER_LEFT_BEHIND,
+                    ONE_DRIVER,
+                    message,
+                    due,
+                    was,
+                    frame,
+                );
             }
         }
         report.finish()
@@ -352,7 +372,7 @@ impl Check for EventNotLost {
 
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
-        for (conn, step) in evidence.reading.steps("subject") {
+        for (conn, step) in evidence.reading.steps(Role::Subject) {
             let Some(due) = step.arg("events").and_then(|due| due.parse::<usize>().ok()) else { continue };
             if !step.answers().any(|reply| reply.meaning == Meaning::Success) {
                 continue;
@@ -363,7 +383,7 @@ impl Check for EventNotLost {
                 step.replies.iter().filter_map(|r| Header::of_frame(&r.at.frame)).filter(|h| is_event(*h));
             let told = told.count();
             if told != due {
-                let shape = if told < due { "lost-event" } else { "event-twice" };
+                let shape = if told < due { shapes::LOST_EVENT } else { shapes::EVENT_TWICE };
                 let message = "a client that registered is told of another number of events than happened";
                 let frame = report.subject(conn.conn.0, step);
                 let (due, was) = (format!("{due} events"), told.to_string());
@@ -389,7 +409,7 @@ impl Check for StreamComplete {
 
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let mut report = Report::new(self.name(), evidence);
-        for (conn, step) in evidence.reading.steps("subject") {
+        for (conn, step) in evidence.reading.steps(Role::Subject) {
             let whole = step.arg("stream") == Some("whole");
             // A stream that never began is found by others.
             if !whole || !step.answers().next().is_some_and(|reply| reply.meaning == Meaning::Success) {
@@ -408,12 +428,12 @@ impl Check for StreamComplete {
                 None => {
                     let message = "the data of a stream does not come to its end";
                     let due = "an empty message at the end";
-                    report.push(Weight::Violation, "stream-cut", STREAM, message, due, was, frame);
+                    report.push(Weight::Violation, shapes::STREAM_CUT, STREAM, message, due, was, frame);
                 }
                 Some(at) if at + 1 < sizes.len() => {
                     let message = "more data comes behind the end of a stream";
                     let due = "nothing behind the empty message";
-                    report.push(Weight::Violation, "stream-goes-on", STREAM, message, due, was, frame);
+                    report.push(Weight::Violation, shapes::STREAM_GOES_ON, STREAM, message, due, was, frame);
                 }
                 Some(_) => {}
             }
@@ -458,7 +478,7 @@ impl Check for SerialEchoed {
                 let message =
                     "the answer to a call carries another serial: no client takes it for the answer";
                 let (due, was) = (call.serial.to_string(), header.serial.to_string());
-                report.push(Weight::Violation, "serial-not-echoed", SERIAL, message, due, was, frame);
+                report.push(Weight::Violation, shapes::SERIAL_NOT_ECHOED, SERIAL, message, due, was, frame);
             }
         }
         report.finish()
@@ -478,7 +498,7 @@ fn hold_echo(report: &mut Report<'_>, conn: &ConnReading, reply: &ReplyAt) {
         let message = "the answer to a call speaks of another one: clients drop it, or the connection";
         report.push(
             Weight::Violation,
-            "call-not-echoed",
+            shapes::CALL_NOT_ECHOED,
             SERIAL,
             message,
             words(&call),

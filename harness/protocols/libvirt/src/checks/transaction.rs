@@ -27,6 +27,7 @@
 
 use std::collections::BTreeMap;
 
+use transcript::evidence::{Expect, Role, Shape};
 use verdict::checks::Report;
 use verdict::{Blame, Check, ConnReading, Evidence, Finding, FrameRef, Meaning, Step, Weight};
 use wire::Direction;
@@ -34,28 +35,29 @@ use wire::libvirt_rpc::Header;
 
 use super::{number, text};
 use crate::names::{error, procedures as p};
+use crate::shapes;
 
 /// What [`TransactionHolds`] can find.
 #[cfg(test)]
-pub(crate) const SHAPES: &[&str] = &[
-    "not-supported-by-driver",
-    "begin-fails",
-    "no-such-driver",
-    "rollback-leaves-inactive",
-    "rollback-touches-others",
-    "changes-kept",
-    "changes-lost",
-    "refused-but-changed",
-    "half-done",
-    "second-begin-accepted",
-    "discarded-at-last-close",
-    "discarded-at-restart",
-    "transaction-lost-at-restart",
-    "transaction-lost-with-client",
-    "state-of-driver",
-    "state-of-client",
-    "no-automatic-rollback",
-    "incomplete",
+pub(crate) const SHAPES: &[Shape] = &[
+    shapes::NOT_SUPPORTED_BY_DRIVER,
+    shapes::BEGIN_FAILS,
+    shapes::NO_SUCH_DRIVER,
+    shapes::ROLLBACK_LEAVES_INACTIVE,
+    shapes::ROLLBACK_TOUCHES_OTHERS,
+    shapes::CHANGES_KEPT,
+    shapes::CHANGES_LOST,
+    shapes::REFUSED_BUT_CHANGED,
+    shapes::HALF_DONE,
+    shapes::SECOND_BEGIN_ACCEPTED,
+    shapes::DISCARDED_AT_LAST_CLOSE,
+    shapes::DISCARDED_AT_RESTART,
+    shapes::TRANSACTION_LOST_AT_RESTART,
+    shapes::TRANSACTION_LOST_WITH_CLIENT,
+    shapes::STATE_OF_DRIVER,
+    shapes::STATE_OF_CLIENT,
+    shapes::NO_AUTOMATIC_ROLLBACK,
+    Shape::INCOMPLETE,
 ];
 
 /// Holds each state that is due against the states that it is due to be.
@@ -118,7 +120,7 @@ impl Check for TransactionHolds {
         let mut report = Report::new(self.name(), evidence);
         let story = Story::of(evidence);
         if let Some(first) = story.acts.iter().find(|act| act.call == "begin")
-            && first.step.arg("expect") != Some("refusal")
+            && first.step.arg(Expect::ARG) != Some("refusal")
             && !first.done()
         {
             return did_not_begin(report, evidence, first);
@@ -134,17 +136,18 @@ impl Check for TransactionHolds {
 
 /// No transaction began that was to begin: there is none to be held.
 fn did_not_begin(mut report: Report<'_>, evidence: &Evidence<'_>, begin: &Act<'_>) -> Vec<Finding> {
-    let mut greetings = evidence.reading.steps("greeting").filter(|(conn, _)| conn.conn == begin.conn.conn);
+    let mut greetings =
+        evidence.reading.steps(Role::Greeting).filter(|(conn, _)| conn.conn == begin.conn.conn);
     let opened = greetings.any(|(_, step)| step.answers().any(|reply| reply.meaning == Meaning::Success));
     let frame = begin.frame(&report);
     let due = "a transaction begins";
     if !opened {
         let message = "the driver that this is about is not there";
-        report.push(Weight::Refusal, "no-such-driver", SUPPORT, message, due, "refused to open", frame);
+        report.push(Weight::Refusal, shapes::NO_SUCH_DRIVER, SUPPORT, message, due, "refused to open", frame);
     } else if begin.refused_with_no_support() {
         let message = "the driver has no transactions of interface changes";
         let was = "refused with code 3";
-        report.push(Weight::Refusal, "not-supported-by-driver", SUPPORT, message, due, was, frame);
+        report.push(Weight::Refusal, shapes::NOT_SUPPORTED_BY_DRIVER, SUPPORT, message, due, was, frame);
     } else {
         let (message, was) = match begin.meaning {
             Some(Meaning::Refused(code)) => (
@@ -157,7 +160,7 @@ fn did_not_begin(mut report: Report<'_>, evidence: &Evidence<'_>, begin: &Act<'_
             ),
             _ => ("whether a transaction has begun cannot be told", "no answer that can be read".to_owned()),
         };
-        report.push(Weight::Refusal, "begin-fails", BEGINS, message, due, was, frame);
+        report.push(Weight::Refusal, shapes::BEGIN_FAILS, BEGINS, message, due, was, frame);
     }
     report.finish()
 }
@@ -197,7 +200,7 @@ impl<'a> Story<'a> {
     fn of(evidence: &'a Evidence<'_>) -> Self {
         let mut acts: Vec<Act<'a>> = evidence
             .reading
-            .steps("subject")
+            .steps(Role::Subject)
             .map(|(conn, step)| Act {
                 conn,
                 step,
@@ -207,7 +210,7 @@ impl<'a> Story<'a> {
             .collect();
         let mut states: Vec<State<'a>> = evidence
             .reading
-            .steps("state")
+            .steps(Role::State)
             .map(|(conn, step)| State { conn, step, interfaces: interfaces(evidence, step) })
             .collect();
         acts.sort_by_key(|act| act.step.event);
@@ -330,7 +333,16 @@ impl Held<'_> {
                 let message = format!("the state `{name}` was not read");
                 let (due, was) = ("a complete transcript", "not in the transcript");
                 let weight = Weight::Violation;
-                report.push_blaming(Blame::Harness, weight, "incomplete", EITHER, message, due, was, None);
+                report.push_blaming(
+                    Blame::Harness,
+                    weight,
+                    Shape::INCOMPLETE,
+                    EITHER,
+                    message,
+                    due,
+                    was,
+                    None,
+                );
                 return;
             }
         }
@@ -385,7 +397,7 @@ impl Held<'_> {
         &self,
         report: &mut Report<'_>,
         weight: Weight,
-        shape: &str,
+        shape: Shape,
         rule: Rule,
         message: &str,
         was: &str,
@@ -404,14 +416,14 @@ impl Held<'_> {
         let words = difference.words();
         if !difference.others.is_empty() {
             let message = "a rollback is reported, and something is still changed";
-            self.push(report, Weight::Violation, "changes-kept", ROLLBACK, message, &words);
+            self.push(report, Weight::Violation, shapes::CHANGES_KEPT, ROLLBACK, message, &words);
         }
         if difference.inactive.iter().any(untouched) {
             let message = "a rollback stops an interface that the transaction had not touched";
-            self.push(report, Weight::Violation, "rollback-touches-others", ROLLBACK, message, &words);
+            self.push(report, Weight::Violation, shapes::ROLLBACK_TOUCHES_OTHERS, ROLLBACK, message, &words);
         } else if !difference.inactive.is_empty() {
             let message = "a rollback is reported, and what was active is inactive";
-            self.push(report, Weight::Violation, "rollback-leaves-inactive", ROLLBACK, message, &words);
+            self.push(report, Weight::Violation, shapes::ROLLBACK_LEAVES_INACTIVE, ROLLBACK, message, &words);
         }
     }
 
@@ -419,17 +431,17 @@ impl Held<'_> {
     fn committed(&self, report: &mut Report<'_>) {
         let Some(difference) = self.difference("changed").filter(|found| !found.is_none()) else { return };
         let message = "a commit is reported, and what was changed is not there";
-        self.push(report, Weight::Violation, "changes-lost", COMMIT, message, &difference.words());
+        self.push(report, Weight::Violation, shapes::CHANGES_LOST, COMMIT, message, &difference.words());
     }
 
     fn owned_by_nobody(&self, report: &mut Report<'_>) {
         let message = "another client than the one that began it ends a transaction";
-        self.push(report, Weight::Note, "state-of-driver", OWNER, message, "carried out");
+        self.push(report, Weight::Note, shapes::STATE_OF_DRIVER, OWNER, message, "carried out");
     }
 
     fn begun_twice(&self, report: &mut Report<'_>) {
         let message = "a second transaction begins while the first is open";
-        self.push(report, Weight::Violation, "second-begin-accepted", ONE, message, "carried out");
+        self.push(report, Weight::Violation, shapes::SECOND_BEGIN_ACCEPTED, ONE, message, "carried out");
     }
 
     /// What was refused has left everything as it was at the last look.
@@ -441,7 +453,7 @@ impl Held<'_> {
             self.push(
                 report,
                 Weight::Violation,
-                "refused-but-changed",
+                shapes::REFUSED_BUT_CHANGED,
                 NO_EFFECT,
                 message,
                 &difference.words(),
@@ -452,7 +464,7 @@ impl Held<'_> {
     fn seen_by_others(&self, report: &mut Report<'_>) {
         if !self.is("changed") {
             let message = "what one client changes is not seen by another";
-            self.push(report, Weight::Note, "state-of-client", OWNER, message, "as before");
+            self.push(report, Weight::Note, shapes::STATE_OF_CLIENT, OWNER, message, "as before");
         }
     }
 
@@ -465,13 +477,13 @@ impl Held<'_> {
         }
         let (shape, message) = match left.step.arg("after").unwrap_or_default() {
             "restart" | "crash" | "reboot" => (
-                "transaction-lost-at-restart",
+                shapes::TRANSACTION_LOST_AT_RESTART,
                 "behind a restart nobody knows of the transaction that was open: nothing can be rolled back",
             ),
             // A driver that has forgotten everything has nothing to roll back either; that is told already.
             "last-close" => return,
             _ => (
-                "transaction-lost-with-client",
+                shapes::TRANSACTION_LOST_WITH_CLIENT,
                 "behind a client's death nobody knows of its transaction: nothing can be rolled back",
             ),
         };
@@ -482,7 +494,7 @@ impl Held<'_> {
     fn lost_with_client(&self, report: &mut Report<'_>) {
         if self.is("changed") {
             let message = "behind a client's death its changes stay and its transaction is over";
-            let shape = "transaction-lost-with-client";
+            let shape = shapes::TRANSACTION_LOST_WITH_CLIENT;
             self.push(report, Weight::Restriction, shape, SURVIVES, message, "another transaction begins");
         }
     }
@@ -498,13 +510,16 @@ impl Held<'_> {
         if !self.due_is_changed() && self.is("changed") {
             let message =
                 "a client that is gone or was not heard in time is not rolled back, as was promised";
-            let shape = "no-automatic-rollback";
+            let shape = shapes::NO_AUTOMATIC_ROLLBACK;
             return self.push(report, Weight::Violation, shape, PROMISED, message, &words);
         }
         let (shape, message) = if self.due_is_changed() {
-            ("changes-lost", "a client was heard in time, and its changes are rolled back all the same")
+            (shapes::CHANGES_LOST, "a client was heard in time, and its changes are rolled back all the same")
         } else {
-            ("half-done", "what is there is neither what was before the transaction nor what it made of it")
+            (
+                shapes::HALF_DONE,
+                "what is there is neither what was before the transaction nor what it made of it",
+            )
         };
         self.push(report, Weight::Violation, shape, PROMISED, message, &words);
     }
@@ -518,7 +533,7 @@ impl Held<'_> {
                 self.push(
                     report,
                     Weight::Note,
-                    "no-automatic-rollback",
+                    shapes::NO_AUTOMATIC_ROLLBACK,
                     BY_ITSELF,
                     message,
                     "as at `changed`",
@@ -528,9 +543,9 @@ impl Held<'_> {
         }
         if self.after != "client-death" && self.is("initial") {
             let (shape, message) = if client {
-                ("discarded-at-last-close", "with its last client the driver forgets what it was told")
+                (shapes::DISCARDED_AT_LAST_CLOSE, "with its last client the driver forgets what it was told")
             } else {
-                ("discarded-at-restart", "with its process the driver forgets what it was told")
+                (shapes::DISCARDED_AT_RESTART, "with its process the driver forgets what it was told")
             };
             let was = "as the driver starts";
             return self.push(report, Weight::Restriction, shape, SURVIVES, message, was);
@@ -538,7 +553,14 @@ impl Held<'_> {
         if self.after == "reboot" && self.is("changed") {
             let message =
                 "a transaction was open when the machine went down, and its changes are still there";
-            return self.push(report, Weight::Violation, "changes-kept", BOOT, message, "as at `changed`");
+            return self.push(
+                report,
+                Weight::Violation,
+                shapes::CHANGES_KEPT,
+                BOOT,
+                message,
+                "as at `changed`",
+            );
         }
         self.neither(report);
     }
@@ -548,17 +570,17 @@ impl Held<'_> {
         let begin = self.difference("begin");
         if let Some(difference) = begin.filter(|found| found.others.is_empty() && !self.due_is_changed()) {
             let message = "something was rolled back, and what was active is inactive";
-            let shape = "rollback-leaves-inactive";
+            let shape = shapes::ROLLBACK_LEAVES_INACTIVE;
             return self.push(report, Weight::Violation, shape, ROLLBACK, message, &difference.words());
         }
         let name = self.due().next().unwrap_or("begin");
         let words = self.difference(name).map(|found| found.words()).unwrap_or_default();
         if self.due_is_changed() {
             let message = "what was committed is not there any more";
-            self.push(report, Weight::Violation, "changes-lost", COMMIT, message, &words);
+            self.push(report, Weight::Violation, shapes::CHANGES_LOST, COMMIT, message, &words);
         } else {
             let message = "what is there is neither what was before the transaction nor what it made of it";
-            self.push(report, Weight::Violation, "half-done", EITHER, message, &words);
+            self.push(report, Weight::Violation, shapes::HALF_DONE, EITHER, message, &words);
         }
     }
 

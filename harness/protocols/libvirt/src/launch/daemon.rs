@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use protocol::installed::{Installed, Process, environment, setup, work};
 use rustix::process::Signal;
 use session::sandbox::{Sandbox, Slot, SlotError};
 use session::{
@@ -17,6 +18,7 @@ use session::{
     ServerAct, Start, Worker,
 };
 use transcript::Endpoint;
+use transcript::evidence::Observation;
 use wire::Direction;
 use wire::libvirt_rpc::{HEAD_LEN, Header};
 
@@ -24,7 +26,6 @@ use super::script;
 use super::settings::Settings;
 use crate::names::procedures;
 use crate::request;
-use protocol::installed::{Installed, Process, environment, setup, work};
 
 /// The daemon's socket, below the directory that is `/wireskew` for it.
 const SOCKET: &str = "run/libvirt/libvirt-sock";
@@ -307,7 +308,7 @@ impl Server for Daemon {
 
     fn watch(&mut self, recorder: &Recorder) {
         if self.down {
-            recorder.observe(Direction::ToClient, "alive", "no");
+            recorder.observe(Direction::ToClient, Observation::Alive, "no");
         } else {
             self.process.watch(recorder);
         }

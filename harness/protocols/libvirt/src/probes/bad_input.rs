@@ -1,6 +1,8 @@
 //! What no client should send. Each row of the fact sheet's table of bad input is here or among the generic
 //! probes; a test counts them (`tests.rs`).
 
+use transcript::evidence::{Expect, Role};
+
 use super::*;
 use crate::names::UNKNOWN_PROGRAM;
 use crate::request::QEMU;
@@ -24,7 +26,7 @@ fn unknown_procedures(d: &Description) -> Vec<Case> {
     const EDGE: &str = "numbers around the end of each release's table are answered as known or unknown ones";
     let sizes = [17, 262_120, 262_121, 1 << 20, 4 << 20];
     let sizes = sizes.into_iter().map(|size| {
-        let (name, args) = (format!("unknown-payload-{size}"), [("expect", "not-supported")]);
+        let (name, args) = (format!("unknown-payload-{size}"), [Expect::NotSupported.arg()]);
         around_large(d, &name, DRAINED, Hazard::Harmless, &args, move |_, s| large(s, unknown(size)))
     });
     let numbers = [
@@ -187,7 +189,7 @@ fn many_at_once(d: &Description) -> Vec<Case> {
         "not-supported,answer",
         |s| s.send(MAIN, both).reply(MAIN, REPLY_MS).reply(MAIN, REPLY_MS),
     );
-    let later = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "answer")])
+    let later = open(d, opening(d), MAIN, Role::Subject, &[Expect::Answer.arg()])
         .send(MAIN, d.canary.clone())
         .pause(20)
         .half_close(MAIN)
@@ -286,7 +288,7 @@ fn counts(d: &Description) -> Vec<Case> {
                 let s = s.send(MAIN, number(SUBJECT, procedure, first)).reply(MAIN, REPLY_MS);
                 (SUBJECT + 1..).zip(more).fold(s, |s, (serial, value)| {
                     let request = number(serial, procedure, value);
-                    asks(s, MAIN, roles::SUBJECT, &[("expect", "refusal")], request)
+                    asks(s, MAIN, Role::Subject, &[Expect::Refusal.arg()], request)
                 })
             })
         })

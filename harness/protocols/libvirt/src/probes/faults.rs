@@ -1,5 +1,7 @@
 //! What is known to have gone wrong, asked in a way that shows it for sure.
 
+use transcript::evidence::{Expect, Role};
+
 use super::*;
 use crate::names::{node_device_list_flag, update_command, update_section};
 
@@ -17,11 +19,11 @@ pub(super) fn all(d: &Description) -> Vec<Case> {
 
 /// LV-06: the first driver must still be there.
 fn second_open(d: &Description) -> Case {
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "refusal")])
+    let script = open(d, opening(d), MAIN, Role::Subject, &[Expect::Refusal.arg()])
         .send(MAIN, request::open(SUBJECT, Some(URI), 0))
         .reply(MAIN, REPLY_MS);
-    let args = [("expect", "any"), ("behind", "second-open")];
-    let script = asks(script, MAIN, roles::SUBJECT, &args, call(p::CONNECT_GET_TYPE, SUBJECT + 1, b""));
+    let args = [Expect::Any.arg(), ("behind", "second-open")];
+    let script = asks(script, MAIN, Role::Subject, &args, call(p::CONNECT_GET_TYPE, SUBJECT + 1, b""));
     let about = "a second driver on one connection is refused, and the first stays (LV-06)";
     case(d, "second-open", about, Hazard::Disturbs, quiet(script, MAIN))
 }
@@ -29,17 +31,17 @@ fn second_open(d: &Description) -> Case {
 /// LV-06: what is opened a third time must not outlive its client. Another client defines an interface; when
 /// both are gone, nobody holds the driver any more.
 fn third_open(d: &Description) -> Case {
-    let mut script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "refusal")]);
+    let mut script = open(d, opening(d), MAIN, Role::Subject, &[Expect::Refusal.arg()]);
     script = script.send(MAIN, request::open(SUBJECT, Some(URI), 0)).reply(MAIN, REPLY_MS);
-    let args = [("expect", "refusal"), ("open", "third")];
-    let script = asks(script, MAIN, roles::SUBJECT, &args, request::open(SUBJECT + 1, Some(URI), 0));
-    let script = open(d, script, OTHER, roles::SETUP, &[("name", "define")]);
+    let args = [Expect::Refusal.arg(), ("open", "third")];
+    let script = asks(script, MAIN, Role::Subject, &args, request::open(SUBJECT + 1, Some(URI), 0));
+    let script = open(d, script, OTHER, Role::Setup, &[("name", "define")]);
     let define = Writer::new().opaque(crate::scenarios::ETH9_XML.as_bytes()).u32(0);
     let script =
         script.send(OTHER, call_with(p::INTERFACE_DEFINE_XML, SUBJECT, define)).reply(OTHER, REPLY_MS);
     let script = script.close(OTHER).close(MAIN).pause(STALL_MS);
-    let args = [("expect", "any"), ("left-behind", "eth9")];
-    let script = open(d, script, OTHER + 1, roles::SUBJECT, &args);
+    let args = [Expect::Any.arg(), ("left-behind", "eth9")];
+    let script = open(d, script, OTHER + 1, Role::Subject, &args);
     let lookup = call_with(p::INTERFACE_LOOKUP_BY_NAME, SUBJECT, Writer::new().opaque(b"eth9"));
     let script = quiet(script.send(OTHER + 1, lookup).reply(OTHER + 1, REPLY_MS), OTHER + 1);
     let about = "a third driver on one connection is refused, and none is left behind (LV-06)";
@@ -75,9 +77,9 @@ fn network_update_orders(d: &Description) -> Case {
     let about = "arguments are read in the order that the server says it reads (LV-01)";
     disturbing(around(d, "network-update-order", about, Hazard::Disturbs, "answer", |s| {
         let s = s.send(MAIN, call_with(p::CONNECT_SUPPORTS_FEATURE, SUBJECT, feature)).reply(MAIN, REPLY_MS);
-        let any = [("expect", "any")];
-        let s = asks(s, MAIN, roles::SUBJECT, &any, update(SUBJECT + 1, [command, section], 0x55));
-        asks(s, MAIN, roles::SUBJECT, &any, update(SUBJECT + 2, [section, command], 0x56))
+        let any = [Expect::Any.arg()];
+        let s = asks(s, MAIN, Role::Subject, &any, update(SUBJECT + 1, [command, section], 0x55));
+        asks(s, MAIN, Role::Subject, &any, update(SUBJECT + 2, [section, command], 0x56))
     }))
 }
 

@@ -16,18 +16,19 @@
 
 use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
-use session::{Script, Step, roles};
+use protocol::probe::{
+    AboveLimit, Answers, Bad, Clients, Description, Ids, Lengths, QUIET_MS, REPLY_MS, STALL_MS, SUBJECT_CONN,
+    around, around_large, around_marked, ask, closing, generic, open, opening,
+};
+use protocol::{Action, Case, Hazard};
+use session::{Script, Step};
+use transcript::evidence::{Expect, Role};
 use transcript::{ConnId, FdNote};
 use wire::libvirt_rpc::{HEAD_LEN, Header, MessageType, PAYLOAD_MAX, Status};
 use wire::xdr::Writer;
 
 use super::names::{UNKNOWN_PROCEDURE, feature, procedures as p};
 use super::request::{self, call, call_with};
-use protocol::probe::{
-    AboveLimit, Answers, Bad, Clients, Description, Ids, Lengths, QUIET_MS, REPLY_MS, STALL_MS, SUBJECT_CONN,
-    around, around_large, around_marked, ask, closing, generic, open, opening,
-};
-use protocol::{Action, Case, Hazard};
 
 mod bad_input;
 mod faults;
@@ -169,7 +170,7 @@ fn dropped(d: &Description, name: &str, about: &'static str, message: &[u8]) -> 
 
 /// Bytes upon which the connection ends.
 fn ending(d: &Description, name: &str, about: &'static str, bytes: Bytes) -> Case {
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "closed")])
+    let script = open(d, opening(d), MAIN, Role::Subject, &[Expect::Closed.arg()])
         .send(MAIN, bytes)
         .reply(MAIN, REPLY_MS)
         .close(MAIN);
@@ -178,9 +179,9 @@ fn ending(d: &Description, name: &str, about: &'static str, bytes: Bytes) -> Cas
 
 /// A message that is not finished. Others are served meanwhile.
 fn held(d: &Description, name: &str, about: &'static str, sends: Vec<Step>) -> Case {
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive")]);
+    let script = open(d, opening(d), MAIN, Role::Subject, &[Expect::Survive.arg()]);
     let script = sends.into_iter().fold(script, Script::then).pause(STALL_MS);
-    let script = ask(d, script, protocol::probe::WITNESS_CONN, roles::WITNESS).close(MAIN);
+    let script = ask(d, script, protocol::probe::WITNESS_CONN, Role::Witness).close(MAIN);
     case(d, name, about, Hazard::Disturbs, script)
 }
 
@@ -191,7 +192,7 @@ fn case(d: &Description, name: &str, about: &'static str, hazard: Hazard, script
 }
 
 /// A request and its answer in a role of their own, on an open connection.
-fn asks(script: Script, conn: u32, role: &str, args: &[(&str, &str)], request: Bytes) -> Script {
+fn asks(script: Script, conn: u32, role: Role, args: &[(&str, &str)], request: Bytes) -> Script {
     script.role(conn, role, args).send(conn, request).reply(conn, REPLY_MS)
 }
 
@@ -213,5 +214,5 @@ fn call_of(change: impl FnOnce(&mut Header), payload: &[u8]) -> Bytes {
 
 /// What comes unasked at the end of a connection.
 fn quiet(script: Script, conn: u32) -> Script {
-    script.role(conn, roles::QUIET, &[]).quiet(conn, QUIET_MS).close(conn)
+    script.role(conn, Role::Quiet, &[]).quiet(conn, QUIET_MS).close(conn)
 }

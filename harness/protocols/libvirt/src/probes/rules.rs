@@ -1,6 +1,8 @@
 //! What servers promise beyond single answers: how a connection is opened, which features go with which
 //! procedures, signs of life, what is served before authentication, events and streams.
 
+use transcript::evidence::{Expect, Role};
+
 use super::*;
 use crate::names::{UNKNOWN_PROGRAM, keepalive};
 use crate::request::{KEEPALIVE, VERSION};
@@ -22,12 +24,12 @@ pub(super) fn all(d: &Description) -> Vec<Case> {
 /// What a number has answered since it exists: the driver's type, and the address that was opened.
 fn meanings(d: &Description) -> Case {
     let rows = [(p::CONNECT_GET_TYPE, "driver_type", "TEST"), (p::CONNECT_GET_URI, "uri", URI)];
-    let script = open(d, opening(d), MAIN, roles::SETUP, &[("name", "opened")])
+    let script = open(d, opening(d), MAIN, Role::Setup, &[("name", "opened")])
         .send(MAIN, d.second.clone())
         .reply(MAIN, REPLY_MS);
     let script = (SUBJECT..).zip(rows).fold(script, |script, (serial, (procedure, field, value))| {
-        let args = [("expect", "answer"), ("field", field), ("value", value)];
-        asks(script, MAIN, roles::SUBJECT, &args, call(procedure, serial, b""))
+        let args = [Expect::Answer.arg(), ("field", field), ("value", value)];
+        asks(script, MAIN, Role::Subject, &args, call(procedure, serial, b""))
     });
     let about = "the driver's type and address are answered under their numbers";
     case(d, "type-and-address", about, Hazard::Harmless, script.close(MAIN))
@@ -42,9 +44,9 @@ fn begin(serial: u32) -> Bytes {
 }
 
 fn opens(d: &Description) -> Vec<Case> {
-    let unopened = |script: Script, expect: &str| script.open(MAIN, roles::SUBJECT, &[("expect", expect)]);
+    let unopened = |script: Script, expect: &str| script.open(MAIN, Role::Subject, &[(Expect::ARG, expect)]);
     let type_of = |serial: u32| call(p::CONNECT_GET_TYPE, serial, b"");
-    let answer = [("expect", "answer")];
+    let answer = [Expect::Answer.arg()];
 
     let script = unopened(opening(d), "answer").send(MAIN, request::open(SUBJECT, Some(URI), 0xffff));
     let flags = quiet(script.reply(MAIN, REPLY_MS), MAIN);
@@ -52,24 +54,24 @@ fn opens(d: &Description) -> Vec<Case> {
     let script = unopened(opening(d), "refusal")
         .send(MAIN, request::open(SUBJECT, Some("bogus:///x"), 0))
         .reply(MAIN, REPLY_MS);
-    let script = asks(script, MAIN, roles::SUBJECT, &answer, request::open(SUBJECT + 1, Some(URI), 0));
-    let unknown = asks(script, MAIN, roles::SUBJECT, &answer, type_of(SUBJECT + 2)).close(MAIN);
+    let script = asks(script, MAIN, Role::Subject, &answer, request::open(SUBJECT + 1, Some(URI), 0));
+    let unknown = asks(script, MAIN, Role::Subject, &answer, type_of(SUBJECT + 2)).close(MAIN);
 
     let script = unopened(opening(d), "refusal").send(MAIN, type_of(SUBJECT)).reply(MAIN, REPLY_MS);
-    let script = asks(script, MAIN, roles::SUBJECT, &answer, request::open(SUBJECT + 1, Some(URI), 0));
-    let before = asks(script, MAIN, roles::SUBJECT, &answer, type_of(SUBJECT + 2)).close(MAIN);
+    let script = asks(script, MAIN, Role::Subject, &answer, request::open(SUBJECT + 1, Some(URI), 0));
+    let before = asks(script, MAIN, Role::Subject, &answer, type_of(SUBJECT + 2)).close(MAIN);
 
     let script = opening(d)
-        .open(MAIN, roles::GREETING, &[])
+        .open(MAIN, Role::Greeting, &[])
         .send(MAIN, request::open(OPENING, Some(URI), 1))
         .reply(MAIN, REPLY_MS);
-    let script = asks(script, MAIN, roles::SUBJECT, &[("expect", "refusal")], begin(SUBJECT));
-    let read_only = asks(script, MAIN, roles::SUBJECT, &answer, type_of(SUBJECT + 1)).close(MAIN);
+    let script = asks(script, MAIN, Role::Subject, &[Expect::Refusal.arg()], begin(SUBJECT));
+    let read_only = asks(script, MAIN, Role::Subject, &answer, type_of(SUBJECT + 1)).close(MAIN);
 
     let close = |s: Script| {
         s.send(MAIN, call(p::CONNECT_CLOSE, SUBJECT, b"")).reply(MAIN, REPLY_MS).quiet(MAIN, STALL_MS)
     };
-    let closed = close(open(d, opening(d), MAIN, roles::SUBJECT, &answer)).close(MAIN);
+    let closed = close(open(d, opening(d), MAIN, Role::Subject, &answer)).close(MAIN);
     let rows: [(&str, &'static str, Hazard, Script); 5] = [
         (
             "open-with-unknown-flags",
@@ -99,20 +101,20 @@ fn features(d: &Description) -> Vec<Case> {
     let asked = || FEATURES.filter(|feature| *feature != feature::PROGRAM_KEEPALIVE).chain([999, -1]);
     let numbered = || (SUBJECT..).zip(asked());
 
-    let script = open(d, opening(d), MAIN, roles::SETUP, &[("name", "opened")])
+    let script = open(d, opening(d), MAIN, Role::Setup, &[("name", "opened")])
         .send(MAIN, d.second.clone())
         .reply(MAIN, REPLY_MS);
     let after = numbered().fold(script, |script, (serial, feature)| {
-        asks(script, MAIN, roles::SUBJECT, &[("expect", "answer")], feature_call(serial, feature))
+        asks(script, MAIN, Role::Subject, &[Expect::Answer.arg()], feature_call(serial, feature))
     });
 
-    let script = opening(d).open(MAIN, roles::SETUP, &[("name", "not-opened")]);
+    let script = opening(d).open(MAIN, Role::Setup, &[("name", "not-opened")]);
     let script = script.send(MAIN, call(p::AUTH_LIST, SECOND, b"")).reply(MAIN, REPLY_MS);
     let before = numbered().fold(script, |script, (serial, feature)| {
-        asks(script, MAIN, roles::SUBJECT, &[("expect", "any")], feature_call(serial, feature))
+        asks(script, MAIN, Role::Subject, &[Expect::Any.arg()], feature_call(serial, feature))
     });
     let before =
-        asks(before, MAIN, roles::SUBJECT, &[("expect", "answer")], request::open(OPENING, Some(URI), 0));
+        asks(before, MAIN, Role::Subject, &[Expect::Answer.arg()], request::open(OPENING, Some(URI), 0));
     let promised = [
         feature_call(SUBJECT, feature::REMOTE_EVENT_CALLBACK),
         call_with(p::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, SUBJECT + 1, Writer::new().i32(0).u32(0)),
@@ -121,12 +123,12 @@ fn features(d: &Description) -> Vec<Case> {
         call(p::CONNECT_UNREGISTER_CLOSE_CALLBACK, SUBJECT + 4, b""),
         feature_call(SUBJECT + 5, feature::NETWORK_UPDATE_HAS_CORRECT_ORDER),
     ];
-    let script = open(d, opening(d), MAIN, roles::SETUP, &[("name", "opened")])
+    let script = open(d, opening(d), MAIN, Role::Setup, &[("name", "opened")])
         .send(MAIN, d.second.clone())
         .reply(MAIN, REPLY_MS);
     let kept = promised
         .into_iter()
-        .fold(script, |script, request| asks(script, MAIN, roles::SUBJECT, &[("expect", "any")], request));
+        .fold(script, |script, request| asks(script, MAIN, Role::Subject, &[Expect::Any.arg()], request));
     vec![
         case(d, "features", "every feature is answered, known or not", Hazard::Harmless, after.close(MAIN)),
         case(
@@ -154,7 +156,7 @@ fn keepalives(d: &Description) -> Vec<Case> {
     };
     let ping = message(keepalive::PING, MessageType::MESSAGE);
     let unopened = opening(d)
-        .open(MAIN, roles::SUBJECT, &[("expect", "answer")])
+        .open(MAIN, Role::Subject, &[Expect::Answer.arg()])
         .send(MAIN, ping.clone())
         .reply(MAIN, REPLY_MS);
     vec![
@@ -219,13 +221,13 @@ fn before_authentication(d: &Description) -> Vec<Case> {
     ];
     let named = |name| format!("before-authentication-{name}");
     let rows = rows.into_iter().map(|(name, about, expect, request)| {
-        let args = [("expect", expect), ("before", "authentication")];
+        let args = [(Expect::ARG, expect), ("before", "authentication")];
         around_marked(&d, &named(name), about, Hazard::Harmless, &args, |s| large(s, request))
     });
     let sizes =
         [("unknown-procedure-payload-1048576", 1 << 20), ("unknown-procedure-payload-limit", PAYLOAD_MAX)];
     let sizes = sizes.into_iter().map(|(name, size)| {
-        let args = [("expect", "not-supported"), ("before", "authentication")];
+        let args = [Expect::NotSupported.arg(), ("before", "authentication")];
         around_large(&d, &named(name), UNKNOWN, Hazard::Harmless, &args, move |_, s| large(s, unknown(size)))
     });
     rows.chain(sizes).collect()
@@ -247,7 +249,7 @@ fn events_and_streams(d: &Description) -> Vec<Case> {
     let twice = around(d, "event-registered-in-both-ways", about, Hazard::Harmless, "answer", |s| {
         let s = s.send(MAIN, register(SUBJECT, 0)).reply(MAIN, REPLY_MS);
         let old = call(p::CONNECT_DOMAIN_EVENT_REGISTER, SUBJECT + 1, b"");
-        asks(s, MAIN, roles::SUBJECT, &[("expect", "refusal")], old)
+        asks(s, MAIN, Role::Subject, &[Expect::Refusal.arg()], old)
     });
     let mut cases = vec![unknown, twice, event_not_lost(d, register(SUBJECT, 0)), stream_complete(d)];
     cases.extend(stray_streams(d));
@@ -272,10 +274,10 @@ fn stray_streams(d: &Description) -> Vec<Case> {
 
 /// Another client suspends and resumes the domain: two events.
 fn event_not_lost(d: &Description, register: Bytes) -> Case {
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "answer"), ("events", "2")])
+    let script = open(d, opening(d), MAIN, Role::Subject, &[Expect::Answer.arg(), ("events", "2")])
         .send(MAIN, register)
         .reply(MAIN, REPLY_MS);
-    let mut script = open(d, script, OTHER, roles::SETUP, &[("name", "suspend-and-resume")]);
+    let mut script = open(d, script, OTHER, Role::Setup, &[("name", "suspend-and-resume")]);
     for (serial, procedure) in (SUBJECT..).zip([p::DOMAIN_SUSPEND, p::DOMAIN_RESUME]) {
         script = script.send(OTHER, call_with(procedure, serial, domain())).reply(OTHER, REPLY_MS);
     }
@@ -289,7 +291,7 @@ fn stream_complete(d: &Description) -> Case {
     let arguments = Writer::new().raw(&domain().finish()).u32(0).u32(0);
     let end = Header { kind: MessageType::STREAM, ..request::header(p::DOMAIN_SCREENSHOT, SUBJECT) };
     let about = "a stream comes whole, and its end is confirmed";
-    let args = [("expect", "answer,answer"), ("stream", "whole")];
+    let args = [(Expect::ARG, &*Expect::list(&[Expect::Answer, Expect::Answer])), ("stream", "whole")];
     around_marked(d, "stream-complete", about, Hazard::Harmless, &args, |s| {
         let s = s.send(MAIN, call_with(p::DOMAIN_SCREENSHOT, SUBJECT, arguments));
         let s = (0..3).fold(s, |s, _| s.reply(MAIN, REPLY_MS)).quiet(MAIN, QUIET_MS);

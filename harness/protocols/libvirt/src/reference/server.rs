@@ -9,11 +9,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use matrix::{Build, Role};
+use protocol::Bench;
 use session::{
     Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, ServerAct, Start,
     Transport,
 };
 use tokio::task::JoinHandle;
+use transcript::evidence::Observation;
 use transcript::{ConnId, Endpoint, EventKind};
 use wire::Direction;
 
@@ -26,7 +28,6 @@ use super::engine::{Engine, Parts, Shared};
 use super::interfaces::{Kept, ListFaults};
 use super::settings::Settings;
 use super::transaction::{ConnectivityTest, Fault, Owner, TransactionError, Transactions};
-use protocol::Bench;
 
 /// How many clients may wait to be accepted.
 const BACKLOG: usize = 100;
@@ -272,9 +273,13 @@ impl Server for ReferenceServer {
             return;
         }
         let alive = if self.task.is_some() { "yes" } else { "no" };
-        recorder.observe(Direction::ToClient, "alive", alive);
-        recorder.observe(Direction::ToClient, "fds", self.shared.held().to_string());
-        recorder.observe(Direction::ToClient, "buffered_max", self.shared.buffered_max().to_string());
+        recorder.observe(Direction::ToClient, Observation::Alive, alive);
+        recorder.observe(Direction::ToClient, Observation::Fds, self.shared.held().to_string());
+        recorder.observe(
+            Direction::ToClient,
+            Observation::BufferedMax,
+            self.shared.buffered_max().to_string(),
+        );
     }
 
     fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use matrix::{Build, Role};
+use protocol::Bench;
 use session::{
     Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, Stage, Start,
     Transport,
 };
 use tokio::task::JoinHandle;
+use transcript::evidence::Observation;
 use transcript::{ConnId, Endpoint, EventKind};
 use wire::Direction;
 
@@ -19,7 +21,6 @@ use super::super::names;
 use super::container::Container;
 use super::defects::Switches;
 use super::engine::{Engine, Shared};
-use protocol::Bench;
 
 /// Backlog of the command socket of every release.
 const BACKLOG: usize = 100;
@@ -104,9 +105,13 @@ impl Server for ReferenceServer {
             recorder.record(ConnId(0), Direction::ToClient, EventKind::Exit(status));
             return;
         }
-        recorder.observe(Direction::ToClient, "alive", "yes");
-        recorder.observe(Direction::ToClient, "fds", self.shared.held().to_string());
-        recorder.observe(Direction::ToClient, "buffered_max", self.shared.buffered_max().to_string());
+        recorder.observe(Direction::ToClient, Observation::Alive, "yes");
+        recorder.observe(Direction::ToClient, Observation::Fds, self.shared.held().to_string());
+        recorder.observe(
+            Direction::ToClient,
+            Observation::BufferedMax,
+            self.shared.buffered_max().to_string(),
+        );
     }
 
     fn set_stage(&mut self, stage: &Stage) {

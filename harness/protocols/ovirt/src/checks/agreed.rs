@@ -6,6 +6,7 @@ use super::course::{BEATS, Course, Moment};
 use super::timeline::{Said, What};
 use super::{CourseCheck, Sight, Sights, ms, rules};
 use crate::names;
+use crate::shapes;
 
 /// Finds messages above the agreed version, on both sides.
 pub(super) struct NothingAboveAgreed;
@@ -58,7 +59,13 @@ fn of_agent(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, said: &S
             let message = format!("`{}` asks for version {min}, the agent was told {highest}", said.name());
             let expected = format!("nothing above {highest}");
             let actual = said.name().to_owned();
-            sights.violation(Blame::Server, "above-agreed", rules::MIN, index, (message, &expected, actual));
+            sights.violation(
+                Blame::Server,
+                shapes::ABOVE_AGREED,
+                rules::MIN,
+                index,
+                (message, &expected, actual),
+            );
         }
         return;
     }
@@ -69,7 +76,7 @@ fn of_agent(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, said: &S
         if min > told {
             let message = format!("`{}` asks for version {min}, the agent was told {told}", said.name());
             let says = (message, "nothing above what it was told", said.name().to_owned());
-            sights.violation(Blame::Server, "above-agreed", rules::MIN, index, says);
+            sights.violation(Blame::Server, shapes::ABOVE_AGREED, rules::MIN, index, says);
         }
         return;
     }
@@ -88,7 +95,7 @@ fn of_agent(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, said: &S
             sights.push(Sight {
                 blame: Blame::Server,
                 weight: Weight::Restriction,
-                shape: "in-flight",
+                shape: shapes::IN_FLIGHT,
                 rule: rules::MIN,
                 message,
                 expected,
@@ -99,7 +106,13 @@ fn of_agent(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, said: &S
         None => {
             let message = format!("`{}` asks for version {min} where {agreed} is agreed", said.name());
             let actual = said.name().to_owned();
-            sights.violation(Blame::Server, "above-agreed", rules::MIN, index, (message, &expected, actual));
+            sights.violation(
+                Blame::Server,
+                shapes::ABOVE_AGREED,
+                rules::MIN,
+                index,
+                (message, &expected, actual),
+            );
         }
     }
 }
@@ -149,7 +162,13 @@ fn of_host(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, said: &Sa
         let message = format!("`{}` asks for version {min} where {agreed} is agreed", said.name());
         let expected = format!("nothing above {agreed}");
         let actual = said.name().to_owned();
-        sights.violation(Blame::Client, "above-agreed", rules::MIN, index, (message, &expected, actual));
+        sights.violation(
+            Blame::Client,
+            shapes::ABOVE_AGREED,
+            rules::MIN,
+            index,
+            (message, &expected, actual),
+        );
     }
 }
 
@@ -191,7 +210,7 @@ impl Calls {
         for (act, name, agreed) in self.called.drain(..) {
             let message = format!("`{name}` is called for and allowed at version {agreed}, and is not sent");
             let says = (message, name, "nothing".to_owned());
-            sights.violation(Blame::Client, "wrong-level", rules::MIN, act, says);
+            sights.violation(Blame::Client, shapes::WRONG_LEVEL, rules::MIN, act, says);
         }
         self.sent.clear();
     }

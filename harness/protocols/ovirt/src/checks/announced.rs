@@ -20,6 +20,7 @@ use super::timeline::{Act, Said, What};
 use super::{CourseCheck, Sights, rules};
 use crate::message::{Offered, RULES};
 use crate::names::{self, NO_VERSION};
+use crate::shapes;
 
 /// How long a host may be silent that has just connected, in microseconds: it asks at once.
 const SILENCE_US: u64 = 2_000_000;
@@ -151,7 +152,7 @@ impl Watch<'_> {
                 said.message.as_ref().map_or_else(String::new, |message| format!("{:?}", message.version));
             self.sights.violation(
                 blame,
-                "announced-needlessly",
+                shapes::ANNOUNCED_NEEDLESSLY,
                 rules::ANNOUNCE,
                 index,
                 (message, "never 0", actual),
@@ -176,7 +177,7 @@ impl Watch<'_> {
                 );
                 self.sights.violation(
                     blame,
-                    "host-above-min",
+                    shapes::HOST_ABOVE_MIN,
                     rules::RAW,
                     index,
                     (message, "no announcement", actual),
@@ -185,10 +186,10 @@ impl Watch<'_> {
             Some(beat) if beat.limited == version => {
                 let message = format!("`api-version` {version} is announced although nothing changed");
                 let says = (message, "no announcement", actual);
-                self.sights.violation(blame, "announced-needlessly", rules::ANNOUNCE, index, says);
+                self.sights.violation(blame, shapes::ANNOUNCED_NEEDLESSLY, rules::ANNOUNCE, index, says);
             }
             Some(beat) => {
-                let shape = if version > beat.limited { "above-agreed" } else { "stale-version" };
+                let shape = if version > beat.limited { shapes::ABOVE_AGREED } else { shapes::STALE_VERSION };
                 let message =
                     format!("`api-version` {version} is announced where {} is agreed", beat.limited);
                 let expected = format!("api-version {}", beat.limited);
@@ -213,7 +214,7 @@ impl Watch<'_> {
         if let Some(since) = self.silent.filter(|since| self.course.is_over(*since, index, bound_us, 0)) {
             let message = "the host is connected and says nothing".to_owned();
             let says = (message, "a refresh at once", "silence".to_owned());
-            self.sights.violation(Blame::Client, "host-silenced", rules::ALIVE, since, says);
+            self.sights.violation(Blame::Client, shapes::HOST_SILENCED, rules::ALIVE, since, says);
             self.silent = None;
         }
     }
@@ -222,10 +223,10 @@ impl Watch<'_> {
         let expected = format!("api-version {}", due.version);
         let (shape, rule, message) = if due.behind_bad {
             let message = "a heartbeat that came in one read behind something bad is not heard";
-            ("lost-message", rules::DRAIN, message)
+            (shapes::LOST_MESSAGE, rules::DRAIN, message)
         } else {
             (
-                "not-announced",
+                shapes::NOT_ANNOUNCED,
                 rules::ANNOUNCE,
                 "a heartbeat changes the agreed version, and the host does not say so",
             )

@@ -18,6 +18,7 @@ use super::timeline::{Act, Said, What};
 use super::{CourseCheck, Sight, Sights, ms, rules};
 use crate::message::{Offered, RULES};
 use crate::names::{self, NO_VERSION};
+use crate::shapes;
 
 /// The lowest maximum of an agent that answers a change of its version.
 const ANSWERS_FROM: i64 = 2;
@@ -129,7 +130,7 @@ impl Watch<'_> {
         if let Some(name) = answer.lacks_always(self.knows_fqdn) {
             let message = format!("a refresh answer lacks `{name}`");
             let says = (message, name, "not there".to_owned());
-            self.sights.violation(Blame::Server, "data-missing", rules::ANSWER, answer.last, says);
+            self.sights.violation(Blame::Server, shapes::DATA_MISSING, rules::ANSWER, answer.last, says);
         }
         // The listener takes its input in order: an answer is given at the version that its cause left.
         let levels = match cause.and_then(|act| self.course.moments.get(act + 1)) {
@@ -145,7 +146,7 @@ impl Watch<'_> {
         if let Some((level, name)) = lacking.last() {
             let message = format!("a refresh answer at version {level} lacks `{name}`");
             let says = (message, name, "not there".to_owned());
-            self.sights.violation(Blame::Server, "wrong-level", rules::ANSWER, answer.last, says);
+            self.sights.violation(Blame::Server, shapes::WRONG_LEVEL, rules::ANSWER, answer.last, says);
         }
     }
 
@@ -180,7 +181,7 @@ impl Watch<'_> {
                 if at.is_none() { "answers no event that is open" } else { "does not say that it is done" };
             let message = format!("a completion with reply_id {own} {why}");
             let says = (message, "the reply_id of an open event, once", own);
-            self.sights.violation(Blame::Server, "wrong-completion", rules::COMPLETION, index, says);
+            self.sights.violation(Blame::Server, shapes::WRONG_COMPLETION, rules::COMPLETION, index, says);
         }
     }
 
@@ -196,7 +197,7 @@ impl Watch<'_> {
         if let Some(since) = self.last_beat.filter(|since| self.course.is_over(*since, index, bound_us, 0)) {
             let message = format!("no heartbeat for {}", ms(bound_us));
             let says = (message, "a heartbeat each period", "silence".to_owned());
-            self.sights.violation(Blame::Server, "silenced", rules::ALIVE, since, says);
+            self.sights.violation(Blame::Server, shapes::SILENCED, rules::ALIVE, since, says);
             self.last_beat = None;
         }
     }
@@ -221,10 +222,12 @@ impl Watch<'_> {
 
     fn missed(&mut self, due: &Due) {
         let (shape, rule, weight, message) = match &due.what {
-            Asked::Refresh => ("lost-message", rules::ANSWER, Weight::Violation, "a refresh is not answered"),
-            Asked::Echo => ("lost-message", rules::ECHO, Weight::Violation, "an echo is not answered"),
+            Asked::Refresh => {
+                (shapes::LOST_MESSAGE, rules::ANSWER, Weight::Violation, "a refresh is not answered")
+            }
+            Asked::Echo => (shapes::LOST_MESSAGE, rules::ECHO, Weight::Violation, "an echo is not answered"),
             Asked::Change(true) => (
-                "no-answer-after-change",
+                shapes::NO_ANSWER_AFTER_CHANGE,
                 rules::RESEND,
                 Weight::Violation,
                 "the version changed, and nothing is sent again",
@@ -232,21 +235,21 @@ impl Watch<'_> {
             // With a maximum of 1 all that a change sets free is periodic.
             Asked::Change(false) => return,
             Asked::Cpus => (
-                "wrong-level",
+                shapes::WRONG_LEVEL,
                 rules::ANSWER,
                 Weight::Violation,
                 "the version allows `number-of-cpus`, and it does not come",
             ),
             Asked::Completion(_, false) => return,
             Asked::Completion(..) => (
-                "no-completion",
+                shapes::NO_COMPLETION,
                 rules::COMPLETION,
                 Weight::Restriction,
                 "a lifecycle event is not completed: the host waits as long as it may",
             ),
         };
         let silent = weight == Weight::Violation && self.is_silent_around(due.act);
-        let (shape, rule) = if silent { ("silenced", rules::ALIVE) } else { (shape, rule) };
+        let (shape, rule) = if silent { (shapes::SILENCED, rules::ALIVE) } else { (shape, rule) };
         self.sights.push(Sight {
             blame: Blame::Server,
             weight,

@@ -1,6 +1,7 @@
 //! Did a conversation come to its end? What was cut short proves nothing.
 
 use matrix::CaseKind;
+use transcript::evidence::{Observation, Shape};
 use verdict::checks::{EvidenceComplete, Report};
 use verdict::{Blame, Check, Evidence, Finding, Weight};
 
@@ -23,13 +24,22 @@ impl Check for ConversationComplete {
     fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
         let timeline = Timeline::once(evidence.transcript, evidence.reading);
         let mut missing = missing(evidence, &timeline);
-        if let Some(limit) = evidence.reading.observed("overflow") {
+        if let Some(limit) = evidence.reading.observed(Observation::Overflow) {
             missing.push(format!("the transcript was cut after {limit}"));
         }
         let mut report = Report::new(self.name(), evidence);
         for what in missing {
             let (due, was) = ("a complete transcript", "not in the transcript");
-            report.push_blaming(Blame::Harness, Weight::Violation, "incomplete", RULE, what, due, was, None);
+            report.push_blaming(
+                Blame::Harness,
+                Weight::Violation,
+                Shape::INCOMPLETE,
+                RULE,
+                what,
+                due,
+                was,
+                None,
+            );
         }
         report.finish()
     }

@@ -9,6 +9,7 @@ use verdict::{Blame, Evidence, Finding};
 use super::course::Course;
 use super::timeline::What;
 use super::{CourseCheck, Sights, rules, told};
+use crate::shapes;
 use crate::{Dialect, names};
 
 /// The detail of an endpoint that names its dialect, where its version does not.
@@ -123,6 +124,12 @@ fn report(sights: &mut Sights<'_>, blame: Blame, act: usize, due: i64, tells: i6
     if tells != due {
         let message = format!("the maximum is told as {tells}, this release has {due}");
         let expected = due.to_string();
-        sights.violation(blame, "wrong-maximum", rules::MIN, act, (message, &expected, tells.to_string()));
+        sights.violation(
+            blame,
+            shapes::WRONG_MAXIMUM,
+            rules::MIN,
+            act,
+            (message, &expected, tells.to_string()),
+        );
     }
 }

@@ -38,6 +38,7 @@ mod tests;
 
 use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
+use transcript::evidence::Shape;
 use verdict::checks::{Report, SameFate, frame_ref};
 use verdict::{Blame, Check, Evidence, Finding, FrameRef, Reading, Weight};
 use wire::{Direction, Frame};
@@ -146,7 +147,7 @@ struct Sights<'a> {
 struct Sight<'a> {
     blame: Blame,
     weight: Weight,
-    shape: &'a str,
+    shape: Shape,
     rule: (&'a str, &'a str),
     message: String,
     expected: String,
@@ -178,7 +179,7 @@ impl<'a> Sights<'a> {
     fn violation(
         &mut self,
         blame: Blame,
-        shape: &str,
+        shape: Shape,
         rule: (&str, &str),
         act: usize,
         (message, expected, actual): (String, &str, String),

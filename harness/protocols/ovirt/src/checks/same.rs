@@ -9,6 +9,7 @@
 //! completion       done, and that there is a reply_id
 //! ```
 
+use transcript::evidence::Shape;
 use verdict::checks::Report;
 use verdict::{Blame, Check, Evidence, Finding, Recorded, Weight};
 
@@ -38,11 +39,13 @@ impl Check for SameAnswers {
                 continue;
             }
             let (shape, message) = match (then, now) {
-                (Some(_), None) => ("no-reply", format!("answer {} of the recording does not come", at + 1)),
-                (None, _) => {
-                    ("answers-more", format!("answer {} is one more than the recording has", at + 1))
+                (Some(_), None) => {
+                    (Shape::NO_REPLY, format!("answer {} of the recording does not come", at + 1))
                 }
-                _ => ("changed-meaning", format!("answer {} is another one than the recorded", at + 1)),
+                (None, _) => {
+                    (Shape::ANSWERS_MORE, format!("answer {} is one more than the recording has", at + 1))
+                }
+                _ => (Shape::CHANGED_MEANING, format!("answer {} is another one than the recorded", at + 1)),
             };
             let word = |answer: Option<&String>| answer.cloned().unwrap_or_else(|| "nothing".to_owned());
             let (expected, actual) = (word(then), word(now));

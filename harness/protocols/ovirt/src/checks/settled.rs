@@ -5,6 +5,7 @@ use verdict::{Blame, Evidence, Finding};
 use super::course::{Course, Moment};
 use super::{CourseCheck, Sights, rules};
 use crate::names::NO_VERSION;
+use crate::shapes;
 
 /// After so many heartbeats everything must be negotiated anew: one that says 0, one that says the maximum, and one more
 /// that may have been on its way.
@@ -65,9 +66,15 @@ fn report(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, moment: &M
         let message = format!(
             "the agent began anew at 0 and stays there: {agreed} is what the host has already, so it announces nothing"
         );
-        sights.violation(Blame::Server, "stuck-at-zero", rules::RESTART, act, (message, &expected, actual));
+        sights.violation(
+            Blame::Server,
+            shapes::STUCK_AT_ZERO,
+            rules::RESTART,
+            act,
+            (message, &expected, actual),
+        );
     } else {
         let message = format!("the agent is at {actual} where {agreed} is agreed, and nothing changes that");
-        sights.violation(Blame::Client, "stale-version", rules::MIN, act, (message, &expected, actual));
+        sights.violation(Blame::Client, shapes::STALE_VERSION, rules::MIN, act, (message, &expected, actual));
     }
 }

@@ -7,6 +7,7 @@ use super::course::Course;
 use super::timeline::{Said, What};
 use super::{CourseCheck, Sights, rules};
 use crate::names;
+use crate::shapes;
 
 /// Finds lines that are no messages, and messages that nobody has.
 pub(super) struct OnlyMessages;
@@ -46,12 +47,18 @@ fn look(sights: &mut Sights<'_>, index: usize, said: &Said, blame: Blame, known:
     match &said.message {
         None => {
             let message = "a line is no message".to_owned();
-            sights.violation(blame, "bad-framing", rules::FRAMING, index, (message, "a message", line()));
+            sights.violation(
+                blame,
+                shapes::BAD_FRAMING,
+                rules::FRAMING,
+                index,
+                (message, "a message", line()),
+            );
         }
         Some(_) => {
             let message = format!("`{}` is no message of this side", said.name());
             let says = (message, "a message of this side", said.name().to_owned());
-            sights.violation(blame, "answered-error", rules::FRAMING, index, says);
+            sights.violation(blame, shapes::ANSWERED_ERROR, rules::FRAMING, index, says);
         }
     }
 }

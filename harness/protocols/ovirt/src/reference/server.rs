@@ -12,6 +12,7 @@ use session::{
 };
 use tokio::task::JoinHandle;
 use transcript::Endpoint;
+use transcript::evidence::Observation;
 use wire::Direction;
 
 use super::engine::{Act, Engine, Guest, Guests, Handle, Which};
@@ -225,13 +226,17 @@ impl Server for PortServer {
     fn watch(&mut self, recorder: &Recorder) {
         let seen = self.handle.seen();
         let alive = if seen.alive.load(Ordering::Relaxed) { "yes" } else { "no" };
-        recorder.observe(Direction::ToClient, "alive", alive);
+        recorder.observe(Direction::ToClient, Observation::Alive, alive);
         let fds = 1 + u64::from(seen.connected.load(Ordering::Relaxed));
-        recorder.observe(Direction::ToClient, "fds", fds.to_string());
+        recorder.observe(Direction::ToClient, Observation::Fds, fds.to_string());
         let buffered = seen.buffered_max.load(Ordering::Relaxed);
-        recorder.observe(Direction::ToClient, "buffered_max", buffered.to_string());
+        recorder.observe(Direction::ToClient, Observation::BufferedMax, buffered.to_string());
         let heartbeat = self.pass * PASSES_PER_HEARTBEAT;
-        recorder.observe(Direction::ToClient, HEARTBEAT_MS, heartbeat.as_millis().to_string());
+        recorder.observe(
+            Direction::ToClient,
+            Observation::Of(HEARTBEAT_MS),
+            heartbeat.as_millis().to_string(),
+        );
     }
 
     fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {

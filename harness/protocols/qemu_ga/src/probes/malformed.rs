@@ -5,13 +5,13 @@
 
 use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
-use session::roles;
+use protocol::probe::{Description, PATIENT_MS, closing, open, opening};
+use protocol::{Action, Case, Hazard, Scripted};
+use transcript::evidence::{Expect, Role};
 
 use super::{MAIN, one, repair, repaired};
 use crate::names::PING;
 use crate::request;
-use protocol::probe::{Description, PATIENT_MS, closing, open, opening};
-use protocol::{Action, Case, Hazard, Scripted};
 
 /// All of them.
 pub(super) fn all(d: &Description) -> Vec<Case> {
@@ -130,7 +130,7 @@ fn limits(d: &Description) -> Vec<Case> {
         let id = ["[".repeat(lists), "]".repeat(lists)].concat();
         request::with_id(PING, &id)
     };
-    let refused = [("expect", "refusal")];
+    let refused = [Expect::Refusal.arg()];
     vec![
         // One of them is the request's own brace.
         one(d, "depth-1024", "as deep as the limit", "answer", nested(1023)),
@@ -145,7 +145,7 @@ fn token_65_mib(d: &Description) -> Case {
     let d = d.clone();
     let script = Scripted::new(move || {
         let bytes = request::with_id_bytes(PING, &vec![b'a'; 65 << 20]);
-        let script = open(&d, opening(&d), MAIN, roles::SUBJECT, &[("expect", "refusal")])
+        let script = open(&d, opening(&d), MAIN, Role::Subject, &[Expect::Refusal.arg()])
             .send(MAIN, bytes)
             .reply(MAIN, 2 * PATIENT_MS)
             .quiet(MAIN, PATIENT_MS);

@@ -12,15 +12,16 @@ pub(super) use stories::{SILENT_COMMAND, SILENT_SUCCESS};
 
 use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
-use session::{Script, roles};
-
-use super::names::{PING, SYNC};
-use super::request;
 use protocol::probe::{
     AboveLimit, Answers, Bad, Clients, Description, Ids, PATIENT_MS, REPLY_MS, SUBJECT_CONN, answer, closing,
     generic, open, opening,
 };
 use protocol::{Action, Case, Hazard};
+use session::Script;
+use transcript::evidence::{Expect, Role};
+
+use super::names::{PING, SYNC};
+use super::request;
 
 const MAIN: u32 = SUBJECT_CONN;
 /// A second connection of the subject's, beside those of the generic frame.
@@ -85,7 +86,7 @@ fn case(d: &Description, name: &str, about: &'static str, hazard: Hazard, script
 
 /// A subject in one write, and a canary behind it.
 fn one(d: &Description, name: &str, about: &'static str, expect: &str, bytes: impl Into<Bytes>) -> Case {
-    marked(d, name, about, &[("expect", expect)], bytes)
+    marked(d, name, about, &[(Expect::ARG, expect)], bytes)
 }
 
 /// The same, with more to say about the subject than what is expected.
@@ -102,17 +103,15 @@ fn marked(
     })
 }
 
-/// A mark for what is done before the subject and not judged.
-const BEFORE: &str = "before";
 /// How long nothing must come behind a mistake that may be told a thousand times.
 const STORM_MS: u64 = REPLY_MS / 5;
 
 /// Repairs the stream, and asks for the canary behind that. What is still told of the subject comes before the answer
 /// with the delimiter.
 fn repair(d: &Description, script: Script) -> Script {
-    let script = script.role(MAIN, roles::QUIET, &[]).send(MAIN, request::resync(REPAIR));
+    let script = script.role(MAIN, Role::Quiet, &[]).send(MAIN, request::resync(REPAIR));
     let script = answer(d, script, MAIN, PATIENT_MS)
-        .role(MAIN, roles::CANARY, &[("expect", "answer")])
+        .role(MAIN, Role::Canary, &[Expect::Answer.arg()])
         .send(MAIN, d.canary.clone());
     answer(d, script, MAIN, REPLY_MS).close(MAIN)
 }
@@ -125,7 +124,7 @@ fn repaired(
     args: &[(&str, &str)],
     bytes: impl Into<Bytes>,
 ) -> Case {
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, args).send(MAIN, bytes);
+    let script = open(d, opening(d), MAIN, Role::Subject, args).send(MAIN, bytes);
     let script = answer(d, script, MAIN, PATIENT_MS).quiet(MAIN, STORM_MS);
     let script = repair(d, script);
     case(d, name, about, Hazard::Harmless, script)

@@ -1,12 +1,13 @@
 //! Well-formed requests: sync, ids, numbers, capabilities, and what every command that only reads must tell.
 
 use bytes::Bytes;
+use protocol::Case;
+use protocol::probe::Description;
+use transcript::evidence::Expect;
 
 use super::{marked, one};
 use crate::names::{self, PING, SYNC};
 use crate::request;
-use protocol::Case;
-use protocol::probe::Description;
 
 /// All of them.
 pub(super) fn all(d: &Description) -> Vec<Case> {
@@ -188,16 +189,18 @@ fn capabilities(d: &Description) -> Vec<Case> {
         bytes.extend_from_slice(&request::with_id(command, &format!("\"{command}\"")));
     }
     let expect = vec!["any"; asked.len() + 1].join(",");
-    let capabilities = marked(d, "capabilities", ABOUT, &[("expect", &expect), ("capability", "yes")], bytes);
+    let capabilities =
+        marked(d, "capabilities", ABOUT, &[(Expect::ARG, &expect), ("capability", "yes")], bytes);
 
     let about = "a blocked command can be told from an unknown one (QGA-09)";
     let both = [request::with_id("guest-file-close", "1"), request::with_id(names::UNKNOWN, "2")].concat();
-    let args = [("expect", "refusal,not-supported"), ("classes", "compare")];
+    let args =
+        [(Expect::ARG, &*Expect::list(&[Expect::Refusal, Expect::NotSupported])), ("classes", "compare")];
     let classes = marked(d, "blocked-and-unknown", about, &args, both);
 
     let about = "where guest-get-devices is lacking, guest-get-disks answers (QGA-10)";
     let both = [request::with_id(names::GET_DEVICES, "1"), request::with_id(names::GET_DISKS, "2")].concat();
-    let args = [("expect", "any,answer"), ("fallback", "yes")];
+    let args = [(Expect::ARG, &*Expect::list(&[Expect::Any, Expect::Answer])), ("fallback", "yes")];
     let fallback = marked(d, "devices-or-disks", about, &args, both);
 
     let about = "commands of QMP that are none of the agent's are unknown";
@@ -212,7 +215,7 @@ fn members(d: &Description) -> Vec<Case> {
         .into_iter()
         .map(|(command, members)| {
             // Whether a machine has what is asked for, is not the release's doing.
-            let args = [("expect", "any"), ("members", &members.join(","))];
+            let args = [Expect::Any.arg(), ("members", &members.join(","))];
             let name = command.trim_start_matches("guest-");
             marked(d, &format!("members-{name}"), ABOUT, &args, request::with_id(command, "\"members\""))
         })

@@ -1,13 +1,14 @@
 //! What several writes, pauses and clients make of a stream.
 
 use bytes::Bytes;
-use session::{Script, roles};
-
-use super::{BEFORE, MAIN, NOT_READING_MS, OTHER, REPAIR, STORM_MS, case, repair};
-use crate::names::{DELIMITER, INFO, PING};
-use crate::{operations, request};
 use protocol::probe::{Description, PATIENT_MS, QUIET_MS, REPLY_MS, STALL_MS, answer, open, opening};
 use protocol::{Case, Hazard};
+use session::Script;
+use transcript::evidence::{Expect, Role};
+
+use super::{MAIN, NOT_READING_MS, OTHER, REPAIR, STORM_MS, case, repair};
+use crate::names::{DELIMITER, INFO, PING};
+use crate::{operations, request};
 
 /// How many requests a client sends that does not read: their answers fill every buffer on the way.
 const UNREAD: usize = 200;
@@ -35,7 +36,7 @@ fn half() -> Bytes {
 
 /// A client says half a request, without an end of line, and goes.
 fn half_and_gone(d: &Description) -> Script {
-    open(d, opening(d), OTHER, BEFORE, &[])
+    open(d, opening(d), OTHER, Role::Before, &[])
         .send(OTHER, Bytes::from_static(b"{\"execute\":\"guest-pi"))
         .pause(STALL_MS)
         .close(OTHER)
@@ -43,7 +44,7 @@ fn half_and_gone(d: &Description) -> Script {
 
 fn half_then_next_client(d: &Description) -> Case {
     let script = half_and_gone(d)
-        .open(MAIN, roles::SUBJECT, &[("expect", "answer")])
+        .open(MAIN, Role::Subject, &[Expect::Answer.arg()])
         .send(MAIN, request::plain(PING))
         .answers(MAIN, REPLY_MS)
         .close(MAIN);
@@ -52,7 +53,7 @@ fn half_then_next_client(d: &Description) -> Case {
 }
 
 fn half_then_next_client_resyncs(d: &Description) -> Case {
-    let script = open(d, half_and_gone(d), MAIN, roles::SUBJECT, &[("expect", "answer")])
+    let script = open(d, half_and_gone(d), MAIN, Role::Subject, &[Expect::Answer.arg()])
         .send(MAIN, request::with_id(PING, "\"next\""));
     let script = answer(d, script, MAIN, REPLY_MS).close(MAIN);
     let about = "ff and guest-sync-delimited repair what the client before left half said";
@@ -61,10 +62,10 @@ fn half_then_next_client_resyncs(d: &Description) -> Case {
 
 /// Half a request, then something that may or may not be taken for its other half.
 fn behind_half(d: &Description, name: &str, about: &'static str, next: Bytes, args: &[(&str, &str)]) -> Case {
-    let script = open(d, opening(d), MAIN, BEFORE, &[])
+    let script = open(d, opening(d), MAIN, Role::Before, &[])
         .send(MAIN, half())
         .pause(STALL_MS)
-        .role(MAIN, roles::SUBJECT, args)
+        .role(MAIN, Role::Subject, args)
         .send(MAIN, next)
         .quiet(MAIN, STORM_MS);
     let script = repair(d, script);
@@ -74,21 +75,21 @@ fn behind_half(d: &Description, name: &str, about: &'static str, next: Bytes, ar
 fn half_then_sync(d: &Description) -> Case {
     let about =
         "guest-sync alone behind half a request is answered, or something says what is wrong (QGA-04)";
-    let args = [("expect", "survive"), ("heard", "yes")];
+    let args = [Expect::Survive.arg(), ("heard", "yes")];
     behind_half(d, "half-then-sync", about, request::sync(21), &args)
 }
 
 fn half_then_delimited(d: &Description) -> Case {
     let about = "so is guest-sync-delimited without the byte ff in front";
-    let args = [("expect", "survive"), ("heard", "yes")];
+    let args = [Expect::Survive.arg(), ("heard", "yes")];
     behind_half(d, "half-then-delimited", about, request::sync_delimited(22), &args)
 }
 
 fn half_then_resync(d: &Description) -> Case {
-    let script = open(d, opening(d), MAIN, BEFORE, &[])
+    let script = open(d, opening(d), MAIN, Role::Before, &[])
         .send(MAIN, half())
         .pause(STALL_MS)
-        .role(MAIN, roles::SUBJECT, &[("expect", "survive,answer")])
+        .role(MAIN, Role::Subject, &[(Expect::ARG, &*Expect::list(&[Expect::Survive, Expect::Answer]))])
         .send(MAIN, request::resync(REPAIR));
     let script = answer(d, script, MAIN, REPLY_MS).close(MAIN);
     let about = "ff and guest-sync-delimited behind half a request are answered";
@@ -96,7 +97,7 @@ fn half_then_resync(d: &Description) -> Case {
 }
 
 fn reset_alone(d: &Description) -> Case {
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive"), ("heard", "yes")])
+    let script = open(d, opening(d), MAIN, Role::Subject, &[Expect::Survive.arg(), ("heard", "yes")])
         .send(MAIN, Bytes::from_static(&[DELIMITER]))
         .quiet(MAIN, QUIET_MS);
     let about = "ff alone is an error and no more";
@@ -105,7 +106,7 @@ fn reset_alone(d: &Description) -> Case {
 
 fn does_not_read(d: &Description) -> Case {
     let many: Vec<u8> = (0..UNREAD).flat_map(|_| request::plain(INFO)).collect();
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive"), ("cpu", "idle")])
+    let script = open(d, opening(d), MAIN, Role::Subject, &[Expect::Survive.arg(), ("cpu", "idle")])
         .send(MAIN, many)
         .pause(STALL_MS)
         .watch()
@@ -119,13 +120,13 @@ fn does_not_read(d: &Description) -> Case {
 /// More is asked for than the buffers on the way hold, and the client goes.
 fn reply_nobody_read(d: &Description) -> Case {
     let many: Vec<u8> = (0..UNREAD).flat_map(|_| request::with_id(INFO, "\"unread\"")).collect();
-    let script = open(d, opening(d), OTHER, BEFORE, &[])
+    let script = open(d, opening(d), OTHER, Role::Before, &[])
         .send(OTHER, many)
         .pause(STALL_MS)
         .close(OTHER)
         .pause(STALL_MS);
     let script = script
-        .open(MAIN, roles::SUBJECT, &[("expect", "answer")])
+        .open(MAIN, Role::Subject, &[Expect::Answer.arg()])
         .send(MAIN, request::with_id(PING, "\"next\""));
     let script = answer(d, script, MAIN, PATIENT_MS).close(MAIN);
     let about = "replies that a client did not read do not come to the next one";
@@ -133,10 +134,10 @@ fn reply_nobody_read(d: &Description) -> Case {
 }
 
 fn second_client_waits(d: &Description) -> Case {
-    let script = open(d, opening(d), OTHER, BEFORE, &[])
+    let script = open(d, opening(d), OTHER, Role::Before, &[])
         .send(OTHER, d.canary.clone())
         .answers(OTHER, REPLY_MS)
-        .open(MAIN, roles::SUBJECT, &[("expect", "answer")])
+        .open(MAIN, Role::Subject, &[Expect::Answer.arg()])
         .send(MAIN, request::with_id(PING, "\"waits\""))
         .pause(STALL_MS)
         .close(OTHER)
@@ -149,10 +150,10 @@ fn second_client_waits(d: &Description) -> Case {
 fn same_error_twice(d: &Description) -> Case {
     let mut script = opening(d);
     for conn in [OTHER, MAIN] {
-        script = open(d, script, conn, roles::SUBJECT, &[("expect", "refusal"), ("texts", "compare")])
+        script = open(d, script, conn, Role::Subject, &[Expect::Refusal.arg(), ("texts", "compare")])
             .send(conn, Bytes::from_static(b"x\n"))
             .reply(conn, REPLY_MS)
-            .role(conn, roles::QUIET, &[])
+            .role(conn, Role::Quiet, &[])
             .quiet(conn, QUIET_MS)
             .close(conn);
     }
@@ -164,12 +165,18 @@ fn same_error_twice(d: &Description) -> Case {
 fn silent_success(d: &Description) -> Case {
     let both =
         [request::with_id(SILENT_COMMAND, "\"silent\""), request::with_id(PING, "\"behind\"")].concat();
-    let script = open(d, opening(d), MAIN, roles::SUBJECT, &[("expect", "survive,answer")])
-        .send(MAIN, both)
-        .answers(MAIN, REPLY_MS)
-        .role(MAIN, roles::QUIET, &[])
-        .quiet(MAIN, QUIET_MS)
-        .close(MAIN);
+    let script = open(
+        d,
+        opening(d),
+        MAIN,
+        Role::Subject,
+        &[(Expect::ARG, &*Expect::list(&[Expect::Survive, Expect::Answer]))],
+    )
+    .send(MAIN, both)
+    .answers(MAIN, REPLY_MS)
+    .role(MAIN, Role::Quiet, &[])
+    .quiet(MAIN, QUIET_MS)
+    .close(MAIN);
     let about = "a command that tells its success by no reply sends none";
     case(d, SILENT_SUCCESS, about, Hazard::Disturbs, script)
 }

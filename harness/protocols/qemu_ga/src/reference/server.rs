@@ -11,6 +11,7 @@ use session::{
     Start, Transport,
 };
 use tokio::task::JoinHandle;
+use transcript::evidence::Observation;
 use transcript::{ConnId, Endpoint, EventKind};
 use wire::Direction;
 
@@ -112,9 +113,9 @@ impl Server for ReferenceServer {
             recorder.record(ConnId(0), Direction::ToClient, EventKind::Exit(status));
             return;
         }
-        recorder.observe(Direction::ToClient, "alive", "yes");
-        recorder.observe(Direction::ToClient, "fds", self.shared.held().to_string());
-        recorder.observe(Direction::ToClient, protocol::installed::CPU_MS, self.shared.cpu_ms().to_string());
+        recorder.observe(Direction::ToClient, Observation::Alive, "yes");
+        recorder.observe(Direction::ToClient, Observation::Fds, self.shared.held().to_string());
+        recorder.observe(Direction::ToClient, Observation::CpuMs, self.shared.cpu_ms().to_string());
     }
 
     fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use matrix::{CaseId, CaseKind, Verdict};
+use protocol::{Action, Case};
 use verdict::{Judgement, Weight};
 use wire::libvirt_rpc::{Header, MessageType, Status};
 use wire::xdr::{Reader, Writer};
@@ -12,7 +13,6 @@ use self::toy::{Answers, Server, answers, fails, judged, plain, played, stream};
 use super::SHAPES;
 use crate::names::{error, error_domain, procedures as p, program, update_command};
 use crate::{probes, request, scenarios};
-use protocol::{Action, Case};
 
 mod driver;
 mod releases;
@@ -290,7 +290,7 @@ fn every_listed_shape_is_found_somewhere_and_no_other() {
     found.insert(("transaction-holds".to_owned(), "incomplete".to_owned()));
     let listed: BTreeSet<(String, String)> = SHAPES
         .iter()
-        .flat_map(|(check, shapes)| shapes.iter().map(|shape| ((*check).to_owned(), (*shape).to_owned())))
+        .flat_map(|(check, shapes)| shapes.iter().map(|shape| ((*check).to_owned(), shape.to_string())))
         .collect();
     assert_eq!(found, listed);
 }

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, VecDeque};
 
 use bytes::{Bytes, BytesMut};
 use matrix::CaseId;
-use session::{Script, ServerAct, Step, roles};
+use session::{Script, ServerAct, Step};
+use transcript::evidence::Role;
 use transcript::{ConnId, Data, Event, EventKind, Mark, Transcript};
 use verdict::{Evidence, Judgement, Reading, judge};
 use wire::libvirt_rpc::{Header, MessageDecoder, MessageType, Status};
@@ -97,7 +98,7 @@ impl Table {
             }
             Step::Server(act) => {
                 let args = [("act".to_owned(), act.word().to_owned())].into();
-                self.mark(ConnId(0), Mark { label: roles::SERVER.to_owned(), args });
+                self.mark(ConnId(0), Mark { label: Role::Server.word().to_owned(), args });
                 server.act(*act);
             }
             Step::Watch => {

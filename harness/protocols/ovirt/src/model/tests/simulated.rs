@@ -1,5 +1,6 @@
 //! Simulated pairs against what was measured on real ones: the matrix and the transitions of the facts (4.6, 4.7).
 
+use transcript::evidence::Role;
 use transcript::{EventKind, Transcript};
 use wire::Direction;
 
@@ -203,7 +204,7 @@ fn an_ideal_host_announces_what_each_input_asks_for_and_hears_the_canary() {
                     let name = mark.args.get("input").map_or("", String::as_str);
                     part = if name.starts_with("canary") { "canary" } else { "subject" };
                 }
-                EventKind::Mark(mark) if mark.label == "canary" => part = "canary",
+                EventKind::Mark(mark) if mark.role() == Some(Role::Canary) => part = "canary",
                 EventKind::Data(data) if event.dir == Direction::ToServer && !part.is_empty() => {
                     let Ok(message) = Message::read(&data.bytes) else { continue };
                     if let (API_VERSION_MESSAGE, Some(version)) = (message.name(), message.version.number()) {

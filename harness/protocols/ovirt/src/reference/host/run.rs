@@ -6,9 +6,10 @@ use std::time::Duration;
 use bytes::Bytes;
 use session::{
     Connection, LaunchError, LaunchErrorKind, READ_LEN_MAX, Received, Recorder, SendEnd, Server, ServerAct,
-    mark, roles,
+    mark,
 };
 use tokio::time::Instant;
+use transcript::evidence::{Observation, Role};
 use transcript::{ConnId, Data, EventKind, ExitStatus};
 use wire::Direction;
 
@@ -119,7 +120,7 @@ impl<'a> Run<'a> {
             }
             Step::Call(call) => self.call(*call, server).await?,
             Step::Inject(name) => self.inject(name, server).await?,
-            Step::Canary => self.mark(roles::CANARY, &[]),
+            Step::Canary => self.mark(Role::Canary.word(), &[]),
             Step::Release => server.prepare("release").await?,
         }
         Ok(())
@@ -231,10 +232,8 @@ impl<'a> Run<'a> {
             self.recorder.data(self.conn, Direction::ToServer, Data { bytes, ..Data::default() });
         }
         if sent < bytes.len() {
-            let kind = EventKind::Observe {
-                key: "send-failed".to_owned(),
-                value: format!("the guest took {sent} of {} bytes", bytes.len()),
-            };
+            let kind =
+                Observation::SendFailed.event(format!("the guest took {sent} of {} bytes", bytes.len()));
             self.recorder.record(self.conn, Direction::ToServer, kind);
         }
         Ok(())

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use bytes::{Bytes, BytesMut};
 use session::{Address, BoxFuture, Connection, Listener, Received, Transport};
+use transcript::evidence::Observation;
 use transcript::fixture;
 use wire::libvirt_rpc::MessageDecoder;
 
@@ -32,7 +33,9 @@ impl Recorded {
         let mut over = false;
         for event in events {
             match &event.kind {
-                EventKind::Observe { key, value } if key.starts_with(protocol::effects::CLAIM) => {
+                EventKind::Observe { key, value }
+                    if matches!(Observation::parse(key), Observation::Claim(_)) =>
+                {
                     this.claims.push((key.clone(), value.clone()));
                 }
                 EventKind::Data(data) if event.conn == OURS && event.dir == Direction::ToServer => {

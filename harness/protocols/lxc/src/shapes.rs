@@ -1,0 +1,7 @@
+//! What the checks of this protocol can find beside the generic ones, in the words that expectations match.
+
+protocol::shapes! {
+    LOST_NOTIFICATION = "lost-notification";
+    NOTIFIED_TWICE = "notified-twice";
+    ADDRESS_LEAK = "address-leak";
+}
