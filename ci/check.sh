@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# What a pull request must pass on any machine with a Rust toolchain beside the tests: formatting, lints, the lock of
-# messages and the selftest. Needs neither root nor network once the crates are there.
+# What a pull request must pass on any machine with a Rust toolchain beside the tests: formatting, no dependency without
+# a user, lints, the lock of messages and the selftest. Needs neither root nor network once the crates are there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -12,6 +12,8 @@ done
 
 say "formatting"
 cargo fmt --all --check
+say "dependencies"
+ci/dependencies.sh
 say "lints"
 cargo clippy --workspace --all-targets --locked --quiet -- -D warnings
 say "locks"
