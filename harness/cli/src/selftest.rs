@@ -7,13 +7,10 @@ use crate::args::{Global, Selftest};
 use crate::exit::Exit;
 use crate::{Done, Failure, run, terminal};
 
-/// Everything random in a selftest comes from here: it proves the same each time.
-const SEED: u64 = 1;
-
 pub(crate) fn selftest(global: &Global, args: &Selftest) -> Done {
     let project = Project::load(&global.root, &registry::all(), &[])?;
     let work_dir = session::sandbox::WorkDir::make().map_err(Failure::setup)?;
-    let bench = Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: run::cache_dir(), seed: SEED };
+    let bench = Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: run::cache_dir() };
     let name = args.name.as_deref().unwrap_or_default();
     let proofs = runner::selftest(&project, &bench, name);
     let mut out = String::new();

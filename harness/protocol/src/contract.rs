@@ -95,8 +95,6 @@ pub struct Bench {
     pub work_dir: PathBuf,
     /// Fetched root file systems and packages.
     pub cache_dir: PathBuf,
-    /// Seed of everything random.
-    pub seed: u64,
 }
 
 /// Something that can be done to a pair.

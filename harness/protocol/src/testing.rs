@@ -45,7 +45,7 @@ pub fn live<F: Future<Output = Vec<String>>>(package: &str, run: impl FnOnce() -
 #[must_use]
 pub fn bench() -> Bench {
     let state = Sandbox::inside().expect("a live test is inside").state().to_owned();
-    Bench { work_dir: state, cache_dir: Cache::default_directory(), seed: 0 }
+    Bench { work_dir: state, cache_dir: Cache::default_directory() }
 }
 
 /// Names of the operations that are cases.

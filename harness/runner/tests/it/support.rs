@@ -157,7 +157,7 @@ pub(crate) async fn run(project: Project, group: &str, with: With) -> (RunResult
         transport: Transport::Memory,
         deadline_scale: 1.0,
         retries: with.retries,
-        bench: Bench { work_dir: work.path().to_path_buf(), cache_dir: work.path().to_path_buf(), seed: 7 },
+        bench: Bench { work_dir: work.path().to_path_buf(), cache_dir: work.path().to_path_buf() },
         flags: Vec::new(),
         clock: Clock {
             today: jiff::civil::date(2026, 11, 20),

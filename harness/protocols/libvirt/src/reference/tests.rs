@@ -44,7 +44,7 @@ fn servers(dialect: &str, settings: &[(&str, &str)], defects: &[&str]) -> Refere
         like: None,
         settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
     };
-    let bench = Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir(), seed: 0 };
+    let bench = Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir() };
     let defects: Vec<String> = defects.iter().map(ToString::to_string).collect();
     ReferenceServers::new(&build, &defects, &bench).expect("a reference server")
 }

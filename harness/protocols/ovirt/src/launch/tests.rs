@@ -25,7 +25,7 @@ const AGENT: &str = "1.0.16";
 const HOST: &str = "4.50.7";
 
 fn bench(dir: &Path) -> Bench {
-    Bench { work_dir: dir.to_owned(), cache_dir: dir.to_owned(), seed: 0 }
+    Bench { work_dir: dir.to_owned(), cache_dir: dir.to_owned() }
 }
 
 fn build(version: &str, role: Role) -> Build {

@@ -64,7 +64,7 @@ fn events(client: (&str, &[&str]), server: Peer, operation: &str) -> Vec<Event> 
         let client = ReferenceClient::new(&build(client.0, &[]), &defects).expect("a reference client");
         let work_dir = tempfile::tempdir().expect("a temporary directory");
         let path = work_dir.path().to_path_buf();
-        let bench = Bench { work_dir: path.clone(), cache_dir: path, seed: 0 };
+        let bench = Bench { work_dir: path.clone(), cache_dir: path };
         let servers = ReferenceServers::new(&build(server.dialect, server.settings), &[], &bench);
         let mut server: Box<dyn Server> =
             servers.expect("a reference server").start(Start::in_memory()).await.expect("started");
