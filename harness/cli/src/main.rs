@@ -9,6 +9,7 @@ mod compare;
 mod errors;
 mod exit;
 mod expect;
+mod folder;
 mod lock;
 mod record;
 mod run;

@@ -18,6 +18,7 @@ use verdict::{CellResult, Outcome, RunResults};
 
 use crate::args::{FlakyResult, Format, Global, List, Listing, Run, Select, ShowMore, Transport};
 use crate::exit::Exit;
+use crate::folder::{JOURNAL, RESULTS_JSON, ResultsFolder, SAVED, TRANSCRIPTS};
 use crate::{Done, Failure, terminal, warnings};
 
 /// GitHub takes step summaries of less than a mebibyte.
@@ -48,8 +49,10 @@ pub(crate) fn run(global: &Global, args: &Run) -> Done {
     if let Some(code) = enter_sandbox(&prepared.plan)? {
         return Ok(code);
     }
-    let results = execute(global, args, &prepared, progress)?;
-    write_reports(&args.results, &results)?;
+    // Until the last report is there, and what stands on the terminal is what lies in the folder.
+    let folder = ResultsFolder::own(&args.results)?;
+    let results = execute(global, args, &prepared, progress, &folder)?;
+    folder.write_reports(&results)?;
     let style = terminal::style(global.color);
     terminal::print(&rendered(&results, args.output, show, style)?);
     Ok(exit_of(&results).into())
@@ -149,22 +152,13 @@ pub(crate) fn execute(
     args: &Run,
     prepared: &Prepared,
     progress: Progress,
+    folder: &ResultsFolder,
 ) -> Result<RunResults, Failure> {
     let Prepared { project, plan, flags } = prepared;
-    let journal_path = args.results.join(JOURNAL);
+    let journal_path = folder.path.join(JOURNAL);
     let names: Vec<String> = plan.cells.iter().map(|cell| cell.planned.id.to_string()).collect();
     let inputs = format!("{} {:?}", inputs(prepared), args.transport);
-    std::fs::create_dir_all(&args.results).map_err(|e| cannot_write(&args.results, e))?;
-    let _only_run = own(&args.results)?;
-    // What an earlier run left must not be taken for the results of this one, whether it ends or is killed.
-    if !args.resume {
-        for folder in [TRANSCRIPTS, SAVED] {
-            let _ = std::fs::remove_dir_all(args.results.join(folder));
-        }
-    }
-    for (name, _) in REPORTS {
-        let _ = std::fs::remove_file(args.results.join(name));
-    }
+    folder.clear(args.resume);
     let seed = match (args.seed, args.resume) {
         (Some(seed), _) => seed,
         (None, true) => Journal::seed(&journal_path).map_err(Failure::setup)?,
@@ -199,7 +193,7 @@ pub(crate) fn execute(
         save: args.save,
         all: args.keep_all,
         root: &global.root,
-        results: &args.results,
+        results: &folder.path,
         saved: RefCell::default(),
     };
     // Simulated cells have threads of their own; whoever only keeps their results needs one.
@@ -221,7 +215,7 @@ pub(crate) fn execute(
     let (mut results, trouble) = results.map_err(|panic| Failure::text(Exit::Internal, panic))?;
     results.complaints.extend(trouble);
     results.flaky_passes = args.flaky_result == FlakyResult::Pass;
-    name_transcripts(&mut results, &args.results);
+    name_transcripts(&mut results, &folder.path);
     Ok(results)
 }
 
@@ -296,11 +290,6 @@ struct Keep<'a> {
     /// New fixtures, which lie in a folder of the results until the run is over: while it goes on, cells read the old ones.
     saved: RefCell<Vec<PathBuf>>,
 }
-
-/// The folder of transcripts within the results; see [`runner::transcript_path`].
-const TRANSCRIPTS: &str = "transcripts";
-/// The folder of new fixtures within the results.
-const SAVED: &str = "saved";
 
 impl Keep<'_> {
     /// Puts new fixtures in the place of the old ones. Gives back what could not be done.
@@ -382,35 +371,6 @@ async fn listen_for_stop(stop: watch::Sender<bool>) {
             std::process::exit(i32::from(Exit::Incomplete as u8));
         }
     }
-}
-
-const JOURNAL: &str = "journal.jsonl";
-const RESULTS_JSON: &str = "results.json";
-/// The reports that every run writes.
-const REPORTS: [(&str, Format); 3] =
-    [(RESULTS_JSON, Format::Json), ("junit.xml", Format::Junit), ("report.md", Format::Markdown)];
-
-/// Keeps other runs out of a results folder for as long as the file is open.
-fn own(results: &Path) -> Result<std::fs::File, Failure> {
-    use rustix::fs::{FlockOperation, flock};
-    let path = results.join("lock");
-    let file = std::fs::File::create(&path).map_err(|e| cannot_write(&path, e))?;
-    flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(|_| {
-        let text =
-            format!("another run writes to `{}`; give this one its own `--results`", results.display());
-        Failure::text(Exit::Setup, text)
-    })?;
-    Ok(file)
-}
-
-/// Writes `results.json`, `junit.xml` and `report.md`.
-pub(crate) fn write_reports(folder: &Path, results: &RunResults) -> Result<(), Failure> {
-    for (name, format) in REPORTS {
-        let path = folder.join(name);
-        let text = rendered(results, format, Show::default(), Style::plain(120))?;
-        std::fs::write(&path, text).map_err(|error| cannot_write(&path, error))?;
-    }
-    Ok(())
 }
 
 /// Results as text.
@@ -552,6 +512,6 @@ fn kernel_version(release: &str) -> String {
     release.split(['-', '+', '_']).next().unwrap_or_default().to_owned()
 }
 
-fn cannot_write(path: &Path, error: std::io::Error) -> Failure {
+pub(crate) fn cannot_write(path: &Path, error: std::io::Error) -> Failure {
     Failure::text(Exit::Setup, format!("cannot write `{}`: {error}", path.display()))
 }

@@ -9,6 +9,7 @@ use verdict::RunResults;
 
 use crate::args::{Global, Probe, Replay, Repro, Run, Select, Single};
 use crate::exit::Exit;
+use crate::folder::ResultsFolder;
 use crate::run::Asked;
 use crate::{Done, Failure, run, show, terminal};
 
@@ -88,7 +89,8 @@ fn single(global: &Global, cell: &CellId, single: &Single) -> Done {
     let results_dir = PathBuf::from("target/wireskew/single");
     let args =
         Run { select, seed: single.seed, results: results_dir.clone(), keep_all: true, ..Run::default() };
-    let results = run::execute(global, &args, &prepared, progress)?;
+    let folder = ResultsFolder::own(&results_dir)?;
+    let results = run::execute(global, &args, &prepared, progress, &folder)?;
     let transcript = results_dir.join(runner::transcript_path(&planned.planned.id.to_string()));
     print(global, &results, &transcript)?;
     if let Some(path) = &single.transcript

@@ -1,7 +1,8 @@
-//! Ctrl-C, and going on afterwards.
+//! Ctrl-C, going on afterwards, and two runs in one folder.
 
 use std::time::{Duration, Instant};
 
+use rustix::fs::{CWD, FileType, Mode};
 use rustix::process::Signal;
 
 use crate::support::{FIXTURE, Project, Ran, eventually, finish, outcomes, signal};
@@ -75,4 +76,34 @@ fn a_run_of_other_fixtures_cannot_be_resumed() {
     let ran = project.wireskew(&again);
     assert_eq!(ran.code, Some(96), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("of another plan"), "{}", ran.stderr);
+}
+
+/// Starts a run whose last report nobody reads yet; `None` where it was done before that could be arranged.
+fn held_at_its_last_report(project: &Project) -> Option<std::process::Child> {
+    let (journal, report) =
+        (project.path("target/wireskew/journal.jsonl"), project.path("target/wireskew/report.md"));
+    let _ = std::fs::remove_file(&journal);
+    let child = project.start(&["run", "--matrix", "matrices/many.toml"]);
+    // What an earlier run left has been taken away when there is a journal.
+    eventually("the run begins", || journal.is_file());
+    if rustix::fs::mknodat(CWD, &report, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).is_ok() {
+        return Some(child);
+    }
+    finish(child);
+    None
+}
+
+#[test]
+fn a_folder_belongs_to_a_run_until_its_last_report_is_there() {
+    let project = Project::new();
+    let held = (0..TRIES).find_map(|_| held_at_its_last_report(&project));
+    let held = held.expect("it is met before it is done");
+    eventually("the reports before it are there", || project.path("target/wireskew/junit.xml").is_file());
+    let second = project.wireskew(&["run"]);
+    assert_eq!(second.code, Some(96), "{}{}", second.stdout, second.stderr);
+    assert!(second.stderr.contains("another run writes to"), "{}", second.stderr);
+    let report = project.read("target/wireskew/report.md");
+    assert!(report.contains("many.toml"), "{report}");
+    assert_eq!(finish(held).code, Some(0));
+    assert_eq!(project.wireskew(&["run"]).code, Some(0), "now it is free");
 }
