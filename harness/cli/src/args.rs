@@ -34,7 +34,8 @@ pub(crate) struct Global {
     /// Say less on standard error.
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// Say more on standard error; twice, even more.
+    /// Say more on standard error; twice, even more. Without it `WIRESKEW_LOG` says how much, e.g. `info` or
+    /// `warn,session=debug`.
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
 }

@@ -48,13 +48,16 @@ impl ResultsFolder {
     /// Takes away what an earlier run left: it must not be taken for the results of this one, whether it ends or is
     /// killed. A run that goes on keeps the transcripts that it has.
     pub(crate) fn clear(&self, resume: bool) {
-        if !resume {
-            for folder in [TRANSCRIPTS, SAVED] {
-                let _ = std::fs::remove_dir_all(self.path.join(folder));
+        let folders = [TRANSCRIPTS, SAVED].map(|name| self.path.join(name));
+        let reports = REPORTS.map(|(name, _)| self.path.join(name));
+        let folders = folders.iter().filter(|_| !resume).map(|path| (path, std::fs::remove_dir_all(path)));
+        let reports = reports.iter().map(|path| (path, std::fs::remove_file(path)));
+        for (path, removed) in folders.chain(reports) {
+            if let Err(error) = removed
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(path = %path.display(), %error, "what an earlier run left cannot be removed");
             }
-        }
-        for (name, _) in REPORTS {
-            let _ = std::fs::remove_file(self.path.join(name));
         }
     }
 

@@ -32,8 +32,7 @@ fn main() -> ExitCode {
     }
     let cli = Cli::parse();
     let style = terminal::style(cli.global.color);
-    warnings::install(cli.global.quiet, cli.global.verbose);
-    match dispatch(&cli) {
+    match warnings::install(&cli.global).and_then(|()| dispatch(&cli)) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("{}", errors::render(error.report.as_ref(), style));

@@ -169,6 +169,11 @@ impl Project {
         wireskew(self.dir.path(), args)
     }
 
+    /// With a variable of the environment.
+    pub(crate) fn wireskew_with(&self, (name, value): (&str, &str), args: &[&str]) -> Ran {
+        finish(command(self.dir.path(), args).env(name, value).spawn().expect("the command was built"))
+    }
+
     pub(crate) fn start(&self, args: &[&str]) -> Child {
         command(self.dir.path(), args).spawn().expect("the command was built")
     }
@@ -192,6 +197,7 @@ fn command(folder: &Path, args: &[&str]) -> Command {
     for shard in ["CI_NODE_INDEX", "CI_NODE_TOTAL", "TEST_SHARD_INDEX", "TEST_TOTAL_SHARDS"] {
         command.env_remove(shard);
     }
+    command.env_remove("WIRESKEW_LOG");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }

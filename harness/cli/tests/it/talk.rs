@@ -34,3 +34,28 @@ fn quiet_says_nothing_and_verbose_says_more() {
     let verbose = project.wireskew(&["run", "--verbose", "--seed", "7"]).stderr;
     assert!(verbose.contains(" INFO running cells=9 done=0 seed=7\n"), "{verbose}");
 }
+
+/// Whatever layer it comes from: on standard error, a whole line, and not where results go.
+#[test]
+fn a_warning_reaches_the_user() {
+    let project = Project::new();
+    project.write("target/wireskew/transcripts", "no folder");
+    let warning = " WARN what an earlier run left cannot be removed path=target/wireskew/transcripts error=";
+    let ran = project.wireskew(&["run"]);
+    assert_eq!(ran.code, Some(0), "{}{}", ran.stdout, ran.stderr);
+    assert!(ran.stderr.lines().any(|line| line.starts_with(warning)), "{}", ran.stderr);
+    assert!(!ran.stdout.contains("WARN"), "{}", ran.stdout);
+    assert_eq!(project.wireskew(&["run", "--quiet"]).stderr, "");
+    let ran = project.wireskew_with(("WIRESKEW_LOG", "off"), &["run"]);
+    assert!(!ran.stderr.contains("WARN"), "{}", ran.stderr);
+}
+
+#[test]
+fn a_variable_says_how_much_is_said() {
+    let project = Project::new();
+    let ran = project.wireskew_with(("WIRESKEW_LOG", "info"), &["run", "--seed", "7"]);
+    assert!(ran.stderr.contains(" INFO running cells=9 done=0 seed=7\n"), "{}", ran.stderr);
+    let ran = project.wireskew_with(("WIRESKEW_LOG", "loud"), &["run"]);
+    assert_eq!(ran.code, Some(2), "{}", ran.stderr);
+    assert!(ran.stderr.contains("WIRESKEW_LOG is `loud`, which is no level"), "{}", ran.stderr);
+}
