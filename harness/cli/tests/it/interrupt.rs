@@ -61,18 +61,27 @@ fn a_run_of_other_cells_cannot_be_resumed() {
     assert!(ran.stderr.contains("of another plan"), "{}", ran.stderr);
 }
 
-/// Also where it is as long as before.
+/// Also where it is as long and as old as before; and one that was only written again is no other one.
 #[test]
 fn a_run_of_other_fixtures_cannot_be_resumed() {
     let project = Project::with_fixture();
     let run = ["run", "--matrix", "matrices/recorded.toml"];
     assert!(matches!(project.wireskew(&run).code, Some(0 | 101)));
     let again = [&run[..], &["--resume"]].concat();
-    assert_ne!(project.wireskew(&again).code, Some(96), "nothing was written since");
-    let text = project.read(FIXTURE);
+    let modified = || {
+        let file = std::fs::metadata(project.path(FIXTURE)).expect("the fixture is there");
+        file.modified().expect("files have times")
+    };
+    let (text, before) = (project.read(FIXTURE), modified());
+    std::fs::remove_file(project.path(FIXTURE)).expect("it was just read");
+    project.write(FIXTURE, &text);
+    assert_ne!(project.wireskew(&again).code, Some(96), "it is the same text");
     let changed = text.replacen("mark canary", "mark quiets", 1);
     assert!(changed != text && changed.len() == text.len());
     project.write(FIXTURE, &changed);
+    let file = std::fs::File::options().write(true).open(project.path(FIXTURE)).expect("it was just written");
+    file.set_modified(before).expect("times can be set");
+    assert_eq!(modified(), before);
     let ran = project.wireskew(&again);
     assert_eq!(ran.code, Some(96), "{}{}", ran.stdout, ran.stderr);
     assert!(ran.stderr.contains("of another plan"), "{}", ran.stderr);
