@@ -8,7 +8,7 @@ use std::sync::Arc;
 use matrix::{Build, CaseId, Role, Source};
 use session::{Client, LaunchError, Launcher, Script};
 use transcript::Transcript;
-use verdict::{Check, Grammar, Reading};
+use verdict::{Check, Cited, Grammar, Reading};
 
 /// A conversation on a framing, in all its dialects.
 pub trait Protocol: Send + Sync {
@@ -50,6 +50,9 @@ pub trait Protocol: Send + Sync {
 
     /// The checks of a case: the generic ones that apply, and the protocol's own.
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>>;
+
+    /// The rules that its own checks hold peers to, each with where it is written down.
+    fn rules(&self) -> Vec<Cited>;
 
     /// The negotiated version, or what the server's bytes give away of its dialect.
     fn negotiated(&self, transcript: &Transcript, reading: &Reading) -> Option<String>;

@@ -13,7 +13,7 @@ mod replay;
 use transcript::evidence::Shape;
 use wire::Direction;
 
-use crate::{Blame, Check, Evidence, Finding, FrameAt, FrameRef, ReplyAt, Rule, Step, Weight};
+use crate::{Blame, Check, Cited, Evidence, Finding, FrameAt, FrameRef, ReplyAt, Step, Weight};
 
 pub use answered::{AnsweredAsDue, AnsweredOnce, ReadableReplies};
 pub(crate) use drained::Drain;
@@ -133,35 +133,41 @@ pub fn replay() -> Vec<Box<dyn Check>> {
     vec![Box::new(SameMeaning), Box::new(SameFate)]
 }
 
-/// The rules of the mission, in our words.
+/// The rules of the generic checks, in our words.
 pub(crate) mod rules {
-    /// Rule 1 of the design.
-    pub(crate) const ENOSYS: (&str, &str) =
-        ("an unknown request is answered with the protocol's `not supported`", "DESIGN section 7, rule 1");
-    /// Rule 2 of the design.
-    pub(crate) const DRAIN: (&str, &str) = (
-        "whatever is refused, exactly its payload is consumed: the canary behind it is answered, in order, once",
-        "DESIGN section 7, rule 2",
-    );
-    /// Every valid request is answered.
-    pub(crate) const ANSWER: (&str, &str) =
-        ("a valid request is answered, in order, once", "DESIGN section 6");
-    /// Bad input never takes a server down.
-    pub(crate) const SURVIVE: (&str, &str) =
-        ("bad input never takes a server down, nor keeps it from others", "DESIGN section 7");
-    /// Old recordings keep their meaning.
-    pub(crate) const SAME_MEANING: (&str, &str) = (
-        "a recorded request keeps its meaning: loss, change of type and change of value are faults",
-        "DESIGN sections 4 and 7",
-    );
-    /// A client reaches its end, or says that it does not.
-    pub(crate) const EFFECT: (&str, &str) = (
-        "a client that is refused takes its documented fallback to the same end, or fails and says so",
-        "DESIGN section 7, rule 1",
-    );
-    /// What was taken is given back.
-    pub(crate) const GIVE_BACK: (&str, &str) =
-        ("descriptors and memory of a client are given back when it is gone", "DESIGN section 6");
+    crate::rules! {
+        /// Unknown is told as unknown.
+        pub(crate) ENOSYS: "an unknown request is answered with the protocol's `not supported`",
+            "harness/ARCHITECTURE.md#unknown-requests-are-refused-as-unknown";
+        /// What is refused is read to its end.
+        pub(crate) DRAIN:
+            "whatever is refused, exactly its payload is consumed: the canary behind it is answered, in \
+             order, once",
+            "harness/ARCHITECTURE.md#what-is-refused-is-read-to-its-end";
+        /// Every valid request is answered.
+        pub(crate) ANSWER: "a valid request is answered, in order, once",
+            "harness/ARCHITECTURE.md#requests-are-answered-once";
+        /// Bad input never takes a server down.
+        pub(crate) SURVIVE: "bad input never takes a server down, nor keeps it from others",
+            "harness/ARCHITECTURE.md#bad-input-harms-nobody-else";
+        /// Old recordings keep their meaning.
+        pub(crate) SAME_MEANING:
+            "a recorded request keeps its meaning: loss, change of type and change of value are faults",
+            "harness/ARCHITECTURE.md#recordings-keep-their-meaning";
+        /// A client reaches its end, or says that it does not.
+        pub(crate) EFFECT:
+            "a client that is refused takes its documented fallback to the same end, or fails and says so",
+            "harness/ARCHITECTURE.md#claims-are-effects";
+        /// What was taken is given back.
+        pub(crate) GIVE_BACK: "descriptors and memory of a client are given back when it is gone",
+            "harness/ARCHITECTURE.md#what-is-taken-is-given-back";
+    }
+}
+
+/// All rules that generic checks hold peers to.
+#[must_use]
+pub fn all_rules() -> Vec<Cited> {
+    [rules::RULES, evidence::RULES].concat()
 }
 
 /// Builds findings with one check's name and one rule.
@@ -187,7 +193,7 @@ impl<'a> Report<'a> {
         &mut self,
         weight: Weight,
         shape: Shape,
-        rule: (&str, &str),
+        rule: Cited,
         message: impl Into<String>,
         expected: impl Into<String>,
         actual: impl Into<String>,
@@ -206,7 +212,7 @@ impl<'a> Report<'a> {
         blame: Blame,
         weight: Weight,
         shape: Shape,
-        rule: (&str, &str),
+        rule: Cited,
         message: impl Into<String>,
         expected: impl Into<String>,
         actual: impl Into<String>,
@@ -221,7 +227,7 @@ impl<'a> Report<'a> {
             expected: expected.into(),
             actual: actual.into(),
             frame,
-            rule: Rule { text: rule.0.to_owned(), source: rule.1.to_owned() },
+            rule: rule.into(),
         };
         let same = |f: &Finding| f.shape == finding.shape && f.message == finding.message;
         if !self.findings.iter().any(same) {

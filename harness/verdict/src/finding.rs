@@ -87,6 +87,63 @@ pub struct Rule {
     pub source: String,
 }
 
+/// A rule as checks have it: a constant that [`rules!`](crate::rules!) makes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cited {
+    text: &'static str,
+    source: &'static str,
+}
+
+impl Cited {
+    /// For [`rules!`](crate::rules!), which keeps account of all of them.
+    #[doc(hidden)]
+    #[must_use]
+    pub const fn declared(text: &'static str, source: &'static str) -> Self {
+        Self { text, source }
+    }
+
+    /// The rule in our words.
+    #[must_use]
+    pub const fn text(self) -> &'static str {
+        self.text
+    }
+
+    /// Where it is written down.
+    #[must_use]
+    pub const fn source(self) -> &'static str {
+        self.source
+    }
+}
+
+impl From<Cited> for Rule {
+    fn from(rule: Cited) -> Self {
+        Self { text: rule.text.to_owned(), source: rule.source.to_owned() }
+    }
+}
+
+/// Declares the rules that the checks of a module hold peers to, and `RULES`, which is all of them: a protocol gives them
+/// out, and a test of all protocols follows where each is written down.
+///
+/// ```
+/// verdict::rules! {
+///     /// Echoes.
+///     ECHO: "an echo comes back as it is", "RFC 862";
+/// }
+/// assert_eq!(RULES, [ECHO]);
+/// ```
+///
+/// A source is one or more of these with `; ` between them, each with words behind a comma or a colon if need be:
+/// `harness/ARCHITECTURE.md#<section>`, `<owner>/<repository>@<tag or commit>:<path>`, `measured on <package> <version>`,
+/// `RFC <number>`, a manual page, a link, the id of a known bug.
+#[macro_export]
+macro_rules! rules {
+    ($($(#[$meta:meta])* $visible:vis $name:ident: $text:expr, $source:expr;)+) => {
+        $($(#[$meta])* $visible const $name: $crate::Cited = $crate::Cited::declared($text, $source);)+
+        /// All rules of this module.
+        pub(crate) const RULES: &[$crate::Cited] = &[$($name),+];
+    };
+}
+
 /// All that a transcript says about its cell.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Judgement {

@@ -13,7 +13,7 @@ mod summary;
 
 pub use check::{Check, Evidence, FAULTS, Recorded, judge};
 pub use exchange::{ExchangeId, Exchanges, InOrder, Pairing, Place};
-pub use finding::{Blame, Finding, FrameRef, Judgement, Rule, Weight};
+pub use finding::{Blame, Cited, Finding, FrameRef, Judgement, Rule, Weight};
 pub use grammar::{ConnContext, Due, Grammar, Meaning};
 pub use matrix::Verdict;
 pub use reading::{Closed, ConnReading, Exchange, FrameAt, Reading, ReplyAt, Step};

@@ -17,10 +17,9 @@ use crate::shapes;
 /// A client asks what its operation is about.
 pub(crate) struct ClientAsked;
 
-const RULE: (&str, &str) = (
-    "what a client says it has been told by its server",
-    "DESIGN section 7, rule 1: effects, not exit codes",
-);
+verdict::rules! {
+    RULE: "what a client says it has been told by its server", "harness/ARCHITECTURE.md#claims-are-effects";
+}
 
 /// The calls of each operation: of every list at least one. Operations that are not here need a driver alone.
 const CALLS: &[(&str, &[&[i32]])] = &[

@@ -28,7 +28,7 @@ use matrix::{Build, CaseId, CaseKind, Source};
 use protocol::{Action, Bench, Case, Defect, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
-use verdict::{Check, Grammar, Meaning, Reading};
+use verdict::{Check, Cited, Grammar, Meaning, Reading};
 use wire::libvirt_rpc::Header;
 use wire::xdr::Reader;
 
@@ -134,6 +134,10 @@ impl Protocol for LibvirtRemote {
     }
 
     /// There is no negotiation. What gives a server away is the version that it says.
+    fn rules(&self) -> Vec<Cited> {
+        [checks::all_rules(), asked::RULES.to_vec(), streams::RULES.to_vec()].concat()
+    }
+
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
         let steps = reading.conns.iter().flat_map(|conn| &conn.steps);
         let said = steps.flat_map(|step| &step.replies).filter(|reply| reply.meaning == Meaning::Success);

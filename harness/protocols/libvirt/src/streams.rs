@@ -21,10 +21,10 @@ use crate::shapes;
 /// A client confirms the end of every stream.
 pub(crate) struct StreamConfirmed;
 
-const RULE: (&str, &str) = (
-    "whoever takes a stream to its end confirms that, or says that it failed",
-    "libvirt/libvirt@v11.3.0:docs/kbase/internals/rpc.rst",
-);
+verdict::rules! {
+    RULE: "whoever takes a stream to its end confirms that, or says that it failed",
+        "libvirt/libvirt@v11.3.0:docs/kbase/internals/rpc.rst";
+}
 
 impl Check for StreamConfirmed {
     fn name(&self) -> &'static str {

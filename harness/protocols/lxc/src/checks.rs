@@ -19,14 +19,14 @@ use crate::shapes;
 /// Looks into the answers of subjects.
 pub(super) struct AnswerHolds;
 
-const NUMBERS: (&str, &str) =
-    ("a number keeps its meaning", "lxc/lxc@v7.0.0:src/lxc/commands.c, comment of 80bcb0535 (2013-09-03)");
-const ADDRESS: (&str, &str) =
-    ("no address of the server travels", "`data` is for small integers: lxc/lxc@v7.0.0:src/lxc/commands.h");
-const ONE_MESSAGE: (&str, &str) = (
-    "a state client is told the first state that it wants, once",
-    "lxc/lxc@v7.0.0:src/lxc/start.c, lxc_serve_state_clients",
-);
+verdict::rules! {
+    NUMBERS: "a number keeps its meaning",
+        "lxc/lxc@v7.0.0:src/lxc/commands.c, comment of 80bcb0535 (2013-09-03)";
+    ADDRESS: "no address of the server travels",
+        "lxc/lxc@v7.0.0:src/lxc/commands.h: `data` is for small integers";
+    ONE_MESSAGE: "a state client is told the first state that it wants, once",
+        "lxc/lxc@v7.0.0:src/lxc/start.c, lxc_serve_state_clients";
+}
 
 impl Check for AnswerHolds {
     fn name(&self) -> &'static str {

@@ -21,7 +21,7 @@ use matrix::{Build, CaseId, CaseKind, Source};
 use protocol::{Action, Bench, Case, Defect, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
-use verdict::{Check, Grammar, Meaning, Reading};
+use verdict::{Check, Cited, Grammar, Meaning, Reading};
 
 mod checks;
 mod dialect;
@@ -101,6 +101,10 @@ impl Protocol for LxcCommand {
 
     /// There is no negotiation. What gives a server away is whether it answers what it does not know,
     /// and whether it keeps a connection after an answer; both changed in 4.0.7.
+    fn rules(&self) -> Vec<Cited> {
+        checks::RULES.to_vec()
+    }
+
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
         let steps = || reading.conns.iter().flat_map(|conn| &conn.steps);
         let refuses = steps().flat_map(|step| &step.replies).any(|r| r.meaning == Meaning::NotSupported);

@@ -25,7 +25,7 @@ use matrix::{Build, CaseId, CaseKind, Source};
 use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
-use verdict::{Check, Grammar, Reading};
+use verdict::{Check, Cited, Grammar, Reading};
 
 mod checks;
 mod defects;
@@ -123,6 +123,10 @@ impl Protocol for OvirtGuestAgent {
 
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
         checks::of(case)
+    }
+
+    fn rules(&self) -> Vec<Cited> {
+        checks::all_rules()
     }
 
     fn negotiated(&self, transcript: &Transcript, reading: &Reading) -> Option<String> {

@@ -36,28 +36,27 @@ const ERRORS_MAX: usize = 16;
 /// tenths of the pause between two looks, [`super::probes::NOT_READING_MS`].
 const BUSY_MS_MAX: u64 = 150;
 
-const ID: (&str, &str) = (
-    "the id of a request comes back with its answer, whatever value it is; errors in the syntax have none",
-    "docs/interop/qmp-spec.rst of QEMU",
-);
-const DELIMITER: (&str, &str) = (
-    "ff stands before the answer to guest-sync-delimited",
-    "qga/qapi-schema.json of QEMU, guest-sync-delimited",
-);
-const STORM: (&str, &str) = ("what is wrong once is told once", "ours");
-const QUIET: (&str, &str) = (
-    "success-response is false: success is told by no reply",
-    "qga/qapi-schema.json of QEMU, GuestAgentCommandInfo",
-);
-const HEARD: (&str, &str) = (
-    "what is sent is answered or refused, not swallowed",
-    "DESIGN section 6; a host that sends guest-sync alone stays stuck",
-);
-const CAPABILITY: (&str, &str) =
-    ("what is enabled in guest-info is known, and nothing else", "qga/qapi-schema.json of QEMU, guest-info");
-const IDLE: (&str, &str) = ("a client that does not read costs nothing", "DESIGN section 6");
-const MEMBERS: (&str, &str) =
-    ("a reply keeps the members that it always had", "qga/qapi-schema.json of QEMU");
+verdict::rules! {
+    ID:
+        "the id of a request comes back with its answer, whatever value it is; errors in the syntax have \
+         none",
+        "qemu/qemu@v10.0.0:docs/interop/qmp-spec.rst";
+    DELIMITER: "ff stands before the answer to guest-sync-delimited",
+        "qemu/qemu@v10.0.0:qga/qapi-schema.json, guest-sync-delimited";
+    STORM: "what is wrong once is told once", "harness/ARCHITECTURE.md#one-mistake-is-told-once";
+    QUIET: "success-response is false: success is told by no reply",
+        "qemu/qemu@v10.0.0:qga/qapi-schema.json, GuestAgentCommandInfo";
+    HEARD: "what is sent is answered or refused, not swallowed",
+        "harness/ARCHITECTURE.md#requests-are-answered-once: a host that sends guest-sync alone stays stuck";
+    CAPABILITY: "what is enabled in guest-info is known, and nothing else",
+        "qemu/qemu@v10.0.0:qga/qapi-schema.json, guest-info";
+    IDLE: "a client that does not read costs nothing", "harness/ARCHITECTURE.md#what-is-taken-is-given-back";
+    MEMBERS: "a reply keeps the members that it always had", "qemu/qemu@v10.0.0:qga/qapi-schema.json";
+    EVIDENCE: "nothing passes for want of evidence",
+        "harness/ARCHITECTURE.md#nothing-passes-for-want-of-evidence";
+    TEXTS: "texts are for people", "qemu/qemu@v10.0.0:docs/interop/qmp-spec.rst";
+    CLASSES: "capability is read from guest-info only", "qemu/qemu@v10.0.0:qga/qapi-schema.json, guest-info";
+}
 
 /// Ids, delimiters, and how often an error is told.
 pub(super) struct EveryReply;
@@ -232,11 +231,19 @@ impl Check for RecordingComplete {
         let mut report = Report::new(self.name(), evidence);
         let found = repairs(evidence).len();
         if found < REPAIRS_MIN {
-            let rule = ("nothing passes for want of evidence", "DESIGN section 4, accounting");
             let due = format!("at least {REPAIRS_MIN} inputs");
             let message = "the recording is not whole";
             let (weight, shape) = (Weight::Violation, Shape::INCOMPLETE);
-            report.push_blaming(Blame::Harness, weight, shape, rule, message, due, found.to_string(), None);
+            report.push_blaming(
+                Blame::Harness,
+                weight,
+                shape,
+                EVIDENCE,
+                message,
+                due,
+                found.to_string(),
+                None,
+            );
         }
         report.finish()
     }
@@ -283,11 +290,10 @@ impl Check for AsMarked {
             let message = "the same mistake is told in other words, by what other clients sent before";
             let (first, last) = (texts.first().cloned(), texts.last().cloned());
             let words = |text: Option<String>| text.unwrap_or_default();
-            let rule = ("texts are for people", "docs/interop/qmp-spec.rst of QEMU");
             report.push(
                 Weight::Restriction,
                 shapes::HISTORY_IN_TEXT,
-                rule,
+                TEXTS,
                 message,
                 words(first),
                 words(last),
@@ -373,11 +379,10 @@ fn hold_classes(report: &mut Report<'_>, conn: u32, step: &Step) {
     {
         let frame = Some(report.reply(conn, reply));
         let message = "a blocked command cannot be told from an unknown one";
-        let rule = ("capability is read from guest-info only", CAPABILITY.1);
         report.push(
             Weight::Restriction,
             shapes::ONE_CLASS,
-            rule,
+            CLASSES,
             message,
             "two classes",
             first.clone(),

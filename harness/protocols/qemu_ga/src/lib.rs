@@ -26,7 +26,7 @@ use matrix::{Build, CaseId, CaseKind, Source};
 use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
-use verdict::{Check, Grammar, Reading};
+use verdict::{Check, Cited, Grammar, Reading};
 
 mod checks;
 mod dialect;
@@ -126,6 +126,10 @@ impl Protocol for QemuGa {
     }
 
     /// There is no negotiation. What an agent is, is in its answer to guest-info.
+    fn rules(&self) -> Vec<Cited> {
+        checks::RULES.to_vec()
+    }
+
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
         let replies = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.replies);
         replies.map(|reply| &reply.at.frame.bytes).find_map(|line| message::version(line))

@@ -1,4 +1,5 @@
 //! What holds for every protocol that is registered, and for this checkout as a whole.
 
+mod citations;
 mod conformance;
 mod recordings;

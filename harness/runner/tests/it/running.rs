@@ -10,7 +10,7 @@ use session::{
     Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start,
 };
 use transcript::{ConnId, Endpoint, EventKind, ExitStatus, Transcript};
-use verdict::{Check, Grammar, Outcome, Reading};
+use verdict::{Check, Cited, Grammar, Outcome, Reading};
 use wire::Direction;
 
 use crate::support::{Files, PROTOCOL, With, outcomes, plan, run};
@@ -129,6 +129,9 @@ impl Protocol for Faulty {
 
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
         self.inner.checks(case)
+    }
+    fn rules(&self) -> Vec<Cited> {
+        self.inner.rules()
     }
     fn negotiated(&self, transcript: &Transcript, reading: &Reading) -> Option<String> {
         self.inner.negotiated(transcript, reading)

@@ -4,7 +4,7 @@ use transcript::evidence::{Expect, Role, Shape};
 use wire::Direction;
 
 use crate::checks::{Report, rules};
-use crate::{Check, ConnReading, Evidence, Finding, Meaning, ReplyAt, Step, Weight};
+use crate::{Check, Cited, ConnReading, Evidence, Finding, Meaning, ReplyAt, Step, Weight};
 
 /// Holds each subject step against what its mark expects.
 pub struct AnsweredAsDue;
@@ -21,7 +21,7 @@ fn in_words(expect: Expect) -> &'static str {
     }
 }
 
-fn rule_of(expect: Expect) -> (&'static str, &'static str) {
+fn rule_of(expect: Expect) -> Cited {
     match expect {
         Expect::NotSupported => rules::ENOSYS,
         Expect::Answer => rules::ANSWER,

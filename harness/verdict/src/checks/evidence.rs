@@ -21,8 +21,10 @@ use crate::{Blame, Check, ConnReading, Evidence, Finding, Reading, Step, Weight}
 /// Says what a transcript lacks.
 pub struct EvidenceComplete;
 
-const RULE: (&str, &str) =
-    ("nothing passes for want of evidence: a truncated run is never green", "DESIGN section 4, accounting");
+crate::rules! {
+    RULE: "nothing passes for want of evidence: a truncated run is never green",
+        "harness/ARCHITECTURE.md#nothing-passes-for-want-of-evidence";
+}
 
 impl Check for EvidenceComplete {
     fn name(&self) -> &'static str {

@@ -46,13 +46,38 @@ fn answered(conn: &ConnReading) -> impl Iterator<Item = (i32, &Frame, &ReplyAt)>
     })
 }
 
+verdict::rules! {
+    NUMBERS: "messages are only added: none is removed or changed under its number",
+        "libvirt/libvirt@v11.3.0:docs/support.rst; libvirt/libvirt@v11.3.0:docs/kbase/internals/rpc.rst";
+    TEXT:
+        "what is unknown is answered with code 39, domain 7, and a text that begins with `unknown \
+         procedure`, or with `Cannot find program`: clients take their fallbacks by it",
+        "libvirt/libvirt@v11.3.0:src/rpc/virnetclientprogram.c";
+    FEATURES:
+        "a server that promises a feature carries out its procedures, and one that lacks them does not \
+         promise it",
+        "libvirt/libvirt@v11.3.0:src/remote/remote_driver.c, doRemoteOpen: what a client asks before it \
+         calls";
+    ORDER: "with feature 16 the command comes before the section, without it the section comes first",
+        "libvirt/libvirt@v7.2.0:src/libvirt-network.c, virNetworkUpdate";
+    AUTHENTICATION: "before authentication only the procedures of authentication are carried out",
+        "libvirt/libvirt@v11.3.0:src/rpc/virnetserverprogram.c, needsAuth; measured on libvirt 7.0.0 to \
+         12.8.0: 39/7 `authentication required`";
+    ONE_DRIVER:
+        "a second CONNECT_OPEN is refused and leaves the first driver as it is; a driver goes with its \
+         connection",
+        "libvirt/libvirt@v11.3.0:src/remote/remote_daemon_dispatch.c, remoteDispatchConnectOpen: \
+         `connection already open`";
+    EVENTS: "whoever registered for an event is told of each one, once",
+        "libvirt/libvirt@v11.3.0:src/remote/remote_daemon_dispatch.c, remoteRelayDomainEventLifecycle";
+    STREAM: "the data of a stream ends with an empty message, and nothing but a confirmation comes behind it",
+        "libvirt/libvirt@v11.3.0:docs/kbase/internals/rpc.rst, streams";
+    SERIAL: "an answer carries the program, the procedure and the serial of its call",
+        "libvirt/libvirt@v11.3.0:src/rpc/virnetprotocol.x, virNetMessageHeader";
+}
+
 /// A good answer holds what its number has always answered.
 struct NumbersKeepMeaning;
-
-const NUMBERS: (&str, &str) = (
-    "messages are only added: none is removed or changed under its number",
-    "libvirt/libvirt@v11.3.0:docs/support.rst and docs/kbase/internals/rpc.rst",
-);
 
 impl Check for NumbersKeepMeaning {
     fn name(&self) -> &'static str {
@@ -88,12 +113,6 @@ impl Check for NumbersKeepMeaning {
 
 /// What is unknown is told in words that clients look for.
 struct UnknownText;
-
-const TEXT: (&str, &str) = (
-    "what is unknown is answered with code 39, domain 7, and a text that begins with `unknown procedure`, or \
-     with `Cannot find program`: clients take their fallbacks by it",
-    "libvirt/libvirt@v11.3.0:src/rpc/virnetclientprogram.c",
-);
 
 impl Check for UnknownText {
     fn name(&self) -> &'static str {
@@ -143,15 +162,6 @@ fn hold_text(report: &mut Report<'_>, reply: &ReplyAt, failure: &Failure, frame:
 
 /// Features and the procedures that go with them are there together.
 struct FeaturesHold;
-
-const FEATURES: (&str, &str) = (
-    "a server that promises a feature carries out its procedures, and one that lacks them does not promise it",
-    "libvirt/libvirt@v11.3.0:src/remote/remote_driver.c, doRemoteOpen: what a client asks before it calls",
-);
-const ORDER: (&str, &str) = (
-    "with feature 16 the command comes before the section, without it the section comes first",
-    "libvirt/libvirt@v7.2.0:src/libvirt-network.c, virNetworkUpdate",
-);
 
 /// The procedures that go with a feature.
 const TOGETHER: [(i32, i32); 3] = [
@@ -266,11 +276,6 @@ fn update_words(call: &Frame) -> Option<[u32; 2]> {
 /// Nothing is carried out for whoever has not authenticated, where that is asked for.
 struct AuthenticationFirst;
 
-const AUTHENTICATION: (&str, &str) = (
-    "before authentication only the procedures of authentication are carried out",
-    "libvirt/libvirt@v11.3.0:src/rpc/virnetserverprogram.c, needsAuth; measured: 39/7 `authentication required`",
-);
-
 impl Check for AuthenticationFirst {
     fn name(&self) -> &'static str {
         "authentication-first"
@@ -308,11 +313,6 @@ impl Check for AuthenticationFirst {
 
 /// A connection has one driver; it stays until the client closes it, and goes with the client.
 struct DriverKept;
-
-const ONE_DRIVER: (&str, &str) = (
-    "a second CONNECT_OPEN is refused and leaves the first driver as it is; a driver goes with its connection",
-    "libvirt/libvirt@v11.3.0:src/remote/remote_daemon_dispatch.c, remoteDispatchConnectOpen: `connection already open`",
-);
 
 impl Check for DriverKept {
     fn name(&self) -> &'static str {
@@ -360,11 +360,6 @@ impl Check for DriverKept {
 /// Who registered for events is told of each, once.
 struct EventNotLost;
 
-const EVENTS: (&str, &str) = (
-    "whoever registered for an event is told of each one, once",
-    "libvirt/libvirt@v11.3.0:src/remote/remote_daemon_dispatch.c, remoteRelayDomainEventLifecycle",
-);
-
 impl Check for EventNotLost {
     fn name(&self) -> &'static str {
         "event-not-lost"
@@ -396,11 +391,6 @@ impl Check for EventNotLost {
 
 /// A stream comes to its end.
 struct StreamComplete;
-
-const STREAM: (&str, &str) = (
-    "the data of a stream ends with an empty message, and nothing but a confirmation comes behind it",
-    "libvirt/libvirt@v11.3.0:docs/kbase/internals/rpc.rst, streams",
-);
 
 impl Check for StreamComplete {
     fn name(&self) -> &'static str {
@@ -444,11 +434,6 @@ impl Check for StreamComplete {
 
 /// An answer carries the serial of its call.
 pub(super) struct SerialEchoed;
-
-const SERIAL: (&str, &str) = (
-    "an answer carries the program, the procedure and the serial of its call",
-    "libvirt/libvirt@v11.3.0:src/rpc/virnetprotocol.x, virNetMessageHeader",
-);
 
 impl Check for SerialEchoed {
     fn name(&self) -> &'static str {

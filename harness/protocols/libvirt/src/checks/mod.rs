@@ -16,7 +16,7 @@
 
 #[cfg(test)]
 use transcript::evidence::Shape;
-use verdict::Check;
+use verdict::{Check, Cited};
 use wire::{Dissection, Value};
 
 #[cfg(test)]
@@ -59,6 +59,12 @@ pub(crate) fn of(kind: matrix::CaseKind) -> Vec<Box<dyn Check>> {
         }
         matrix::CaseKind::Client | matrix::CaseKind::Replay => Vec::new(),
     }
+}
+
+/// The rules that these checks hold peers to.
+#[must_use]
+pub(crate) fn all_rules() -> Vec<Cited> {
+    [answers::RULES, transaction::RULES].concat()
 }
 
 /// What an answer says of a failure.

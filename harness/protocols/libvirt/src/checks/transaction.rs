@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 
 use transcript::evidence::{Expect, Role, Shape};
 use verdict::checks::Report;
-use verdict::{Blame, Check, ConnReading, Evidence, Finding, FrameRef, Meaning, Step, Weight};
+use verdict::{Blame, Check, Cited, ConnReading, Evidence, Finding, FrameRef, Meaning, Step, Weight};
 use wire::Direction;
 use wire::libvirt_rpc::Header;
 
@@ -63,53 +63,36 @@ pub(crate) const SHAPES: &[Shape] = &[
 /// Holds each state that is due against the states that it is due to be.
 pub(super) struct TransactionHolds;
 
-type Rule = (&'static str, &'static str);
-
-const ROLLBACK: Rule = (
-    "a rollback gives back the interfaces as they were at begin, and touches none that is as it was",
-    "libvirt/libvirt@v11.3.0:src/libvirt-interface.c, virInterfaceChangeBegin and virInterfaceChangeRollback",
-);
-const COMMIT: Rule = (
-    "a commit keeps what was changed since begin, and ends the transaction",
-    "libvirt/libvirt@v11.3.0:src/libvirt-interface.c, virInterfaceChangeCommit",
-);
-const ONE: Rule = (
-    "while a transaction is open, another one does not begin",
-    "libvirt/libvirt@v11.3.0:src/libvirt-interface.c, virInterfaceChangeBegin",
-);
-const NO_EFFECT: Rule = ("what is refused has no effect", "DESIGN section 9, fallback oracle on effects");
-const EITHER: Rule = (
-    "whatever ends a transaction, what is there then is what was before it or what was made of it",
-    "libvirt/libvirt@v11.3.0:src/libvirt-interface.c, virInterfaceChangeRollback",
-);
-const BOOT: Rule = (
-    "a transaction that is open when the machine goes down is rolled back at boot",
-    "seanbruno/fbsd-netcf@a9fe5383:src/netcf-transaction.init.sh, start",
-);
-const SURVIVES: Rule = (
-    "a transaction is a state of the host: it outlives clients and the daemon",
-    "measured on 7.0.0 with netcf: open behind a client's exit and behind SIGKILL of the daemon",
-);
-const OWNER: Rule = (
-    "nothing ties a transaction to the client that began it",
-    "measured on 7.0.0 to 12.8.0, test driver: another client commits and rolls back",
-);
-const BEGINS: Rule = (
-    "a transaction begins where none is open",
-    "libvirt/libvirt@v11.3.0:src/libvirt-interface.c, virInterfaceChangeBegin; LV-09: no script in Debian's netcf",
-);
-const BY_ITSELF: Rule = (
-    "nothing is rolled back by itself when a client goes",
-    "measured on 7.0.0 to 12.8.0; virInterfaceAutoRollbackTest was proposed in 2011 and is in no release",
-);
-const PROMISED: Rule = (
-    "a client that is gone, or cannot reach the address that it named in time, is rolled back",
-    "virInterfaceAutoRollbackTest as it was proposed in 2011: host, port and milliseconds",
-);
-const SUPPORT: Rule = (
-    "a driver without transactions says so with code 3; 39/7 is an old server",
-    "measured on 9.0.0 to 12.8.0 with udev: 3/26 `this function is not supported by the connection driver`",
-);
+verdict::rules! {
+    ROLLBACK:
+        "a rollback gives back the interfaces as they were at begin, and touches none that is as it was",
+        "libvirt/libvirt@v11.3.0:src/libvirt-interface.c, virInterfaceChangeBegin and \
+         virInterfaceChangeRollback";
+    COMMIT: "a commit keeps what was changed since begin, and ends the transaction",
+        "libvirt/libvirt@v11.3.0:src/libvirt-interface.c, virInterfaceChangeCommit";
+    ONE: "while a transaction is open, another one does not begin",
+        "libvirt/libvirt@v11.3.0:src/libvirt-interface.c, virInterfaceChangeBegin";
+    NO_EFFECT: "what is refused has no effect", "harness/ARCHITECTURE.md#what-is-refused-has-no-effect";
+    EITHER: "whatever ends a transaction, what is there then is what was before it or what was made of it",
+        "libvirt/libvirt@v11.3.0:src/libvirt-interface.c, virInterfaceChangeRollback";
+    BOOT: "a transaction that is open when the machine goes down is rolled back at boot",
+        "seanbruno/fbsd-netcf@a9fe5383:src/netcf-transaction.init.sh, start";
+    SURVIVES: "a transaction is a state of the host: it outlives clients and the daemon",
+        "measured on libvirt 7.0.0 with netcf: open behind a client's exit and behind SIGKILL of the daemon";
+    OWNER: "nothing ties a transaction to the client that began it",
+        "measured on libvirt 7.0.0 to 12.8.0, test driver: another client commits and rolls back";
+    BEGINS: "a transaction begins where none is open",
+        "libvirt/libvirt@v11.3.0:src/libvirt-interface.c, virInterfaceChangeBegin; LV-09: no script in \
+         Debian's netcf";
+    BY_ITSELF: "nothing is rolled back by itself when a client goes",
+        "measured on libvirt 7.0.0 to 12.8.0: virInterfaceAutoRollbackTest was proposed in 2011 and is in \
+         no release";
+    PROMISED: "a client that is gone, or cannot reach the address that it named in time, is rolled back",
+        "harness/ARCHITECTURE.md#a-promised-rollback-comes";
+    SUPPORT: "a driver without transactions says so with code 3; 39/7 is an old server",
+        "measured on libvirt 9.0.0 to 12.8.0 with udev: 3/26 `this function is not supported by the \
+         connection driver`";
+}
 
 impl Check for TransactionHolds {
     fn name(&self) -> &'static str {
@@ -398,7 +381,7 @@ impl Held<'_> {
         report: &mut Report<'_>,
         weight: Weight,
         shape: Shape,
-        rule: Rule,
+        rule: Cited,
         message: &str,
         was: &str,
     ) {

@@ -9,8 +9,10 @@ use super::timeline::{Act, Timeline, What};
 use crate::scenarios::Step;
 use crate::{names, scenarios};
 
-const RULE: (&str, &str) =
-    ("nothing passes for want of evidence: a truncated run is never green", "DESIGN section 4, accounting");
+verdict::rules! {
+    RULE: "nothing passes for want of evidence: a truncated run is never green",
+        "harness/ARCHITECTURE.md#nothing-passes-for-want-of-evidence";
+}
 
 /// Says what a conversation lacks that has no requests and replies: its end, the ends that were to be replaced, and
 /// the time that both sides must have.

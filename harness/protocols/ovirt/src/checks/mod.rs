@@ -40,7 +40,7 @@ use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
 use transcript::evidence::Shape;
 use verdict::checks::{Report, SameFate, frame_ref};
-use verdict::{Blame, Check, Evidence, Finding, FrameRef, Reading, Weight};
+use verdict::{Blame, Check, Cited, Evidence, Finding, FrameRef, Reading, Weight};
 use wire::{Direction, Frame};
 
 use self::course::Course;
@@ -58,6 +58,11 @@ pub(super) fn of(case: &CaseId) -> Vec<Box<dyn Check>> {
         checks.push(Box::new(complete::ConversationComplete));
     }
     checks
+}
+
+/// The rules that these checks hold peers to.
+pub(super) fn all_rules() -> Vec<Cited> {
+    [rules::RULES, complete::RULES, same::RULES].concat()
 }
 
 /// A check that follows the course of a conversation.
@@ -100,40 +105,31 @@ pub(super) const BAD_INPUT: &str = "bad-input";
 
 /// The rules, in our words.
 mod rules {
-    pub(super) const MIN: (&str, &str) = (
-        "both sides settle on the lower one of both maxima, and send nothing above it",
-        "oVirt/vdsm commit 9a00df7a7, oVirt/ovirt-guest-agent commit 906949e",
-    );
-    pub(super) const RAW: (&str, &str) =
-        ("the host keeps the lower one of both maxima", "rhbz 1318657, oVirt/vdsm commit b79f8ae73");
-    pub(super) const ANNOUNCE: (&str, &str) = (
-        "a change is announced with api-version and only then; 0 is never announced",
-        "oVirt/vdsm commit 9a00df7a7",
-    );
-    pub(super) const RESTART: (&str, &str) = (
-        "an agent that begins anew is negotiated with anew",
-        "rhbz 1285851, oVirt/ovirt-guest-agent commit 55b63a2",
-    );
-    pub(super) const RESEND: (&str, &str) =
-        ("what a change of the version sets free is sent again", "oVirt/ovirt-guest-agent commit deeaf0f");
-    pub(super) const ANSWER: (&str, &str) = (
-        "a refresh is answered with everything that the version allows",
-        "oVirt/ovirt-guest-agent@1.0.16:ovirt-guest-agent/OVirtAgentLogic.py",
-    );
-    pub(super) const ECHO: (&str, &str) =
-        ("an echo comes back as it is", "oVirt/ovirt-guest-agent@1.0.5:ovirt-guest-agent/OVirtAgentLogic.py");
-    pub(super) const DRAIN: (&str, &str) =
-        ("a bad message costs itself and nothing else", "DESIGN section 7, rule 2");
-    pub(super) const COMPLETION: (&str, &str) = (
-        "a lifecycle event with a reply_id is completed once, with the same reply_id",
-        "oVirt/ovirt-guest-agent@1.0.12:ovirt-guest-agent/OVirtAgentLogic.py",
-    );
-    pub(super) const FRAMING: (&str, &str) = (
-        "one message is one JSON object with a name on one line; errors are never answered",
-        "oVirt/vdsm@v4.50.7:lib/vdsm/virt/guestagent.py",
-    );
-    pub(super) const ALIVE: (&str, &str) =
-        ("whoever is connected goes on speaking", "DESIGN section 7: bad input never takes a server down");
+    verdict::rules! {
+        pub(super) MIN: "both sides settle on the lower one of both maxima, and send nothing above it",
+            "oVirt/vdsm@9a00df7a7; oVirt/ovirt-guest-agent@906949e";
+        pub(super) RAW: "the host keeps the lower one of both maxima",
+            "https://bugzilla.redhat.com/show_bug.cgi?id=1318657; oVirt/vdsm@b79f8ae73";
+        pub(super) ANNOUNCE: "a change is announced with api-version and only then; 0 is never announced",
+            "oVirt/vdsm@9a00df7a7";
+        pub(super) RESTART: "an agent that begins anew is negotiated with anew",
+            "https://bugzilla.redhat.com/show_bug.cgi?id=1285851; oVirt/ovirt-guest-agent@55b63a2";
+        pub(super) RESEND: "what a change of the version sets free is sent again",
+            "oVirt/ovirt-guest-agent@deeaf0f";
+        pub(super) ANSWER: "a refresh is answered with everything that the version allows",
+            "oVirt/ovirt-guest-agent@1.0.16:ovirt-guest-agent/OVirtAgentLogic.py";
+        pub(super) ECHO: "an echo comes back as it is",
+            "oVirt/ovirt-guest-agent@1.0.5:ovirt-guest-agent/OVirtAgentLogic.py";
+        pub(super) DRAIN: "a bad message costs itself and nothing else",
+            "harness/ARCHITECTURE.md#what-is-refused-is-read-to-its-end";
+        pub(super) COMPLETION: "a lifecycle event with a reply_id is completed once, with the same reply_id",
+            "oVirt/ovirt-guest-agent@1.0.12:ovirt-guest-agent/OVirtAgentLogic.py";
+        pub(super) FRAMING:
+            "one message is one JSON object with a name on one line; errors are never answered",
+            "oVirt/vdsm@v4.50.7:lib/vdsm/virt/guestagent.py";
+        pub(super) ALIVE: "whoever is connected goes on speaking",
+            "harness/ARCHITECTURE.md#bad-input-harms-nobody-else";
+    }
 }
 
 /// A report that can point at acts.
@@ -144,11 +140,11 @@ struct Sights<'a> {
 }
 
 /// One thing that a check saw.
-struct Sight<'a> {
+struct Sight {
     blame: Blame,
     weight: Weight,
     shape: Shape,
-    rule: (&'a str, &'a str),
+    rule: Cited,
     message: String,
     expected: String,
     actual: String,
@@ -161,7 +157,7 @@ impl<'a> Sights<'a> {
         Self { report: Report::new(check, evidence), evidence, timeline }
     }
 
-    fn push(&mut self, sight: Sight<'_>) {
+    fn push(&mut self, sight: Sight) {
         let frame = self.timeline.acts.get(sight.act).and_then(|act| self.frame(act));
         self.report.push_blaming(
             sight.blame,
@@ -180,7 +176,7 @@ impl<'a> Sights<'a> {
         &mut self,
         blame: Blame,
         shape: Shape,
-        rule: (&str, &str),
+        rule: Cited,
         act: usize,
         (message, expected, actual): (String, &str, String),
     ) {

@@ -20,7 +20,10 @@ use crate::names;
 /// Compares the answers of a replay with those of its recording, one by one.
 pub(super) struct SameAnswers;
 
-const RULE: (&str, &str) = ("what a recorded host said keeps its meaning", "DESIGN sections 4 and 7");
+verdict::rules! {
+    RULE: "what a recorded host said keeps its meaning",
+        "harness/ARCHITECTURE.md#recordings-keep-their-meaning";
+}
 
 impl Check for SameAnswers {
     fn name(&self) -> &'static str {
