@@ -48,6 +48,11 @@ pub trait Protocol: Send + Sync {
         None
     }
 
+    /// Why there are no recordings of it, where there are none. What its reference peers do is held against nobody then.
+    fn unrecorded(&self) -> Option<&'static str> {
+        None
+    }
+
     /// The checks of a case: the generic ones that apply, and the protocol's own.
     fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>>;
 
