@@ -241,7 +241,7 @@ async fn follow(
     mut progress: Progress,
     keep: &Keep<'_>,
 ) -> Vec<String> {
-    let mut trouble = Vec::new();
+    let (mut trouble, mut cut_short) = (Vec::new(), Vec::new());
     while let Some(event) = inbox.recv().await {
         match event {
             RunEvent::Started { planned, resumed } => {
@@ -250,6 +250,11 @@ async fn follow(
                     progress.message(&format!("{resumed} cells are taken from the journal"));
                 }
             }
+            // What is told is how many are done.
+            RunEvent::CellStarted(_) => {}
+            RunEvent::Slow(cell, ran) => progress.cell_slow(&cell.to_string(), ran),
+            RunEvent::TriedAgain(result) => progress.cell_tried_again(&result),
+            RunEvent::Cancelled(cell) => cut_short.push(cell.to_string()),
             RunEvent::Finished(result, transcript) => {
                 progress.cell_finished(&result);
                 if let Some(transcript) = transcript
@@ -261,6 +266,7 @@ async fn follow(
         }
     }
     trouble.extend(keep.put_in_place());
+    progress.cells_cut_short(&cut_short);
     progress.finish();
     warnings::above(None);
     trouble

@@ -2,6 +2,7 @@
 //! caller says, never to where results go.
 
 use std::io::Write;
+use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use verdict::{CellResult, Outcome};
@@ -22,6 +23,7 @@ pub struct Progress {
     done: usize,
     unexpected: usize,
     shown: usize,
+    tried_again: usize,
     to: To,
 }
 
@@ -53,7 +55,7 @@ impl Progress {
     }
 
     fn new(to: To, style: Style) -> Self {
-        Self { style, planned: 0, done: 0, unexpected: 0, shown: 0, to }
+        Self { style, planned: 0, done: 0, unexpected: 0, shown: 0, tried_again: 0, to }
     }
 
     /// The plan is made.
@@ -82,6 +84,28 @@ impl Progress {
                 self.line(&Text::plain(&format!("{}/{} cells, {state}", self.done, self.planned)));
             }
             _ => {}
+        }
+    }
+
+    /// A cell goes on and on.
+    pub fn cell_slow(&mut self, cell: &str, ran: Duration) {
+        self.message(&format!("still running after {} s: {cell}", ran.as_secs()));
+    }
+
+    /// A cell was not as expected and is tried again.
+    pub fn cell_tried_again(&mut self, cell: &CellResult) {
+        self.tried_again += 1;
+        if self.tried_again <= SHOWN_AT_ONCE {
+            let text = Text::new(Paint::Dim, "tried again: ");
+            self.line(&text.with(Paint::Plain, &format!("{}: {}", cell.cell, cell.outcome.word())));
+        }
+    }
+
+    /// The run was stopped in the middle of these.
+    pub fn cells_cut_short(&mut self, cells: &[String]) {
+        if let [first, rest @ ..] = cells {
+            let others = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+            self.message(&format!("stopped in the middle of {first}{others}"));
         }
     }
 

@@ -17,6 +17,7 @@ mod pulse;
 mod schedule;
 mod selftest;
 mod simulate;
+mod under_way;
 
 pub use execute::{Executed, judge_transcript};
 pub use fixtures::{Fixture, Fixtures, Unusable, fixture_path, placed, replay_case};

@@ -164,6 +164,7 @@ mod tests {
             bug: None,
             duration_ms: 0,
             retries: Vec::new(),
+            earlier: Vec::new(),
             transcript: None,
             reproduction: None,
         }

@@ -90,6 +90,7 @@ fn blank(cell: &PlanCell) -> CellResult {
         bug: None,
         duration_ms: 0,
         retries: Vec::new(),
+        earlier: Vec::new(),
         transcript: None,
         reproduction: None,
     }

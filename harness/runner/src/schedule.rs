@@ -1,4 +1,4 @@
-//! Runs a plan: several cells at a time, one event for each that ends.
+//! Runs a plan: several cells at a time, an event for whatever becomes of each.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{JoinHandle, JoinSet};
 use transcript::evidence::Shape;
 use transcript::{Provenance, Transcript};
-use verdict::{CellResult, Grammar, Outcome, RunResults, Tally};
+use verdict::{Attempt, CellResult, Grammar, Outcome, RunResults, Tally};
 
 use crate::execute::Context;
 use crate::outcome::{RunFacts, result};
@@ -21,6 +21,7 @@ use crate::peers::{Peers, build_records};
 use crate::pool::Pool;
 use crate::pulse::Pulse;
 use crate::simulate::{Budget, Queue, guarded, processors, simulate};
+use crate::under_way::UnderWay;
 use crate::{Executed, Journal, Plan, PlanCell, Project, Work};
 
 /// What the caller's clock and machine say; the runner itself looks at neither.
@@ -67,6 +68,14 @@ pub enum RunEvent {
         /// Those whose results were taken from a journal.
         resumed: usize,
     },
+    /// A cell is being run.
+    CellStarted(CellId),
+    /// A cell is still being run, after so long. It is said again whenever as much time has passed.
+    Slow(CellId, Duration),
+    /// A try of a cell ended so, and another one follows.
+    TriedAgain(Box<CellResult>),
+    /// The run was stopped while the cell was being run: it has no result.
+    Cancelled(CellId),
     /// A cell ended; its transcript where it ran.
     Finished(Box<CellResult>, Option<Arc<Transcript>>),
 }
@@ -88,19 +97,23 @@ pub async fn run(
     // A reader that has gone away does not end the run.
     let _ = events.send(RunEvent::Started { planned: plan.cells.len(), resumed: done.len() });
 
-    let mut kept = Kept { results: done, complaints: plan.complaints.clone(), journal, events };
-    let run = Arc::new(Run { project, plan, options, peers, memory: Budget::default() });
+    let mut kept =
+        Kept { results: done, complaints: plan.complaints.clone(), journal, events: events.clone() };
+    let under_way = UnderWay::default();
+    let run = Arc::new(Run { project, plan, options, peers, memory: Budget::default(), under_way, events });
     let (sender, mut finished) = mpsc::unbounded_channel();
     let mut tasks = run.spawn(&kept.results, &sender);
     drop(sender);
     let mut stop = run.options.stop.clone();
     let mut stopped = *stop.borrow();
     let mut ended = Vec::new();
+    let mut looks = tokio::time::interval(LOOK);
     while !stopped {
         let count = tokio::select! {
             count = finished.recv_many(&mut ended, TOGETHER_MAX) => count,
             // An error means that nobody can stop the run any more; then it goes on.
             Ok(()) = stop.changed() => { stopped = *stop.borrow(); continue }
+            _ = looks.tick() => { run.tell_of_slow(); continue }
         };
         if count == 0 {
             break;
@@ -111,6 +124,7 @@ pub async fn run(
     // Threads end behind the cell that they are at, which the stop cuts short. What was done until then is kept.
     tasks.shutdown().await;
     kept.take(std::iter::from_fn(|| finished.try_recv().ok()));
+    run.under_way.left().into_iter().for_each(|at| run.tell(RunEvent::Cancelled(run.id(at))));
     let Kept { mut results, mut complaints, .. } = kept;
     let Run { project, plan, options, peers, .. } = &*run;
     peers.stop().await;
@@ -147,6 +161,9 @@ pub async fn run(
 const TOGETHER: Duration = Duration::from_millis(2);
 const TOGETHER_MAX: usize = 256;
 
+/// How often it is looked for what is slow.
+const LOOK: Duration = Duration::from_secs(1);
+
 /// What is known of cells that ended.
 struct Kept {
     results: BTreeMap<String, CellResult>,
@@ -182,9 +199,30 @@ struct Run {
     options: Arc<RunOptions>,
     peers: Arc<Peers>,
     memory: Budget,
+    under_way: UnderWay,
+    events: mpsc::UnboundedSender<RunEvent>,
 }
 
 impl Run {
+    fn id(&self, at: usize) -> CellId {
+        self.plan.cells[at].planned.id.clone()
+    }
+
+    /// A reader that has gone away does not end the run.
+    fn tell(&self, event: RunEvent) {
+        let _ = self.events.send(event);
+    }
+
+    fn begin(&self, at: usize) {
+        self.under_way.begin(at);
+        self.tell(RunEvent::CellStarted(self.id(at)));
+    }
+
+    fn tell_of_slow(&self) {
+        let slow = self.under_way.slow();
+        slow.into_iter().for_each(|(at, ran)| self.tell(RunEvent::Slow(self.id(at), ran)));
+    }
+
     /// Starts whatever has no result yet, in the order of the seed: cells of our own peers on threads, those with real
     /// processes as tasks; so many of each at a time.
     fn spawn(
@@ -220,6 +258,7 @@ impl Run {
                 // Neither the channel nor the semaphore is ever closed before this.
                 let _ = idle.wait_for(|threads| *threads == 0).await;
                 let _permit = limit.acquire().await;
+                run.begin(at);
                 let (cell, start) = (&run.plan.cells[at], now());
                 let task = {
                     let run = Arc::clone(&run);
@@ -228,6 +267,7 @@ impl Run {
                 let mut task = AbortOnDrop(task);
                 let ended = (&mut task.0).await;
                 let ended = ended.unwrap_or_else(|panic| run.panicked(cell, &panic.to_string(), start));
+                run.under_way.end(at);
                 // A run that was stopped takes no more results.
                 let _ = finished.send(ended);
             });
@@ -238,6 +278,7 @@ impl Run {
     /// Does what a queue holds until it is empty or the run is stopped.
     fn simulate_all(&self, queue: &Queue<usize>, finished: &mpsc::UnboundedSender<Ended>) {
         while let Some(at) = queue.next() {
+            self.begin(*at);
             let (cell, start) = (&self.plan.cells[*at], now());
             let ended = match guarded(|| self.simulate(cell)) {
                 Ok(Some(ended)) => ended,
@@ -245,6 +286,7 @@ impl Run {
                 Ok(None) => return,
                 Err(panic) => self.panicked(cell, &panic, start),
             };
+            self.under_way.end(*at);
             // A run that was stopped takes no more results.
             let _ = finished.send(ended);
         }
@@ -253,7 +295,7 @@ impl Run {
     /// Runs a cell between peers of ours. It comes to the same however often it is tried; one that does not shows a fault
     /// of ours. `None` when the run is stopped.
     fn simulate(&self, cell: &PlanCell) -> Option<Ended> {
-        let mut tries = Tries::new(self.options.retries);
+        let mut tries = Tries::new(self.options.retries, &self.events);
         loop {
             let start = now();
             let mut stop = self.options.stop.clone();
@@ -280,7 +322,7 @@ impl Run {
     /// Runs a cell with real processes. That nothing came says nothing while this process did not get its turn: where it is
     /// not as expected, the cell is tried again, and if that goes on it is inconclusive.
     async fn live(&self, cell: &PlanCell, pulse: &Pulse) -> Ended {
-        let mut tries = Tries::new(self.options.retries);
+        let mut tries = Tries::new(self.options.retries, &self.events);
         loop {
             let (start, since) = (now(), tokio::time::Instant::now());
             let executed = self.execute(cell).await;
@@ -288,7 +330,7 @@ impl Run {
             if let Some(late) = pulse.starved_since(since).filter(|_| may_be_starved(&ended.0)) {
                 let Some(why) = tries.starve(&ended.0, late) else { continue };
                 ended.0 = crate::outcome::starved(ended.0, why);
-                ended.0.retries = tries.seen;
+                (ended.0.retries, ended.0.earlier) = (tries.seen, tries.earlier);
                 return ended;
             }
             if let Some(ended) = tries.settle(ended) {
@@ -439,16 +481,26 @@ fn may_be_starved(result: &CellResult) -> bool {
 const STARVED_TRIES: usize = 3;
 
 /// The tries of one cell. One that is not as expected is tried again, and what the earlier tries saw is kept.
-struct Tries {
+struct Tries<'a> {
     left: usize,
     seen: Vec<String>,
+    earlier: Vec<Attempt>,
     /// How many of those say nothing of the peers.
     starved: usize,
+    events: &'a mpsc::UnboundedSender<RunEvent>,
 }
 
-impl Tries {
-    fn new(left: usize) -> Self {
-        Self { left, seen: Vec::new(), starved: 0 }
+impl<'a> Tries<'a> {
+    fn new(left: usize, events: &'a mpsc::UnboundedSender<RunEvent>) -> Self {
+        Self { left, seen: Vec::new(), earlier: Vec::new(), starved: 0, events }
+    }
+
+    /// Keeps what a try saw that is followed by another.
+    fn keep(&mut self, told: String, result: CellResult) {
+        self.seen.push(told);
+        self.earlier.push(Attempt::from(&result));
+        // A reader that has gone away does not end the run.
+        let _ = self.events.send(RunEvent::TriedAgain(Box::new(result)));
     }
 
     /// A try that was starved. `None`: try again; else why there is no more of that.
@@ -458,7 +510,7 @@ impl Tries {
             return Some(why);
         }
         self.starved += 1;
-        self.seen.push(why);
+        self.keep(why, result.clone());
         None
     }
 
@@ -466,13 +518,14 @@ impl Tries {
     fn settle(&mut self, (mut result, transcript): Ended) -> Option<Ended> {
         if is_unexpected(&result) && self.left > 0 {
             self.left -= 1;
-            self.seen.push(told(&result));
+            self.keep(told(&result), result);
             return None;
         }
         if self.seen.len() > self.starved && result.outcome.is_expected() {
             result.outcome = Outcome::Flaky;
         }
-        result.retries = std::mem::take(&mut self.seen);
+        (result.retries, result.earlier) =
+            (std::mem::take(&mut self.seen), std::mem::take(&mut self.earlier));
         Some((result, transcript))
     }
 }
@@ -536,7 +589,8 @@ mod tests {
     /// not for ever.
     #[test]
     fn a_starved_try_says_nothing_of_the_peers() {
-        let mut tries = Tries::new(1);
+        let (events, mut inbox) = mpsc::unbounded_channel();
+        let mut tries = Tries::new(1, &events);
         let late = Duration::from_millis(340);
         for _ in 0..STARVED_TRIES {
             assert_eq!(tries.starve(&ended(Outcome::Fail).0, late), None);
@@ -545,6 +599,8 @@ mod tests {
         assert!(why.starts_with("starved: nothing of wireskew ran for 340 ms; fail"), "{why}");
         let (result, _) = tries.settle(ended(Outcome::Pass)).expect("it is as expected");
         assert_eq!((result.outcome, result.retries.len()), (Outcome::Pass, STARVED_TRIES));
+        assert_eq!((result.earlier.len(), inbox.len()), (STARVED_TRIES, STARVED_TRIES));
+        assert!(matches!(inbox.try_recv(), Ok(RunEvent::TriedAgain(_))));
     }
 
     #[test]
@@ -568,7 +624,8 @@ mod tests {
 
     #[test]
     fn a_try_that_differs_is_flaky() {
-        let mut tries = Tries::new(1);
+        let (events, _inbox) = mpsc::unbounded_channel();
+        let mut tries = Tries::new(1, &events);
         assert!(tries.settle(ended(Outcome::Fail)).is_none(), "it is tried again");
         let (result, _) = tries.settle(ended(Outcome::Pass)).expect("it is as expected");
         assert_eq!((result.outcome, result.retries.len()), (Outcome::Flaky, 1));

@@ -162,10 +162,55 @@ pub struct CellResult {
     pub duration_ms: u64,
     /// Outcomes of earlier tries, oldest first.
     pub retries: Vec<String>,
+    /// What earlier tries saw, oldest first. It is not there where there were none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier: Vec<Attempt>,
     /// Where the transcript was written, relative to the results.
     pub transcript: Option<String>,
     /// How to see it again; given for everything that is not as expected.
     pub reproduction: Option<Reproduction>,
+}
+
+/// A try of a cell that was followed by another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct Attempt {
+    /// Verdict; none when it did not run.
+    #[cfg_attr(
+        feature = "schema",
+        schemars(
+            with = "Option<String>",
+            extend("enum" = ["compatible", "degraded", "refused", "broken", "inconclusive", null])
+        )
+    )]
+    pub verdict: Option<Verdict>,
+    /// Outcome.
+    pub outcome: Outcome,
+    /// What happened, in a few words.
+    pub summary: String,
+    /// Shapes of what is wrong.
+    pub shapes: Vec<String>,
+    /// Everything that was found.
+    pub findings: Vec<Finding>,
+    /// Why the outcome is what it is.
+    pub reason: Option<String>,
+    /// How long it took.
+    pub duration_ms: u64,
+}
+
+impl From<&CellResult> for Attempt {
+    fn from(cell: &CellResult) -> Self {
+        Self {
+            verdict: cell.verdict,
+            outcome: cell.outcome,
+            summary: cell.summary.clone(),
+            shapes: cell.shapes.clone(),
+            findings: cell.findings.clone(),
+            reason: cell.reason.clone(),
+            duration_ms: cell.duration_ms,
+        }
+    }
 }
 
 /// How to see a result again.

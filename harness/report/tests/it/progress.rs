@@ -1,5 +1,6 @@
 use std::io::Write;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use indicatif::{InMemoryTerm, ProgressDrawTarget};
 use report::{Progress, Style};
@@ -99,4 +100,20 @@ fn the_bar_counts_and_goes_away() {
     let left = terminal.contents();
     assert!(!left.contains("2/2"), "{left}");
     assert!(left.contains("✗ broken"), "{left}");
+}
+
+#[test]
+fn what_is_slow_tried_again_or_cut_short_is_told() {
+    let log = Log::default();
+    let mut progress = Progress::lines(log.clone(), Style::plain(80));
+    progress.cell_slow("p/a..b/client/x", Duration::from_millis(30_400));
+    progress.cell_tried_again(&fail(1));
+    progress.cells_cut_short(&[]);
+    progress.cells_cut_short(&["p/a..b/client/x".to_owned()]);
+    progress.cells_cut_short(&["one".to_owned(), "two".to_owned(), "three".to_owned()]);
+    let expect = "still running after 30 s: p/a..b/client/x\n\
+                  tried again: lxc-command/probe..4.0.6/probe/01: fail\n\
+                  stopped in the middle of p/a..b/client/x\n\
+                  stopped in the middle of one and 2 more\n";
+    assert_eq!(log.text(), expect);
 }

@@ -44,6 +44,7 @@ pub(crate) fn cell(
         bug: None,
         duration_ms: 3,
         retries: Vec::new(),
+        earlier: Vec::new(),
         transcript: None,
         reproduction,
         cell,

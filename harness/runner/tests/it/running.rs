@@ -1,11 +1,13 @@
 //! Runs with servers that do not start, never become ready, die, or panic: a result for each cell, and the run
 //! goes on.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use matrix::{Build, CaseId, LockTable, Partition, Source};
 use protocol::{Bench, Case, Defect, Protocol};
+use runner::{Project, RunEvent};
 use session::{
     Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start,
 };
@@ -13,7 +15,7 @@ use transcript::{ConnId, Endpoint, EventKind, ExitStatus, Transcript};
 use verdict::{Check, Cited, Grammar, Outcome, Reading};
 use wire::Direction;
 
-use crate::support::{Files, PROTOCOL, With, outcomes, plan, run};
+use crate::support::{Files, PROTOCOL, With, outcomes, plan, run, run_with_events};
 
 /// How a server fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +25,8 @@ enum Fault {
     FailsToStart,
     FailsOnce,
     NeverReady,
+    /// Keeps busy, so that not even virtual time passes.
+    Busy,
     Dead,
 }
 
@@ -77,6 +81,9 @@ impl Launcher for Starter {
                 Fault::FailsToStart => Err(error(LaunchErrorKind::Ended("code 1".to_owned()))),
                 Fault::FailsOnce if first => Err(error(LaunchErrorKind::NotReady(1))),
                 Fault::NeverReady => std::future::pending().await,
+                Fault::Busy => loop {
+                    tokio::task::yield_now().await;
+                },
                 Fault::Dead => {
                     let name = b"wireskew-test-nobody-listens".to_vec();
                     Ok(Box::new(DeadServer(Address::Abstract(name))) as Box<dyn Server>)
@@ -150,12 +157,16 @@ impl Protocol for Faulty {
     }
 }
 
-async fn with_fault(fault: Fault, with: With) -> verdict::RunResults {
-    let files = Files::new();
+fn faulty(files: &Files, fault: Fault) -> Project {
     let mut project = files.project();
     let protocol = project.protocols.get_mut(PROTOCOL).expect("the project has it");
     protocol.protocol = Arc::new(Faulty { inner: protocol.protocol.clone(), fault });
-    let (results, finished) = run(project, "probes", with).await;
+    project
+}
+
+async fn with_fault(fault: Fault, with: With) -> verdict::RunResults {
+    let files = Files::new();
+    let (results, finished) = run(faulty(&files, fault), "probes", with).await;
     assert_eq!(finished.len(), 3, "every cell ends");
     assert!(results.complete && results.complaints.is_empty(), "{:?}", results.complaints);
     results
@@ -256,6 +267,9 @@ async fn what_differs_between_tries_is_flaky() {
     let flaky = results.cells.iter().find(|cell| cell.outcome == Outcome::Flaky).expect("just seen");
     let [earlier] = &flaky.retries[..] else { panic!("{:?}", flaky.retries) };
     assert!(earlier.starts_with("harness-error: "), "{earlier}");
+    assert_eq!(flaky.earlier.len(), 1);
+    assert_eq!(flaky.earlier[0].outcome, Outcome::HarnessError);
+    assert!(flaky.earlier[0].reason.as_ref().is_some_and(|why| why.contains("start it")), "{flaky:?}");
     // Whether that is good enough is the caller's to say.
     assert!(!results.tolerates(flaky));
     assert!(verdict::RunResults { flaky_passes: true, ..results.clone() }.tolerates(flaky));
@@ -274,6 +288,59 @@ async fn a_failure_that_stays_is_no_flake() {
     );
     let lenient = verdict::RunResults { flaky_passes: true, ..results };
     assert!(!lenient.cells.iter().any(|cell| lenient.tolerates(cell)));
+}
+
+/// What was found in a try is kept, and told at once, when another one follows.
+#[tokio::test]
+async fn earlier_tries_keep_their_findings() {
+    let files = Files::new();
+    let with = With { retries: 2, ..With::default() };
+    let (results, events) = run_with_events(faulty(&files, Fault::Dead), "probes", with).await;
+    for cell in &results.cells {
+        let found =
+            |attempt: &verdict::Attempt| attempt.findings == cell.findings && !attempt.findings.is_empty();
+        assert!(cell.earlier.len() == 2 && cell.earlier.iter().all(found), "{cell:?}");
+    }
+    let again = events
+        .iter()
+        .filter(|event| matches!(event, RunEvent::TriedAgain(try_) if !try_.findings.is_empty()));
+    assert_eq!(again.count(), 2 * results.cells.len());
+}
+
+#[tokio::test]
+async fn a_cell_is_told_of_when_it_begins_and_when_it_ends() {
+    let files = Files::new();
+    let (results, events) = run_with_events(files.project(), "probes", With::default()).await;
+    assert!(matches!(events[0], RunEvent::Started { planned: 3, resumed: 0 }));
+    for cell in &results.cells {
+        let begins =
+            |event: &RunEvent| matches!(event, RunEvent::CellStarted(id) if id.to_string() == cell.cell);
+        let ends =
+            |event: &RunEvent| matches!(event, RunEvent::Finished(result, _) if result.cell == cell.cell);
+        let begun: Vec<_> = events.iter().enumerate().filter(|(_, event)| begins(event)).collect();
+        let ended: Vec<_> = events.iter().enumerate().filter(|(_, event)| ends(event)).collect();
+        assert!(begun.len() == 1 && ended.len() == 1 && begun[0].0 < ended[0].0, "{events:?}");
+    }
+    assert_eq!(events.len(), 1 + 2 * 3, "{events:?}");
+}
+
+#[tokio::test]
+async fn what_a_stop_cuts_short_is_told() {
+    let files = Files::new();
+    let with = With { stop_at_first: true, ..With::default() };
+    let (results, events) = run_with_events(faulty(&files, Fault::Busy), "probes", with).await;
+    assert!(!results.complete);
+    let ids = |pick: fn(&RunEvent) -> Option<String>| events.iter().filter_map(pick).collect::<BTreeSet<_>>();
+    let begun = ids(|event| match event {
+        RunEvent::CellStarted(id) => Some(id.to_string()),
+        _ => None,
+    });
+    let cut = ids(|event| match event {
+        RunEvent::Cancelled(id) => Some(id.to_string()),
+        _ => None,
+    });
+    assert!(!begun.is_empty() && begun == cut, "{events:?}");
+    assert!(!events.iter().any(|event| matches!(event, RunEvent::Finished(..))), "{events:?}");
 }
 
 #[tokio::test]

@@ -142,15 +142,33 @@ pub(crate) struct With {
     pub(crate) retries: usize,
     pub(crate) partition: Option<Partition>,
     pub(crate) stopped: bool,
+    /// Stops the run when its first cell is begun.
+    pub(crate) stop_at_first: bool,
     pub(crate) journal: Option<Journal>,
     pub(crate) done: BTreeMap<String, CellResult>,
 }
 
 /// Runs a group; also gives the names of the cells that were run, as events told them.
 pub(crate) async fn run(project: Project, group: &str, with: With) -> (RunResults, Vec<String>) {
+    let (results, events) = run_with_events(project, group, with).await;
+    let finished = events.into_iter().filter_map(|event| match event {
+        RunEvent::Finished(result, _) => Some(result.cell),
+        _ => None,
+    });
+    let mut finished: Vec<_> = finished.collect();
+    finished.sort();
+    (results, finished)
+}
+
+/// Runs a group; also gives what was told of it.
+pub(crate) async fn run_with_events(
+    project: Project,
+    group: &str,
+    with: With,
+) -> (RunResults, Vec<RunEvent>) {
     let plan = plan(&project, group, with.partition.as_ref()).expect("the matrix does not contradict itself");
     let work = tempfile::tempdir().expect("a temporary folder can be made");
-    let (_keep, stop) = watch::channel(with.stopped);
+    let (stopper, stop) = watch::channel(with.stopped);
     let options = RunOptions {
         seed: 7,
         jobs: None,
@@ -167,17 +185,19 @@ pub(crate) async fn run(project: Project, group: &str, with: With) -> (RunResult
         stop,
     };
     let (events, mut inbox) = mpsc::unbounded_channel();
-    let results =
-        runner::run(Arc::new(project), Arc::new(plan), Arc::new(options), with.journal, with.done, events)
-            .await;
-    let mut finished = Vec::new();
-    while let Ok(event) = inbox.try_recv() {
-        if let RunEvent::Finished(result, _) = event {
-            finished.push(result.cell);
+    let reader = tokio::spawn(async move {
+        let mut told = Vec::new();
+        while let Some(event) = inbox.recv().await {
+            if with.stop_at_first && matches!(event, RunEvent::CellStarted(_)) {
+                stopper.send_replace(true);
+            }
+            told.push(event);
         }
-    }
-    finished.sort();
-    (results, finished)
+        told
+    });
+    let (project, plan, options) = (Arc::new(project), Arc::new(plan), Arc::new(options));
+    let results = runner::run(project, plan, options, with.journal, with.done, events).await;
+    (results, reader.await.expect("the reader does not panic"))
 }
 
 /// Outcomes in words, in the order of the cells.
