@@ -19,8 +19,11 @@ use std::time::Duration;
 
 use matrix::{Build, Role, Source};
 use session::process::{Invocation, Running};
-use session::pty::Pty;
-use session::{Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Listener, Server, Start};
+use session::pty::{Line, Terminal};
+use session::{
+    Address, BoxFuture, Client, Connection, LaunchError, LaunchErrorKind, Launcher, Listener, Server, Start,
+    Transport,
+};
 use tokio::time::Instant;
 use transcript::Endpoint;
 
@@ -174,7 +177,7 @@ impl Launcher for RealAgents {
                 work_dir: self.work_dir.clone(),
                 deadline: how.deadline.max(READY_DEADLINE),
                 running: None,
-                pty: None,
+                terminal: None,
             };
             let listener = Listener::open(how.transport, BACKLOG).map_err(LaunchErrorKind::Io);
             let started = match listener {
@@ -195,16 +198,17 @@ struct RealGuests {
     work_dir: PathBuf,
     deadline: Duration,
     running: Option<Running>,
-    pty: Option<Pty>,
+    terminal: Option<Line>,
 }
 
 impl RealGuests {
     async fn on_pty(&mut self) -> Result<Guest, String> {
-        let (pty, connection) = Pty::open().map_err(|error| format!("no terminal: {error}"))?;
-        let invocation = self.line.at(PTY, pty.path());
-        self.running = Some(invocation.start().map_err(|error| error.to_string())?);
-        self.pty = Some(pty);
-        Ok(Guest::Terminal(connection))
+        let terminal = Terminal::open().map_err(|error| format!("no terminal: {error}"))?;
+        let running = self.line.at(PTY, terminal.path()).start().map_err(|error| error.to_string())?;
+        self.running = Some(running);
+        let (near, far) = Connection::pair(Transport::Unix).map_err(|error| error.to_string())?;
+        self.terminal = Some(Line::between(far, terminal).map_err(|error| error.to_string())?);
+        Ok(Guest::Terminal(near))
     }
 
     async fn on_socket(&mut self) -> Result<Guest, String> {
@@ -242,7 +246,7 @@ impl Guests for RealGuests {
 
     fn kill(&mut self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
-            self.pty = None;
+            self.terminal = None;
             if let Some(running) = self.running.take() {
                 running.kill().await;
             }

@@ -4,7 +4,7 @@
 //!
 //! ```text
 //! /wireskew/run/qga.sock     its socket, or
-//! /dev/pts/0                 its end of a line, which begins in this process    line.rs
+//! /dev/pts/0                 its end of a line, which begins in this process
 //! /wireskew/run              where it keeps what it keeps
 //! /wireskew/said             what it prints
 //! ```
@@ -18,7 +18,6 @@
 
 mod agent;
 mod guard;
-mod line;
 
 use std::sync::Arc;
 

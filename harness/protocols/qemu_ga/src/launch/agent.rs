@@ -4,14 +4,13 @@ use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{OpenOptionsExt, chown};
-use std::path::PathBuf;
+use std::os::unix::fs::chown;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use rustix::fs::OFlags;
-use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
+use session::pty::{Line, Terminal};
 use session::sandbox::{Sandbox, Slot, SlotError};
 use session::{
     Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Listener, Look, Received,
@@ -20,7 +19,6 @@ use session::{
 use transcript::{ConnId, Endpoint};
 
 use super::guard::Guard;
-use super::line::Line;
 use crate::message::Reply;
 use crate::names::{BLOCKED, INFO};
 use crate::settings::Settings;
@@ -80,8 +78,8 @@ impl AgentLauncher {
         chown(&run, Some(NOBODY), Some(NOBODY))?;
         let root = self.real.mount(slot).await.map_err(setup)?;
         let address = Address::Path(run.join(SOCKET));
-        let line = match self.settings.on_line {
-            true => Some(open_line(slot, &root, &address)?),
+        let terminal = match self.settings.on_line {
+            true => Some(open_terminal(&slot.path(&root))?),
             false => None,
         };
         let mut command = self.real.command(root, self.command_line());
@@ -90,9 +88,13 @@ impl AgentLauncher {
         let streams = [OwnedFd::from(File::open("/dev/null")?), said.try_clone()?.into(), said.into()];
         let pid = slot.spawn(&command, streams).await.map_err(setup)?;
         let process = Process::new(slot, pid);
-        if let Some(line) = &line {
-            line.leads_to(&process);
-        }
+        let line = match terminal {
+            Some(terminal) => {
+                let hosts = Listener::bind(address.clone(), BACKLOG)?;
+                Some(Line::start(hosts, terminal, Arc::new(process.clone()))?)
+            }
+            None => None,
+        };
         let enabled = loop {
             match capabilities(&address).await {
                 Ok(enabled) => break enabled,
@@ -140,23 +142,14 @@ impl Launcher for AgentLauncher {
 /// The agent's end of the line: the first terminal of the file system of terminals that its root has for itself.
 const TERMINAL: &str = "/dev/pts/0";
 
-/// Opens a terminal in the root of the agent, where it is found as [`TERMINAL`], and a socket that leads to it.
-fn open_line(slot: &Arc<Slot>, root: &std::path::Path, address: &Address) -> Result<Line, LaunchErrorKind> {
-    let below = |path: &str| -> PathBuf { slot.path(root.join(path.trim_start_matches('/'))) };
-    let flags = OFlags::NOCTTY | OFlags::CLOEXEC;
-    let open = |path: PathBuf| -> io::Result<OwnedFd> {
-        let flags = i32::try_from(flags.bits()).unwrap_or_default();
-        Ok(OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?.into())
-    };
-    let master = open(below("/dev/pts/ptmx"))?;
-    rustix::pty::unlockpt(&master).map_err(io::Error::from)?;
-    let slave = open(below(TERMINAL))?;
-    let mut raw = tcgetattr(&slave).map_err(io::Error::from)?;
-    raw.make_raw();
-    tcsetattr(&slave, OptionalActions::Now, &raw).map_err(io::Error::from)?;
-    chown(below(TERMINAL), Some(NOBODY), Some(NOBODY))?;
-    let listener = Listener::bind(address.clone(), BACKLOG)?;
-    Ok(Line::start(listener, master, slave)?)
+/// Opens a terminal in the root of the agent, where it is found as [`TERMINAL`].
+fn open_terminal(root: &Path) -> io::Result<Terminal> {
+    let terminal = Terminal::open_in(root)?;
+    if terminal.path() != Path::new(TERMINAL) {
+        return Err(io::Error::other(format!("the first terminal is {}", terminal.path().display())));
+    }
+    chown(terminal.outside(), Some(NOBODY), Some(NOBODY))?;
+    Ok(terminal)
 }
 
 /// What the agent says of its commands. Nobody records this.
@@ -187,7 +180,6 @@ async fn capabilities(address: &Address) -> io::Result<BTreeMap<String, bool>> {
 }
 
 /// A running agent.
-#[derive(Debug)]
 struct Agent {
     slot: Arc<Slot>,
     address: Address,
@@ -196,7 +188,6 @@ struct Agent {
 }
 
 /// The process, and the line to it if it is on one.
-#[derive(Debug)]
 struct Ends {
     process: Process,
     line: Option<Line>,
