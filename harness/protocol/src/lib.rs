@@ -6,6 +6,7 @@
 //! replay.rs      recorded conversations as scripts
 //! effects.rs     the words for what clients did
 //! installed/     builds that are installed, and their processes
+//! launch/        how real builds are started
 //! fuzz.rs        bodies of fuzz targets
 //! testing.rs     what tests of protocols share
 //! ```
@@ -14,6 +15,7 @@ mod contract;
 pub mod effects;
 pub mod fuzz;
 pub mod installed;
+pub mod launch;
 pub mod probe;
 pub mod replay;
 pub mod testing;

@@ -43,6 +43,11 @@ impl Root {
         &self.name
     }
 
+    /// The program that the build is recognised by.
+    pub fn program(&self) -> &'static str {
+        self.software.program
+    }
+
     /// The directory, if it is a whole root.
     pub fn whole(&self) -> Option<&Path> {
         match &self.kind {

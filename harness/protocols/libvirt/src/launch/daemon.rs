@@ -1,10 +1,8 @@
 //! Daemons of a real build.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions, Permissions};
-use std::io;
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,10 +10,10 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use protocol::installed::{Installed, Process, environment, setup, work};
 use rustix::process::Signal;
-use session::sandbox::{Sandbox, Slot, SlotError};
+use session::sandbox::{Slot, SlotCommand};
 use session::{
-    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Received, Recorder, Server,
-    ServerAct, Start, Worker,
+    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Recorder, Server, ServerAct,
+    Start, Worker,
 };
 use transcript::Endpoint;
 use transcript::evidence::Observation;
@@ -26,26 +24,23 @@ use super::script;
 use super::settings::Settings;
 use crate::names::procedures;
 use crate::request;
+use protocol::launch::{NOBODY, Place, QUESTION_DEADLINE, ask, make_own, ready, within};
 
 /// The daemon's socket, below the directory that is `/wireskew` for it.
 const SOCKET: &str = "run/libvirt/libvirt-sock";
+/// Its log, likewise.
+const LOG: &str = "home/log";
 /// Directories that are made for it.
 const OWN: [&str; 3] = ["run", "home", "drivers"];
 /// The driver for the machine's interfaces, and where roots have it.
 const INTERFACE_DRIVER: &str = "libvirt_driver_interface.so";
 const DRIVER_DIRECTORIES: [&str; 2] =
     ["usr/lib/x86_64-linux-gnu/libvirt/connection-driver", "usr/lib/libvirt/connection-driver"];
-/// The user and the group as whom daemons run. The user needs an entry in `passwd`.
-pub(super) const NOBODY: u32 = 65534;
-/// How long one of our own questions may take.
-const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
-/// How often readiness is tried again.
-const READY_RETRY: Duration = Duration::from_millis(2);
 /// How long a daemon may take to end when it is told to.
 const END_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a daemon may take to be ready when it is started again.
 const AGAIN_DEADLINE: Duration = Duration::from_secs(10);
-/// Lines of what it said that an error shows.
+/// Lines of what a script said that an error shows.
 const TAIL_LINES: usize = 4;
 
 /// Starts daemons of one build.
@@ -61,19 +56,11 @@ impl DaemonLauncher {
     }
 
     async fn launch(&self, deadline: Duration) -> Result<Daemon, LaunchError> {
-        let prepared = Place::prepare(&self.real, &self.settings).await;
+        let prepared = prepare(&self.real, &self.settings).await;
         let place = prepared.map_err(|kind| self.real.error("prepare", kind))?;
-        let slot = Arc::clone(&place.slot);
-        match start(&place, deadline).await {
-            Ok(process) => {
-                let address = Address::Path(place.socket());
-                Ok(Daemon { place, address, process, down: false })
-            }
-            Err(kind) => {
-                slot.close().await;
-                Err(self.real.error("start", kind))
-            }
-        }
+        let process = place.start(deadline, start(&place, &self.settings)).await?;
+        let (settings, address) = (self.settings.clone(), address(&place));
+        Ok(Daemon { place, settings, address, process, down: false })
     }
 }
 
@@ -91,91 +78,44 @@ impl Launcher for DaemonLauncher {
     }
 }
 
-/// A slot that is ready for a daemon.
-#[derive(Debug)]
-struct Place {
-    real: Arc<Installed>,
-    settings: Settings,
-    slot: Arc<Slot>,
-    /// The build's root, as it is mounted in the slot.
-    root: PathBuf,
+/// A place with what the settings ask for.
+async fn prepare(real: &Arc<Installed>, settings: &Settings) -> Result<Place, LaunchErrorKind> {
+    let own = |slot: &Slot| OWN.iter().try_for_each(|name| make_own(&work(slot).join(name)));
+    let place = Place::open(real, |slot| own(slot).map(|()| Vec::new())).await?;
+    let work = place.work();
+    if settings.real_interfaces {
+        let driver = find_driver(&place.slot.path(&place.root))?;
+        symlink(Path::new("/").join(driver), work.join("drivers").join(INTERFACE_DRIVER))?;
+    }
+    if let Some(text) = settings.configuration() {
+        fs::write(work.join("libvirtd.conf"), text)?;
+    }
+    if settings.has_script {
+        let steps = script::install(&work, &place.root)?;
+        place.slot.mount(steps).await.map_err(setup)?;
+    }
+    Ok(place)
 }
 
-impl Place {
-    async fn prepare(real: &Arc<Installed>, settings: &Settings) -> Result<Self, LaunchErrorKind> {
-        let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
-        let slot = Arc::new(Slot::open(&sandbox).await.map_err(setup)?);
-        let work = work(&slot);
-        fs::create_dir(slot.directory().join("r"))?;
-        fs::create_dir(&work)?;
-        for name in OWN {
-            make_own(&work.join(name))?;
-        }
-        let root = real.mount(&slot).await.map_err(setup)?;
-        if settings.real_interfaces {
-            let driver = find_driver(&slot.path(&root))?;
-            symlink(Path::new("/").join(driver), work.join("drivers").join(INTERFACE_DRIVER))?;
-        }
-        if let Some(text) = settings.configuration() {
-            fs::write(work.join("libvirtd.conf"), text)?;
-        }
-        if settings.has_script {
-            let steps = script::install(&work, &root)?;
-            slot.mount(steps).await.map_err(setup)?;
-        }
-        Ok(Self { real: Arc::clone(real), settings: settings.clone(), slot, root })
-    }
-
-    fn socket(&self) -> PathBuf {
-        work(&self.slot).join(SOCKET)
-    }
-
-    /// Starts the daemon. It does not go into the background.
-    async fn spawn(&self) -> Result<Process, LaunchErrorKind> {
-        let argv = command_line(&self.real, &self.settings);
-        let mut command = self.real.command(self.root.clone(), argv);
-        command.user = Some((NOBODY, NOBODY));
-        let replaced = variables(&self.settings);
-        command.env.retain(|(name, _)| replaced.iter().all(|(new, _)| new != name));
-        command.env.extend(replaced);
-        let said = OpenOptions::new().create(true).append(true).open(work(&self.slot).join("said"))?;
-        let streams = [OwnedFd::from(File::open("/dev/null")?), said.try_clone()?.into(), said.into()];
-        let pid = self.slot.spawn(&command, streams).await.map_err(setup)?;
-        Ok(Process::new(&self.slot, pid))
-    }
-
-    /// Runs what runs at boot before the daemon.
-    async fn boot(&self) -> Result<(), LaunchErrorKind> {
-        if !self.settings.has_script {
-            return Ok(());
-        }
-        let mut command = self.real.command(self.root.clone(), script::at_boot());
-        command.user = Some((NOBODY, NOBODY));
-        let output = self.slot.run(&command, END_DEADLINE, None).await.map_err(setup)?;
-        match output.success() {
-            true => Ok(()),
-            false => {
-                let why = format!("at boot: {:?} {}", output.exit, output.tail(TAIL_LINES));
-                Err(LaunchErrorKind::Setup(why))
-            }
-        }
-    }
-
-    /// The end of what the daemon printed and logged.
-    fn last_words(&self) -> String {
-        let work = work(&self.slot);
-        let lines = ["said", "home/log"].map(|name| fs::read(work.join(name)).unwrap_or_default());
-        let text = String::from_utf8_lossy(&lines.concat()).into_owned();
-        let all: Vec<_> = text.lines().collect();
-        all.get(all.len().saturating_sub(TAIL_LINES)..).unwrap_or(&[]).join("; ")
-    }
+fn address(place: &Place) -> Address {
+    Address::Path(place.work().join(SOCKET))
 }
 
-/// A directory of the daemon's alone. The mode is asked for: it takes no other for its sockets.
-pub(super) fn make_own(directory: &Path) -> io::Result<()> {
-    fs::create_dir(directory)?;
-    fs::set_permissions(directory, Permissions::from_mode(0o700))?;
-    chown(directory, Some(NOBODY), Some(NOBODY))
+/// Runs what runs at boot before the daemon.
+async fn boot(place: &Place, settings: &Settings) -> Result<(), LaunchErrorKind> {
+    if !settings.has_script {
+        return Ok(());
+    }
+    let user = Some((NOBODY, NOBODY));
+    let command = SlotCommand { user, ..place.command(script::at_boot()) };
+    let output = place.run(&command, END_DEADLINE, None).await?;
+    match output.success() {
+        true => Ok(()),
+        false => {
+            let why = format!("at boot: {:?} {}", output.exit, output.tail(TAIL_LINES));
+            Err(LaunchErrorKind::Setup(why))
+        }
+    }
 }
 
 /// Where the driver for interfaces is, below the root.
@@ -210,54 +150,43 @@ fn variables(settings: &Settings) -> Vec<(String, String)> {
 }
 
 /// Starts a daemon and waits until it answers.
-async fn start(place: &Place, deadline: Duration) -> Result<Process, LaunchErrorKind> {
-    let up = async {
-        let process = place.spawn().await?;
-        let address = Address::Path(place.socket());
-        // The socket is there before the drivers are ready, and calls are answered only after that.
-        while !answers(&address).await {
-            if let Some(status) = process.ended() {
-                let why = format!("libvirtd: {status:?}; {}", place.last_words());
-                return Err(LaunchErrorKind::Ended(why));
-            }
-            tokio::time::sleep(READY_RETRY).await;
-        }
-        Ok(process)
-    };
-    let late = |_| LaunchErrorKind::NotReady(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
-    tokio::time::timeout(deadline, up).await.map_err(late)?
+async fn start(place: &Place, settings: &Settings) -> Result<Process, LaunchErrorKind> {
+    let mut command = place.command(command_line(&place.real, settings));
+    command.user = Some((NOBODY, NOBODY));
+    let replaced = variables(settings);
+    command.env.retain(|(name, _)| replaced.iter().all(|(new, _)| new != name));
+    command.env.extend(replaced);
+    let process = place.spawn(&command).await?;
+    let address = address(place);
+    // The socket is there before the drivers are ready, and calls are answered only after that.
+    ready(|| answers(&address), || place.why_ended(&process, &[LOG])).await?;
+    Ok(process)
 }
 
 /// Whether the daemon answers. Its end of our connection is closed when this returns, so that nobody counts it: a
 /// CLOSE is followed by the end of the stream, in every state of a connection but one that has to authenticate.
-async fn answers(address: &Address) -> bool {
-    let Ok(mut connection) = Connection::connect(address, QUESTION_DEADLINE).await else { return false };
+async fn answers(address: &Address) -> Option<()> {
+    let mut connection = Connection::connect(address, QUESTION_DEADLINE).await.ok()?;
     let list = request::call(procedures::AUTH_LIST, 1, &[]);
-    let Some(answer) = ask(&mut connection, &list).await else { return false };
+    let answer = head(&mut connection, &list).await?;
     let close = request::call(procedures::CONNECT_CLOSE, 2, &[]);
-    if ask(&mut connection, &close).await.is_some_and(|header| header.status == answer.status) {
+    if head(&mut connection, &close).await.is_some_and(|header| header.status == answer.status) {
         let _ = connection.recv(QUESTION_DEADLINE).await;
     }
-    true
+    Some(())
 }
 
 /// Asks and reads the head of the answer, and what comes with it.
-async fn ask(connection: &mut Connection, question: &Bytes) -> Option<Header> {
-    connection.send(question, &[], None, QUESTION_DEADLINE).await.ok()?;
-    let mut reply = BytesMut::new();
-    while reply.len() < HEAD_LEN {
-        match connection.recv(QUESTION_DEADLINE).await.ok()? {
-            Received::Data(data, _) => reply.extend_from_slice(&data.bytes),
-            Received::Eof | Received::Reset | Received::Timeout => return None,
-        }
-    }
-    Header::read(&reply)
+async fn head(connection: &mut Connection, question: &Bytes) -> Option<Header> {
+    let read = |reply: &mut BytesMut| Ok((reply.len() >= HEAD_LEN).then(|| Header::read(reply)));
+    ask(connection, question, read).await.ok()?
 }
 
 /// A running daemon.
 #[derive(Debug)]
 struct Daemon {
     place: Place,
+    settings: Settings,
     address: Address,
     process: Process,
     /// It was ended on purpose.
@@ -279,13 +208,13 @@ impl Daemon {
         self.end(signal).await?;
         if act == ServerAct::Reboot {
             // What is in memory only does not outlive the machine.
-            let run = work(&self.place.slot).join("run");
+            let run = self.place.work().join("run");
             fs::remove_dir_all(&run)?;
             make_own(&run)?;
-            self.place.boot().await?;
+            boot(&self.place, &self.settings).await?;
         }
         if act.comes_back() {
-            self.process = start(&self.place, AGAIN_DEADLINE).await?;
+            self.process = within(AGAIN_DEADLINE, start(&self.place, &self.settings)).await?;
             self.down = false;
         }
         Ok(())
@@ -303,7 +232,7 @@ impl Server for Daemon {
 
     /// The state of the test driver goes with its last connection.
     fn forgets(&self) -> bool {
-        !self.place.settings.real_interfaces && !self.place.settings.has_script
+        !self.settings.real_interfaces && !self.settings.has_script
     }
 
     fn watch(&mut self, recorder: &Recorder) {

@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 
 use session::sandbox::MountStep;
 
-use super::daemon::{NOBODY, make_own};
+use protocol::launch::{NOBODY, make_own};
 
 /// The script, for the daemon.
 const SCRIPT: &str = "/wireskew/state/script";

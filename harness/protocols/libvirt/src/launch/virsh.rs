@@ -2,14 +2,13 @@
 
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use session::process::Output;
 use session::proxy::Proxy;
 use session::rootfs::MOUNT_POINT;
-use session::sandbox::{Sandbox, Slot, SlotError};
+use session::sandbox::Slot;
 use session::{
     Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server, Worker,
 };
@@ -19,7 +18,8 @@ use crate::beside::Beside;
 use crate::claims::{self, Printed};
 use crate::operations::{self, NEW_INTERFACE_XML, Operation};
 use protocol::effects;
-use protocol::installed::{Installed, setup, work};
+use protocol::installed::{Installed, work};
+use protocol::launch::Place;
 
 /// Where the recording proxy listens, for the client and below its directory.
 const PROXY: &str = "proxy";
@@ -38,30 +38,6 @@ impl Virsh {
         Self { real }
     }
 }
-/// The slot of a client, with its files.
-struct Place {
-    slot: Arc<Slot>,
-    /// The build's root, as it is mounted in the slot.
-    root: PathBuf,
-}
-
-impl Place {
-    async fn prepare(real: &Installed) -> Result<Self, LaunchErrorKind> {
-        let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
-        let slot = Arc::new(Slot::open(&sandbox).await.map_err(setup)?);
-        let work = work(&slot);
-        fs::create_dir(slot.directory().join("r"))?;
-        fs::create_dir(&work)?;
-        fs::write(work.join(INTERFACE_FILE), NEW_INTERFACE_XML)?;
-        let root = real.mount(&slot).await.map_err(setup)?;
-        Ok(Self { slot, root })
-    }
-
-    fn proxy(&self) -> Address {
-        Address::Path(work(&self.slot).join(PROXY))
-    }
-}
-
 impl Virsh {
     async fn carry_out(
         &self,
@@ -72,12 +48,14 @@ impl Virsh {
     ) -> Result<ClientReport, LaunchError> {
         let error = |kind| self.real.error("run virsh of", kind);
         operation.announce(recorder);
-        let place = Place::prepare(&self.real).await.map_err(error)?;
+        let files =
+            |slot: &Slot| fs::write(work(slot).join(INTERFACE_FILE), NEW_INTERFACE_XML).map(|()| Vec::new());
+        let place = Place::open(&self.real, files).await.map_err(error)?;
         let address = server.address().clone();
         let mut beside = Beside::open(&address).await;
         let running = self.run_in(&place, operation, (&address, server.worker()), recorder, deadline);
         let ran = beside.during(operation, running).await;
-        let file = fs::read(work(&place.slot).join(OUTPUT_FILE)).ok();
+        let file = fs::read(place.work().join(OUTPUT_FILE)).ok();
         place.slot.close().await;
         let output = ran.map_err(error)?;
         effects::claim_exit(recorder, output.exit);
@@ -98,9 +76,9 @@ impl Virsh {
         recorder: &Recorder,
         deadline: Duration,
     ) -> Result<Output, LaunchErrorKind> {
-        let proxy = Proxy::start(place.proxy(), server.clone(), recorder.clone(), ConnId(1))?;
-        let command = self.real.command(place.root.clone(), self.command_line(operation));
-        let output = place.slot.run(&command, deadline, worker).await.map_err(setup)?;
+        let listen = Address::Path(place.work().join(PROXY));
+        let proxy = Proxy::start(listen, server.clone(), recorder.clone(), ConnId(1))?;
+        let output = place.run(&place.command(self.command_line(operation)), deadline, worker).await?;
         proxy.stop().await;
         Ok(output)
     }

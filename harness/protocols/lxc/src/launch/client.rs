@@ -13,7 +13,8 @@ use transcript::{ConnId, Endpoint, ExitStatus};
 use super::PROXY_LXCPATH;
 use super::monitor::{Monitor, MonitorLauncher, yes_or_no};
 use crate::effects::{self, CONTAINER, Operation};
-use protocol::installed::{Installed, setup};
+use protocol::installed::Installed;
+use protocol::launch::Place;
 
 /// What `lxc-console` prints when it has a terminal, and what makes it end.
 const CONSOLE_PROMPT: &[u8] = b"to exit the console";
@@ -26,7 +27,7 @@ pub(super) struct LxcTools {
 }
 
 /// Where a client runs.
-struct Place {
+struct Meeting {
     slot: Arc<Slot>,
     /// The container that a reference server answers with.
     stage: Option<Box<Monitor>>,
@@ -46,16 +47,16 @@ impl LxcTools {
     ) -> Result<ClientReport, LaunchError> {
         operation.announce(recorder);
         let error = |kind| self.real.error("run a tool of", kind);
-        let place = self.place(server, deadline).await?;
+        let meeting = self.meeting(server, deadline).await?;
         server.prepare(operation.before.condition()).await?;
-        let result = self.run_in(&place.slot, operation, server.address(), recorder, deadline).await;
+        let result = self.run_in(&meeting.slot, operation, server.address(), recorder, deadline).await;
         let (output, descriptors) = result.map_err(error)?;
         let exit = if operation.on_terminal { output.exit.map(behind_a_shell) } else { output.exit };
         effects::claim_exit(recorder, exit);
         write_claims(operation, &output, recorder);
-        write_own_effects(operation, &output, descriptors, place.stage.is_some(), recorder);
+        write_own_effects(operation, &output, descriptors, meeting.stage.is_some(), recorder);
         server.effects(recorder).await;
-        if let Some(stage) = place.stage {
+        if let Some(stage) = meeting.stage {
             stage.stop().await;
         }
         let (stdout, stderr) = (output.stdout.bytes(), output.stderr.bytes());
@@ -64,9 +65,9 @@ impl LxcTools {
 
     /// The slot of a real server; for a reference server, that of a container of our own release, which the
     /// server gets for its stage.
-    async fn place(&self, server: &mut dyn Server, deadline: Duration) -> Result<Place, LaunchError> {
+    async fn meeting(&self, server: &mut dyn Server, deadline: Duration) -> Result<Meeting, LaunchError> {
         if let Address::InSlot(slot, _) = server.address() {
-            return Ok(Place { slot: Arc::clone(slot), stage: None });
+            return Ok(Meeting { slot: Arc::clone(slot), stage: None });
         }
         let monitor = MonitorLauncher::new(Arc::clone(&self.real)).launch(deadline).await?;
         let stage = monitor.stage().ok_or_else(|| {
@@ -74,7 +75,7 @@ impl LxcTools {
             self.real.error("run a tool of", LaunchErrorKind::Ended(why))
         })?;
         server.set_stage(&stage);
-        Ok(Place { slot: monitor.slot(), stage: Some(Box::new(monitor)) })
+        Ok(Meeting { slot: monitor.slot(), stage: Some(Box::new(monitor)) })
     }
 
     /// Runs the tool behind a proxy; what it printed, and how many descriptors the server passed to it.
@@ -86,7 +87,7 @@ impl LxcTools {
         recorder: &Recorder,
         deadline: Duration,
     ) -> Result<(Output, usize), LaunchErrorKind> {
-        let root = self.real.mount(slot).await.map_err(setup)?;
+        let place = Place::within(&self.real, Arc::clone(slot)).await?;
         let name = format!("{PROXY_LXCPATH}/{CONTAINER}/command").into_bytes();
         let listen = Address::InSlot(Arc::clone(slot), name);
         let proxy = Proxy::start(listen, server.clone(), recorder.clone(), ConnId(1))?;
@@ -94,13 +95,13 @@ impl LxcTools {
         if let Some(first) = line.first().cloned() {
             line.splice(0..1, std::iter::once(first).chain(self.real.args.iter().cloned()));
         }
-        let mut command = self.real.command(root, line);
+        let mut command = place.command(line);
         if operation.on_terminal {
             command.argv = on_terminal(&command.argv);
             command.input = Input::After { prompt: CONSOLE_PROMPT.to_vec(), typed: CONSOLE_QUIT.to_vec() };
         }
         // A real server is in the same slot.
-        let output = slot.run(&command, deadline, None).await.map_err(setup)?;
+        let output = place.run(&command, deadline, None).await?;
         let descriptors = proxy.descriptors_to_clients();
         proxy.stop().await;
         Ok((output, descriptors))

@@ -80,7 +80,6 @@ fn make_rootfs(directory: &Path, busybox: &Path) -> io::Result<()> {
 /// Writes a slot's files and shows the container's root among them.
 pub(super) fn prepare(slot: &Slot, rootfs: &Path) -> io::Result<Vec<MountStep>> {
     let work = work(slot);
-    fs::create_dir_all(slot.directory().join("r"))?;
     for name in ["rootfs", "mnt"] {
         fs::create_dir_all(work.join(name))?;
     }

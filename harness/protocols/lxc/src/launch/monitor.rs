@@ -3,32 +3,30 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use session::process::Output;
 use session::sandbox::{Cgroup, Sandbox, Slot, SlotCommand, SlotError};
 use session::{
-    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Received, Recorder, Server,
-    Stage, Start, Worker,
+    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Recorder, Server, Stage, Start,
+    Worker,
 };
 use transcript::{Endpoint, ExitStatus};
 
 use super::{TOOL_DEADLINE, container, environment};
 use crate::effects::{self, Before, CONTAINER, LXCPATH};
 use crate::{names, request};
-use protocol::installed::{Installed, Process, setup, work};
+use protocol::installed::{Installed, Process, setup};
+use protocol::launch::{Place, QUESTION_DEADLINE, ask, ready};
 
 /// Length of a response's head.
 const RESPONSE_LEN: usize = 16;
-/// How long one of our own questions may take.
-const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
 /// How often a question is asked that was not answered.
 const QUESTIONS: usize = 5;
-/// How often readiness is tried again.
-const READY_RETRY: Duration = Duration::from_millis(1);
+/// How long until a question is asked again.
+const QUESTION_RETRY: Duration = Duration::from_millis(1);
 /// Number of the signal by which a container is asked to stop.
 const SIGPWR: u32 = 30;
 /// The device that the operation `cgroup` allows, and that nothing else does.
@@ -46,56 +44,44 @@ impl MonitorLauncher {
     }
 
     pub(super) async fn launch(&self, deadline: Duration) -> Result<Monitor, LaunchError> {
-        let slot = open_slot(&self.real).await.map_err(|kind| self.real.error("prepare", kind))?;
-        match tokio::time::timeout(deadline, self.bring_up(&slot)).await {
-            Ok(Ok(monitor)) => Ok(monitor),
-            Ok(Err(kind)) => {
-                slot.close().await;
-                Err(self.real.error("start", kind))
-            }
-            Err(_elapsed) => {
-                slot.close().await;
-                let ms = u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX);
-                Err(self.real.error("start", LaunchErrorKind::NotReady(ms)))
-            }
-        }
+        let place = self.prepare().await.map_err(|kind| self.real.error("prepare", kind))?;
+        place.start(deadline, self.bring_up(&place)).await
     }
 
-    async fn bring_up(&self, slot: &Arc<Slot>) -> Result<Monitor, LaunchErrorKind> {
-        let root = self.real.mount(slot).await.map_err(setup)?;
+    /// A slot with the files of a container in it.
+    async fn prepare(&self) -> Result<Place, LaunchErrorKind> {
+        let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
+        let rootfs = container::rootfs(&sandbox, &self.real.root, &self.real.cache).await?;
+        Place::open(&self.real, |slot| container::prepare(slot, rootfs)).await
+    }
+
+    async fn bring_up(&self, place: &Place) -> Result<Monitor, LaunchErrorKind> {
         let mut argv = vec!["lxc-start".to_owned()];
         argv.extend(self.real.args.iter().cloned());
         argv.extend(start_arguments().map(str::to_owned));
-        let command = self.real.command(root.clone(), argv);
         // The deadline is the caller's, around all of this.
-        let output = slot.run(&command, Duration::MAX, None).await.map_err(setup)?;
+        let output = place.run(&place.command(argv), Duration::MAX, None).await?;
         if !output.success() {
-            return Err(LaunchErrorKind::Ended(why_not_started(slot, &output)));
+            return Err(LaunchErrorKind::Ended(why_not_started(place, &output)));
         }
         let name = format!("{LXCPATH}/{CONTAINER}/command").into_bytes();
+        let slot = &place.slot;
         let address = Address::InSlot(Arc::clone(slot), name);
-        while state(&address).await.ok() != Some(names::RUNNING) {
-            tokio::time::sleep(READY_RETRY).await;
-        }
-        let answer = ask(&address, &request::plain(names::GET_INIT_PID, 0)).await?;
+        // It goes into the background: until it answers nobody knows which process it is, nor whether it has ended.
+        let runs = || async { (state(&address).await.ok() == Some(names::RUNNING)).then_some(()) };
+        ready(runs, || None).await?;
+        let answer = question(&address, &request::plain(names::GET_INIT_PID, 0)).await?;
         if answer.ret != 0 {
             return Err(LaunchErrorKind::Ended(format!("GET_INIT_PID is answered {}", answer.ret)));
         }
         let init = answer.data;
         // A process that is pid 1 does not get signals for which it has set no handler yet.
-        while !catches_power_failure(slot, init) {
-            tokio::time::sleep(READY_RETRY).await;
-        }
+        ready(|| async { catches_power_failure(slot, init).then_some(()) }, || None).await?;
         let monitor =
             parent(slot, init).ok_or_else(|| LaunchErrorKind::Ended("init has no parent".to_owned()))?;
-        Ok(Monitor {
-            real: Arc::clone(&self.real),
-            slot: Arc::clone(slot),
-            root,
-            address,
-            process: Process::new(slot, monitor),
-            init: i32::try_from(init).unwrap_or_default(),
-        })
+        let process = Process::new(slot, monitor);
+        let init = i32::try_from(init).unwrap_or_default();
+        Ok(Monitor { place: place.clone(), address, process, init })
     }
 }
 
@@ -118,18 +104,8 @@ impl Launcher for MonitorLauncher {
     }
 }
 
-/// A slot with the files of a container in it.
-async fn open_slot(real: &Installed) -> Result<Arc<Slot>, LaunchErrorKind> {
-    let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
-    let rootfs = container::rootfs(&sandbox, &real.root, &real.cache).await?;
-    let slot = Arc::new(Slot::open(&sandbox).await.map_err(setup)?);
-    let steps = container::prepare(&slot, rootfs)?;
-    slot.mount(steps).await.map_err(setup)?;
-    Ok(slot)
-}
-
-fn why_not_started(slot: &Slot, output: &Output) -> String {
-    let log = fs::read_to_string(work(slot).join("start.log")).unwrap_or_default();
+fn why_not_started(place: &Place, output: &Output) -> String {
+    let log = fs::read_to_string(place.work().join("start.log")).unwrap_or_default();
     let errors: Vec<_> = log.lines().filter(|line| line.contains("ERROR")).take(4).collect();
     let said = output.tail(3);
     format!("lxc-start: {:?}; {said}; {}", output.exit, errors.join("; "))
@@ -138,9 +114,7 @@ fn why_not_started(slot: &Slot, output: &Output) -> String {
 /// A running monitor with its container.
 #[derive(Debug)]
 pub(super) struct Monitor {
-    real: Arc<Installed>,
-    slot: Arc<Slot>,
-    root: PathBuf,
+    place: Place,
     address: Address,
     process: Process,
     /// In the slot's pid namespace.
@@ -149,7 +123,7 @@ pub(super) struct Monitor {
 
 impl Monitor {
     pub(super) fn slot(&self) -> Arc<Slot> {
-        Arc::clone(&self.slot)
+        Arc::clone(&self.place.slot)
     }
 
     /// The container, for a reference server to answer with.
@@ -163,8 +137,7 @@ impl Monitor {
 
     async fn freeze(&self) -> Result<(), LaunchErrorKind> {
         let argv = ["lxc-freeze", "-P", LXCPATH, "-n", CONTAINER].map(str::to_owned).to_vec();
-        let command = self.real.command(self.root.clone(), argv);
-        let output = self.slot.run(&command, TOOL_DEADLINE, None).await.map_err(setup)?;
+        let output = self.place.run(&self.place.command(argv), TOOL_DEADLINE, None).await?;
         let frozen = self.payload().is_some_and(|cgroup| cgroup.frozen().unwrap_or(false));
         if output.success() && frozen {
             return Ok(());
@@ -178,7 +151,7 @@ impl Monitor {
 
     /// The cgroup of the container. A suffix is added to its name when the plain one was taken.
     fn payload(&self) -> Option<Cgroup> {
-        let entries = fs::read_dir(self.slot.cgroup().path()).ok()?;
+        let entries = fs::read_dir(self.place.slot.cgroup().path()).ok()?;
         let prefix = format!("lxc.payload.{CONTAINER}");
         let found =
             entries.flatten().find(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))?;
@@ -196,13 +169,13 @@ impl Monitor {
         let argv = ["sh", "-c", &script, "sh"]
             .map(str::to_owned)
             .into_iter()
-            .chain([self.slot.directory().display().to_string(), payload.path().display().to_string()]);
+            .chain([self.place.slot.directory().display().to_string(), payload.path().display().to_string()]);
         let env = vec![
             ("PATH".to_owned(), "/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
             ("LC_ALL".to_owned(), "C".to_owned()),
         ];
         let command = SlotCommand { root: "/".into(), argv: argv.collect(), env, ..SlotCommand::default() };
-        let output = self.slot.run(&command, QUESTION_DEADLINE, None).await.ok()?;
+        let output = self.place.run(&command, QUESTION_DEADLINE, None).await.ok()?;
         match output.exit {
             Some(ExitStatus::Code(9)) | None => None,
             _ => Some(!output.stderr.text().contains("not permitted")),
@@ -219,7 +192,7 @@ impl Monitor {
                     return Some(names::STOPPED);
                 }
                 Err(error) if error.kind() == io::ErrorKind::TimedOut => return None,
-                Err(_) => tokio::time::sleep(READY_RETRY).await,
+                Err(_) => tokio::time::sleep(QUESTION_RETRY).await,
             }
         }
         None
@@ -255,7 +228,7 @@ impl Server for Monitor {
     fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
         Box::pin(async move {
             if condition == Before::Frozen.condition() {
-                self.freeze().await.map_err(|kind| self.real.error("freeze", kind))?;
+                self.freeze().await.map_err(|kind| self.place.real.error("freeze", kind))?;
             }
             Ok(())
         })
@@ -266,7 +239,7 @@ impl Server for Monitor {
     }
 
     fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async move { self.slot.close().await })
+        Box::pin(async move { self.place.slot.close().await })
     }
 }
 
@@ -300,27 +273,23 @@ struct Answer {
     data: i64,
 }
 
-/// Asks one question on a connection of its own, which nobody records.
-async fn ask(address: &Address, question: &Bytes) -> io::Result<Answer> {
+/// Asks one question on a connection of its own.
+async fn question(address: &Address, question: &Bytes) -> io::Result<Answer> {
     let mut connection = Connection::connect(address, QUESTION_DEADLINE).await?;
-    let sent = connection.send(question, &[], None, QUESTION_DEADLINE).await;
-    sent.map_err(|end| io::Error::other(format!("{end:?}")))?;
-    let mut reply = BytesMut::new();
-    while reply.len() < RESPONSE_LEN {
-        match connection.recv(QUESTION_DEADLINE).await? {
-            Received::Data(data, _) => reply.extend_from_slice(&data.bytes),
-            Received::Eof | Received::Reset => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Received::Timeout => return Err(io::ErrorKind::TimedOut.into()),
+    ask(&mut connection, question, |reply| {
+        if reply.len() < RESPONSE_LEN {
+            return Ok(None);
         }
-    }
-    let field = |range: std::ops::Range<usize>| reply.get(range).unwrap_or_default();
-    let ret = field(0..4).try_into().map(i32::from_le_bytes).unwrap_or_default();
-    let data = field(8..16).try_into().map(i64::from_le_bytes).unwrap_or_default();
-    Ok(Answer { ret, data })
+        let field = |range: std::ops::Range<usize>| reply.get(range).unwrap_or_default();
+        let ret = field(0..4).try_into().map(i32::from_le_bytes).unwrap_or_default();
+        let data = field(8..16).try_into().map(i64::from_le_bytes).unwrap_or_default();
+        Ok(Some(Answer { ret, data }))
+    })
+    .await
 }
 
 async fn state(address: &Address) -> io::Result<i32> {
-    let answer = ask(address, &request::plain(names::GET_STATE, 0)).await?;
+    let answer = question(address, &request::plain(names::GET_STATE, 0)).await?;
     if answer.ret < 0 {
         return Err(io::Error::from_raw_os_error(-answer.ret));
     }

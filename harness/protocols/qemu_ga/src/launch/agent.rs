@@ -1,20 +1,18 @@
 //! Agents of a real build.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use session::pty::{Line, Terminal};
-use session::sandbox::{Sandbox, Slot, SlotError};
+use session::sandbox::{Slot, SlotCommand};
 use session::{
-    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Listener, Look, Received,
-    Recorder, Server, Start, Worker,
+    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Listener, Look, Recorder, Server,
+    Start, Worker,
 };
 use transcript::{ConnId, Endpoint};
 
@@ -23,10 +21,9 @@ use crate::message::Reply;
 use crate::names::{BLOCKED, INFO};
 use crate::settings::Settings;
 use crate::{checks, operations, reference, request};
-use protocol::installed::{Installed, Process, environment, setup, work};
+use protocol::installed::{Installed, Process, environment, work};
+use protocol::launch::{NOBODY, Place, QUESTION_DEADLINE, ask, make_own, ready};
 
-/// The user and the group as whom agents run.
-const NOBODY: u32 = 65534;
 /// Where the agent's own files are, as it sees it.
 const RUN: &str = "/wireskew/run";
 /// Name of the socket in there.
@@ -35,12 +32,6 @@ const SOCKET: &str = "qga.sock";
 const BACKLOG: usize = 100;
 /// The number of our own guest-sync-delimited.
 const SYNC: i64 = 314;
-/// How long one of our own questions may take.
-const QUESTION_DEADLINE: Duration = Duration::from_secs(2);
-/// How often readiness is tried again.
-const READY_RETRY: Duration = Duration::from_millis(1);
-/// Most bytes of an answer to one of our own questions.
-const ANSWER_LEN_MAX: usize = 1 << 20;
 
 /// Starts agents of one build.
 #[derive(Debug)]
@@ -55,39 +46,19 @@ impl AgentLauncher {
     }
 
     async fn launch(&self, deadline: Duration) -> Result<Agent, LaunchError> {
-        let sandbox =
-            Sandbox::inside().ok_or_else(|| self.real.error("prepare", setup(SlotError::NoSandbox)))?;
-        let slot = Slot::open(&sandbox).await.map_err(|error| self.real.error("prepare", setup(error)))?;
-        let slot = Arc::new(slot);
-        let late = LaunchErrorKind::NotReady(u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX));
-        match tokio::time::timeout(deadline, self.bring_up(&slot)).await.unwrap_or(Err(late)) {
-            Ok(agent) => Ok(agent),
-            Err(kind) => {
-                slot.close().await;
-                Err(self.real.error("start", kind))
-            }
-        }
+        let own = |slot: &Slot| make_own(&work(slot).join("run")).map(|()| Vec::new());
+        let place = Place::open(&self.real, own).await.map_err(|kind| self.real.error("prepare", kind))?;
+        place.start(deadline, self.bring_up(&place)).await
     }
 
-    async fn bring_up(&self, slot: &Arc<Slot>) -> Result<Agent, LaunchErrorKind> {
-        let work = work(slot);
-        let run = work.join("run");
-        fs::create_dir(slot.directory().join("r"))?;
-        fs::create_dir(&work)?;
-        fs::create_dir(&run)?;
-        chown(&run, Some(NOBODY), Some(NOBODY))?;
-        let root = self.real.mount(slot).await.map_err(setup)?;
-        let address = Address::Path(run.join(SOCKET));
+    async fn bring_up(&self, place: &Place) -> Result<Agent, LaunchErrorKind> {
+        let address = Address::Path(place.work().join("run").join(SOCKET));
         let terminal = match self.settings.on_line {
-            true => Some(open_terminal(&slot.path(&root))?),
+            true => Some(open_terminal(&place.slot.path(&place.root))?),
             false => None,
         };
-        let mut command = self.real.command(root, self.command_line());
-        command.user = Some((NOBODY, NOBODY));
-        let said = OpenOptions::new().create(true).append(true).open(work.join("said"))?;
-        let streams = [OwnedFd::from(File::open("/dev/null")?), said.try_clone()?.into(), said.into()];
-        let pid = slot.spawn(&command, streams).await.map_err(setup)?;
-        let process = Process::new(slot, pid);
+        let user = Some((NOBODY, NOBODY));
+        let process = place.spawn(&SlotCommand { user, ..place.command(self.command_line()) }).await?;
         let line = match terminal {
             Some(terminal) => {
                 let hosts = Listener::bind(address.clone(), BACKLOG)?;
@@ -95,20 +66,10 @@ impl AgentLauncher {
             }
             None => None,
         };
-        let enabled = loop {
-            match capabilities(&address).await {
-                Ok(enabled) => break enabled,
-                Err(_not_yet) => {
-                    if let Some(status) = process.ended() {
-                        let said = fs::read_to_string(work.join("said")).unwrap_or_default();
-                        return Err(LaunchErrorKind::Ended(format!("qemu-ga: {status:?}; {}", said.trim())));
-                    }
-                    tokio::time::sleep(READY_RETRY).await;
-                }
-            }
-        };
+        let asked = || async { capabilities(&address).await.ok() };
+        let enabled = ready(asked, || place.why_ended(&process, &[])).await?;
         let guard = Guard::of(&enabled).map_err(LaunchErrorKind::Setup)?;
-        Ok(Agent { slot: Arc::clone(slot), address, ends: Ends { process, line }, guard })
+        Ok(Agent { place: place.clone(), address, ends: Ends { process, line }, guard })
     }
 
     fn command_line(&self) -> Vec<String> {
@@ -152,36 +113,28 @@ fn open_terminal(root: &Path) -> io::Result<Terminal> {
     Ok(terminal)
 }
 
-/// What the agent says of its commands. Nobody records this.
+/// What the agent says of its commands.
 async fn capabilities(address: &Address) -> io::Result<BTreeMap<String, bool>> {
     let mut connection = Connection::connect(address, QUESTION_DEADLINE).await?;
     let question = Bytes::from([&request::resync(SYNC)[..], &request::plain(INFO)].concat());
-    let sent = connection.send(&question, &[], None, QUESTION_DEADLINE).await;
-    sent.map_err(|end| io::Error::other(format!("{end:?}")))?;
-    let mut received = BytesMut::new();
     let mut in_step = false;
-    loop {
+    ask(&mut connection, &question, |received| {
         while let Some(end) = received.iter().position(|byte| *byte == b'\n') {
             let reply = Reply::of(&received.split_to(end + 1));
             if in_step {
-                return checks::enabled(&reply).ok_or_else(|| io::ErrorKind::InvalidData.into());
+                let enabled = checks::enabled(&reply);
+                return enabled.map(Some).ok_or_else(|| io::ErrorKind::InvalidData.into());
             }
             in_step = reply.delimited && reply.number() == Some(SYNC);
         }
-        if received.len() > ANSWER_LEN_MAX {
-            return Err(io::ErrorKind::InvalidData.into());
-        }
-        match connection.recv(QUESTION_DEADLINE).await? {
-            Received::Data(data, _) => received.extend_from_slice(&data.bytes),
-            Received::Eof | Received::Reset => return Err(io::ErrorKind::UnexpectedEof.into()),
-            Received::Timeout => return Err(io::ErrorKind::TimedOut.into()),
-        }
-    }
+        Ok(None)
+    })
+    .await
 }
 
 /// A running agent.
 struct Agent {
-    slot: Arc<Slot>,
+    place: Place,
     address: Address,
     ends: Ends,
     guard: Guard,
@@ -234,6 +187,6 @@ impl Server for Agent {
     }
 
     fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async move { self.slot.close().await })
+        Box::pin(async move { self.place.slot.close().await })
     }
 }

@@ -1,0 +1,141 @@
+//! A slot of the sandbox with the root of an installed build in it.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use session::process::Output;
+use session::sandbox::{MountStep, Sandbox, Slot, SlotCommand, SlotError};
+use session::{LaunchError, LaunchErrorKind, Worker};
+
+use super::within;
+use crate::installed::{Installed, Process, setup, work};
+
+/// The user and the group as whom daemons run that need not be root. The user has an entry in `passwd`.
+pub const NOBODY: u32 = 65534;
+/// The file of a slot in which the processes that stay write what they say.
+const SAID: &str = "said";
+/// Lines of what they said that an error shows.
+const TAIL_LINES: usize = 4;
+
+/// Where the processes of a build run.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The build.
+    pub real: Arc<Installed>,
+    /// The slot.
+    pub slot: Arc<Slot>,
+    /// The build's root, as the slot sees it.
+    pub root: PathBuf,
+}
+
+impl Place {
+    /// Opens a slot, has its files written, and shows the build's root in it. What is to be seen below `/wireskew` has to be
+    /// mounted before the root is: those steps `files` gives back.
+    ///
+    /// # Errors
+    /// There is no sandbox, or something cannot be made; then nothing of the slot stays.
+    pub async fn open(
+        real: &Arc<Installed>,
+        files: impl FnOnce(&Slot) -> io::Result<Vec<MountStep>>,
+    ) -> Result<Self, LaunchErrorKind> {
+        let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
+        let slot = Arc::new(Slot::open(&sandbox).await.map_err(setup)?);
+        fs::create_dir(slot.directory().join("r"))?;
+        fs::create_dir(work(&slot))?;
+        let steps = files(&slot)?;
+        if !steps.is_empty() {
+            slot.mount(steps).await.map_err(setup)?;
+        }
+        Self::within(real, slot).await
+    }
+
+    /// Shows the build's root in a slot that is there, beside other roots.
+    ///
+    /// # Errors
+    /// It cannot be mounted.
+    pub async fn within(real: &Arc<Installed>, slot: Arc<Slot>) -> Result<Self, LaunchErrorKind> {
+        let root = real.mount(&slot).await.map_err(setup)?;
+        Ok(Self { real: Arc::clone(real), slot, root })
+    }
+
+    /// The directory that is `/wireskew` for the processes of the slot.
+    #[must_use]
+    pub fn work(&self) -> PathBuf {
+        work(&self.slot)
+    }
+
+    /// A command of the build.
+    #[must_use]
+    pub fn command(&self, argv: Vec<String>) -> SlotCommand {
+        self.real.command(self.root.clone(), argv)
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    /// The slot is gone, or there is no such program.
+    pub async fn run(
+        &self,
+        command: &SlotCommand,
+        deadline: Duration,
+        server: Option<&dyn Worker>,
+    ) -> Result<Output, LaunchErrorKind> {
+        self.slot.run(command, deadline, server).await.map_err(setup)
+    }
+
+    /// Starts a process that stays, and does not go into the background. What it says is kept.
+    ///
+    /// # Errors
+    /// The slot is gone, or there is no such program.
+    pub async fn spawn(&self, command: &SlotCommand) -> Result<Process, LaunchErrorKind> {
+        let said = OpenOptions::new().create(true).append(true).open(self.work().join(SAID))?;
+        let streams = [OwnedFd::from(File::open("/dev/null")?), said.try_clone()?.into(), said.into()];
+        let pid = self.slot.spawn(command, streams).await.map_err(setup)?;
+        Ok(Process::new(&self.slot, pid))
+    }
+
+    /// How a process that was to stay has ended, if it did, and the end of what it said there and in its logs, which are
+    /// named as they are called below [`Place::work`].
+    #[must_use]
+    pub fn why_ended(&self, process: &Process, logs: &[&str]) -> Option<String> {
+        let status = process.ended()?;
+        let work = self.work();
+        let texts = [SAID].iter().chain(logs).map(|name| fs::read(work.join(name)).unwrap_or_default());
+        let text = texts.collect::<Vec<_>>().concat();
+        let text = String::from_utf8_lossy(&text);
+        let all: Vec<_> = text.trim_end().lines().collect();
+        let tail = all.get(all.len().saturating_sub(TAIL_LINES)..).unwrap_or(&[]).join("; ");
+        Some(format!("{}: {status:?}; {tail}", self.real.root.program()))
+    }
+
+    /// Brings something up here within a deadline. Where that fails, nothing of the place stays.
+    ///
+    /// # Errors
+    /// Why it failed.
+    pub async fn start<T>(
+        &self,
+        deadline: Duration,
+        up: impl Future<Output = Result<T, LaunchErrorKind>>,
+    ) -> Result<T, LaunchError> {
+        let started = within(deadline, up).await;
+        if started.is_err() {
+            self.slot.close().await;
+        }
+        started.map_err(|kind| self.real.error("start", kind))
+    }
+}
+
+/// A directory of [`NOBODY`] alone. The mode is asked for: libvirtd takes no other for its sockets.
+///
+/// # Errors
+/// It cannot be made or given away.
+pub fn make_own(directory: &Path) -> io::Result<()> {
+    fs::create_dir(directory)?;
+    fs::set_permissions(directory, Permissions::from_mode(0o700))?;
+    chown(directory, Some(NOBODY), Some(NOBODY))
+}
