@@ -271,7 +271,7 @@ pub(crate) struct Record {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "By hand, between peers of your own")]
 pub(crate) struct ProxyArgs {
-    /// Where the client connects: a path, or `@name` for an abstract socket.
+    /// Where the client connects: a path, `@name` for an abstract socket, or a TCP address.
     #[arg(long, value_name = "ADDRESS", requires_all = ["forward", "out", "protocol"])]
     pub(crate) listen: Option<String>,
     /// Where the server listens.

@@ -31,11 +31,12 @@ pub(crate) fn record(global: &Global, args: &Record) -> Done {
     run::run(global, &Run { select, save: true, results, ..Run::default() })
 }
 
-/// `@name` is an abstract socket, everything else a path.
+/// `@name` is an abstract socket, `127.0.0.1:7000` a TCP port, everything else a path.
 fn address(text: &str) -> Address {
-    match text.strip_prefix('@') {
-        Some(name) => Address::Abstract(name.as_bytes().to_vec()),
-        None => Address::Path(PathBuf::from(text)),
+    match (text.strip_prefix('@'), text.parse()) {
+        (Some(name), _) => Address::Abstract(name.as_bytes().to_vec()),
+        (None, Ok(port)) => Address::Tcp(port),
+        (None, Err(_)) => Address::Path(PathBuf::from(text)),
     }
 }
 

@@ -1,7 +1,7 @@
 //! A stream that carries bytes, descriptors and credentials, with a deadline on every wait.
 //!
 //! ```text
-//! kernel.rs    a unix stream socket: to real peers, and wherever the kernel's behaviour is the point
+//! kernel.rs    a unix or TCP socket: to real peers, and wherever the kernel's behaviour is the point
 //! memory.rs    the same between two peers of this process
 //! ```
 
@@ -10,6 +10,7 @@ mod memory;
 
 use std::future::poll_fn;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -19,7 +20,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use rustix::net::{AddressFamily, Shutdown, SocketAddrUnix, SocketFlags, SocketType, sockopt};
 use rustix::process::{getegid, geteuid, getpid};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use transcript::{Credentials, Data, FdNote};
@@ -66,7 +67,7 @@ pub struct Connection {
 
 #[derive(Debug)]
 enum Stream {
-    Kernel(UnixStream),
+    Kernel(kernel::Socket),
     Memory(memory::End),
 }
 
@@ -107,6 +108,10 @@ impl Connection {
         if let Address::Memory(port) = address {
             return connected(until, || port.connect().map(Self::from)).await;
         }
+        if let Address::Tcp(address) = address {
+            let late = |_| io::Error::from(io::ErrorKind::TimedOut);
+            return Self::tcp(timeout_at(until, TcpStream::connect(address)).await.map_err(late)??);
+        }
         let (fd, name) = (address.socket()?, address.socket_name()?);
         // Has the kernel attach our credentials to all that we send. A server that asks for them does so after
         // accept(2), and what was sent in between comes without: such a request is refused, once in a few hundred.
@@ -122,6 +127,16 @@ impl Connection {
     pub fn new(fd: OwnedFd) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(&fd, true)?;
         Ok(Self::from(UnixStream::from_std(fd.into())?))
+    }
+
+    /// What is sent goes out at once, as over any other socket: probes show a server parts of a message apart.
+    fn tcp(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self::of(kernel::Socket::Tcp(stream)))
+    }
+
+    fn of(socket: kernel::Socket) -> Self {
+        Self { stream: Stream::Kernel(socket), timer: Timer::default(), credentials: AtomicBool::new(false) }
     }
 
     /// Two ends that are connected to each other.
@@ -162,13 +177,14 @@ impl Connection {
         Credentials { pid, ..creds }
     }
 
-    /// Asks for the sender's credentials with everything that comes (`SO_PASSCRED`).
+    /// Asks for the sender's credentials with everything that comes (`SO_PASSCRED`). Over TCP none come.
     ///
     /// # Errors
     /// What `setsockopt(2)` gives.
     pub fn want_credentials(&self) -> io::Result<()> {
         self.credentials.store(true, Ordering::Relaxed);
         match &self.stream {
+            Stream::Kernel(kernel::Socket::Tcp(_)) => Ok(()),
             Stream::Kernel(stream) => Ok(sockopt::set_socket_passcred(stream, true)?),
             Stream::Memory(end) => {
                 end.want_credentials();
@@ -309,7 +325,7 @@ impl Connection {
 
 impl From<UnixStream> for Connection {
     fn from(stream: UnixStream) -> Self {
-        Self { stream: Stream::Kernel(stream), timer: Timer::default(), credentials: AtomicBool::new(false) }
+        Self::of(kernel::Socket::Unix(stream))
     }
 }
 
@@ -468,7 +484,7 @@ impl Address {
         Ok(match self {
             Self::Path(path) => SocketAddrUnix::new(path)?,
             Self::Abstract(name) | Self::InSlot(_, name) => SocketAddrUnix::new_abstract_name(name)?,
-            Self::Memory(_) => return Err(io::ErrorKind::Unsupported.into()),
+            Self::Tcp(_) | Self::Memory(_) => return Err(io::ErrorKind::Unsupported.into()),
         })
     }
 }
@@ -476,9 +492,16 @@ impl Address {
 /// A server's end before anybody is connected. A socket in the file system is removed when the listener is dropped.
 #[derive(Debug)]
 pub struct Listener {
-    /// `None` where it listens in memory.
-    socket: Option<UnixListener>,
+    waiting: Waiting,
     address: Address,
+}
+
+/// Where those wait who are not yet accepted.
+#[derive(Debug)]
+enum Waiting {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+    Memory(Port),
 }
 
 /// Tells the sockets of one process apart.
@@ -501,19 +524,27 @@ impl Listener {
         Self::bind(address, backlog)
     }
 
-    /// Binds and listens.
+    /// Binds and listens. Port 0 of TCP stands for any that is free.
     ///
     /// # Errors
     /// What `bind(2)` and `listen(2)` give; a name that is too long is `InvalidInput`.
     pub fn bind(address: Address, backlog: usize) -> io::Result<Self> {
-        if let Address::Memory(port) = &address {
-            port.listen(backlog)?;
-            return Ok(Self { socket: None, address });
+        match &address {
+            Address::Memory(port) => {
+                port.listen(backlog)?;
+                Ok(Self { waiting: Waiting::Memory(port.clone()), address })
+            }
+            Address::Tcp(wanted) => {
+                let (listener, bound) = listen_tcp(*wanted, backlog)?;
+                Ok(Self { waiting: Waiting::Tcp(listener), address: Address::Tcp(bound) })
+            }
+            Address::Path(_) | Address::Abstract(_) | Address::InSlot(..) => {
+                let (fd, name) = (address.socket()?, address.socket_name()?);
+                rustix::net::bind(&fd, &name)?;
+                rustix::net::listen(&fd, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+                Ok(Self { waiting: Waiting::Unix(UnixListener::from_std(fd.into())?), address })
+            }
         }
-        let (fd, name) = (address.socket()?, address.socket_name()?);
-        rustix::net::bind(&fd, &name)?;
-        rustix::net::listen(&fd, i32::try_from(backlog).unwrap_or(i32::MAX))?;
-        Ok(Self { socket: Some(UnixListener::from_std(fd.into())?), address })
     }
 
     /// Where it listens.
@@ -532,19 +563,29 @@ impl Listener {
 
     /// As [`Listener::accept`], for loops that wait for several things.
     pub fn poll_accept(&self, cx: &mut Context<'_>) -> Poll<io::Result<Connection>> {
-        match (&self.socket, &self.address) {
-            (Some(socket), _) => socket.poll_accept(cx).map_ok(|(stream, _peer)| Connection::from(stream)),
-            (None, Address::Memory(port)) => {
+        match &self.waiting {
+            Waiting::Unix(socket) => {
+                socket.poll_accept(cx).map_ok(|(stream, _peer)| Connection::from(stream))
+            }
+            Waiting::Tcp(socket) => Poll::Ready(Connection::tcp(ready!(socket.poll_accept(cx))?.0)),
+            Waiting::Memory(port) => {
                 let turn = ready!(poll_proceed(cx));
                 port.poll_accept(cx).map(|end| {
                     turn.made_progress();
                     Ok(Connection::from(end))
                 })
             }
-            // `bind` makes no other.
-            (None, _) => Poll::Pending,
         }
     }
+}
+
+fn listen_tcp(wanted: SocketAddr, backlog: usize) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = if wanted.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(wanted)?;
+    let listener = socket.listen(u32::try_from(backlog).unwrap_or(u32::MAX))?;
+    let bound = listener.local_addr()?;
+    Ok((listener, bound))
 }
 
 impl Drop for Listener {
@@ -553,7 +594,7 @@ impl Drop for Listener {
             Address::Memory(port) => port.close(),
             // The directory may be gone already; then so is the socket.
             Address::Path(path) => drop(std::fs::remove_file(path)),
-            Address::Abstract(_) | Address::InSlot(..) => {}
+            Address::Abstract(_) | Address::InSlot(..) | Address::Tcp(_) => {}
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,6 +25,8 @@ pub enum Address {
     Abstract(Vec<u8>),
     /// The same in the network namespace of a slot.
     InSlot(Arc<Slot>, Vec<u8>),
+    /// A TCP port, of this machine.
+    Tcp(SocketAddr),
     /// A port in the memory of this process.
     Memory(Port),
 }
@@ -33,6 +36,7 @@ impl fmt::Display for Address {
         match self {
             Self::Path(path) => write!(f, "{}", path.display()),
             Self::Abstract(name) | Self::InSlot(_, name) => write!(f, "@{}", name.escape_ascii()),
+            Self::Tcp(address) => write!(f, "{address}"),
             Self::Memory(_) => f.write_str("memory"),
         }
     }

@@ -25,6 +25,7 @@ mod check;
 mod enter;
 mod init;
 mod look;
+mod loopback;
 mod slot;
 mod streams;
 mod work;

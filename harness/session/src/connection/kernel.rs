@@ -1,9 +1,10 @@
-//! A unix stream socket of the kernel: one message with descriptors and credentials, out and in.
+//! A stream socket of the kernel: one message, over a unix socket with descriptors and credentials, out and in.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -14,7 +15,7 @@ use rustix::net::{
 };
 use rustix::process::{Gid, Pid, Uid};
 use tokio::io::Interest;
-use tokio::net::UnixStream;
+use tokio::net::{TcpStream, UnixStream};
 use transcript::{Credentials, Data, FdNote};
 
 use super::{FDS_PER_MESSAGE_MAX, READ_LEN_MAX, Received, note};
@@ -24,9 +25,49 @@ thread_local! {
     static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_LEN_MAX].into_boxed_slice());
 }
 
+/// One end of a connection in the kernel.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Unix(UnixStream),
+    /// Carries neither descriptors nor credentials, and does not tell a close from a half-close.
+    Tcp(TcpStream),
+}
+
+impl Socket {
+    fn try_io<T>(&self, interest: Interest, f: impl FnOnce() -> io::Result<T>) -> io::Result<T> {
+        match self {
+            Self::Unix(stream) => stream.try_io(interest, f),
+            Self::Tcp(stream) => stream.try_io(interest, f),
+        }
+    }
+
+    pub(super) fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Unix(stream) => stream.poll_read_ready(cx),
+            Self::Tcp(stream) => stream.poll_read_ready(cx),
+        }
+    }
+
+    pub(super) fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Unix(stream) => stream.poll_write_ready(cx),
+            Self::Tcp(stream) => stream.poll_write_ready(cx),
+        }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Unix(stream) => stream.as_fd(),
+            Self::Tcp(stream) => stream.as_fd(),
+        }
+    }
+}
+
 /// Sends what the kernel takes in one `sendmsg(2)`.
 pub(super) fn try_send(
-    stream: &UnixStream,
+    stream: &Socket,
     bytes: &[u8],
     fds: &[BorrowedFd<'_>],
     creds: Option<Credentials>,
@@ -35,7 +76,7 @@ pub(super) fn try_send(
 }
 
 fn sendmsg(
-    stream: &UnixStream,
+    stream: &Socket,
     bytes: &[u8],
     fds: &[BorrowedFd<'_>],
     creds: Option<Credentials>,
@@ -62,7 +103,7 @@ fn sendmsg(
 }
 
 /// Takes what is there. Where that was all, the next wait is told so and does not read in vain first.
-pub(super) fn take(stream: &UnixStream, len_max: usize) -> io::Result<Option<Received>> {
+pub(super) fn take(stream: &Socket, len_max: usize) -> io::Result<Option<Received>> {
     let mut received = None;
     let tried = stream.try_io(Interest::READABLE, || {
         received = Some(recv_once(stream.as_fd(), len_max)?);
@@ -123,14 +164,14 @@ fn recv_through(fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
 }
 
 /// Whether there is something to read: bytes, the end, an error.
-pub(super) fn has_unread(stream: &UnixStream) -> bool {
+pub(super) fn has_unread(stream: &Socket) -> bool {
     let mut looked = [PollFd::new(stream, PollFlags::IN)];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     matches!(poll(&mut looked, Some(&now)), Ok(1..))
 }
 
 /// Whether nothing can pass any more in either direction: a unix socket then hangs up.
-pub(super) fn is_hung_up(stream: &UnixStream) -> bool {
+pub(super) fn is_hung_up(stream: &Socket) -> bool {
     let mut looked = [PollFd::new(stream, PollFlags::empty())];
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
     matches!(poll(&mut looked, Some(&now)), Ok(1..)) && looked[0].revents().contains(PollFlags::HUP)

@@ -62,6 +62,37 @@ fn takes_what_comes_while_it_waits() {
     });
 }
 
+/// Over TCP parts of a message come apart, an end is an end, and unread bytes make a reset of a close.
+#[test]
+fn tcp_carries_bytes_and_ends() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime can be made").block_on(async {
+        let any = Address::Tcp(SocketAddr::from(([127, 0, 0, 1], 0)));
+        let listener = Listener::bind(any, 1).expect("a port is free");
+        assert!(!listener.address().to_string().ends_with(":0"));
+        let mut client = Connection::connect(listener.address(), SOON).await.expect("it listens");
+        let mut server = listener.accept().await.expect("somebody came");
+        server.want_credentials().expect("none is no error");
+        for part in ["one", "two"] {
+            client.send(&bytes(part), &[], None, SOON).await.expect("there is room");
+            assert_eq!(next(&mut server, SOON).await, format!("{part} 0"));
+        }
+        client.half_close().expect("it is open");
+        assert_eq!(next(&mut server, SOON).await, "Eof");
+        server.send(&bytes("late"), &[], None, SOON).await.expect("there is room");
+        assert_eq!(next(&mut client, SOON).await, "late 0");
+        let client = Connection::connect(listener.address(), SOON).await.expect("it listens");
+        let mut server = listener.accept().await.expect("somebody came");
+        server.send(&bytes("unread"), &[], None, SOON).await.expect("there is room");
+        drop(client);
+        assert_eq!(next(&mut server, SOON).await, "Reset");
+        let address = listener.address().clone();
+        drop(listener);
+        let refused = Connection::connect(&address, SOON).await.expect_err("nobody listens");
+        assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
+    });
+}
+
 /// Who sends nothing wakes nobody, and leaves who waits to be woken.
 #[test]
 fn nothing_sent_is_nothing_lost() {

@@ -56,6 +56,8 @@ fn start() -> Option<Pid> {
     let state = std::env::var_os(STATE)?;
     let inside = Path::new(&state).join(INSIDE);
     mount("tmpfs", &inside, "tmpfs", MountFlags::empty(), c"mode=0755").ok()?;
+    // Without it only peers that speak TCP fail, and they say so.
+    let _ = super::loopback::up();
     let mut args = std::env::args_os();
     let child = Command::new(std::env::current_exe().ok()?)
         .args(args.by_ref().skip(1))
