@@ -22,12 +22,20 @@ pub(crate) fn lock(global: &Global, args: &Lock) -> Done {
                 terminal::print(&format!("{name}: {changes}\n"));
             }
         }
+        if !path.is_file() {
+            let text = format!(
+                "{name} has no lock yet: `{}` is not there; write it: wireskew lock --write",
+                path.display()
+            );
+            return Err(Failure::text(Exit::Setup, text));
+        }
         let locked = matrix::LockTable::load(&path).map_err(|error| Failure::new(Exit::Setup, error))?;
-        for violation in matrix::check_lock(&locked, &table) {
-            violations += 1;
+        let found = matrix::check_lock(&locked, &table);
+        for violation in &found {
             terminal::print(&format!("{name}: {violation}\n"));
         }
-        terminal::print(&format!("{name}: {} dialects, {} violations\n", table.dialects.len(), violations));
+        terminal::print(&format!("{name}: {} dialects, {} violations\n", table.dialects.len(), found.len()));
+        violations += found.len();
     }
     Ok(if violations > 0 { Exit::Unexpected } else { Exit::AsExpected }.into())
 }

@@ -54,13 +54,15 @@ pub enum BuildFlagError {
     },
     /// The builds of the protocol have no newest one to take the dialect from.
     #[error(
-        "`{id}` needs a dialect: add `,dialect=...`, as `{protocol}` has no build with a numeric version"
+        "`{id}` needs a dialect, as `{protocol}` has no build with a numeric version: add `,dialect=...`, one of {known}"
     )]
     NoDialect {
         /// The build.
         id: BuildId,
         /// The protocol.
         protocol: String,
+        /// Its dialects.
+        known: String,
     },
 }
 
@@ -148,11 +150,12 @@ impl BuildFlag {
         Ok(())
     }
 
-    /// The build that the flag means, with what it leaves open taken from the builds of its protocol.
+    /// The build that the flag means, with what it leaves open taken from the builds of its protocol, which has these
+    /// dialects.
     ///
     /// # Errors
     /// When it has no dialect and there is no newest build to take it from.
-    pub fn to_build(&self, builds: &Builds) -> Result<Build, BuildFlagError> {
+    pub fn to_build(&self, builds: &Builds, dialects: &[&str]) -> Result<Build, BuildFlagError> {
         let dialect = match (&self.dialect, builds.newest()) {
             (Some(dialect), _) => dialect.clone(),
             (None, Some(newest)) => newest.dialect.clone(),
@@ -160,6 +163,7 @@ impl BuildFlag {
                 return Err(BuildFlagError::NoDialect {
                     id: self.id.clone(),
                     protocol: builds.protocol.clone(),
+                    known: dialects.join(", "),
                 });
             }
         };
@@ -216,7 +220,7 @@ mod tests {
     #[track_caller]
     fn check(text: &str, expect: &str) {
         let builds = Builds::parse("builds.toml", BUILDS).expect("the test's own builds parse");
-        let result = text.parse::<BuildFlag>().and_then(|flag| flag.to_build(&builds));
+        let result = text.parse::<BuildFlag>().and_then(|flag| flag.to_build(&builds, &[]));
         let shown = match result {
             Ok(build) => {
                 let settings: String =
@@ -285,14 +289,17 @@ mod tests {
         let builds = Builds::parse("b", "protocol = 'p'\nbuild = [{ id = 'ideal', reference = true }]")
             .expect("the test's own builds parse");
         let flag: BuildFlag = "p@dev=path:x".parse().expect("the test's own flag parses");
-        assert!(matches!(flag.to_build(&builds), Err(BuildFlagError::NoDialect { .. })));
+        let error =
+            flag.to_build(&builds, &["1.0", "ideal"]).expect_err("no build has a version").to_string();
+        let expect = "`dev` needs a dialect, as `p` has no build with a numeric version: add `,dialect=...`, one of 1.0, ideal";
+        assert_eq!(error, expect);
     }
 
     #[test]
     fn a_flag_for_a_known_id_puts_its_source_first() {
         let mut builds = Builds::parse("builds.toml", BUILDS).expect("the test's own builds parse");
         let flag: BuildFlag = "lxc@4.0.6=path:x,dialect=4.0.6".parse().expect("the test's own flag parses");
-        let build = flag.to_build(&builds).expect("the dialect is given");
+        let build = flag.to_build(&builds, &[]).expect("the dialect is given");
         builds.add(build);
         let known = builds.get(&BuildId("4.0.6".to_owned())).expect("it is still there");
         let words: Vec<_> = known.sources.iter().map(Source::word).collect();

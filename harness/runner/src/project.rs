@@ -186,7 +186,7 @@ impl ProtocolFiles {
         let mut builds = Builds::load(&folder.join("builds.toml"))?;
         for flag in flags {
             if builds.is_called(&flag.protocol) {
-                let build = flag.to_build(&builds)?;
+                let build = flag.to_build(&builds, &protocol.dialects())?;
                 builds.add(build);
             }
         }

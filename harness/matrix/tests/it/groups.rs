@@ -91,7 +91,7 @@ fn only_builds_by_flag_make_cells_of_source_path() {
     );
     let mut builds = builds();
     let flag: matrix::BuildFlag = "lxc@dev=path:x".parse().expect("the test's own flag parses");
-    builds.add(flag.to_build(&builds).expect("there is a newest build"));
+    builds.add(flag.to_build(&builds, &[]).expect("there is a newest build"));
     let matrix =
         read("[[cells]]\nname = 'a'\nclients = ['probe']\nservers = ['*']\ncases = ['**']\nsource = 'path'");
     let group = matrix.group("a").next().expect("the group is in the text");
