@@ -10,6 +10,8 @@ use session::{Client, LaunchError, Launcher, Script};
 use transcript::Transcript;
 use verdict::{Check, Cited, Grammar, Reading};
 
+use crate::launch::{At, CommandLine, OwnClient, OwnServers};
+
 /// A conversation on a framing, in all its dialects.
 pub trait Protocol: Send + Sync {
     /// Its name, the first component of its cells.
@@ -81,6 +83,32 @@ pub trait Protocol: Send + Sync {
 
     /// The faults that can be switched on in its reference peers.
     fn defects(&self) -> &'static [Defect];
+
+    /// Where a user's own peer of that side may speak that comes as a command line (`--build …=path:<program>,arg={socket}`):
+    /// nowhere, unless the protocol says so.
+    fn speaks_at(&self, _role: Role) -> &'static [At] {
+        &[]
+    }
+
+    /// A launcher of a user's own server that comes as a command line.
+    ///
+    /// # Errors
+    /// The build is set up in a way that makes no sense for it.
+    fn own_server(&self, line: CommandLine, _build: &Build) -> Result<Arc<dyn Launcher>, LaunchError> {
+        Ok(Arc::new(OwnServers::new(line)))
+    }
+
+    /// A user's own client that comes as a command line. It is started once for each operation.
+    ///
+    /// # Errors
+    /// The same.
+    fn own_client(&self, line: CommandLine, _build: &Build) -> Result<Arc<dyn Client>, LaunchError> {
+        let operations = self.cases().into_iter().filter_map(|case| match case.action {
+            Action::Operation(name) => Some((name, self.expected(&case.id))),
+            Action::Script(_) | Action::Recorded => None,
+        });
+        Ok(Arc::new(OwnClient::new(line, operations.collect())))
+    }
 
     /// A launcher for a server build.
     ///

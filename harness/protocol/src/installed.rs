@@ -19,8 +19,8 @@ use session::{LaunchError, LaunchErrorKind};
 use transcript::Endpoint;
 
 use crate::Bench;
-
 pub use process::Process;
+pub(crate) use process::watch;
 pub use root::{Kind, Root};
 
 /// What a build is recognised by, and where a directory of its tools may have them.

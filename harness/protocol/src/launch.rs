@@ -3,10 +3,57 @@
 //! ```text
 //! place.rs           a slot of the sandbox with the root of an installed build in it
 //! ready.rs           waiting until something that was started is ready, and questions that nobody records
+//! command_line.rs    a user's own server or client, as a command line that says where it speaks
+//! own.rs             servers and clients that are such command lines
 //! ```
 
+mod command_line;
+mod own;
 mod place;
 mod ready;
 
+use std::sync::Arc;
+
+use matrix::{Build, Role, Source};
+use session::{Client, LaunchError, Launcher};
+
+use crate::{Bench, Protocol};
+pub use command_line::{At, CommandLine, Ready, Spot, Started};
+pub use own::{OwnClient, OwnServers};
 pub use place::{NOBODY, Place, make_own};
 pub use ready::{QUESTION_DEADLINE, ask, ready, within};
+
+/// A launcher of a server build of a protocol, which may be a command line.
+///
+/// # Errors
+/// The build cannot be had; the error says why and what helps.
+pub fn server(
+    protocol: &dyn Protocol,
+    build: &Build,
+    source: &Source,
+    bench: &Bench,
+) -> Result<Arc<dyn Launcher>, LaunchError> {
+    match CommandLine::of(build, source, Role::Server, protocol.speaks_at(Role::Server), bench)? {
+        Some(line) => protocol.own_server(line, build),
+        None => protocol.server(build, source, bench),
+    }
+}
+
+/// A client build of a protocol, which may be a command line.
+///
+/// # Errors
+/// The same.
+pub fn client(
+    protocol: &dyn Protocol,
+    build: &Build,
+    source: &Source,
+    bench: &Bench,
+) -> Result<Arc<dyn Client>, LaunchError> {
+    match CommandLine::of(build, source, Role::Client, protocol.speaks_at(Role::Client), bench)? {
+        Some(line) => protocol.own_client(line, build),
+        None => protocol.client(build, source, bench),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use matrix::{BuildId, Role, SourceKind};
+use protocol::launch;
 use session::Client;
 use verdict::BuildRecord;
 
@@ -32,7 +33,7 @@ impl Peers {
             if let Some((source, id)) = live(planned.server_source, &planned.id.server) {
                 let pool = peers.pools.entry(key(id, source)).or_insert_with(|| {
                     let launcher = with_source(files, id, source, Role::Server, |build, source| {
-                        files.protocol.server(build, source, &options.bench)
+                        launch::server(&*files.protocol, build, source, &options.bench)
                     });
                     launcher.map(|launcher| Arc::new(Pool::new(launcher, source)))
                 });
@@ -45,7 +46,7 @@ impl Peers {
             {
                 peers.clients.entry(key(id, source)).or_insert_with(|| {
                     with_source(files, id, source, Role::Client, |build, source| {
-                        files.protocol.client(build, source, &options.bench)
+                        launch::client(&*files.protocol, build, source, &options.bench)
                     })
                 });
             }

@@ -9,6 +9,7 @@ use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process_group};
@@ -62,9 +63,8 @@ impl Output {
     /// The last lines of its complaints, or of its output where it complained of nothing.
     #[must_use]
     pub fn tail(&self, lines: usize) -> String {
-        let text = if self.stderr.is_empty() { self.stdout.text() } else { self.stderr.text() };
-        let all: Vec<_> = text.trim_end().lines().collect();
-        all.get(all.len().saturating_sub(lines)..).unwrap_or(&[]).join("\n")
+        let said = if self.stderr.is_empty() { &self.stdout } else { &self.stderr };
+        said.tail(lines)
     }
 }
 
@@ -100,6 +100,14 @@ impl Captured {
         String::from_utf8_lossy(&self.bytes()).into_owned()
     }
 
+    /// The last lines.
+    #[must_use]
+    pub fn tail(&self, lines: usize) -> String {
+        let text = self.text();
+        let all: Vec<_> = text.trim_end().lines().collect();
+        all.get(all.len().saturating_sub(lines)..).unwrap_or(&[]).join("\n")
+    }
+
     fn push(&mut self, mut bytes: &[u8]) {
         let room = CAPTURE_END_BYTES_MAX - self.head.len().min(CAPTURE_END_BYTES_MAX);
         if let Some((first, rest)) = bytes.split_at_checked(room) {
@@ -116,12 +124,16 @@ impl Captured {
     }
 
     /// Reads a stream to its end. What was read so far stays in `self` when the future is dropped.
-    pub(crate) async fn fill(&mut self, mut stream: impl AsyncRead + Unpin) {
-        let mut buffer = vec![0; 16 << 10];
-        // A stream that cannot be read is a stream that has ended: the exit status tells the rest.
-        while let Ok(count @ 1..) = stream.read(&mut buffer).await {
-            self.push(buffer.get(..count).unwrap_or(&[]));
-        }
+    pub(crate) async fn fill(&mut self, stream: impl AsyncRead + Unpin) {
+        read_all(stream, |bytes| self.push(bytes)).await;
+    }
+}
+
+/// Reads a stream to its end. One that cannot be read has ended: the exit status tells the rest.
+async fn read_all(mut stream: impl AsyncRead + Unpin, mut take: impl FnMut(&[u8])) {
+    let mut buffer = vec![0; 16 << 10];
+    while let Ok(count @ 1..) = stream.read(&mut buffer).await {
+        take(buffer.get(..count).unwrap_or(&[]));
     }
 }
 
@@ -208,12 +220,16 @@ impl Invocation {
         let group = Group(child.id().and_then(|id| Pid::from_raw(id.cast_signed())));
         let pipes = child.stdout.take().zip(child.stderr.take());
         let (stdout, stderr) = pipes.ok_or_else(|| io::Error::other("output was not piped"))?;
-        let reading = tokio::spawn(async move {
-            let (mut out, mut err) = (Captured::default(), Captured::default());
-            tokio::join!(out.fill(stdout), err.fill(stderr));
-            (out, err)
+        let said = Arc::new(Said::default());
+        let reading = tokio::spawn({
+            let said = Arc::clone(&said);
+            async move {
+                let out = read_all(stdout, |bytes| lock(&said.stdout).push(bytes));
+                let err = read_all(stderr, |bytes| lock(&said.stderr).push(bytes));
+                tokio::join!(out, err);
+            }
         });
-        Ok(Running { child, group, reading })
+        Ok(Running { child, group, reading, said, start: Instant::now() })
     }
 
     fn command(&self) -> Command {
@@ -238,7 +254,21 @@ impl Invocation {
 pub struct Running {
     child: tokio::process::Child,
     group: Group,
-    reading: JoinHandle<(Captured, Captured)>,
+    reading: JoinHandle<()>,
+    said: Arc<Said>,
+    start: Instant,
+}
+
+/// What a process has printed so far.
+#[derive(Debug, Default)]
+struct Said {
+    stdout: Mutex<Captured>,
+    stderr: Mutex<Captured>,
+}
+
+fn lock(said: &Mutex<Captured>) -> MutexGuard<'_, Captured> {
+    // Text that a panic left unfinished is still text.
+    said.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Running {
@@ -256,15 +286,22 @@ impl Running {
         Ok(self.child.try_wait()?.map(exit_status))
     }
 
-    /// Kills it with everything in its group and waits for that; what it printed, and how it ended.
-    pub async fn kill(self) -> (Option<ExitStatus>, Captured, Captured) {
-        let Self { mut child, group, reading } = self;
+    /// The last lines of its complaints so far, or of its output where it complained of nothing.
+    #[must_use]
+    pub fn tail(&self, lines: usize) -> String {
+        let complaints = lock(&self.said.stderr);
+        if complaints.is_empty() { lock(&self.said.stdout).tail(lines) } else { complaints.tail(lines) }
+    }
+
+    /// Kills it with everything in its group and waits for that; how it ended, and what it printed.
+    pub async fn kill(self) -> Output {
+        let Self { mut child, group, reading, said, start } = self;
         drop(group);
-        let status = child.wait().await.ok().map(exit_status);
+        let exit = child.wait().await.ok().map(exit_status);
         // What left its group may hold the streams open for ever.
-        let printed = tokio::time::timeout(OUTPUT_GRACE, reading).await;
-        let (out, err) = printed.ok().and_then(Result::ok).unwrap_or_default();
-        (status, out, err)
+        let _ = tokio::time::timeout(OUTPUT_GRACE, reading).await;
+        let [stdout, stderr] = [&said.stdout, &said.stderr].map(|said| std::mem::take(&mut *lock(said)));
+        Output { exit, stdout, stderr, took: start.elapsed() }
     }
 }
 
@@ -342,9 +379,10 @@ mod tests {
             let mut running = Invocation::new("sh", ["-c", script]).start().unwrap_or_else(|e| panic!("{e}"));
             tokio::time::sleep(Duration::from_millis(100)).await;
             assert!(running.pid().is_some() && matches!(running.ended(), Ok(None)));
-            let (status, out, err) = running.kill().await;
-            assert_eq!((status, err.text().as_str()), (Some(ExitStatus::Signal(9)), "started\n"));
-            let child = PathBuf::from(format!("/proc/{}/cmdline", out.text().trim()));
+            assert_eq!(running.tail(1), "started");
+            let output = running.kill().await;
+            assert_eq!((output.exit, output.tail(9).as_str()), (Some(ExitStatus::Signal(9)), "started"));
+            let child = PathBuf::from(format!("/proc/{}/cmdline", output.stdout.text().trim()));
             let until = Instant::now() + Duration::from_secs(2);
             while std::fs::read(&child).is_ok_and(|line| line.starts_with(b"sleep")) {
                 assert!(Instant::now() < until, "the child is still there");

@@ -36,7 +36,7 @@ pub use agent::{Filesystem, MountStep};
 pub use cgroup::Cgroup;
 pub use check::{Obstacle, needed_and_possible};
 pub use enter::{SandboxError, enter};
-pub use look::ran;
+pub use look::{look_at_group, ran};
 pub use slot::{Ended, Input, NetNs, Slot, SlotCommand, SlotError};
 pub use work::WorkDir;
 

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "it waits for real processes")]
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -65,20 +66,7 @@ impl Process {
             recorder.record(ConnId(0), Direction::ToClient, EventKind::Exit(status));
             return;
         }
-        let observe = |what, value: Option<String>| {
-            if let Some(value) = value {
-                recorder.observe(Direction::ToClient, what, value);
-            }
-        };
-        observe(Observation::Alive, Some("yes".to_owned()));
-        let proc = self.slot.path(format!("/proc/{}", self.pid));
-        observe(
-            Observation::Fds,
-            fs::read_dir(proc.join("fd")).ok().map(|entries| entries.count().to_string()),
-        );
-        let status = fs::read_to_string(proc.join("status")).unwrap_or_default();
-        let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-        observe(Observation::RssKib, rss.map(|text| text.trim().trim_end_matches(" kB").to_owned()));
+        watch(&self.slot.path(format!("/proc/{}", self.pid)), recorder);
     }
 
     /// Writes down how much of the processor's time it has used.
@@ -93,6 +81,20 @@ impl Process {
         let stat = fs::read_to_string(self.slot.path(format!("/proc/{}/stat", self.pid)));
         stat.ok().as_deref().and_then(stat_is_dying).unwrap_or(true)
     }
+}
+
+/// Writes down what can be seen of a process that is there, from its directory in `/proc`.
+pub(crate) fn watch(proc: &Path, recorder: &Recorder) {
+    let observe = |what, value: Option<String>| {
+        if let Some(value) = value {
+            recorder.observe(Direction::ToClient, what, value);
+        }
+    };
+    observe(Observation::Alive, Some("yes".to_owned()));
+    observe(Observation::Fds, fs::read_dir(proc.join("fd")).ok().map(|entries| entries.count().to_string()));
+    let status = fs::read_to_string(proc.join("status")).unwrap_or_default();
+    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    observe(Observation::RssKib, rss.map(|text| text.trim().trim_end_matches(" kB").to_owned()));
 }
 
 impl Worker for Process {

@@ -24,7 +24,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use matrix::{Build, CaseId, CaseKind, Source};
+use matrix::{Build, CaseId, CaseKind, Role, Source};
+use protocol::launch::At;
 use protocol::{Action, Bench, Case, Defect, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
@@ -170,6 +171,11 @@ impl Protocol for LibvirtRemote {
         static DEFECTS: LazyLock<Vec<Defect>> =
             LazyLock::new(|| [reference::SERVER_DEFECTS, reference::CLIENT_DEFECTS].concat());
         &DEFECTS
+    }
+
+    /// A daemon of a user's own. What virsh has done is seen where it is installed.
+    fn speaks_at(&self, role: Role) -> &'static [At] {
+        if role == Role::Server { &[At::Socket, At::Tcp] } else { &[] }
     }
 
     fn server(

@@ -17,7 +17,8 @@
 
 use std::sync::Arc;
 
-use matrix::{Build, CaseId, CaseKind, Source};
+use matrix::{Build, CaseId, CaseKind, Role, Source};
+use protocol::launch::At;
 use protocol::{Action, Bench, Case, Defect, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
@@ -132,6 +133,12 @@ impl Protocol for LxcCommand {
 
     fn defects(&self) -> &'static [Defect] {
         reference::DEFECTS
+    }
+
+    /// A monitor of a user's own. Descriptors and credentials travel over unix sockets only, and what a tool has done is seen
+    /// where it is installed.
+    fn speaks_at(&self, role: Role) -> &'static [At] {
+        if role == Role::Server { &[At::Socket] } else { &[] }
     }
 
     fn server(

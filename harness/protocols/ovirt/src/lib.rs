@@ -21,7 +21,8 @@
 
 use std::sync::Arc;
 
-use matrix::{Build, CaseId, CaseKind, Source};
+use matrix::{Build, CaseId, CaseKind, Role, Source};
+use protocol::launch::{At, CommandLine};
 use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
@@ -167,23 +168,35 @@ impl Protocol for OvirtGuestAgent {
         defects::DEFECTS
     }
 
+    fn speaks_at(&self, role: Role) -> &'static [At] {
+        launch::speaks_at(role)
+    }
+
+    fn own_server(&self, line: CommandLine, build: &Build) -> Result<Arc<dyn Launcher>, LaunchError> {
+        launch::server(line, build)
+    }
+
+    fn own_client(&self, line: CommandLine, build: &Build) -> Result<Arc<dyn Client>, LaunchError> {
+        launch::client(line, build)
+    }
+
     fn server(
         &self,
         build: &Build,
         source: &Source,
-        bench: &Bench,
+        _bench: &Bench,
     ) -> Result<Arc<dyn Launcher>, LaunchError> {
         match source {
             Source::Reference { defects } => Ok(Arc::new(reference::ReferenceAgents::new(build, defects)?)),
-            Source::Path { .. } => launch::server(build, source, bench),
+            Source::Path { .. } => Err(CommandLine::expected(build, self.speaks_at(Role::Server))),
             Source::Debian(_) | Source::Recorded => Err(cannot_launch(build, source)),
         }
     }
 
-    fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
+    fn client(&self, build: &Build, source: &Source, _bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
         match source {
             Source::Reference { defects } => Ok(Arc::new(reference::ReferenceHost::new(build, defects)?)),
-            Source::Path { .. } => launch::client(build, source, bench),
+            Source::Path { .. } => Err(CommandLine::expected(build, self.speaks_at(Role::Client))),
             Source::Debian(_) | Source::Recorded => Err(cannot_launch(build, source)),
         }
     }

@@ -18,6 +18,7 @@
 
 mod agent;
 mod guard;
+mod own;
 
 use std::sync::Arc;
 
@@ -26,8 +27,10 @@ use session::{LaunchError, LaunchErrorKind, Launcher};
 
 use super::settings::Settings;
 use agent::AgentLauncher;
+use own::OwnAgents;
 use protocol::Bench;
 use protocol::installed::{Installed, Software};
+use protocol::launch::CommandLine;
 
 /// Where the program is: in a root, in a prefix, in a tree that was built by meson.
 const AGENT: Software = Software {
@@ -38,6 +41,11 @@ const AGENT: Software = Software {
     programs: &["", "sbin", "bin", "qga", "build/qga"],
     libraries: &["", "lib", "lib64", "lib/x86_64-linux-gnu"],
 };
+
+/// A launcher of agents that come as a command line.
+pub(crate) fn own_server(line: CommandLine) -> Arc<dyn Launcher> {
+    Arc::new(OwnAgents::new(line))
+}
 
 /// A launcher of the agents of a real build. It is to be used inside a sandbox; making it needs none.
 ///

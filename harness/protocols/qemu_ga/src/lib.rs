@@ -22,7 +22,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use matrix::{Build, CaseId, CaseKind, Source};
+use matrix::{Build, CaseId, CaseKind, Role, Source};
+use protocol::launch::{At, CommandLine};
 use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
@@ -157,6 +158,15 @@ impl Protocol for QemuGa {
 
     fn defects(&self) -> &'static [Defect] {
         reference::DEFECTS
+    }
+
+    /// An agent of a user's own. There is no client that could be one: hosts have protocols of their own.
+    fn speaks_at(&self, role: Role) -> &'static [At] {
+        if role == Role::Server { &[At::Socket, At::Terminal] } else { &[] }
+    }
+
+    fn own_server(&self, line: CommandLine, _build: &Build) -> Result<Arc<dyn Launcher>, LaunchError> {
+        Ok(launch::own_server(line))
     }
 
     fn server(

@@ -30,6 +30,29 @@ impl Slot {
     }
 }
 
+/// What the processes of a group do, as long as the first of them is there.
+#[must_use]
+pub fn look_at_group(leader: i32) -> Option<Look> {
+    let mut look = Look::default();
+    let mut is_there = false;
+    for entry in fs::read_dir("/proc").ok()?.flatten() {
+        let Some(found) = entry.file_name().to_str().and_then(|name| name.parse::<i32>().ok()) else {
+            continue;
+        };
+        let stat = fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        if group(&stat) == Some(leader) {
+            is_there |= found == leader;
+            add_threads(&entry.path(), &mut look);
+        }
+    }
+    is_there.then_some(look)
+}
+
+/// The process group, from the text of `/proc/<pid>/stat`.
+fn group(stat: &str) -> Option<i32> {
+    stat.rsplit_once(") ")?.1.split(' ').nth(2)?.parse().ok()
+}
+
 /// A client in a slot, and the server that it asks: as long as one of them is at work, the client is.
 pub(super) struct Asking<'a> {
     pub(super) slot: &'a Slot,
@@ -91,6 +114,12 @@ mod tests {
         let stat = "12 (qemu-ga) x) S 1 12 12 0 -1 4194560 99 0 0 0 7 3 0 0 20 0 1 0 5 0 0";
         assert_eq!(ran(stat), Some(Duration::from_millis(100)));
         assert_eq!(ran("12 (qemu-ga) S 1"), None);
+    }
+
+    #[test]
+    fn reads_the_group_of_a_process() {
+        assert_eq!(group("12 (a ) x) S 1 11 10 0 -1"), Some(11));
+        assert_eq!(group("12 (a"), None);
     }
 
     #[test]

@@ -3,20 +3,22 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 
 use matrix::BuildId;
-use session::{Recorder, Start};
+use protocol::Bench;
+use session::{Address, Recorder, Start};
 use transcript::{EventKind, Provenance, Transcript};
 use wire::Direction;
 
 use super::*;
-use crate::Dialect;
 use crate::defects::Switches;
 use crate::message::Message;
 use crate::model::Host;
 use crate::names::{API_VERSION_MESSAGE, HEARTBEAT, REFRESH};
 use crate::reference::ReferenceAgents;
 use crate::scenarios;
+use crate::{Dialect, OvirtGuestAgent};
 
 /// Says which peer the test program plays, and where: `agent <socket>`, `terminal <pty>`, `host <socket>`.
 const PEER: &str = "WIRESKEW_OVIRT_PEER";
@@ -47,6 +49,10 @@ fn line(peer: &str) -> Source {
     let test = "launch::tests::plays_a_peer_when_told";
     let args = [&format!("{PEER}={peer}"), &*exe.to_string_lossy(), "--exact", test, "--nocapture"];
     Source::Path { path: "env".into(), args: args.map(str::to_owned).to_vec() }
+}
+
+fn own_server(source: &Source, dir: &Path) -> Result<Arc<dyn Launcher>, LaunchError> {
+    protocol::launch::server(&OvirtGuestAgent, &build(AGENT, Role::Server), source, &bench(dir))
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -154,9 +160,7 @@ fn count(names: &[String], name: &str) -> usize {
 
 #[test]
 fn an_agent_that_listens_on_a_socket_is_restarted_behind_the_hosts_connection() {
-    let agent = |dir: &Path| {
-        server(&build(AGENT, Role::Server), &line("agent {socket}"), &bench(dir)).expect("found")
-    };
+    let agent = |dir: &Path| own_server(&line("agent {socket}"), dir).expect("found");
     let transcript = carry_out(reference_host, agent, "restart");
     assert_eq!(transcript.conns().len(), 1);
     let connects = transcript.events.iter().filter(|event| event.kind == EventKind::Connect).count();
@@ -167,9 +171,7 @@ fn an_agent_that_listens_on_a_socket_is_restarted_behind_the_hosts_connection() 
 
 #[test]
 fn an_agent_that_opens_a_terminal_speaks_with_hosts() {
-    let agent = |dir: &Path| {
-        server(&build(AGENT, Role::Server), &line("terminal {pty}"), &bench(dir)).expect("found")
-    };
+    let agent = |dir: &Path| own_server(&line("terminal {pty}"), dir).expect("found");
     let transcript = carry_out(reference_host, agent, "host-restart");
     assert_eq!(transcript.conns().len(), 2);
     assert_eq!(count(&names(&transcript, Direction::ToServer), API_VERSION_MESSAGE), 2);
@@ -178,8 +180,11 @@ fn an_agent_that_opens_a_terminal_speaks_with_hosts() {
 
 #[test]
 fn a_host_is_started_and_killed_behind_a_proxy() {
-    let host =
-        |dir: &Path| client(&build(HOST, Role::Client), &line("host {socket}"), &bench(dir)).expect("found");
+    let host = |dir: &Path| {
+        let build = build(HOST, Role::Client);
+        protocol::launch::client(&OvirtGuestAgent, &build, &line("host {socket}"), &bench(dir))
+            .expect("found")
+    };
     for (scenario, conns) in [("restart", 1), ("host-restart", 2), ("migration-to-4.17.44", 2)] {
         let transcript = carry_out(host, reference_agent, scenario);
         assert_eq!(transcript.conns().len(), conns, "{scenario}");
@@ -197,7 +202,7 @@ fn says_what_is_wrong_with_a_command_line() {
         let args = args.iter().map(|arg| (*arg).to_owned()).collect();
         let source = Source::Path { path: path.into(), args };
         let dir = std::env::temp_dir();
-        let found = server(&build(AGENT, Role::Server), &source, &bench(&dir));
+        let found = own_server(&source, &dir);
         let started = found.and_then(|launcher| {
             runtime().block_on(launcher.start(Start::within(DEADLINE))).map(|_server| ())
         });
@@ -205,12 +210,8 @@ fn says_what_is_wrong_with_a_command_line() {
         assert!(text.contains(expect), "{text}");
     }
     check("/no/such/agent", &["{socket}"], "there is no program `/no/such/agent`");
-    check("sh", &["-c", "true"], "no argument has {socket} or {pty}");
-    check(
-        "sh",
-        &["-c", "echo no port >&2; exit 3", "{socket}"],
-        "it does not listen (Some(Code(3))): no port",
-    );
+    check("sh", &["-c", "true"], "no argument has {socket} or {pty}, so it cannot be told where to speak");
+    check("sh", &["-c", "echo no port >&2; exit 3", "{socket}"], "ended at once: Code(3): no port");
 }
 
 #[test]

@@ -7,7 +7,6 @@
 mod real;
 mod run;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use matrix::{Build, Role};
@@ -19,8 +18,8 @@ use super::settings::Settings;
 use crate::Dialect;
 use crate::defects::Switches;
 use crate::dialect::HostFacts;
-use crate::launch::CommandLine;
 use crate::scenarios::{self, PASSES_PER_HEARTBEAT, Scenario};
+use protocol::launch::CommandLine;
 use run::Run;
 
 /// How many times longer than planned heartbeats are waited for.
@@ -34,8 +33,8 @@ pub(crate) struct ReferenceHost {
     facts: HostFacts,
     switches: Switches,
     settings: Settings,
-    /// A real host stands where the build does, started by this line; and a place for its socket.
-    command: Option<(CommandLine, PathBuf)>,
+    /// A real host stands where the build does, started by this line.
+    command: Option<CommandLine>,
 }
 
 impl ReferenceHost {
@@ -60,8 +59,8 @@ impl ReferenceHost {
     }
 
     /// The same with a real host in the place of the build.
-    pub(crate) fn with_command(self, line: CommandLine, endpoint: Endpoint, work_dir: PathBuf) -> Self {
-        Self { endpoint, command: Some((line, work_dir)), ..self }
+    pub(crate) fn with_command(self, line: CommandLine, endpoint: Endpoint) -> Self {
+        Self { endpoint, command: Some(line), ..self }
     }
 
     async fn carry_out(

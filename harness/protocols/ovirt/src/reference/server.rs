@@ -1,7 +1,6 @@
 //! Starts ports with reference agents behind them.
 
-use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -25,22 +24,6 @@ use crate::scenarios::PASSES_PER_HEARTBEAT;
 
 /// How many hosts may wait for the one that is served.
 pub(crate) const BACKLOG: usize = 8;
-/// The longest path that a socket is given here; the kernel takes 107 bytes.
-const PATH_LEN_MAX: usize = 100;
-
-/// Tells the sockets of one process apart.
-static NUMBER: AtomicU64 = AtomicU64::new(0);
-
-/// A place for a socket that nobody else has.
-pub(crate) fn place(work_dir: &std::path::Path, name: &str) -> PathBuf {
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let place = work_dir.join(format!("{name}-{number}.sock"));
-    if place.as_os_str().len() <= PATH_LEN_MAX {
-        return place;
-    }
-    std::env::temp_dir().join(format!("wireskew-{}-{name}-{number}.sock", std::process::id()))
-}
-
 /// Starts ports with agents of one release behind them.
 #[derive(Debug, Clone)]
 pub(crate) struct ReferenceAgents {

@@ -113,8 +113,19 @@ fn open_terminal(root: &Path) -> io::Result<Terminal> {
     Ok(terminal)
 }
 
+/// Brings an agent into the condition that an operation needs.
+pub(super) fn prepare<'a>(agent: &'a Address, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
+    Box::pin(async move {
+        if condition == operations::HALF_SAID {
+            let left = reference::leave_half_said(agent).await;
+            left.map_err(|error| LaunchError::new("leave half a request", error))?;
+        }
+        Ok(())
+    })
+}
+
 /// What the agent says of its commands.
-async fn capabilities(address: &Address) -> io::Result<BTreeMap<String, bool>> {
+pub(super) async fn capabilities(address: &Address) -> io::Result<BTreeMap<String, bool>> {
     let mut connection = Connection::connect(address, QUESTION_DEADLINE).await?;
     let question = Bytes::from([&request::resync(SYNC)[..], &request::plain(INFO)].concat());
     let mut in_step = false;
@@ -169,21 +180,11 @@ impl Server for Agent {
     }
 
     fn may_send(&mut self, conn: ConnId, bytes: &[u8]) -> Result<(), String> {
-        match self.guard.forbids(conn, bytes) {
-            Some(command) => Err(format!("`{command}` is not sent to a real agent")),
-            None => Ok(()),
-        }
+        self.guard.allows(conn, bytes)
     }
 
     fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
-        Box::pin(async move {
-            if condition == operations::HALF_SAID {
-                reference::leave_half_said(&self.address)
-                    .await
-                    .map_err(|error| LaunchError::new("leave half a request", error))?;
-            }
-            Ok(())
-        })
+        prepare(&self.address, condition)
     }
 
     fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {

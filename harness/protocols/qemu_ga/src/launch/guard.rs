@@ -52,6 +52,14 @@ impl Guard {
         Ok(Self { forbidden, tails: BTreeMap::new() })
     }
 
+    /// Whether these bytes may be sent.
+    pub(super) fn allows(&mut self, conn: ConnId, bytes: &[u8]) -> Result<(), String> {
+        match self.forbids(conn, bytes) {
+            Some(command) => Err(format!("`{command}` is not sent to a real agent")),
+            None => Ok(()),
+        }
+    }
+
     /// The command that these bytes would ask for and must not, together with what was sent before on that
     /// connection.
     pub(super) fn forbids(&mut self, conn: ConnId, bytes: &[u8]) -> Option<String> {

@@ -1,6 +1,5 @@
 //! The process of a real host in a scenario, behind a recording proxy.
 
-use std::path::Path;
 use std::time::Duration;
 
 use session::process::Running;
@@ -10,11 +9,8 @@ use tokio::time::Instant;
 use transcript::{ConnId, EventKind, ExitStatus};
 use wire::Direction;
 
-use crate::launch::CommandLine;
-use crate::reference::server::place;
+use protocol::launch::CommandLine;
 
-/// What stands in an argument for the socket.
-const SOCKET: &str = "{socket}";
 /// How long the end of a killed process may take to be seen.
 const END_DEADLINE: Duration = Duration::from_secs(2);
 /// How long what an agent has written may take to pass the proxy.
@@ -30,15 +26,13 @@ impl RealHost {
     /// Starts one whose connections are numbered from `first`.
     pub(super) fn start(
         line: &CommandLine,
-        work_dir: &Path,
         port: &Address,
         recorder: &Recorder,
         first: ConnId,
     ) -> Result<Self, LaunchErrorKind> {
-        let socket = place(work_dir, "host");
-        let proxy =
-            Proxy::start_client_first(Address::Path(socket.clone()), port.clone(), recorder.clone(), first)?;
-        let running = line.at(SOCKET, &socket).start()?;
+        let spot = line.spot()?;
+        let proxy = Proxy::start_client_first(spot.address(), port.clone(), recorder.clone(), first)?;
+        let running = line.start(&spot, "")?;
         Ok(Self { running, proxy })
     }
 

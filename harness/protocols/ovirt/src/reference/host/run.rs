@@ -149,9 +149,9 @@ impl<'a> Run<'a> {
         } else if !first {
             self.mark("vdsm started again", &[]);
         }
-        if let Some((line, work_dir)) = build.command.as_ref().filter(|_| self.version == build.version) {
+        if let Some(line) = build.command.as_ref().filter(|_| self.version == build.version) {
             let first = ConnId(self.conn.0 + 1);
-            let real = RealHost::start(line, work_dir, server.address(), self.recorder, first);
+            let real = RealHost::start(line, server.address(), self.recorder, first);
             let mut real = real.map_err(|kind| LaunchError::new("start the host", kind))?;
             // A scenario's time begins when the host is there; one that never comes is a finding.
             let until = Instant::now() + COMES_DEADLINE;

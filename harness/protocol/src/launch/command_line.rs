@@ -1,0 +1,313 @@
+//! A user's own server or client, as a command line that says where it speaks.
+//!
+//! ```text
+//! --build 'tux@dev=path:./tuxd,arg=--listen,arg={socket},role=server,dialect=1.0'
+//!
+//! {socket}     a unix socket: a server listens there, a client connects to it
+//! {address}    the same over TCP, as 127.0.0.1:<port>
+//! {port}       its port alone
+//! {pty}        a raw terminal, which either opens
+//! {dir}        an empty directory of its own
+//! {operation}  for clients: the operation that is to be carried out
+//! ```
+//!
+//! One of the first four has to be there. Each process is killed with everything that it has started.
+
+use std::ffi::OsString;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use matrix::{Build, Role, Source};
+use session::process::{Invocation, Running, find_program};
+use session::pty::Terminal;
+use session::rootfs::hex_sha256;
+use session::{Address, Connection, LaunchError, LaunchErrorKind};
+use transcript::Endpoint;
+
+use super::{QUESTION_DEADLINE, ready, within};
+use crate::Bench;
+
+/// The longest path that a socket is given here; the kernel takes 107 bytes.
+const PATH_LEN_MAX: usize = 100;
+/// Lines of what a process said that an error shows.
+const TAIL_LINES: usize = 5;
+/// What stands for its own directory, and for the operation.
+const DIRECTORY: &str = "{dir}";
+const OPERATION: &str = "{operation}";
+
+/// Tells the places of one process apart.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+/// Where a peer can speak.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum At {
+    /// On a unix socket.
+    Socket,
+    /// On a TCP port of this machine.
+    Tcp,
+    /// On a terminal.
+    Terminal,
+}
+
+impl At {
+    const ALL: [Self; 3] = [Self::Socket, Self::Tcp, Self::Terminal];
+
+    /// What stands for it in an argument.
+    fn words(self) -> &'static [&'static str] {
+        match self {
+            Self::Socket => &["{socket}"],
+            Self::Tcp => &["{address}", "{port}"],
+            Self::Terminal => &["{pty}"],
+        }
+    }
+
+    fn is_in(self, args: &[String]) -> bool {
+        self.words().iter().any(|word| args.iter().any(|arg| arg.contains(word)))
+    }
+}
+
+/// The words for these places, for people.
+fn listed(at: &[At]) -> String {
+    at.iter().flat_map(|at| at.words()).copied().collect::<Vec<_>>().join(" or ")
+}
+
+/// A place at which one peer speaks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Spot {
+    /// A unix socket.
+    Socket(PathBuf),
+    /// A TCP port.
+    Tcp(SocketAddr),
+    /// A terminal, as it is called in `/dev`.
+    Terminal(PathBuf),
+}
+
+impl Spot {
+    /// Where one connects to it.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        match self {
+            Self::Socket(path) | Self::Terminal(path) => Address::Path(path.clone()),
+            Self::Tcp(address) => Address::Tcp(*address),
+        }
+    }
+
+    fn fill(&self, arg: &str) -> String {
+        match self {
+            Self::Socket(path) => arg.replace("{socket}", &path.to_string_lossy()),
+            Self::Tcp(address) => {
+                arg.replace("{address}", &address.to_string()).replace("{port}", &address.port().to_string())
+            }
+            Self::Terminal(path) => arg.replace("{pty}", &path.to_string_lossy()),
+        }
+    }
+}
+
+/// When a server counts as ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    /// When it can be connected to.
+    Connects,
+    /// When its socket is there, for servers to which a connection means something.
+    Exists,
+}
+
+/// A command line with a placeholder.
+#[derive(Debug, Clone)]
+pub struct CommandLine {
+    what: String,
+    program: PathBuf,
+    args: Vec<String>,
+    at: At,
+    endpoint: Endpoint,
+    work_dir: PathBuf,
+}
+
+/// A server that was started.
+#[derive(Debug)]
+pub struct Started {
+    /// Its process.
+    pub running: Running,
+    /// Where it listens.
+    pub address: Address,
+}
+
+impl CommandLine {
+    /// Reads a build as a command line; `None` when it is none, as no argument has a place to speak at.
+    ///
+    /// # Errors
+    /// The place makes no sense for this side of the protocol, or there is no such program.
+    pub fn of(
+        build: &Build,
+        source: &Source,
+        role: Role,
+        possible: &[At],
+        bench: &Bench,
+    ) -> Result<Option<Self>, LaunchError> {
+        let Source::Path { path, args } = source else { return Ok(None) };
+        let what = format!("start {} {}", build.protocol, build.id);
+        let wrong = |why: String| LaunchError::new(what.clone(), LaunchErrorKind::Setup(why));
+        let side = if role == Role::Client { "client" } else { "server" };
+        let asked: Vec<_> = At::ALL.into_iter().filter(|at| at.is_in(args)).collect();
+        let at = match asked[..] {
+            [] => return Ok(None),
+            [at] if possible.contains(&at) => at,
+            [_] if possible.is_empty() => {
+                let why = format!("a {side} of {} cannot be a command line", build.protocol);
+                return Err(wrong(format!("{why}; give the directory of an installed build")));
+            }
+            [at] => {
+                let (asked, possible) = (listed(&[at]), listed(possible));
+                return Err(wrong(format!(
+                    "a {side} of {} speaks at {possible}, not at {asked}",
+                    build.protocol
+                )));
+            }
+            _ => return Err(wrong(format!("{} are several places to speak at", listed(&asked)))),
+        };
+        let program = find(path).ok_or_else(|| {
+            let why = format!("there is no program `{}`", path.display());
+            let hint = format!("give the program, e.g. `path:./{side}`");
+            LaunchError::new(what.clone(), LaunchErrorKind::Missing { why, hint })
+        })?;
+        let digest = std::fs::read(&program).map(|bytes| format!("sha256:{}", hex_sha256(&bytes)));
+        let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let words = std::iter::once(program.display().to_string()).chain(args.iter().cloned());
+        let endpoint = Endpoint {
+            id: build.id.to_string(),
+            name,
+            version: Some(build.version.clone()),
+            source: Some(format!("path {}", program.display())),
+            digest: digest.ok(),
+            command: words.collect(),
+            modified: true,
+            details: build.settings.clone(),
+            ..Endpoint::default()
+        };
+        let (args, work_dir) = (args.clone(), bench.work_dir.clone());
+        Ok(Some(Self { what, program, args, at, endpoint, work_dir }))
+    }
+
+    /// The error of a build that has to be a command line and is none.
+    #[must_use]
+    pub fn expected(build: &Build, possible: &[At]) -> LaunchError {
+        let why = format!("no argument has {}, so it cannot be told where to speak", listed(possible));
+        LaunchError::new(format!("start {} {}", build.protocol, build.id), LaunchErrorKind::Setup(why))
+    }
+
+    /// Where it speaks.
+    #[must_use]
+    pub fn at(&self) -> At {
+        self.at
+    }
+
+    /// What is written down of it.
+    #[must_use]
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// An error that says what was attempted.
+    pub fn error(&self, kind: impl Into<LaunchErrorKind>) -> LaunchError {
+        LaunchError::new(self.what.clone(), kind)
+    }
+
+    /// A place for a socket that nobody else has.
+    #[must_use]
+    pub fn socket(&self, name: &str) -> PathBuf {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        let place = self.work_dir.join(format!("{name}-{number}.sock"));
+        if place.as_os_str().len() <= PATH_LEN_MAX {
+            return place;
+        }
+        std::env::temp_dir().join(format!("wireskew-{}-{name}-{number}.sock", std::process::id()))
+    }
+
+    /// A socket or a port on which the server can listen. A terminal has to be opened first: see [`Terminal`].
+    ///
+    /// # Errors
+    /// No port is free.
+    pub fn spot(&self) -> io::Result<Spot> {
+        Ok(match self.at {
+            At::Socket | At::Terminal => Spot::Socket(self.socket("own")),
+            // Free a moment ago, and given to nobody else so soon.
+            At::Tcp => Spot::Tcp(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?),
+        })
+    }
+
+    /// Starts the process with its place filled in.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn start(&self, spot: &Spot, operation: &str) -> io::Result<Running> {
+        let mut args: Vec<_> =
+            self.args.iter().map(|arg| spot.fill(arg).replace(OPERATION, operation)).collect();
+        if self.args.iter().any(|arg| arg.contains(DIRECTORY)) {
+            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+            let own = self.work_dir.join(format!("own-{number}"));
+            std::fs::create_dir(&own)?;
+            args = args.iter().map(|arg| arg.replace(DIRECTORY, &own.to_string_lossy())).collect();
+        }
+        let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
+        Invocation::new(&self.program, args).start()
+    }
+
+    /// Starts a server and waits until it listens.
+    ///
+    /// # Errors
+    /// It cannot be started, ends instead, or does not listen in time; with what it said.
+    pub async fn serve(
+        &self,
+        spot: &Spot,
+        when: Ready,
+        deadline: Duration,
+    ) -> Result<Started, LaunchErrorKind> {
+        let mut running = self.start(spot, "")?;
+        let address = spot.address();
+        let listens = || async {
+            match &address {
+                Address::Path(path) if when == Ready::Exists => path.exists().then_some(()),
+                address => Connection::connect(address, QUESTION_DEADLINE).await.ok().map(drop),
+            }
+        };
+        let mut status = None;
+        let ended = || {
+            status = running.ended().ok().flatten();
+            status.map(|status| format!("{status:?}"))
+        };
+        match within(deadline, ready(listens, ended)).await {
+            Ok(()) => Ok(Started { running, address }),
+            Err(kind) => {
+                let said = running.kill().await.tail(TAIL_LINES);
+                let said = if said.is_empty() { "it said nothing" } else { &said };
+                Err(match kind {
+                    LaunchErrorKind::NotReady(ms) => LaunchErrorKind::Setup(format!(
+                        "it does not listen on {address} within {ms} ms: {said}"
+                    )),
+                    LaunchErrorKind::Ended(status) => LaunchErrorKind::Ended(format!("{status}: {said}")),
+                    other => other,
+                })
+            }
+        }
+    }
+
+    /// Opens a terminal and starts the process at it.
+    ///
+    /// # Errors
+    /// There is no terminal, or the process cannot be started.
+    pub fn start_at_terminal(&self, operation: &str) -> io::Result<(Terminal, Running)> {
+        let terminal = Terminal::open()?;
+        let running = self.start(&Spot::Terminal(terminal.path().to_owned()), operation)?;
+        Ok((terminal, running))
+    }
+}
+
+/// A program by path, or by name. Links are kept: what a program does may depend on the name it is called by.
+fn find(path: &Path) -> Option<PathBuf> {
+    let by_name = path.parent().is_some_and(|parent| parent.as_os_str().is_empty());
+    let found = std::path::absolute(path).ok().filter(|path| path.is_file());
+    found.or_else(|| path.to_str().filter(|_| by_name).and_then(find_program))
+}

@@ -1,0 +1,272 @@
+//! Servers and clients that are command lines of a user's own.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use session::process::{Output, Running};
+use session::proxy::Proxy;
+use session::pty::Line;
+use session::sandbox::look_at_group;
+use session::{
+    Address, BoxFuture, Client, ClientReport, Connection, LaunchError, LaunchErrorKind, Launcher, Listener,
+    Look, Recorder, Server, ServerAct, Start, Worker,
+};
+use tokio::time::Instant;
+use transcript::evidence::Observation;
+use transcript::{ConnId, Endpoint, EventKind};
+use wire::Direction;
+
+use super::command_line::{At, CommandLine, Ready, Spot, Started};
+use crate::effects;
+use crate::installed::watch;
+
+/// Clients that may wait for a server on a terminal.
+const BACKLOG: usize = 100;
+/// How long a server may take to be ready when it is started again.
+const AGAIN_DEADLINE: Duration = Duration::from_secs(10);
+/// How often it is looked whether a client has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
+/// How long the proxy may take to reach the server for a client on a terminal.
+const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
+/// How long what a client has written may take to pass the proxy.
+const PASSES_PROXY: Duration = Duration::from_millis(50);
+/// Lines of what a server said at its end that are written down.
+const TAIL_LINES: usize = 5;
+/// Key of what a server said that has ended.
+const SAID: &str = "said";
+
+/// Starts servers from one command line.
+#[derive(Debug)]
+pub struct OwnServers {
+    line: Arc<CommandLine>,
+}
+
+impl OwnServers {
+    /// Those of that one.
+    #[must_use]
+    pub fn new(line: CommandLine) -> Self {
+        Self { line: Arc::new(line) }
+    }
+
+    async fn launch(&self, deadline: Duration) -> Result<OwnServer, LaunchErrorKind> {
+        let line = Arc::clone(&self.line);
+        let spot = line.spot()?;
+        if line.at() != At::Terminal {
+            let Started { running, address } = line.serve(&spot, Ready::Connects, deadline).await?;
+            let group = Group::of(&running);
+            return Ok(OwnServer { line, spot, address, running: Some(running), group, terminal: None });
+        }
+        let address = spot.address();
+        let hosts = Listener::bind(address.clone(), BACKLOG)?;
+        let (terminal, running) = line.start_at_terminal("")?;
+        let group = Group::of(&running);
+        let terminal = Some(Line::start(hosts, terminal, Arc::new(group))?);
+        Ok(OwnServer { line, spot, address, running: Some(running), group, terminal })
+    }
+}
+
+impl Launcher for OwnServers {
+    fn endpoint(&self) -> Endpoint {
+        self.line.endpoint().clone()
+    }
+
+    fn environment(&self) -> BTreeMap<String, String> {
+        crate::installed::environment()
+    }
+
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+        Box::pin(async move {
+            let started = self.launch(how.deadline).await.map_err(|kind| self.line.error(kind))?;
+            Ok(Box::new(started) as Box<dyn Server>)
+        })
+    }
+}
+
+/// A process and whatever it has started.
+#[derive(Debug, Clone, Copy)]
+struct Group {
+    leader: i32,
+}
+
+impl Group {
+    fn of(running: &Running) -> Self {
+        Self { leader: running.pid().and_then(|pid| i32::try_from(pid).ok()).unwrap_or_default() }
+    }
+}
+
+impl Worker for Group {
+    fn look(&self) -> Option<Look> {
+        look_at_group(self.leader)
+    }
+}
+
+/// A running server.
+struct OwnServer {
+    line: Arc<CommandLine>,
+    spot: Spot,
+    address: Address,
+    /// None when it was ended on purpose.
+    running: Option<Running>,
+    group: Group,
+    terminal: Option<Line>,
+}
+
+/// What lies in the line to a terminal is still to be done.
+impl Worker for OwnServer {
+    fn look(&self) -> Option<Look> {
+        let look = self.group.look()?;
+        Some(Look { busy: look.busy || self.terminal.as_ref().is_some_and(Line::carries), ..look })
+    }
+}
+
+impl OwnServer {
+    async fn suffer(&mut self, act: ServerAct) -> Result<(), LaunchErrorKind> {
+        if self.terminal.is_some() && act.comes_back() {
+            return Err(LaunchErrorKind::Setup("a server on a terminal is not started again".to_owned()));
+        }
+        if let Some(running) = self.running.take() {
+            running.kill().await;
+        }
+        if act.comes_back() {
+            if let Spot::Socket(path) = &self.spot {
+                // One that was killed has left it, and the next one could not bind.
+                drop(std::fs::remove_file(path));
+            }
+            let started = self.line.serve(&self.spot, Ready::Connects, AGAIN_DEADLINE).await?;
+            self.group = Group::of(&started.running);
+            self.running = Some(started.running);
+        }
+        Ok(())
+    }
+}
+
+impl Server for OwnServer {
+    fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn worker(&self) -> Option<&dyn Worker> {
+        self.running.is_some().then_some(self as &dyn Worker)
+    }
+
+    fn watch(&mut self, recorder: &Recorder) {
+        let Some(running) = &mut self.running else {
+            recorder.observe(Direction::ToClient, Observation::Alive, "no");
+            return;
+        };
+        let Ok(Some(status)) = running.ended() else {
+            watch(&PathBuf::from(format!("/proc/{}", self.group.leader)), recorder);
+            return;
+        };
+        let said = running.tail(TAIL_LINES);
+        if !said.is_empty() {
+            recorder.observe(Direction::ToClient, Observation::Of(SAID), said.replace('\n', "; "));
+        }
+        recorder.record(ConnId(0), Direction::ToClient, EventKind::Exit(status));
+    }
+
+    fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
+        Box::pin(async move {
+            let done = self.suffer(act).await;
+            done.map_err(|kind| self.line.error(kind))
+        })
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move {
+            if let Some(running) = self.running {
+                running.kill().await;
+            }
+        })
+    }
+}
+
+/// A client that is started for each operation.
+#[derive(Debug)]
+pub struct OwnClient {
+    line: CommandLine,
+    /// What each operation must come to.
+    operations: BTreeMap<&'static str, Vec<(String, String)>>,
+}
+
+impl OwnClient {
+    /// One that carries out these operations.
+    #[must_use]
+    pub fn new(line: CommandLine, operations: BTreeMap<&'static str, Vec<(String, String)>>) -> Self {
+        Self { line, operations }
+    }
+
+    /// Runs the client behind a proxy that writes down what passes.
+    async fn run_behind(
+        &self,
+        operation: &str,
+        server: Address,
+        recorder: &Recorder,
+        deadline: Duration,
+    ) -> Result<(Output, bool), LaunchErrorKind> {
+        let listen = match self.line.at() {
+            At::Tcp => Address::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            At::Socket | At::Terminal => Address::Path(self.line.socket("proxy")),
+        };
+        let proxy = Proxy::start(listen, server, recorder.clone(), ConnId(1))?;
+        let (mut running, _terminal) = match proxy.address() {
+            Address::Tcp(port) => (self.line.start(&Spot::Tcp(*port), operation)?, None),
+            address if self.line.at() == At::Terminal => {
+                let server = Connection::connect(address, CONNECT_DEADLINE).await?;
+                let (terminal, running) = self.line.start_at_terminal(operation)?;
+                (running, Some(Line::between(server, terminal)?))
+            }
+            Address::Path(path) => (self.line.start(&Spot::Socket(path.clone()), operation)?, None),
+            _ => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
+        };
+        let until = Instant::now() + deadline;
+        let mut in_time = true;
+        while running.ended()?.is_none() {
+            if Instant::now() >= until {
+                in_time = false;
+                break;
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        let output = running.kill().await;
+        let until = Instant::now() + PASSES_PROXY;
+        while proxy.open() > 0 && Instant::now() < until {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+        proxy.stop().await;
+        Ok((output, in_time))
+    }
+}
+
+impl Client for OwnClient {
+    fn endpoint(&self) -> Endpoint {
+        self.line.endpoint().clone()
+    }
+
+    fn command(&self, _operation: &str) -> Vec<String> {
+        self.line.endpoint().command.clone()
+    }
+
+    fn run<'a>(
+        &'a self,
+        operation: &'a str,
+        server: &'a mut dyn Server,
+        recorder: &'a Recorder,
+        deadline: Duration,
+    ) -> BoxFuture<'a, Result<ClientReport, LaunchError>> {
+        Box::pin(async move {
+            let expected = self.operations.get(operation).cloned().unwrap_or_default();
+            effects::announce(recorder, operation, expected);
+            let ran = self.run_behind(operation, server.address().clone(), recorder, deadline).await;
+            let (output, in_time) = ran.map_err(|kind| self.line.error(kind))?;
+            let exit = output.exit.filter(|_| in_time);
+            effects::claim_exit(recorder, exit);
+            server.effects(recorder).await;
+            Ok(ClientReport { exit, stdout: output.stdout.bytes(), stderr: output.stderr.bytes() })
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! Command lines of real processes: this test program itself plays them, when a variable says so.
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use matrix::{BuildId, Role};
+use session::{Connection, Launcher, Received, Recorder, Server, ServerAct, Start};
+use transcript::{EventKind, ExitStatus};
+
+use super::*;
+
+/// Says which peer the test program plays, and where.
+const PEER: &str = "WIRESKEW_PROTOCOL_PEER";
+const SOON: Duration = Duration::from_secs(10);
+const ALL: &[At] = &[At::Socket, At::Tcp, At::Terminal];
+
+/// Says after everything it is told, and dies of a `!`.
+#[expect(clippy::exit, reason = "it plays a process")]
+fn parrot(mut stream: impl Read + Write) {
+    let mut byte = [0];
+    while let Ok(1) = stream.read(&mut byte) {
+        if byte == *b"!" {
+            std::process::exit(3);
+        }
+        stream.write_all(&byte).expect("it is taken");
+    }
+}
+
+#[test]
+fn plays_a_peer_when_told() {
+    let Some(told) = std::env::var_os(PEER) else { return };
+    let told = told.to_string_lossy().into_owned();
+    match told.split_once(' ').expect("a peer and a place") {
+        ("socket", path) => {
+            UnixListener::bind(path).expect("a place").incoming().flatten().for_each(parrot);
+        }
+        ("tcp", port) => {
+            TcpListener::bind(port).expect("a port").incoming().flatten().for_each(parrot);
+        }
+        ("pty", path) => {
+            let terminal = std::fs::OpenOptions::new().read(true).write(true).open(path);
+            parrot(terminal.expect("a terminal"));
+        }
+        ("client", rest) => {
+            let (path, operation) = rest.split_once(' ').expect("an operation");
+            let mut stream = UnixStream::connect(path).expect("somebody listens");
+            stream.write_all(operation.as_bytes()).expect("it is taken");
+            let mut answer = vec![0; operation.len()];
+            stream.read_exact(&mut answer).expect("it comes");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn build() -> Build {
+    Build {
+        id: BuildId("dev".to_owned()),
+        protocol: "toy".to_owned(),
+        roles: vec![Role::Client, Role::Server],
+        version: "1.0".to_owned(),
+        dialect: "1.0".to_owned(),
+        sources: Vec::new(),
+        like: None,
+        settings: BTreeMap::new(),
+    }
+}
+
+fn path(program: &str, args: &[&str]) -> Source {
+    Source::Path { path: program.into(), args: args.iter().map(|arg| (*arg).to_owned()).collect() }
+}
+
+/// This very program as a peer, as a user would give it.
+fn peer(told: &str) -> Source {
+    let exe = std::env::current_exe().expect("it runs");
+    let exe = exe.to_string_lossy();
+    let test = "launch::tests::plays_a_peer_when_told";
+    path("env", &[&format!("{PEER}={told}"), &exe, "--exact", test, "--nocapture"])
+}
+
+fn line(source: &Source, role: Role, at: &[At], dir: &Path) -> Result<Option<CommandLine>, LaunchError> {
+    let bench = Bench { work_dir: dir.to_owned(), cache_dir: dir.to_owned() };
+    CommandLine::of(&build(), source, role, at, &bench)
+}
+
+async fn start(source: &Source, deadline: Duration, dir: &Path) -> Result<Box<dyn Server>, LaunchError> {
+    let line = line(source, Role::Server, ALL, dir)?.expect("it has a place");
+    OwnServers::new(line).start(Start::within(deadline)).await
+}
+
+async fn says(server: &dyn Server, text: &'static str) -> String {
+    let mut connection = Connection::connect(server.address(), SOON).await.expect("it listens");
+    connection.send(&Bytes::from_static(text.as_bytes()), &[], None, SOON).await.expect("it is taken");
+    match connection.recv(SOON).await.expect("the socket is whole") {
+        Received::Data(data, _) => String::from_utf8_lossy(&data.bytes).into_owned(),
+        other => format!("{other:?}"),
+    }
+}
+
+fn seen(server: &mut dyn Server) -> Vec<EventKind> {
+    let recorder = Recorder::new();
+    server.watch(&recorder);
+    recorder.take().into_iter().map(|event| event.kind).collect()
+}
+
+#[tokio::test]
+async fn a_server_is_met_wherever_it_speaks() {
+    for told in ["socket {socket}", "tcp {address}", "tcp 127.0.0.1:{port}", "pty {pty}"] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let mut server = start(&peer(told), SOON, dir.path()).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(says(&*server, "a").await, "a", "{told}");
+        assert!(server.worker().is_some_and(|worker| worker.look().is_some()), "{told}");
+        let observed = seen(&mut *server);
+        let is_seen =
+            |name| observed.iter().any(|kind| matches!(kind, EventKind::Observe { key, .. } if key == name));
+        assert!(["alive", "fds", "rss_kib"].into_iter().all(is_seen), "{told}: {observed:?}");
+        let again = server.act(ServerAct::CrashRestart).await;
+        assert_eq!(again.is_ok(), !told.starts_with("pty"), "{told}: {again:?}");
+        if again.is_ok() {
+            assert_eq!(says(&*server, "b").await, "b", "{told}");
+        }
+        server.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_listens_and_dies_is_seen_to() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut server = start(&peer("socket {socket}"), SOON, dir.path()).await.expect("it listens");
+    assert!(["Eof", "Reset"].contains(&&*says(&*server, "!").await));
+    let until = tokio::time::Instant::now() + SOON;
+    let exit = loop {
+        match seen(&mut *server).pop() {
+            Some(EventKind::Exit(status)) => break status,
+            _ if tokio::time::Instant::now() > until => panic!("it is not seen to"),
+            _ => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    };
+    assert_eq!(exit, ExitStatus::Code(3));
+}
+
+#[tokio::test]
+async fn a_client_is_started_for_its_operation_behind_a_proxy() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut server = start(&peer("tcp {address}"), SOON, dir.path()).await.expect("it listens");
+    let client = line(&peer("client {socket} {operation}"), Role::Client, &[At::Socket], dir.path());
+    let client = OwnClient::new(client.expect("right").expect("it has a place"), BTreeMap::new());
+    let recorder = Recorder::new();
+    let report = client.run("hello", &mut *server, &recorder, SOON).await.expect("carried out");
+    assert_eq!(report.exit, Some(ExitStatus::Code(0)), "{}", String::from_utf8_lossy(&report.stderr));
+    let data = |event: transcript::Event| match event.kind {
+        EventKind::Data(data) => Some((event.dir, String::from_utf8_lossy(&data.bytes).into_owned())),
+        _ => None,
+    };
+    let passed: Vec<_> = recorder.take().into_iter().filter_map(data).map(|(_, text)| text).collect();
+    assert_eq!(passed, ["hello", "hello"]);
+}
+
+#[tokio::test]
+async fn says_what_is_wrong_with_a_server() {
+    const SHORT: Duration = Duration::from_millis(300);
+    let check = async |source: Source, expect: &str| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let error = start(&source, SHORT, dir.path()).await.map(drop).expect_err("it is wrong");
+        assert!(error.to_string().starts_with(&format!("start toy dev: {expect}")), "{error}");
+    };
+    let missing = "build is missing (there is no program `/no/such`); give the program, e.g. `path:./server`";
+    check(path("/no/such", &["{socket}"]), missing).await;
+    let ends = path("sh", &["-c", "echo no room >&2; exit 3", "{socket}"]);
+    check(ends, "ended at once: Code(3): no room").await;
+    let sleeps = path("sh", &["-c", "echo waiting; sleep 20", "{socket}"]);
+    check(sleeps, "it does not listen on /").await;
+    let sleeps = path("sh", &["-c", "ls -d $1; sleep 20", "sh", "{dir}", "{address}"]);
+    check(sleeps, "it does not listen on 127.0.0.1:").await;
+    check(path("sh", &["{socket}", "{pty}"]), "{socket} or {pty} are several places to speak at").await;
+}
+
+#[test]
+fn says_where_a_side_can_speak() {
+    #[track_caller]
+    fn check(args: &[&str], role: Role, at: &[At], expect: &str) {
+        let found = line(&path("sh", args), role, at, Path::new("/"));
+        let error = found.expect_err("it is wrong").to_string();
+        assert_eq!(error, format!("start toy dev: {expect}"));
+    }
+    let expect = "a server of toy speaks at {socket} or {address} or {port}, not at {pty}";
+    check(&["{pty}"], Role::Server, &[At::Socket, At::Tcp], expect);
+    let expect = "a client of toy cannot be a command line; give the directory of an installed build";
+    check(&["x={socket}"], Role::Client, &[], expect);
+    let directory = line(&path("/opt/toy", &["-v"]), Role::Server, ALL, Path::new("/"));
+    assert!(directory.expect("nothing is wrong").is_none());
+    let error = CommandLine::expected(&build(), ALL).to_string();
+    assert!(error.contains("no argument has {socket} or {address} or {port} or {pty}"), "{error}");
+}

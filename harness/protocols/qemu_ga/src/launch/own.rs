@@ -1,0 +1,88 @@
+//! Agents that come as a command line of a user's own, kept from harm as all real ones are.
+
+use std::collections::BTreeMap;
+
+use session::{
+    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Recorder, Server, ServerAct, Start, Worker,
+};
+use transcript::{ConnId, Endpoint};
+
+use super::agent::{capabilities, prepare};
+use super::guard::Guard;
+use crate::names::BLOCKED;
+use protocol::launch::{CommandLine, OwnServers, ready, within};
+
+/// Starts agents, and ends those that may do more than read.
+pub(super) struct OwnAgents(OwnServers);
+
+impl OwnAgents {
+    pub(super) fn new(line: CommandLine) -> Self {
+        Self(OwnServers::new(line))
+    }
+}
+
+impl Launcher for OwnAgents {
+    fn endpoint(&self) -> Endpoint {
+        self.0.endpoint()
+    }
+
+    fn environment(&self) -> BTreeMap<String, String> {
+        self.0.environment()
+    }
+
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+        Box::pin(async move {
+            let agent = self.0.start(how).await?;
+            let address = agent.address().clone();
+            let asked = || async { capabilities(&address).await.ok() };
+            let enabled = within(how.deadline, ready(asked, || None)).await;
+            let guard = enabled.and_then(|enabled| {
+                let help = format!("start it with `arg=-b,arg={}`", BLOCKED.join(",,"));
+                Guard::of(&enabled).map_err(|why| LaunchErrorKind::Setup(format!("{why}; {help}")))
+            });
+            match guard {
+                Ok(guard) => Ok(Box::new(OwnAgent { agent, guard }) as Box<dyn Server>),
+                Err(kind) => {
+                    agent.stop().await;
+                    Err(LaunchError::new(format!("ask {} what it may do", self.endpoint().id), kind))
+                }
+            }
+        })
+    }
+}
+
+/// A running agent.
+struct OwnAgent {
+    agent: Box<dyn Server>,
+    guard: Guard,
+}
+
+impl Server for OwnAgent {
+    fn address(&self) -> &Address {
+        self.agent.address()
+    }
+
+    fn watch(&mut self, recorder: &Recorder) {
+        self.agent.watch(recorder);
+    }
+
+    fn worker(&self) -> Option<&dyn Worker> {
+        self.agent.worker()
+    }
+
+    fn may_send(&mut self, conn: ConnId, bytes: &[u8]) -> Result<(), String> {
+        self.guard.allows(conn, bytes)
+    }
+
+    fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
+        prepare(self.agent.address(), condition)
+    }
+
+    fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
+        self.agent.act(act)
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.agent.stop()
+    }
+}
