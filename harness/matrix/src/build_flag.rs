@@ -76,7 +76,6 @@ impl fmt::Display for BuildFlag {
             }
         }
         for role in &self.roles {
-            let role = if *role == Role::Client { "client" } else { "server" };
             write!(f, ",role={role}")?;
         }
         for arg in &self.args {

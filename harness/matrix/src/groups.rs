@@ -411,11 +411,10 @@ fn check_side(
         if had > 0 || (kinds.contains(&SourceKind::Path) && (!glob.is_literal() || named.is_empty())) {
             continue;
         }
-        let side = if role == Role::Client { "client" } else { "server" };
         if named.is_empty() {
             report(format!("no build is called `{glob}`"), builds.suggest(glob.as_str()));
         } else if playing.is_empty() {
-            report(format!("no build called `{glob}` can be a {side}"), None);
+            report(format!("no build called `{glob}` can be a {role}"), None);
         } else {
             let words: Vec<_> = kinds.iter().map(|kind| format!("`{}`", kind.word())).collect();
             let sources: Vec<_> = playing.iter().flat_map(|build| &build.sources).map(Source::word).collect();

@@ -18,6 +18,15 @@ pub enum Role {
     Server,
 }
 
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Client => "client",
+            Self::Server => "server",
+        })
+    }
+}
+
 /// One concrete peer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Build {

@@ -12,6 +12,8 @@ use verdict::{Check, Cited, Grammar, Reading};
 
 use crate::launch::{At, CommandLine, OwnClient, OwnServers};
 
+use crate::Defect;
+
 /// A conversation on a framing, in all its dialects.
 pub trait Protocol: Send + Sync {
     /// Its name, the first component of its cells.
@@ -195,22 +197,4 @@ impl fmt::Debug for Scripted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Scripted")
     }
-}
-
-/// A seeded fault of a reference peer, and what must find it.
-#[derive(Debug, Clone, Copy)]
-pub struct Defect {
-    /// Its name, e.g. `does-not-drain`.
-    pub name: &'static str,
-    /// Which reference peer has it.
-    pub side: Role,
-    /// What is wrong, in one sentence.
-    pub about: &'static str,
-    /// Dialect of the peer on the other side, where the case that finds it has one: `ideal`, a server that
-    /// refuses something, or a client that takes the bait.
-    pub peer: &'static str,
-    /// The case that finds it, e.g. `probe/unknown-payload-16`.
-    pub case: &'static str,
-    /// The shape that must be found there.
-    pub shape: &'static str,
 }

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! contract.rs    what everybody else knows of a protocol
+//! defect.rs      faults of reference peers, and which of them are switched on
 //! probe.rs       the probes that every protocol gets, from a small description
 //! replay.rs      recorded conversations as scripts
 //! effects.rs     the words for what clients did
@@ -12,6 +13,7 @@
 //! ```
 
 mod contract;
+pub mod defect;
 pub mod effects;
 pub mod fuzz;
 pub mod installed;
@@ -31,4 +33,5 @@ macro_rules! shapes {
     };
 }
 
-pub use contract::{Action, Bench, Case, Defect, Hazard, Protocol, Scripted};
+pub use contract::{Action, Bench, Case, Hazard, Protocol, Scripted};
+pub use defect::Defect;

@@ -1,26 +1,7 @@
 //! Faults that can be switched on in models and reference peers of both sides, and what must find each.
 
-use std::collections::BTreeSet;
-
-use matrix::Role;
-
-use protocol::Defect;
-
-macro_rules! defects {
-    ($($constant:ident, $name:literal, $side:ident, $peer:literal, $case:literal, $shape:literal, $about:literal;)*) => {
-        $(
-            #[doc = $about]
-            pub(crate) const $constant: &str = $name;
-        )*
-        /// Every defect, the case that finds it and the shape that must be found there.
-        pub(crate) const DEFECTS: &[Defect] = &[$(
-            Defect { name: $name, side: Role::$side, about: $about, peer: $peer, case: $case, shape: $shape },
-        )*];
-    };
-}
-
 // Agents are servers, hosts are clients.
-defects! {
+protocol::defects! { pub(crate) DEFECTS;
     NO_FORCED_ZERO, "no-forced-zero", Server, "4.50.7", "scenario/restart", "stuck-at-zero",
         "The first heartbeat of a process says the maximum, so that a host that keeps its connection sees no change.";
     IGNORES_REFRESH_VALUE, "ignores-refresh-value", Server, "ideal", "scenario/migration-to-4.17.44", "in-flight",
@@ -101,31 +82,4 @@ defects! {
         "Behind a line that is too long everything is ignored.";
     HOST_ANSWERS_UNKNOWN, "host-answers-unknown", Client, "ideal", "scenario/guest-sends-unknown-name", "answered-error",
         "An unknown message is answered with an error.";
-}
-
-/// The defects that are switched on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Switches(BTreeSet<&'static str>);
-
-impl Switches {
-    /// Switches defects on by name.
-    ///
-    /// # Errors
-    /// The first name that no defect of that side has.
-    pub(crate) fn on<'a>(names: impl IntoIterator<Item = &'a str>, side: Role) -> Result<Self, String> {
-        let find = |name: &str| {
-            let found = DEFECTS.iter().find(|defect| defect.name == name && defect.side == side);
-            found.map(|defect| defect.name).ok_or_else(|| name.to_owned())
-        };
-        names.into_iter().map(find).collect::<Result<_, _>>().map(Self)
-    }
-
-    pub(crate) fn has(&self, name: &'static str) -> bool {
-        self.0.contains(name)
-    }
-
-    /// Names of all that are on.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().copied()
-    }
 }

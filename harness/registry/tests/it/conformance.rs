@@ -6,6 +6,7 @@ use std::sync::{Arc, LazyLock};
 
 use matrix::{Build, BuildId, CaseId, CaseKind, Selection, Source, Verdict};
 use protocol::Bench;
+use protocol::defect::Switches;
 use runner::{Clock, Project, ProtocolFiles, Request, RunOptions, fixture_path, placed, plan, run};
 use session::Transport;
 use tokio::sync::{mpsc, watch};
@@ -28,6 +29,20 @@ fn every_case_has_a_place_for_its_fixture() {
         let client = if case.id.kind == CaseKind::Probe { BuildId("probe".to_owned()) } else { old.clone() };
         let path = fixture_path("p", &client, &new, &case.id);
         assert_eq!(placed(&path, "p"), Some((client, new.clone(), case.id)));
+    }
+}
+
+/// Every defect names a case and a dialect that there are, and can be switched on by its name.
+#[test]
+fn every_defect_names_what_finds_it() {
+    for protocol in registry::all() {
+        let cases: Vec<String> = protocol.cases().iter().map(|case| case.id.to_string()).collect();
+        for defect in protocol.defects() {
+            assert!(cases.iter().any(|case| case == defect.case), "{}: {}", defect.name, defect.case);
+            assert!(protocol.grammar(defect.peer).is_some(), "{}: {}", defect.name, defect.peer);
+            let on = Switches::on(protocol.defects(), defect.side, &[defect.name]);
+            assert_eq!(on.map(|on| on.has(defect.name)), Ok(true));
+        }
     }
 }
 

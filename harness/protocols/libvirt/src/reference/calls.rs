@@ -12,11 +12,13 @@ use bytes::Bytes;
 use wire::libvirt_rpc::STRING_MAX;
 use wire::xdr::{Reader, Writer};
 
+use protocol::defect::Switches;
+
 use super::super::dialect::{
     Dialect, FreePages, MachineDriver, SecondOpen, UnknownUri, XmlPlace, free_pages_wrap,
 };
 use super::super::names::{self, error, error_domain, open_flag, procedures as proc, program};
-use super::defects::{self, Switches};
+use super::defects;
 use super::driver::{self, Lifecycle, TestDriver};
 use super::failure::{ARGUMENT_UNSUPPORTED, Failure, XML_ERROR};
 use super::settings::{Auth, Settings};

@@ -24,11 +24,13 @@ use wire::Frame;
 use wire::libvirt_rpc::{DESCRIPTOR_BYTE, HEAD_LEN, Header, MessageType, Status};
 use wire::xdr::Writer;
 
+use protocol::defect::Switches;
+
 use super::super::dialect::{Dialect, FreePages, LastClose, SecondOpen, Translation};
 use super::super::names::{self, keepalive, procedures as proc, program};
 use super::super::request::{self, RpcError};
 use super::calls::{self, Answer, Call, Host, Opened};
-use super::defects::{self, Switches};
+use super::defects;
 use super::driver::Lifecycle;
 use super::failure::{Failure, STREAMS_DOMAIN};
 use super::hostile;

@@ -21,13 +21,14 @@ use wire::Direction;
 
 use super::super::dialect::{Dialect, LastClose, Rollback};
 use super::calls::{Host, Maker};
-use super::defects::{self, Switches};
+use super::defects::{self, SERVER_DEFECTS};
 use super::description::Description;
 use super::driver::{self, FIRST_INTERFACE, TestDriver};
 use super::engine::{Engine, Parts, Shared};
 use super::interfaces::{Kept, ListFaults};
 use super::settings::Settings;
 use super::transaction::{ConnectivityTest, Fault, Owner, TransactionError, Transactions};
+use protocol::defect::Switches;
 
 /// How many clients may wait to be accepted.
 const BACKLOG: usize = 100;
@@ -60,8 +61,8 @@ impl ReferenceServers {
         let dialect = Dialect::for_version(&build.dialect)
             .ok_or_else(|| error(format!("no dialect `{}`", build.dialect)))?;
         let settings = Settings::read(&build.settings, dialect).map_err(error)?;
-        let switches = Switches::on(switched_on.iter().map(String::as_str), Role::Server)
-            .map_err(|name| error(format!("no defect `{name}` of a server")))?;
+        let switches =
+            Switches::on(SERVER_DEFECTS, Role::Server, switched_on).map_err(|why| error(why.to_string()))?;
         Ok(Self {
             endpoint: endpoint(build, &switches),
             dialect: settings.apply(dialect),

@@ -11,10 +11,12 @@ use transcript::{ConnId, Credentials, Data, EventKind};
 use wire::Direction;
 use wire::lxc::{Command, Layout, ResponseHead};
 
+use protocol::defect::Switches;
+
 use super::super::dialect::{Bad, ClientFacts};
 use super::super::names::{self, ENOSYS};
 use super::super::request;
-use super::defects::{self, Switches};
+use super::defects;
 
 /// `SIGSEGV`.
 const SIGSEGV: i32 = 11;

@@ -6,10 +6,12 @@ use matrix::{Build, Role};
 use session::{BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
 use transcript::{Endpoint, ExitStatus};
 
+use protocol::defect::Switches;
+
 use super::super::dialect::{ClientFacts, Dialect};
 use super::super::effects::{self, Operation};
 use super::asking::{Asker, Ended};
-use super::defects::Switches;
+use super::defects::DEFECTS;
 use super::machine::Machine;
 
 /// The tools of one release.
@@ -34,8 +36,8 @@ impl ReferenceClient {
         let facts = dialect
             .client
             .ok_or_else(|| setup(format!("no client of dialect `{}` was measured", dialect.name)))?;
-        let switches = Switches::on(switched_on.iter().map(String::as_str), Role::Client)
-            .map_err(|name| setup(format!("no defect `{name}` of a client")))?;
+        let switches =
+            Switches::on(DEFECTS, Role::Client, switched_on).map_err(|why| setup(why.to_string()))?;
         Ok(Self { endpoint: super::endpoint(build, &switches), facts, switches })
     }
 

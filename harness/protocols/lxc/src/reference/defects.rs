@@ -1,32 +1,6 @@
 //! Faults that can be switched on in the reference peers, and what must find each.
 
-use std::collections::BTreeSet;
-
-use matrix::Role;
-
-use protocol::Defect;
-
-macro_rules! defects {
-    ($($constant:ident, $name:literal, $side:ident, $peer:literal, $case:literal, $shape:literal, $about:literal;)*) => {
-        $(
-            #[doc = $about]
-            pub(super) const $constant: &str = $name;
-        )*
-        /// Every defect, the case that finds it and the shape that must be found there.
-        pub(crate) const DEFECTS: &[Defect] = &[$(
-            Defect {
-                name: $name,
-                side: Role::$side,
-                about: $about,
-                peer: $peer,
-                case: $case,
-                shape: $shape,
-            },
-        )*];
-    };
-}
-
-defects! {
+protocol::defects! { pub(crate) DEFECTS;
     DOES_NOT_DRAIN, "does-not-drain", Server, "ideal", "probe/unknown-payload-16", "not-drained",
         "The payload of a refused request is read as the next request.";
     NEVER_ANSWERS, "drains-but-never-answers", Server, "ideal", "probe/unknown-payload-16", "hang",
@@ -71,36 +45,4 @@ defects! {
         "Every answer announces one byte more than the limit.";
     HOSTILE_SHORT, "hostile-short-payload", Server, "ideal", "probe/idle-then-request", "unreadable-reply",
         "Every answer announces 64 bytes and sends 3.";
-}
-
-/// The defects that are switched on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Switches(BTreeSet<&'static str>);
-
-impl Switches {
-    /// Switches defects on by name.
-    ///
-    /// # Errors
-    /// The first name that no defect of that side has.
-    pub(crate) fn on<'a>(names: impl IntoIterator<Item = &'a str>, side: Role) -> Result<Self, String> {
-        let find = |name: &str| {
-            let found = DEFECTS.iter().find(|defect| defect.name == name && defect.side == side);
-            found.map(|defect| defect.name).ok_or_else(|| name.to_owned())
-        };
-        names.into_iter().map(find).collect::<Result<_, _>>().map(Self)
-    }
-
-    pub(super) fn has(&self, name: &'static str) -> bool {
-        self.0.contains(name)
-    }
-
-    /// The hostile behaviour that is switched on, if one is.
-    pub(super) fn hostile(&self) -> Option<&'static str> {
-        self.0.iter().find(|name| name.starts_with("hostile-")).copied()
-    }
-
-    /// Names of all that are on.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().copied()
-    }
 }

@@ -24,12 +24,14 @@ use session::{Connection, Listener, READ_LEN_MAX, Received};
 use transcript::{Credentials, Data, ExitStatus};
 use wire::lxc::{RequestHead, ResponseHead, StateMessage};
 
+use protocol::defect::Switches;
+
 use super::super::dialect::{Dialect, Lifetime, Reaction, Reads};
 use super::super::effects::CONTAINER;
 use super::super::names::{self, EINVAL, ENOSYS, STOPPED, STOPPING};
 use super::commands::{Answer, Reply, Request, answer};
 use super::container::{Container, Peer};
-use super::defects::{self, Switches};
+use super::defects;
 
 /// `SIGSEGV`, of which real monitors die.
 const SIGSEGV: i32 = 11;

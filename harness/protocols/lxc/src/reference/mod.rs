@@ -26,9 +26,10 @@ mod server;
 use matrix::Build;
 use transcript::Endpoint;
 
+use protocol::defect::Switches;
+
 pub(crate) use client::ReferenceClient;
 pub(crate) use defects::DEFECTS;
-pub(crate) use defects::Switches;
 pub(crate) use server::ReferenceServers;
 
 /// Who a reference peer is, for the provenance of transcripts.

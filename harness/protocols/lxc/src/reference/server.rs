@@ -19,8 +19,9 @@ use super::super::dialect::Dialect;
 use super::super::effects::{self, Before};
 use super::super::names;
 use super::container::Container;
-use super::defects::Switches;
+use super::defects::DEFECTS;
 use super::engine::{Engine, Shared};
+use protocol::defect::Switches;
 
 /// Backlog of the command socket of every release.
 const BACKLOG: usize = 100;
@@ -48,10 +49,8 @@ impl ReferenceServers {
             let why = format!("no dialect `{}`", build.dialect);
             LaunchError::new(what(), LaunchErrorKind::Setup(why))
         })?;
-        let switches =
-            Switches::on(switched_on.iter().map(String::as_str), Role::Server).map_err(|name| {
-                LaunchError::new(what(), LaunchErrorKind::Setup(format!("no defect `{name}` of a server")))
-            })?;
+        let switches = Switches::on(DEFECTS, Role::Server, switched_on)
+            .map_err(|why| LaunchError::new(what(), LaunchErrorKind::Setup(why.to_string())))?;
         let endpoint = super::endpoint(build, &switches);
         Ok(Self { endpoint, dialect, switches, work_dir: bench.work_dir.clone() })
     }

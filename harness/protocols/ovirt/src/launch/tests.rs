@@ -7,12 +7,12 @@ use std::path::Path;
 
 use matrix::BuildId;
 use protocol::Bench;
+use protocol::defect::Switches;
 use session::{Address, Recorder, Start};
 use transcript::{EventKind, Provenance, Transcript};
 use wire::Direction;
 
 use super::*;
-use crate::defects::Switches;
 use crate::message::Message;
 use crate::model::Host;
 use crate::names::{API_VERSION_MESSAGE, HEARTBEAT, REFRESH};

@@ -16,7 +16,9 @@ use std::collections::{BTreeMap, VecDeque};
 
 use wire::json::{Document, Kind, Value};
 
-use crate::defects::{self, Switches};
+use protocol::defect::Switches;
+
+use crate::defects;
 use crate::dialect::{AgentFacts, FirstHeartbeat, RefreshValue};
 use crate::message::{self, APPLICATION_PERIOD, Kept, Name, Offered, REFRESH_ANSWER, RULES, START_BURST};
 use crate::names::{self as n, API_VERSION, MAX_EVER, NAME, NO_VERSION};

@@ -10,7 +10,9 @@ use std::collections::VecDeque;
 
 use wire::json::{Document, Kind, Rules, Value};
 
-use crate::defects::{self, Switches};
+use protocol::defect::Switches;
+
+use crate::defects;
 use crate::dialect::{Announces, HostFacts, RestOfChunk, Stores};
 use crate::message::{self, Kept, Name, Offered, RULES};
 use crate::names::{self as n, API_VERSION, NO_VERSION};

@@ -3,8 +3,10 @@
 //! [`Agent`] decides; this says when. Both the simulation and the reference agent run it: they differ only in whose time
 //! it is, and in what is behind the port.
 
+use protocol::defect::Switches;
+
 use super::agent::{Agent, Guest, Rates, Sent};
-use crate::defects::{self, Switches};
+use crate::defects;
 use crate::dialect::AgentFacts;
 use crate::message;
 use crate::names as n;

@@ -8,11 +8,12 @@ use bytes::Bytes;
 use transcript::{ConnId, Data, Endpoint, Event, EventKind, ExitStatus, Mark, Provenance, Transcript};
 use wire::Direction;
 
+use protocol::defect::Switches;
+
 use super::agent::{Guest, Rates, Sent};
 use super::host::{Host, READ_LEN_MAX, Refused};
 use super::port::Port;
 use super::process::{PortState, Process};
-use crate::defects::Switches;
 use crate::dialect::Dialect;
 use crate::inputs::{self, Closes};
 use crate::message::Kept;

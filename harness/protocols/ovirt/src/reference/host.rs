@@ -13,10 +13,12 @@ use matrix::{Build, Role};
 use session::{BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
 use transcript::{Endpoint, EventKind, ExitStatus};
 
+use protocol::defect::Switches;
+
 use super::server::HEARTBEAT_MS;
 use super::settings::Settings;
 use crate::Dialect;
-use crate::defects::Switches;
+use crate::defects::DEFECTS;
 use crate::dialect::HostFacts;
 use crate::scenarios::{self, PASSES_PER_HEARTBEAT, Scenario};
 use protocol::launch::CommandLine;
@@ -46,8 +48,8 @@ impl ReferenceHost {
         let error = |why: String| {
             LaunchError::new(format!("use reference host {}", build.id), LaunchErrorKind::Setup(why))
         };
-        let switches = Switches::on(switched_on.iter().map(String::as_str), Role::Client)
-            .map_err(|name| error(format!("no defect `{name}` of a host")))?;
+        let switches =
+            Switches::on(DEFECTS, Role::Client, switched_on).map_err(|why| error(why.to_string()))?;
         Ok(Self {
             endpoint: super::endpoint(build, "vdsm", &switches),
             version: build.version.clone(),

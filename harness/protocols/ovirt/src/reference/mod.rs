@@ -24,7 +24,7 @@ pub(super) const NO_HOOKS: &str = "no-hooks";
 use matrix::Build;
 use transcript::Endpoint;
 
-use super::defects::Switches;
+use protocol::defect::Switches;
 
 /// Who a reference peer is, for the provenance of transcripts.
 fn endpoint(build: &Build, name: &str, switches: &Switches) -> Endpoint {

@@ -14,10 +14,12 @@ use transcript::Endpoint;
 use transcript::evidence::Observation;
 use wire::Direction;
 
+use protocol::defect::Switches;
+
 use super::engine::{Act, Engine, Guest, Guests, Handle, Which};
 use super::settings::Settings;
 use crate::Dialect;
-use crate::defects::Switches;
+use crate::defects::DEFECTS;
 use crate::inputs::{self, Closes};
 use crate::model::{Process, Rates, agent};
 use crate::scenarios::PASSES_PER_HEARTBEAT;
@@ -44,8 +46,8 @@ impl ReferenceAgents {
         };
         let dialect = find(&build.dialect).map_err(error)?;
         let settings = Settings::read(&build.settings).map_err(error)?;
-        let switches = Switches::on(switched_on.iter().map(String::as_str), Role::Server)
-            .map_err(|name| error(format!("no defect `{name}` of an agent")))?;
+        let switches =
+            Switches::on(DEFECTS, Role::Server, switched_on).map_err(|why| error(why.to_string()))?;
         let endpoint = super::endpoint(build, "ovirt-guest-agent", &switches);
         let pass_us = u64::try_from(settings.pass().as_micros()).unwrap_or(u64::MAX).max(1);
         let behind = ModelGuests {

@@ -16,8 +16,10 @@ use wire::json::{Document, Rules};
 use wire::json_lines::{BLANK, JUNK, RESET, SKIPPED, VALUE, ValueDecoder};
 use wire::{Decoder, Frame};
 
+use protocol::defect::Switches;
+
 use super::commands::{self, Done};
-use super::defects::{self, Switches};
+use super::defects;
 use crate::dialect::{Dialect, Parsing, TOKEN_MAX};
 use crate::names::DELIMITER;
 

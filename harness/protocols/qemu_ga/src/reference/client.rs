@@ -12,11 +12,12 @@ use transcript::{ConnId, Data, Endpoint, EventKind, ExitStatus};
 use wire::Direction;
 use wire::json::{Document, Value};
 
-use super::defects::{self, Switches};
+use super::defects::{self, DEFECTS};
 use crate::message::{Body, REPLY, Reply, without_delimiter};
 use crate::names::{self, GET_DEVICES, GET_DISKS, GET_FSINFO};
 use crate::operations::{self, Operation};
 use crate::request;
+use protocol::defect::Switches;
 use protocol::effects;
 
 /// The number that this host syncs with.
@@ -49,11 +50,10 @@ impl ReferenceClient {
     /// # Errors
     /// There is no defect of that name.
     pub(crate) fn new(build: &Build, switched_on: &[String]) -> Result<Self, LaunchError> {
-        let switches =
-            Switches::on(switched_on.iter().map(String::as_str), Role::Client).map_err(|name| {
-                let why = LaunchErrorKind::Setup(format!("no defect `{name}` of a client"));
-                LaunchError::new(format!("use reference client {}", build.id), why)
-            })?;
+        let switches = Switches::on(DEFECTS, Role::Client, switched_on).map_err(|why| {
+            let why = LaunchErrorKind::Setup(why.to_string());
+            LaunchError::new(format!("use reference client {}", build.id), why)
+        })?;
         Ok(Self { endpoint: super::endpoint(build, &switches), switches })
     }
 

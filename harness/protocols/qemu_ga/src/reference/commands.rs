@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 
 use wire::json::{Kind, Value, write_text_upper};
 
-use super::defects::{self, Switches};
+use protocol::defect::Switches;
+
+use super::defects;
 use super::text::write_value;
 use crate::dialect::{Dialect, Numbers, TOKEN_MAX};
 use crate::names::{self, COMMAND_NOT_FOUND, GENERIC_ERROR, SILENT, SYNC, SYNC_DELIMITED};

@@ -1,32 +1,6 @@
 //! Faults that can be switched on in the reference peers, and what must find each.
 
-use std::collections::BTreeSet;
-
-use matrix::Role;
-
-use protocol::Defect;
-
-macro_rules! defects {
-    ($($constant:ident, $name:literal, $side:ident, $peer:literal, $case:literal, $shape:literal, $about:literal;)*) => {
-        $(
-            #[doc = $about]
-            pub(super) const $constant: &str = $name;
-        )*
-        /// Every defect, the case that finds it and the shape that must be found there.
-        pub(crate) const DEFECTS: &[Defect] = &[$(
-            Defect {
-                name: $name,
-                side: Role::$side,
-                about: $about,
-                peer: $peer,
-                case: $case,
-                shape: $shape,
-            },
-        )*];
-    };
-}
-
-defects! {
+protocol::defects! { pub(crate) DEFECTS;
     READS_LINES, "reads-lines", Server, "ideal", "probe/no-line-feed", "hang",
         "A request is complete with its line feed, not with its brace.";
     FF_DOES_NOT_RESET, "ff-does-not-reset", Server, "ideal", "probe/half-then-resync", "lost-pipelined",
@@ -95,31 +69,4 @@ defects! {
         "The host sends guest-sync alone, which half a request swallows.";
     REFUSED_IS_DONE, "refused-is-done", Client, "10.0", "client/devices", "silent-wrong",
         "The host takes a refusal for an answer.";
-}
-
-/// The defects that are switched on.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Switches(BTreeSet<&'static str>);
-
-impl Switches {
-    /// Switches defects on by name.
-    ///
-    /// # Errors
-    /// The first name that no defect of that side has.
-    pub(crate) fn on<'a>(names: impl IntoIterator<Item = &'a str>, side: Role) -> Result<Self, String> {
-        let find = |name: &str| {
-            let found = DEFECTS.iter().find(|defect| defect.name == name && defect.side == side);
-            found.map(|defect| defect.name).ok_or_else(|| name.to_owned())
-        };
-        names.into_iter().map(find).collect::<Result<_, _>>().map(Self)
-    }
-
-    pub(super) fn has(&self, name: &'static str) -> bool {
-        self.0.contains(name)
-    }
-
-    /// Names of all that are on.
-    pub(crate) fn names(&self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().copied()
-    }
 }

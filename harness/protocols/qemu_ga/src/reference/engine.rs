@@ -10,8 +10,10 @@ use session::{Connection, Listener, Received, SendEnd};
 use tokio::time::Instant;
 use transcript::ExitStatus;
 
+use protocol::defect::Switches;
+
 use super::agent::Agent;
-use super::defects::{self, Switches};
+use super::defects;
 use crate::dialect::Dialect;
 
 /// How long a client may be silent, and how long it may not read: as long as it likes.

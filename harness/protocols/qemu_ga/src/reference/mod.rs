@@ -24,9 +24,10 @@ mod text;
 use matrix::Build;
 use transcript::Endpoint;
 
+use protocol::defect::Switches;
+
 pub(crate) use client::ReferenceClient;
 pub(crate) use defects::DEFECTS;
-pub(crate) use defects::Switches;
 pub(crate) use server::ReferenceServers;
 pub(crate) use server::leave_half_said;
 

@@ -15,8 +15,10 @@ use transcript::evidence::Observation;
 use transcript::{ConnId, Endpoint, EventKind};
 use wire::Direction;
 
+use protocol::defect::Switches;
+
 use super::agent::Agent;
-use super::defects::Switches;
+use super::defects::DEFECTS;
 use super::engine::{Engine, Shared};
 use crate::dialect::Dialect;
 use crate::names::BLOCKED;
@@ -48,8 +50,8 @@ impl ReferenceServers {
         };
         let dialect = Dialect::for_version(&build.dialect)
             .ok_or_else(|| setup(format!("no dialect `{}`", build.dialect)))?;
-        let switches = Switches::on(switched_on.iter().map(String::as_str), Role::Server)
-            .map_err(|name| setup(format!("no defect `{name}` of a server")))?;
+        let switches =
+            Switches::on(DEFECTS, Role::Server, switched_on).map_err(|why| setup(why.to_string()))?;
         let settings = Settings::read(&build.settings).map_err(setup)?;
         let endpoint = super::endpoint(build, &switches);
         Ok(Self { endpoint, dialect, switches, settings })

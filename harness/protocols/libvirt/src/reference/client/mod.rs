@@ -13,9 +13,11 @@ mod virsh;
 
 use std::time::Duration;
 
-use matrix::Build;
+use matrix::{Build, Role};
 use session::{BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
 use transcript::{ConnId, Endpoint, ExitStatus};
+
+use protocol::defect::Switches;
 
 use super::super::beside::Beside;
 use super::super::claims::{self, Printed};
@@ -25,7 +27,6 @@ use super::super::rpc::{Habits, Rpc};
 use virsh::Virsh;
 
 pub(crate) use defects::CLIENT_DEFECTS;
-use defects::Switches;
 
 /// How long a client that gives up waits for an answer.
 const PATIENCE: Duration = Duration::from_millis(1500);
@@ -49,8 +50,8 @@ impl ReferenceClient {
         };
         let dialect = Dialect::for_version(&build.dialect)
             .ok_or_else(|| setup(format!("no dialect `{}`", build.dialect)))?;
-        let switches = Switches::on(switched_on.iter().map(String::as_str))
-            .map_err(|name| setup(format!("no defect `{name}` of a client")))?;
+        let switches =
+            Switches::on(CLIENT_DEFECTS, Role::Client, switched_on).map_err(|why| setup(why.to_string()))?;
         Ok(Self { endpoint: endpoint(build, &switches), dialect, switches })
     }
 

@@ -14,12 +14,14 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use wire::xdr::Writer;
 
+use protocol::defect::Switches;
+
 use super::super::super::dialect::Dialect;
 use super::super::super::names::{auth, feature, procedures as call};
 use super::super::super::operations::{Operation, URI};
 use super::super::super::rpc::{Failure, Rpc};
 use super::super::super::values;
-use super::defects::{self, Switches};
+use super::defects;
 
 /// What a result of zeroes is read as by a client that takes a refusal for success.
 const ZEROES: &[u8] = &[0; 64];

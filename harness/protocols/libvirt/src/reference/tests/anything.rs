@@ -3,10 +3,11 @@
 use proptest::prelude::*;
 use wire::xdr::Writer;
 
+use protocol::defect::Switches;
+
 use super::super::super::dialect::{Dialect, FreePages, Rollback};
 use super::super::super::names::{procedures as proc, program};
 use super::super::calls::{self, Answer, Call, Host, Maker, Session};
-use super::super::defects::Switches;
 use super::super::interfaces::ListFaults;
 use super::super::settings::Settings;
 use super::super::transaction::Owner;

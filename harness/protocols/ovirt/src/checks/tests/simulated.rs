@@ -3,8 +3,10 @@
 use matrix::Role;
 use transcript::Transcript;
 
+use protocol::defect::Switches;
+
 use super::judged;
-use crate::defects::{DEFECTS, Switches};
+use crate::defects::DEFECTS;
 use crate::model::agent::{Guest, Rates};
 use crate::model::simulation::{Side, Simulation, Timing};
 use crate::scenarios::{self, Scenario};
@@ -56,7 +58,7 @@ fn every_defect_of_a_scenario_is_found() {
             shapes(&simulate(scenario, host, agent))
         };
         let is_found = |shapes: &[String]| shapes.iter().any(|s| s.contains(&format!(" {}: ", defect.shape)));
-        let with = run(Switches::on([defect.name], defect.side).expect("a defect of that side"));
+        let with = run(Switches::on(DEFECTS, defect.side, &[defect.name]).expect("a defect of that side"));
         if !is_found(&with) {
             wrong
                 .push(format!("{}: {} is not found in {}: {with:?}", defect.name, defect.shape, defect.case));

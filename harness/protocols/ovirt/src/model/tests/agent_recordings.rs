@@ -7,9 +7,10 @@ use serde_json::Value;
 use transcript::{EventKind, Transcript};
 use wire::Direction;
 
+use protocol::defect::Switches;
+
 use super::{is_mixed_of, observed, recordings};
 use crate::Dialect;
-use crate::defects::Switches;
 use crate::message::{Message, Name};
 use crate::model::agent::Guest;
 use crate::model::{Agent, Rates, Sent, Thread};

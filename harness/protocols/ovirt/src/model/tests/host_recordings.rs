@@ -7,9 +7,10 @@ use serde_json::Value;
 use transcript::{EventKind, Transcript};
 use wire::Direction;
 
+use protocol::defect::Switches;
+
 use super::{observed, recordings};
 use crate::Dialect;
-use crate::defects::Switches;
 use crate::message::{Kept, Message};
 use crate::model::{Call, Host};
 use crate::names::{LIFECYCLE_EVENT, LOCK_SCREEN, SET_NUMBER_OF_CPUS};

@@ -2,8 +2,10 @@
 
 use matrix::Role;
 
+use protocol::defect::Switches;
+
 use crate::Dialect;
-use crate::defects::{self, Switches};
+use crate::defects::{self, DEFECTS};
 use crate::model::agent::Guest;
 use crate::model::{Agent, Call, Host, Rates};
 
@@ -41,7 +43,8 @@ fn a_negative_version_silences_merged_agents() {
         answers(&mut agent, negative);
         assert_eq!(answers(&mut agent, ECHO), expect, "{version}");
     }
-    let mut faulty = agent("ideal", Switches::on([defects::NO_LOWER_LIMIT], Role::Server).expect("a defect"));
+    let mut faulty =
+        agent("ideal", Switches::on(DEFECTS, Role::Server, &[defects::NO_LOWER_LIMIT]).expect("a defect"));
     answers(&mut faulty, negative);
     assert!(answers(&mut faulty, ECHO).is_empty());
 }

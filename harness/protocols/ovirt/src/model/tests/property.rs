@@ -6,7 +6,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRng, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 
-use crate::defects::{self, Switches};
+use protocol::defect::Switches;
+
+use crate::defects::{self, DEFECTS};
 use crate::dialect::{Announces, Dialect, FirstHeartbeat, RefreshValue, Stores};
 use crate::model::agent::Guest;
 use crate::model::simulation::timing_of_heartbeat;
@@ -212,11 +214,11 @@ fn check(name: &str, change: Change, expect: &str) {
 }
 
 fn agent_defect(side: &mut Side, name: &'static str) {
-    side.switches = Switches::on([name], Role::Server).expect("a defect of an agent");
+    side.switches = Switches::on(DEFECTS, Role::Server, &[name]).expect("a defect of an agent");
 }
 
 fn host_defect(side: &mut Side, name: &'static str) {
-    side.switches = Switches::on([name], Role::Client).expect("a defect of a host");
+    side.switches = Switches::on(DEFECTS, Role::Client, &[name]).expect("a defect of a host");
 }
 
 #[test]

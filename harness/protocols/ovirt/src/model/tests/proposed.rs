@@ -3,8 +3,9 @@
 
 use proptest::prelude::*;
 
+use protocol::defect::Switches;
+
 use crate::Dialect;
-use crate::defects::Switches;
 use crate::model::agent::Guest;
 use crate::model::{Agent, Host, Rates, proposal};
 use crate::names::HEARTBEAT;

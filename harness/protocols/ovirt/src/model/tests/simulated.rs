@@ -4,6 +4,8 @@ use transcript::evidence::Role;
 use transcript::{EventKind, Transcript};
 use wire::Direction;
 
+use protocol::defect::Switches;
+
 use crate::message::Message;
 use crate::model::agent::Guest;
 use crate::model::{Rates, Side, Simulation, Timing};
@@ -226,7 +228,7 @@ fn an_ideal_host_announces_what_each_input_asks_for_and_hears_the_canary() {
 /// A defect that changes nothing in its case could not be found there.
 #[test]
 fn every_defect_changes_what_passes_in_its_scenario() {
-    use crate::defects::{DEFECTS, Switches};
+    use crate::defects::DEFECTS;
     use matrix::Role;
     let lines = |transcript: &Transcript| {
         let data = transcript.events.iter().filter_map(|event| match &event.kind {
@@ -242,7 +244,7 @@ fn every_defect_changes_what_passes_in_its_scenario() {
         let ideal = || Side::release("ideal").expect("the ideal");
         let peer = || Side::release(defect.peer).expect("a release");
         let faulty = Side {
-            switches: Switches::on([defect.name], defect.side).expect("a defect of that side"),
+            switches: Switches::on(DEFECTS, defect.side, &[defect.name]).expect("a defect of that side"),
             ..ideal()
         };
         let [with, without] = [faulty, ideal()].map(|side| match defect.side {

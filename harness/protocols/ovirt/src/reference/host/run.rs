@@ -13,9 +13,10 @@ use transcript::evidence::{Observation, Role};
 use transcript::{ConnId, Data, EventKind, ExitStatus};
 use wire::Direction;
 
+use protocol::defect::Switches;
+
 use super::real::RealHost;
 use super::{PATIENCE, ReferenceHost, find};
-use crate::defects::Switches;
 use crate::inputs;
 use crate::message::{HALF_REFRESH, Kept};
 use crate::model::Host;
