@@ -29,6 +29,21 @@ impl Version {
         text.parse().ok()
     }
 
+    /// The version that a package is of: an epoch and what a distribution appends are passed over, e.g. 5.2 of
+    /// `1:5.2+dfsg-11+deb11u5`.
+    #[must_use]
+    pub fn of_package(text: &str) -> Option<Self> {
+        let text = text.split_once(':').map_or(text, |(_, behind)| behind);
+        let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+        Self::read(text[..end].trim_end_matches('.'))
+    }
+
+    /// Its first number.
+    #[must_use]
+    pub fn major(&self) -> u64 {
+        self.numbers.first().copied().unwrap_or(0)
+    }
+
     fn significant(&self) -> &[u64] {
         let used = self.numbers.iter().rposition(|number| *number != 0).map_or(0, |at| at + 1);
         &self.numbers[..used]
@@ -246,6 +261,24 @@ mod tests {
             ["", "ideal", "4.", ".4", "4..0", "4.0.6-rc1", "4-", "4-1-gx", "v4", "+4", "99999999999999999999"]
         {
             assert!(text.parse::<Version>().is_err(), "`{text}` was taken for a version");
+        }
+    }
+
+    #[test]
+    fn reads_the_versions_of_packages() {
+        #[track_caller]
+        fn check(text: &str, expect: Option<&str>) {
+            let read = Version::of_package(text).map(|version| version.to_string());
+            assert_eq!(read.as_deref(), expect, "{text}");
+        }
+        check("4.0.6", Some("4.0.6"));
+        check("1:5.2+dfsg-11+deb11u5", Some("5.2"));
+        check("7.0.0-3+deb11u3", Some("7.0.0"));
+        check("4.50.7-31-gfd4b0df20", Some("4.50.7"));
+        check("5.0.2~rc1", Some("5.0.2"));
+        check("5.x", Some("5"));
+        for text in ["", "dev", "1:", ":", "v4", ".4", "4..0"] {
+            check(text, None);
         }
     }
 

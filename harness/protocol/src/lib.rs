@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! contract.rs    what everybody else knows of a protocol
+//! dialect.rs     what each release does, as data
 //! defect.rs      faults of reference peers, and which of them are switched on
 //! probe.rs       the probes that every protocol gets, from a small description
 //! replay.rs      recorded conversations as scripts
@@ -14,6 +15,7 @@
 
 mod contract;
 pub mod defect;
+pub mod dialect;
 pub mod effects;
 pub mod fuzz;
 pub mod installed;

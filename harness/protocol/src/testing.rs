@@ -3,8 +3,10 @@
 //! Live tests meet real builds. They are programs without libtest, because they run themselves again inside the sandbox,
 //! as `wireskew` does. Arguments select by a part of the name, e.g. `7.0.0..4.0.6`.
 
+use std::fmt::Debug;
 use std::process::ExitCode;
 
+use matrix::Version;
 use session::rootfs::Cache;
 use session::sandbox::{self, Sandbox};
 use transcript::evidence::{EXIT, Observation};
@@ -12,6 +14,7 @@ use transcript::{ConnId, Event};
 use verdict::{ConnContext, ExchangeId, Grammar, Place};
 use wire::{Direction, Frame};
 
+use crate::dialect::{Facts, IDEAL, Table};
 use crate::{Action, Bench, Protocol};
 
 /// The `main` of a live test: enters the sandbox, and runs what gives the failures.
@@ -46,6 +49,49 @@ pub fn live<F: Future<Output = Vec<String>>>(package: &str, run: impl FnOnce() -
 pub fn bench() -> Bench {
     let state = Sandbox::inside().expect("a live test is inside").state().to_owned();
     Bench { work_dir: state, cache_dir: Cache::default_directory() }
+}
+
+/// What holds for every release table.
+///
+/// # Panics
+/// A release continues none that stands before it, or is not newer; a name is there twice; a change has no words or no
+/// source, or changes nothing; `ideal` is not the last; or a version means another release than it should.
+pub fn check_table<D: Facts + PartialEq + Debug>(table: &Table<D>) {
+    let number = |name: &str| name.parse::<Version>().ok();
+    for (at, release) in table.releases().iter().enumerate() {
+        let name = release.name;
+        let before = &table.releases()[..at];
+        assert!(before.iter().all(|other| other.name != name), "{name} is there twice");
+        let mut dialect = match release.after {
+            None => D::first(),
+            Some(after) => {
+                assert!(before.iter().any(|other| other.name == after), "{name} continues no `{after}`");
+                assert!(
+                    number(name).is_none_or(|new| number(after) <= Some(new)),
+                    "{name} is behind {after}"
+                );
+                table.named(after).cloned().expect("it stands before")
+            }
+        };
+        for change in release.changes {
+            assert!(!change.what.is_empty() && !change.source.is_empty(), "{name}: {change:?}");
+            let was = dialect.clone();
+            (change.apply)(&mut dialect);
+            assert_ne!(dialect, was, "{name}: {} changes nothing", change.what);
+        }
+        if number(name).is_some_and(|number| number.to_string() == name) {
+            for version in
+                [format!("{name}.0.0.0.1"), format!("1:{name}-2+deb11u2"), format!("{name}+dfsg-1")]
+            {
+                assert_eq!(table.for_version(&version), table.named(name), "{version}");
+            }
+        }
+    }
+    assert_eq!(table.names().last(), Some(&IDEAL));
+    assert_eq!(table.for_version(IDEAL), table.named(IDEAL));
+    for version in ["", "dev", "0"] {
+        assert_eq!(table.for_version(version), None, "`{version}`");
+    }
 }
 
 /// Names of the operations that are cases.

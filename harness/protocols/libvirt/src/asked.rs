@@ -95,7 +95,7 @@ mod tests {
     use verdict::Reading;
     use wire::Direction;
 
-    use super::super::{Dialect, LibvirtGrammar, request};
+    use super::super::{DIALECTS, LibvirtGrammar, request};
     use super::*;
 
     /// What is found of a client that made these calls for that operation.
@@ -105,7 +105,7 @@ mod tests {
         let mut events = vec![event(EventKind::Connect)];
         events.extend(calls.iter().map(|number| event(EventKind::Data(call(number)))));
         let transcript = Transcript { events, ..Transcript::default() };
-        let grammar = LibvirtGrammar::new(Dialect::named("12.8.0").expect("it is in the table"));
+        let grammar = LibvirtGrammar::new(DIALECTS.named("12.8.0").expect("it is in the table"));
         let reading = Reading::of(&transcript, &grammar);
         let case = CaseId::new(CaseKind::Client, operation);
         let evidence = Evidence {

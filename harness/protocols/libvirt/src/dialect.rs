@@ -13,8 +13,8 @@
 //! numbers up to [`names::highest_procedure`] and the features of that time.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
 
+use protocol::dialect::{Facts, Table};
 use wire::libvirt_rpc::{FDS_MAX, LENGTH_MAX, PAYLOAD_MAX, STRING_MAX};
 
 #[cfg(test)]
@@ -316,81 +316,33 @@ pub(crate) enum NoReply {
     GivesUp,
 }
 
-/// What a release changed.
-#[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "what a change is and where it was seen is for people")]
-pub(crate) struct Change {
-    /// In our words.
-    pub what: &'static str,
-    /// Where that is written, or where it was measured.
-    pub source: &'static str,
-    /// The change itself.
-    pub(super) apply: fn(&mut Dialect),
-}
+/// The dialects of the protocol.
+pub(crate) static DIALECTS: Table<Dialect> = Table::of(RELEASES);
 
-/// One line of the release table.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Release {
-    /// Its name.
-    pub name: &'static str,
-    /// The release of which it is the continuation.
-    pub after: Option<&'static str>,
-    /// What it changed.
-    pub changes: &'static [Change],
-}
-
-static DIALECTS: LazyLock<Vec<Dialect>> = LazyLock::new(|| {
-    let mut built: Vec<Dialect> = Vec::new();
-    for release in RELEASES {
-        let base = release.after.and_then(|after| built.iter().find(|d| d.name == after));
-        let mut dialect = base.cloned().unwrap_or_else(Dialect::before_the_first);
-        dialect.name = release.name;
-        for change in release.changes {
-            (change.apply)(&mut dialect);
+impl Facts for Dialect {
+    /// What all measured releases have in common, before the table's first line.
+    fn first() -> Self {
+        Self {
+            name: "",
+            lib_version: 0,
+            highest_procedure: 0,
+            highest_event: 0,
+            qemu: BTreeSet::new(),
+            features: BTreeSet::new(),
+            flags: BTreeMap::new(),
+            update_order: UpdateOrder::SectionFirst,
+            limits: Limits::CURRENT,
+            server: ServerFacts::first(),
+            client: ClientFacts::FIRST,
         }
-        built.push(dialect);
     }
-    built
-});
 
-/// Name of the dialect that does what the protocol's designers asked for.
-pub(crate) const IDEAL: &str = "ideal";
+    fn name(&mut self) -> &mut &'static str {
+        &mut self.name
+    }
+}
 
 impl Dialect {
-    /// All dialects, oldest first, `ideal` last.
-    #[must_use]
-    pub(crate) fn all() -> &'static [Self] {
-        &DIALECTS
-    }
-
-    /// The dialect of that very name.
-    #[must_use]
-    pub(crate) fn named(name: &str) -> Option<&'static Self> {
-        DIALECTS.iter().find(|dialect| dialect.name == name)
-    }
-
-    /// The newest dialect that is not newer than a version; `ideal` for its name. Distribution suffixes
-    /// such as `-3+deb11u3` are passed over.
-    #[must_use]
-    pub(crate) fn for_version(version: &str) -> Option<&'static Self> {
-        if version == IDEAL {
-            return Self::named(IDEAL);
-        }
-        let wanted = names::version_numbers(version)?;
-        DIALECTS
-            .iter()
-            .filter_map(|dialect| names::version_numbers(dialect.name).map(|at| (at, dialect)))
-            .filter(|(at, _)| *at <= wanted)
-            .max_by_key(|(at, _)| *at)
-            .map(|(_, dialect)| dialect)
-    }
-
-    /// The release table from which the dialects are built, with the source of every change.
-    #[must_use]
-    pub(crate) fn releases() -> &'static [Release] {
-        RELEASES
-    }
-
     /// Whether a client can call that procedure. What it cannot call is answered as unknown: higher
     /// numbers, zero and below, and events.
     #[must_use]
@@ -434,23 +386,6 @@ impl Dialect {
     #[must_use]
     pub(crate) fn error_format(&self, format: &str) -> String {
         format.replace("{}", if self.server.numbered_formats { "%1$s" } else { "%s" })
-    }
-
-    /// What all measured releases have in common, before the table's first line.
-    fn before_the_first() -> Self {
-        Self {
-            name: "",
-            lib_version: 0,
-            highest_procedure: 0,
-            highest_event: 0,
-            qemu: BTreeSet::new(),
-            features: BTreeSet::new(),
-            flags: BTreeMap::new(),
-            update_order: UpdateOrder::SectionFirst,
-            limits: Limits::CURRENT,
-            server: ServerFacts::first(),
-            client: ClientFacts::FIRST,
-        }
     }
 
     /// What the protocol's designers asked for.
@@ -538,10 +473,13 @@ pub(crate) const TRANSACTION: [i32; 3] = [
 
 #[cfg(test)]
 mod tests {
+    use protocol::dialect::IDEAL;
+    use protocol::testing::check_table;
+
     use super::*;
 
     fn dialect(name: &str) -> &'static Dialect {
-        Dialect::for_version(name).expect("in the table")
+        DIALECTS.for_version(name).expect("in the table")
     }
 
     /// Every number from 0 to 519 was sent to the real servers, on two occasions.
@@ -561,59 +499,18 @@ mod tests {
         check("9.0.0", 443, 392, 425 + 18);
         check("11.3.0", 452, 400, 443 + 10);
         check("12.8.0", 456, 401, 456);
-        let ideal = Dialect::named(IDEAL).expect("in the table");
+        let ideal = DIALECTS.named(IDEAL).expect("in the table");
         assert_eq!(ideal.highest_procedure, 456);
     }
 
     #[test]
-    fn reads_versions_with_and_without_suffix() {
-        for (text, expect) in [
-            ("7.0.0-3+deb11u3", Some("7.0.0")),
-            ("8.5.0", Some("7.0.0")),
-            ("9.0.0", Some("9.0.0")),
-            ("11.2.0", Some("9.0.0")),
-            ("12.8.0-1", Some("12.8.0")),
-            ("99", Some("12.8.0")),
-            ("6.10.0", None),
-            ("", None),
-            ("dev", None),
-            ("ideal", Some("ideal")),
-        ] {
-            assert_eq!(Dialect::for_version(text).map(|dialect| dialect.name), expect, "{text}");
-        }
-    }
-
-    #[test]
-    fn every_release_continues_an_earlier_one_and_every_change_has_a_source() {
-        for (at, release) in RELEASES.iter().enumerate() {
-            match release.after {
-                None => assert_eq!(at, 0, "{}", release.name),
-                Some(after) => assert!(RELEASES[..at].iter().any(|r| r.name == after), "{}", release.name),
-            }
-            for change in release.changes {
-                assert!(!change.what.is_empty() && !change.source.is_empty(), "{}", release.name);
-            }
-        }
-        assert_eq!(RELEASES.last().map(|release| release.name), Some(IDEAL));
-    }
-
-    /// A line of the table that changes nothing is a line that means something else than it does.
-    #[test]
-    fn every_change_changes_something() {
-        for release in RELEASES {
-            let base = release.after.and_then(Dialect::named).cloned();
-            let mut dialect = base.unwrap_or_else(Dialect::before_the_first);
-            for change in release.changes {
-                let before = dialect.clone();
-                (change.apply)(&mut dialect);
-                assert_ne!(dialect, before, "{}: {}", release.name, change.what);
-            }
-        }
+    fn the_release_table_is_sound() {
+        check_table(&DIALECTS);
     }
 
     #[test]
     fn events_zero_and_other_programs_cannot_be_called() {
-        for dialect in Dialect::all() {
+        for dialect in DIALECTS.all() {
             for (program, procedure, expect) in [
                 (program::REMOTE, procedures::CONNECT_OPEN, true),
                 (program::REMOTE, procedures::DOMAIN_EVENT_LIFECYCLE, false),
@@ -651,7 +548,7 @@ mod tests {
     /// That a procedure is not known is a contract on text, and a translated one breaks it (LV-04).
     #[test]
     fn a_translated_text_does_not_begin_as_clients_expect() {
-        for dialect in Dialect::all() {
+        for dialect in DIALECTS.all() {
             let german = dialect.server.german;
             assert!(!german.unknown_procedure.starts_with(names::UNKNOWN_PROCEDURE_TEXT), "{}", dialect.name);
             assert!(!german.unknown_program.starts_with(names::UNKNOWN_PROGRAM_TEXT), "{}", dialect.name);

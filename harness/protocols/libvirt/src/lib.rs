@@ -25,6 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use matrix::{Build, CaseId, CaseKind, Role, Source};
+use protocol::dialect::IDEAL;
 use protocol::launch::At;
 use protocol::{Action, Bench, Case, Defect, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
@@ -56,7 +57,7 @@ mod shapes;
 mod streams;
 mod values;
 
-pub(crate) use dialect::Dialect;
+pub(crate) use dialect::DIALECTS;
 pub(crate) use grammar::LibvirtGrammar;
 
 /// The protocol in all its dialects.
@@ -86,11 +87,11 @@ impl Protocol for LibvirtRemote {
     }
 
     fn dialects(&self) -> Vec<&'static str> {
-        Dialect::all().iter().map(|dialect| dialect.name).collect()
+        DIALECTS.names()
     }
 
     fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
-        Some(Arc::new(LibvirtGrammar::new(Dialect::for_version(dialect)?)))
+        Some(Arc::new(LibvirtGrammar::new(DIALECTS.for_version(dialect)?)))
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -153,8 +154,8 @@ impl Protocol for LibvirtRemote {
     }
 
     fn replay(&self, recorded: &Transcript) -> Script {
-        let version = recorded.provenance.server.version.as_deref().unwrap_or(dialect::IDEAL);
-        let dialect = Dialect::for_version(version).or_else(|| Dialect::named(dialect::IDEAL));
+        let version = recorded.provenance.server.version.as_deref().unwrap_or(IDEAL);
+        let dialect = DIALECTS.for_version(version).or_else(|| DIALECTS.named(IDEAL));
         let play = |dialect| protocol::replay::script(recorded, &LibvirtGrammar::new(dialect), None);
         dialect.map(play).unwrap_or_default()
     }

@@ -19,7 +19,7 @@ use std::collections::BTreeMap;
 use matrix::{DeclaredChange, LockTable, LockedDialect, LockedField, LockedMessage};
 use wire::libvirt_rpc::{MessageType, Status};
 
-use super::dialect::{Dialect, Limits};
+use super::dialect::{DIALECTS, Dialect, Limits};
 use super::message::layout::{Kind, Part};
 use super::message::layouts::{self, layout};
 use super::names::{self, procedures, program};
@@ -34,8 +34,8 @@ const CHANGES: &[(&str, &str, &str)] = &[(
 /// The table of all dialects.
 #[must_use]
 pub(crate) fn lock_table() -> LockTable {
-    let dialects = Dialect::releases().iter().filter_map(|release| {
-        let dialect = locked(Dialect::named(release.name)?);
+    let dialects = DIALECTS.releases().iter().filter_map(|release| {
+        let dialect = locked(DIALECTS.named(release.name)?);
         let after = release.after.map(ToOwned::to_owned);
         Some(LockedDialect { after, changes: changes(release.name), ..dialect })
     });
@@ -87,7 +87,7 @@ fn entry(kind: &str, number: i64, name: &str) -> LockedMessage {
 
 /// The first dialect of which something holds.
 fn since(holds: impl Fn(&Dialect) -> bool) -> Option<String> {
-    Dialect::all().iter().find(|dialect| holds(dialect)).map(|dialect| dialect.name.to_owned())
+    DIALECTS.all().iter().find(|dialect| holds(dialect)).map(|dialect| dialect.name.to_owned())
 }
 
 fn remote(dialect: &Dialect) -> Vec<LockedMessage> {
@@ -270,7 +270,7 @@ mod tests {
     }
 
     fn release(name: &str) -> Dialect {
-        Dialect::named(name).expect("in the table").clone()
+        DIALECTS.named(name).expect("in the table").clone()
     }
 
     /// 9.0.0, 11.3.0 and 12.8.0 with one thing changed, each as the continuation of a real 7.0.0.

@@ -339,19 +339,13 @@ pub(crate) fn procedure_name(program: u32, number: i32) -> Option<&'static str> 
 #[must_use]
 #[cfg(test)]
 pub(crate) fn highest_procedure(version: &str) -> Option<i32> {
-    let wanted = version_numbers(version)?;
+    let wanted = matrix::Version::of_package(version)?;
     let calls = || procedures::ALL.iter().filter(|procedure| procedure.kind == ProcedureKind::Call);
-    let newer = |procedure: &&Procedure| procedure.since.and_then(version_numbers) > Some(wanted);
+    let newer = |procedure: &&Procedure| {
+        procedure.since.and_then(matrix::Version::of_package).as_ref() > Some(&wanted)
+    };
     let end = calls().find(newer).map_or(i32::MAX, |procedure| procedure.number);
     calls().take_while(|procedure| procedure.number < end).last().map(|procedure| procedure.number)
-}
-
-/// The first three numbers of a version; missing ones count as zero.
-pub(super) fn version_numbers(version: &str) -> Option<[u32; 3]> {
-    let digits = version.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
-    let mut parts = digits.split('.').map(|part| part.parse::<u32>().ok());
-    let first = parts.next()??;
-    Some([first, parts.next().flatten().unwrap_or(0), parts.next().flatten().unwrap_or(0)])
 }
 
 #[cfg(test)]

@@ -3,18 +3,15 @@
 //! Sources are tags of `libvirt/libvirt` and files, or the release on which it was measured. Where a
 //! release between two of the table brought a change, its source names it.
 
+use protocol::dialect::{Change, IDEAL, Release, change};
+
 use super::dialect::{
-    Change, ClientFacts, Dialect, FreePages, IDEAL, MachineDriver, NoDetail, Release, UnknownUri,
-    UpdateOrder, XmlFaults, XmlPlace,
+    ClientFacts, Dialect, FreePages, MachineDriver, NoDetail, UnknownUri, UpdateOrder, XmlFaults, XmlPlace,
 };
 use super::names::{feature, node_device_list_flag, procedures};
 
-const fn change(what: &'static str, source: &'static str, apply: fn(&mut Dialect)) -> Change {
-    Change { what, source, apply }
-}
-
 /// Every release that was measured, and `ideal`.
-pub(super) const RELEASES: &[Release] = &[
+pub(super) const RELEASES: &[Release<Dialect>] = &[
     Release { name: "7.0.0", after: None, changes: FIRST },
     Release { name: "9.0.0", after: Some("7.0.0"), changes: SINCE_7_0_0 },
     Release { name: "11.3.0", after: Some("9.0.0"), changes: SINCE_9_0_0 },
@@ -64,7 +61,7 @@ const FLAGS_OF_7_0_0: [(i32, u32); 27] = [
     (procedures::NODE_GET_FREE_PAGES, 0),
 ];
 
-const FIRST: &[Change] = &[
+const FIRST: &[Change<Dialect>] = &[
     change("is 7.0.0", "measured on 7.0.0: CONNECT_GET_LIB_VERSION", |d| d.lib_version = 7_000_000),
     change("knows the procedures up to 425", "measured on 7.0.0: every number from 0 to 519", |d| {
         d.highest_procedure = 425;
@@ -97,7 +94,7 @@ const FIRST: &[Change] = &[
     ),
 ];
 
-const SINCE_7_0_0: &[Change] = &[
+const SINCE_7_0_0: &[Change<Dialect>] = &[
     change("is 9.0.0", "measured on 9.0.0: CONNECT_GET_LIB_VERSION", |d| d.lib_version = 9_000_000),
     change("learns procedures up to 443", "measured on 9.0.0: every number from 0 to 519", |d| {
         d.highest_procedure = 443;
@@ -169,7 +166,7 @@ const SINCE_7_0_0: &[Change] = &[
     ),
 ];
 
-const SINCE_9_0_0: &[Change] = &[
+const SINCE_9_0_0: &[Change<Dialect>] = &[
     change("is 11.3.0", "measured on 11.3.0: CONNECT_GET_LIB_VERSION", |d| d.lib_version = 11_003_000),
     change("learns procedures up to 452", "measured on 11.3.0: every number from 0 to 519", |d| {
         d.highest_procedure = 452;
@@ -215,7 +212,7 @@ const SINCE_9_0_0: &[Change] = &[
     }),
 ];
 
-const SINCE_11_3_0: &[Change] = &[
+const SINCE_11_3_0: &[Change<Dialect>] = &[
     change("is 12.8.0", "measured on 12.8.0: CONNECT_GET_LIB_VERSION", |d| d.lib_version = 12_008_000),
     change(
         "learns 456 and two events",

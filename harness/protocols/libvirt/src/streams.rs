@@ -93,7 +93,7 @@ mod tests {
 
     use super::*;
     use crate::request;
-    use crate::{Dialect, LibvirtGrammar};
+    use crate::{DIALECTS, LibvirtGrammar};
 
     const SHOT: i32 = 211;
 
@@ -119,7 +119,7 @@ mod tests {
         );
         events.extend(end.map(|dir| event(99, dir, EventKind::Eof(None))));
         let transcript = Transcript { provenance: Provenance::default(), events };
-        let grammar = LibvirtGrammar::new(Dialect::named("ideal").expect("in the table"));
+        let grammar = LibvirtGrammar::new(DIALECTS.named("ideal").expect("in the table"));
         let reading = Reading::of(&transcript, &grammar);
         let case = CaseId::new(CaseKind::Client, "screenshot");
         let evidence = Evidence {

@@ -13,8 +13,8 @@
 //! ```
 
 use std::collections::BTreeMap;
-use std::sync::LazyLock;
 
+use protocol::dialect::{Facts, Table};
 use wire::lxc::{Command, DATA_MAX, Layout, NameRule, Notifies, Rules};
 
 use super::names::{self, CONSOLE_LOG, EACCES, EBADF, EINVAL, EMSGSIZE, ENODATA, ENOSYS, EPERM, MAX_STATE};
@@ -231,81 +231,30 @@ pub(crate) enum Bad {
     Crash,
 }
 
-/// What a release changed.
-#[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "what a change is and where it was seen is for people")]
-pub(crate) struct Change {
-    /// In our words.
-    pub what: &'static str,
-    /// Where that is written, or where it was measured.
-    pub source: &'static str,
-    /// The change itself.
-    pub(super) apply: fn(&mut Dialect),
-}
+/// The dialects of the protocol.
+pub(crate) static DIALECTS: Table<Dialect> = Table::of(RELEASES);
 
-/// One line of the release table.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Release {
-    /// Its name.
-    pub name: &'static str,
-    /// The release of which it is the continuation.
-    pub after: Option<&'static str>,
-    /// What it changed.
-    pub changes: &'static [Change],
-}
-
-static DIALECTS: LazyLock<Vec<Dialect>> = LazyLock::new(|| {
-    let mut built: Vec<Dialect> = Vec::new();
-    for release in RELEASES {
-        let base = release.after.and_then(|after| built.iter().find(|d| d.name == after));
-        let mut dialect = base.cloned().unwrap_or_else(Dialect::before_the_first);
-        dialect.name = release.name;
-        for change in release.changes {
-            (change.apply)(&mut dialect);
+impl Facts for Dialect {
+    /// What all releases from 1.0.0 on have in common, before the table's first line.
+    fn first() -> Self {
+        Self {
+            name: "",
+            commands: BTreeMap::new(),
+            layout: Layout::LP64_LE,
+            name_rule: NameRule::NEVER_HASHED,
+            exempt: &[],
+            device_item_len: None,
+            server: ServerFacts::FIRST,
+            client: None,
         }
-        built.push(dialect);
     }
-    built
-});
 
-/// Name of the dialect that does what the protocol's designers asked for.
-pub(crate) const IDEAL: &str = "ideal";
+    fn name(&mut self) -> &mut &'static str {
+        &mut self.name
+    }
+}
 
 impl Dialect {
-    /// All dialects, oldest first, `ideal` last.
-    #[must_use]
-    pub(crate) fn all() -> &'static [Self] {
-        &DIALECTS
-    }
-
-    /// The dialect of that very name.
-    #[must_use]
-    pub(crate) fn named(name: &str) -> Option<&'static Self> {
-        DIALECTS.iter().find(|dialect| dialect.name == name)
-    }
-
-    /// The newest dialect that is not newer than a version; `ideal` for its name. Distribution suffixes
-    /// such as `-2+deb11u2` are passed over.
-    #[must_use]
-    pub(crate) fn for_version(version: &str) -> Option<&'static Self> {
-        if version == IDEAL {
-            return Self::named(IDEAL);
-        }
-        let wanted = numbers(version)?;
-        DIALECTS
-            .iter()
-            .filter_map(|dialect| numbers(dialect.name).map(|at| (at, dialect)))
-            .filter(|(at, _)| *at <= wanted)
-            .max_by_key(|(at, _)| *at)
-            .map(|(_, dialect)| dialect)
-    }
-
-    /// The release table from which the dialects are built, with the source of every change.
-    #[must_use]
-    pub(crate) fn releases() -> &'static [Release] {
-        RELEASES
-    }
-
     /// Whether the release knows a command.
     #[must_use]
     pub(crate) fn knows(&self, command: Command) -> bool {
@@ -315,7 +264,7 @@ impl Dialect {
     /// What the release calls a command; for one that it does not know, what 7.0.0 calls it.
     #[must_use]
     pub(crate) fn command_name(&self, command: Command) -> Option<&'static str> {
-        let newest = || DIALECTS.last().and_then(|newest| newest.commands.get(&command.0)).copied();
+        let newest = || DIALECTS.all().last().and_then(|newest| newest.commands.get(&command.0)).copied();
         self.commands.get(&command.0).copied().or_else(newest)
     }
 
@@ -344,20 +293,6 @@ impl Dialect {
     /// Adds commands under the names that the release gives them.
     pub(super) fn learn(&mut self, commands: &[(u32, &'static str)]) {
         self.commands.extend(commands.iter().copied());
-    }
-
-    /// What all releases from 1.0.0 on have in common, before the table's first line.
-    fn before_the_first() -> Self {
-        Self {
-            name: "",
-            commands: BTreeMap::new(),
-            layout: Layout::LP64_LE,
-            name_rule: NameRule::NEVER_HASHED,
-            exempt: &[],
-            device_item_len: None,
-            server: ServerFacts::FIRST,
-            client: None,
-        }
     }
 
     /// What the protocol's designers asked for: `src/lxc/commands.c` says since 80bcb0535 (2013-09-03)
@@ -410,7 +345,7 @@ impl ServerFacts {
         tty_busy: Reaction::Close,
         no_controller: Reaction::Close,
         cgroup_text: Reaction::Accept,
-        cgroup_hybrid: "/lxc/{}",
+        cgroup_hybrid: "",
         cgroup_unified: "//lxc.payload.{}",
         cgroup_unified_names: false,
         systemd_controller: false,
@@ -425,7 +360,7 @@ impl ServerFacts {
         state_as_index: Reaction::Crash,
         seccomp_not_built: None,
         seccomp_add: Reaction::Refuse(-EINVAL),
-        seccomp_add_ended: Reaction::RefuseAndClose(-EMSGSIZE),
+        seccomp_add_ended: Reaction::Close,
         device_item_size: Reaction::Close,
         no_limit_cgroup: Reaction::Close,
         no_seccomp_fd: Reaction::Close,
@@ -433,14 +368,6 @@ impl ServerFacts {
         clone_flags: 0x6c02_0000,
         leaks_addresses: true,
     };
-}
-
-/// The first three numbers of a version; missing ones count as zero.
-fn numbers(version: &str) -> Option<[u32; 3]> {
-    let digits = version.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
-    let mut parts = digits.split('.').map(|part| part.parse::<u32>().ok());
-    let first = parts.next()??;
-    Some([first, parts.next().flatten().unwrap_or(0), parts.next().flatten().unwrap_or(0)])
 }
 
 /// Values that several lines of the release table set.
@@ -488,6 +415,9 @@ pub(super) mod values {
 
 #[cfg(test)]
 mod tests {
+    use protocol::dialect::IDEAL;
+    use protocol::testing::check_table;
+
     use super::*;
 
     #[test]
@@ -495,7 +425,7 @@ mod tests {
         #[track_caller]
         fn check(versions: &[&str], expect: u32) {
             for version in versions {
-                let dialect = Dialect::for_version(version).expect("in the table");
+                let dialect = DIALECTS.for_version(version).expect("in the table");
                 assert_eq!(dialect.first_unknown(), expect, "{version} is {}", dialect.name);
             }
         }
@@ -506,38 +436,14 @@ mod tests {
         check(&["3.0.4", "3.2.0", "3.2.1"], 14);
         check(&["4.0.0", "4.0.2"], 19);
         check(&["4.0.3", "4.0.4"], 21);
-        check(&["4.0.5", "4.0.6", "1:4.0.6-2+deb11u2".trim_start_matches("1:")], 23);
+        check(&["4.0.5", "4.0.6", "1:4.0.6-2+deb11u2"], 23);
         check(&["4.0.7", "4.0.12", "5.0.0"], 26);
         check(&["5.0.1", "5.0.2", "6.0.4", "7.0.0", "7.1.0", "ideal"], 27);
     }
 
     #[test]
-    fn reads_versions_with_and_without_suffix() {
-        for (text, expect) in [
-            ("5.0.2-1+deb12u4", Some("5.0.2")),
-            ("7.0.0", Some("7.0.0")),
-            ("99", Some("7.0.0")),
-            ("0.9.0", None),
-            ("", None),
-            ("dev", None),
-            ("ideal", Some("ideal")),
-        ] {
-            assert_eq!(Dialect::for_version(text).map(|dialect| dialect.name), expect, "{text}");
-        }
-    }
-
-    #[test]
-    fn every_release_continues_an_earlier_one_and_every_change_has_a_source() {
-        for (at, release) in RELEASES.iter().enumerate() {
-            match release.after {
-                None => assert_eq!(at, 0, "{}", release.name),
-                Some(after) => assert!(RELEASES[..at].iter().any(|r| r.name == after), "{}", release.name),
-            }
-            for change in release.changes {
-                assert!(!change.what.is_empty() && !change.source.is_empty(), "{}", release.name);
-            }
-        }
-        assert_eq!(RELEASES.last().map(|release| release.name), Some(IDEAL));
+    fn the_release_table_is_sound() {
+        check_table(&DIALECTS);
     }
 
     #[test]
@@ -545,8 +451,8 @@ mod tests {
         // Until 4.0.6 and 2.1.1 some commands had other names; the numbers did the same.
         const RENAMED: [&str; 4] =
             ["CONSOLE", "CONSOLE_WINCH", "GET_LIMITING_CGROUP", "GET_LIMITING_CGROUP2_FD"];
-        let newest = Dialect::named(IDEAL).expect("in the table");
-        for dialect in Dialect::all() {
+        let newest = DIALECTS.named(IDEAL).expect("in the table");
+        for dialect in DIALECTS.all() {
             for (number, name) in &dialect.commands {
                 let same = newest.commands.get(number) == Some(name);
                 assert!(same || RENAMED.contains(name), "{}: {number} {name}", dialect.name);

@@ -4,7 +4,9 @@ use verdict::{ConnContext, Due, Grammar, InOrder, Meaning, Pairing};
 use wire::lxc::{self, RequestDecoder, RequestHead, ResponseDecoder, ResponseHead, Rules};
 use wire::{Decoder, Direction, Dissection, Frame};
 
-use super::dialect::{Dialect, IDEAL};
+use protocol::dialect::IDEAL;
+
+use super::dialect::Dialect;
 use super::names::{self, ENOSYS};
 
 /// The reading of one dialect.

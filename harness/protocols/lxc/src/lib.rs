@@ -18,6 +18,7 @@
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role, Source};
+use protocol::dialect::IDEAL;
 use protocol::launch::At;
 use protocol::{Action, Bench, Case, Defect, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
@@ -38,7 +39,7 @@ mod releases;
 mod request;
 mod shapes;
 
-pub(crate) use dialect::Dialect;
+pub(crate) use dialect::DIALECTS;
 pub(crate) use grammar::LxcGrammar;
 pub(crate) use lock::lock_table;
 
@@ -69,11 +70,11 @@ impl Protocol for LxcCommand {
     }
 
     fn dialects(&self) -> Vec<&'static str> {
-        Dialect::all().iter().map(|dialect| dialect.name).collect()
+        DIALECTS.names()
     }
 
     fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
-        Some(Arc::new(LxcGrammar::new(Dialect::for_version(dialect)?)))
+        Some(Arc::new(LxcGrammar::new(DIALECTS.for_version(dialect)?)))
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -112,7 +113,7 @@ impl Protocol for LxcCommand {
         let keeps = steps().any(|step| step.arg("name") == Some("kept") && step.answers().next().is_some());
         let closes = steps().any(|step| step.answers().next().is_some() && step.closed.is_some());
         match (refuses, keeps, closes) {
-            (true, true, _) => Some(dialect::IDEAL.to_owned()),
+            (true, true, _) => Some(IDEAL.to_owned()),
             (true, false, _) | (false, false, true) => Some(">=4.0.7".to_owned()),
             (false, true, _) => Some("<=4.0.6".to_owned()),
             (false, false, false) => None,
@@ -120,8 +121,8 @@ impl Protocol for LxcCommand {
     }
 
     fn replay(&self, recorded: &Transcript) -> Script {
-        let version = recorded.provenance.server.version.as_deref().unwrap_or(dialect::IDEAL);
-        let dialect = Dialect::for_version(version).or_else(|| Dialect::named(dialect::IDEAL));
+        let version = recorded.provenance.server.version.as_deref().unwrap_or(IDEAL);
+        let dialect = DIALECTS.for_version(version).or_else(|| DIALECTS.named(IDEAL));
         let play =
             |dialect| protocol::replay::script(recorded, &LxcGrammar::new(dialect), condition(recorded));
         dialect.map(play).unwrap_or_default()

@@ -11,7 +11,7 @@ use matrix::{DeclaredChange, LockTable, LockedDialect, LockedField, LockedMessag
 use wire::lxc::{Command, DATA_MAX, REQUEST, RESPONSE};
 use wire::{Direction, Dissection, Frame, Value};
 
-use super::dialect::{Dialect, Keys, Lifetime, Reaction};
+use super::dialect::{DIALECTS, Dialect, Keys, Lifetime, Reaction};
 use super::{message, names, request};
 
 /// What a release changed under a number, limit or flag that was there before.
@@ -55,8 +55,8 @@ const DESCRIPTORS: &[Command] = &[
 /// The table of all dialects.
 #[must_use]
 pub(crate) fn lock_table() -> LockTable {
-    let dialects = Dialect::releases().iter().filter_map(|release| {
-        let dialect = Dialect::named(release.name)?;
+    let dialects = DIALECTS.releases().iter().filter_map(|release| {
+        let dialect = DIALECTS.named(release.name)?;
         Some(LockedDialect {
             name: release.name.to_owned(),
             after: release.after.map(ToOwned::to_owned),
@@ -122,7 +122,7 @@ fn message(dialect: &Dialect, number: u32, name: &str) -> LockedMessage {
     if DESCRIPTORS.contains(&command) {
         of_reply.push(LockedField::open(0, "SCM_RIGHTS", "descriptors"));
     }
-    let since = Dialect::all().iter().find(|dialect| dialect.knows(command));
+    let since = DIALECTS.all().iter().find(|dialect| dialect.knows(command));
     LockedMessage {
         kind: "command".to_owned(),
         number: Some(number.into()),

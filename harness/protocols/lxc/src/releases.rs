@@ -1,17 +1,14 @@
 //! The release table, oldest first; one entry for each change, each with its source.
 
+use protocol::dialect::{IDEAL, Release, change};
 use wire::lxc::NameRule;
 
 use super::dialect::values::{BAD_SIZE, CLIENT_4_0_6, CLIENT_5_0_2, DENIED, EXEMPT, NO_SECOND, NO_TTY};
-use super::dialect::{Change, Dialect, IDEAL, Keys, Lifetime, Reaction, Release, View};
+use super::dialect::{Dialect, Keys, Lifetime, Reaction, View};
 use super::names::{EINVAL, EMSGSIZE, ENOSYS};
 
-const fn change(what: &'static str, source: &'static str, apply: fn(&mut Dialect)) -> Change {
-    Change { what, source, apply }
-}
-
 /// Every release that changed something, and `ideal`.
-pub(super) const RELEASES: &[Release] = &[
+pub(super) const RELEASES: &[Release<Dialect>] = &[
     Release {
         name: "1.0.0",
         after: None,

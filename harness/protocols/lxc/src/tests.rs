@@ -11,7 +11,8 @@ use verdict::{Due, Grammar, Meaning};
 use wire::lxc::{DESCRIPTOR_BYTE, REQUEST, RESPONSE, STATE_MESSAGE};
 use wire::{Direction, Frame, FrameKind, Value};
 
-use super::{Dialect, LxcGrammar, message, names, request};
+use super::dialect::Dialect;
+use super::{DIALECTS, LxcGrammar, message, names, request};
 
 /// Bytes from hexadecimal text; `0*8` stands for eight zeros, `P` for an address, `"text"` for text.
 fn hex(text: &str) -> Bytes {
@@ -32,7 +33,7 @@ fn hex(text: &str) -> Bytes {
 }
 
 fn dialect(name: &str) -> &'static Dialect {
-    Dialect::for_version(name).expect("in the table")
+    DIALECTS.for_version(name).expect("in the table")
 }
 
 fn frame(kind: FrameKind, bytes: Bytes) -> Frame {
@@ -182,7 +183,7 @@ proptest! {
     /// Whatever the bytes are, each of them belongs to exactly one field.
     #[test]
     fn no_byte_is_lost(
-        release in 0..Dialect::all().len(),
+        release in 0..DIALECTS.all().len(),
         kind in 0_u8..6,
         to_server: bool,
         command in 0_u32..30,
@@ -199,7 +200,7 @@ proptest! {
         let request = frame(REQUEST, super::request::plain(wire::lxc::Command(asked), 0));
         let frame = Frame { kind: FrameKind(kind), head_len: 16, bytes: bytes.into() };
         let dir = if to_server { Direction::ToServer } else { Direction::ToClient };
-        let dissection = message::dissect(&Dialect::all()[release], dir, &frame, Some(&request));
+        let dissection = message::dissect(&DIALECTS.all()[release], dir, &frame, Some(&request));
         prop_assert!(dissection.covers(frame.bytes.len()), "{dissection:?}");
     }
 }
@@ -221,7 +222,7 @@ fn a_replay_waits_once_for_a_reply_that_came_in_two_chunks_and_a_moment_for_the_
     ];
     let events = events.map(|(dir, kind)| Event { at_us: 0, conn: ConnId(1), dir, kind }).to_vec();
     let recorded = Transcript { events, ..Transcript::default() };
-    let grammar = LxcGrammar::new(Dialect::named("5.0.2").expect("in the table"));
+    let grammar = LxcGrammar::new(DIALECTS.named("5.0.2").expect("in the table"));
     let expect = Script::new()
         .then(Step::Connect(ConnId(1)))
         .send(1, ask)

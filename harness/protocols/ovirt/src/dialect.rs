@@ -14,8 +14,8 @@
 //! 4.13.4 is a branch of 4.12 that never got versioning. `4.18.25+patched-max2` is no release: a host whose maximum
 //! was changed for one recording.
 
+use protocol::dialect::{Facts, Table};
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::LazyLock;
 
 use super::names::NO_VERSION;
 use super::releases::RELEASES;
@@ -25,9 +25,6 @@ use super::releases::RELEASES;
 pub(crate) struct Dialect {
     /// Name of the release that began it, or `ideal`.
     pub name: &'static str,
-    /// The short word of the dialect: `none`, `1`, `2`, `2f`, `3f`, `3fs` for agents, `none`, `1e`, `1raw`, `2raw`,
-    /// `2`, `3` for hosts, `ideal` for both.
-    pub kind: &'static str,
     /// What it does as an agent; none for a host.
     pub agent: Option<AgentFacts>,
     /// What it does as a host; none for an agent.
@@ -167,94 +164,23 @@ pub(crate) enum RestOfChunk {
     Handled,
 }
 
-/// What a release changed.
-#[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "what a change is and where it was seen is for people")]
-pub(crate) struct Change {
-    /// In our words.
-    pub what: &'static str,
-    /// Where that is written, or where it was measured.
-    pub source: &'static str,
-    /// The change itself.
-    pub(super) apply: fn(&mut Dialect),
-}
-
-impl Change {
-    /// Makes it in a dialect.
-    pub(super) fn apply_to(&self, dialect: &mut Dialect) {
-        (self.apply)(dialect);
-    }
-}
-
-/// One line of the release table.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Release {
-    /// Its name.
-    pub name: &'static str,
-    /// The short word of the dialect.
-    pub kind: &'static str,
-    /// The release of which it is the continuation.
-    pub after: Option<&'static str>,
-    /// What it changed.
-    pub changes: &'static [Change],
-}
-
-static DIALECTS: LazyLock<Vec<Dialect>> = LazyLock::new(|| {
-    let mut built: Vec<Dialect> = Vec::new();
-    for release in RELEASES {
-        let base = release.after.and_then(|after| built.iter().find(|d| d.name == after));
-        let mut dialect = base.cloned().unwrap_or_else(Dialect::before_the_first);
-        dialect.name = release.name;
-        dialect.kind = release.kind;
-        for change in release.changes {
-            change.apply_to(&mut dialect);
-        }
-        built.push(dialect);
-    }
-    built
-});
-
-/// Name of the dialect that does what the protocol's designers asked for.
-pub(crate) const IDEAL: &str = "ideal";
 /// A host of 4.18.25 whose maximum was changed to 2; in one recording, and in no release.
 pub(crate) const PATCHED_MAX_2: &str = "4.18.25+patched-max2";
 
+/// The dialects of the protocol.
+pub(crate) static DIALECTS: Table<Dialect> = Table::of(RELEASES);
+
+impl Facts for Dialect {
+    fn first() -> Self {
+        Self { name: "", agent: None, host: None }
+    }
+
+    fn name(&mut self) -> &mut &'static str {
+        &mut self.name
+    }
+}
+
 impl Dialect {
-    /// All dialects: agents, then hosts, oldest first, `ideal` last.
-    #[must_use]
-    pub(crate) fn all() -> &'static [Self] {
-        &DIALECTS
-    }
-
-    /// The dialect of that very name.
-    #[must_use]
-    pub(crate) fn named(name: &str) -> Option<&'static Self> {
-        DIALECTS.iter().find(|dialect| dialect.name == name)
-    }
-
-    /// The newest dialect that is not newer than a version; the first number says whether it is a host (4) or an
-    /// agent (1). What stands behind the numbers, such as `-31-gfd4b0df20`, is passed over.
-    #[must_use]
-    pub(crate) fn for_version(version: &str) -> Option<&'static Self> {
-        if let Some(exact) = Self::named(version) {
-            return Some(exact);
-        }
-        let wanted = numbers(version)?;
-        DIALECTS
-            .iter()
-            .filter(|dialect| !dialect.name.contains('+'))
-            .filter_map(|dialect| numbers(dialect.name).map(|at| (at, dialect)))
-            .filter(|(at, _)| at[0] == wanted[0] && *at <= wanted)
-            .max_by_key(|(at, _)| *at)
-            .map(|(_, dialect)| dialect)
-    }
-
-    /// The release table from which the dialects are built, with the source of every change.
-    #[must_use]
-    pub(crate) fn releases() -> &'static [Release] {
-        RELEASES
-    }
-
     /// The highest version of its host part, or of its agent part where it has no host; absence counts as 0.
     #[must_use]
     #[cfg(test)]
@@ -269,7 +195,7 @@ impl Dialect {
     #[cfg(test)]
     pub(crate) fn ideal_at(max: Option<i64>) -> Self {
         // The table ends with it, which a test holds.
-        let mut dialect = Self::named(IDEAL).cloned().unwrap_or_else(Self::before_the_first);
+        let mut dialect = DIALECTS.named(protocol::dialect::IDEAL).cloned().unwrap_or_else(Self::first);
         let limit = max.unwrap_or(NO_VERSION);
         if let Some(agent) = &mut dialect.agent {
             agent.max = max;
@@ -281,10 +207,6 @@ impl Dialect {
             host.sends.retain(|_, min| *min <= limit);
         }
         dialect
-    }
-
-    fn before_the_first() -> Self {
-        Self { name: "", kind: "", agent: None, host: None }
     }
 
     /// Changes the part of an agent; a release of a host has none.
@@ -330,17 +252,10 @@ impl HostFacts {
     }
 }
 
-/// The first four numbers of a version; missing ones count as zero.
-fn numbers(version: &str) -> Option<[u32; 4]> {
-    let digits = version.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
-    let mut parts = digits.split('.').map(|part| part.parse::<u32>().ok());
-    let first = parts.next()??;
-    let mut next = || parts.next().flatten().unwrap_or(0);
-    Some([first, next(), next(), next()])
-}
-
 #[cfg(test)]
 mod tests {
+    use protocol::testing::check_table;
+
     use super::*;
     use crate::names;
 
@@ -349,44 +264,39 @@ mod tests {
         #[track_caller]
         fn check(versions: &[&str], expect: Option<(&str, i64)>) {
             for version in versions {
-                let found = Dialect::for_version(version);
-                assert_eq!(found.map(|dialect| (dialect.kind, dialect.max())), expect, "{version}");
+                let found = DIALECTS.for_version(version);
+                assert_eq!(found.map(|dialect| (dialect.name, dialect.max())), expect, "{version}");
             }
         }
-        check(&["1.0.5", "1.0.7", "1.0.8", "1.0.9"], Some(("none", 0)));
-        check(&["1.0.9.1", "1.0.10", "1.0.10.3"], Some(("1", 1)));
-        check(&["1.0.11", "1.0.11.2"], Some(("2", 2)));
-        check(&["1.0.11.3"], Some(("2f", 2)));
-        check(&["1.0.12", "1.0.12.2"], Some(("3f", 3)));
-        check(&["1.0.12.3", "1.0.13", "1.0.16", "1.0.16-7", "1.0.16-7-g639a30d"], Some(("3fs", 3)));
-        check(&["4.11.0", "4.13.4", "4.13.4-7-g720058f20", "4.14.7"], Some(("none", 0)));
-        check(&["4.14.8", "4.14.17", "4.14.17-5-g92f2e42f5"], Some(("1e", 1)));
-        check(&["4.15.0", "4.16.38", "4.17.0"], Some(("1raw", 1)));
-        check(&["4.17.1", "4.17.24"], Some(("2raw", 2)));
-        check(&["4.17.25", "4.17.44"], Some(("2", 2)));
-        check(&["4.18.0", "4.18.25", "4.19.51", "4.20.49", "4.30.53"], Some(("3", 3)));
-        check(&["4.50.7", "4.50.7-31-gfd4b0df20", "4.60"], Some(("3", 3)));
-        check(&["4.18.25+patched-max2"], Some(("3", 2)));
+        check(&["1.0.5", "1.0.7"], Some(("1.0.5", 0)));
+        check(&["1.0.9"], Some(("1.0.9", 0)));
+        check(&["1.0.9.1"], Some(("1.0.9.1", 1)));
+        check(&["1.0.10.3"], Some(("1.0.10.2", 1)));
+        check(&["1.0.11", "1.0.11.2"], Some(("1.0.11", 2)));
+        check(&["1.0.11.3"], Some(("1.0.11.3", 2)));
+        check(&["1.0.12", "1.0.12.2"], Some(("1.0.12", 3)));
+        check(&["1.0.12.3"], Some(("1.0.12.3", 3)));
+        check(&["1.0.13", "1.0.16", "1.0.16-7", "1.0.16-7-g639a30d"], Some(("1.0.13", 3)));
+        check(&["4.13.4", "4.13.4-7-g720058f20", "4.14.7"], Some(("4.12.0", 0)));
+        check(&["4.14.8", "4.14.17", "4.14.17-5-g92f2e42f5"], Some(("4.14.8", 1)));
+        check(&["4.15.0", "4.16.38", "4.17.0"], Some(("4.15.0", 1)));
+        check(&["4.17.1", "4.17.24"], Some(("4.17.1", 2)));
+        check(&["4.17.25", "4.17.44"], Some(("4.17.25", 2)));
+        check(&["4.18.0", "4.18.25", "4.19.51", "4.20.49", "4.30.53"], Some(("4.18.0", 3)));
+        check(&["4.50.7", "4.50.7-31-gfd4b0df20", "4.60"], Some(("4.50.7", 3)));
+        check(&["4.18.25+patched-max2"], Some(("4.18.25+patched-max2", 2)));
         check(&["ideal"], Some(("ideal", 3)));
         check(&["", "dev", "2.0", "0.9", "4.1"], None);
     }
 
     #[test]
-    fn every_release_continues_an_earlier_one_and_every_change_has_a_source() {
-        for (at, release) in RELEASES.iter().enumerate() {
-            if let Some(after) = release.after {
-                assert!(RELEASES[..at].iter().any(|r| r.name == after), "{}", release.name);
-            }
-            for change in release.changes {
-                assert!(!change.what.is_empty() && !change.source.is_empty(), "{}", release.name);
-            }
-        }
-        assert_eq!(RELEASES.last().map(|release| release.name), Some(IDEAL));
+    fn the_release_table_is_sound() {
+        check_table(&DIALECTS);
     }
 
     #[test]
     fn hosts_have_no_agent_part_and_agents_no_host_part() {
-        for dialect in Dialect::all() {
+        for dialect in DIALECTS.all() {
             let expect = match dialect.name.chars().next() {
                 Some('1') => (true, false),
                 Some('4') => (false, true),
@@ -402,7 +312,7 @@ mod tests {
         #[track_caller]
         fn check(versions: &[&str], of: fn(&Dialect) -> Vec<(&'static str, i64)>, expect: &[(&str, i64)]) {
             for version in versions {
-                let dialect = Dialect::for_version(version).expect("in the table");
+                let dialect = DIALECTS.for_version(version).expect("in the table");
                 assert_eq!(of(dialect), expect, "{version}");
             }
         }
@@ -442,7 +352,7 @@ mod tests {
 
     #[test]
     fn no_release_gives_a_name_another_version() {
-        for dialect in Dialect::all() {
+        for dialect in DIALECTS.all() {
             for (name, min) in dialect.agent.iter().flat_map(|agent| &agent.sends) {
                 assert_eq!(names::guest(name).map(|known| known.min), Some(*min), "{}: {name}", dialect.name);
             }

@@ -22,6 +22,7 @@
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role, Source};
+use protocol::dialect::IDEAL;
 use protocol::launch::{At, CommandLine};
 use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
@@ -45,7 +46,7 @@ mod replay;
 mod scenarios;
 mod shapes;
 
-pub(crate) use dialect::Dialect;
+pub(crate) use dialect::{DIALECTS, Dialect};
 pub(crate) use grammar::OvirtGrammar;
 
 /// The heartbeat period of a reference agent that was told no other one, in milliseconds. Everything else that takes time
@@ -97,11 +98,11 @@ impl Protocol for OvirtGuestAgent {
     }
 
     fn dialects(&self) -> Vec<&'static str> {
-        Dialect::all().iter().map(|dialect| dialect.name).collect()
+        DIALECTS.names()
     }
 
     fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
-        Some(Arc::new(OvirtGrammar::new(Dialect::for_version(dialect)?)))
+        Some(Arc::new(OvirtGrammar::new(DIALECTS.for_version(dialect)?)))
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -141,7 +142,7 @@ impl Protocol for OvirtGuestAgent {
 
     fn takes_part(&self, case: &CaseId) -> Option<String> {
         let (_, version) = case.name.split_once("-to-")?;
-        (case.kind == CaseKind::Scenario && version != dialect::IDEAL).then(|| version.to_owned())
+        (case.kind == CaseKind::Scenario && version != IDEAL).then(|| version.to_owned())
     }
 
     fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use matrix::{DeclaredChange, LockTable, LockedDialect, LockedField, LockedMessage};
 
-use super::dialect::{Dialect, FirstHeartbeat, Release, Stores};
+use protocol::dialect::Release;
+
+use super::dialect::{DIALECTS, Dialect, FirstHeartbeat, Stores};
 use super::names::{self, API_VERSION, Known, NO_VERSION};
 
 /// What a release changed under a limit or flag that was there before.
@@ -39,8 +41,8 @@ const CHANGES: &[(&str, &str, &str)] = &[
 
 /// The table of all dialects.
 pub(super) fn lock_table() -> LockTable {
-    let dialects = Dialect::releases().iter().filter(|release| is_locked(release)).filter_map(|release| {
-        let dialect = Dialect::named(release.name)?;
+    let dialects = DIALECTS.releases().iter().filter(|release| is_locked(release)).filter_map(|release| {
+        let dialect = DIALECTS.named(release.name)?;
         let after = release.after.and_then(locked_parent);
         Some(LockedDialect {
             name: release.name.to_owned(),
@@ -55,12 +57,12 @@ pub(super) fn lock_table() -> LockTable {
 }
 
 /// A host that was changed for one recording has promised nothing.
-fn is_locked(release: &Release) -> bool {
+fn is_locked(release: &Release<Dialect>) -> bool {
     !release.name.contains('+')
 }
 
 fn locked_parent(name: &'static str) -> Option<&'static str> {
-    let release = Dialect::releases().iter().find(|release| release.name == name)?;
+    let release = DIALECTS.releases().iter().find(|release| release.name == name)?;
     if is_locked(release) { Some(name) } else { release.after.and_then(locked_parent) }
 }
 
@@ -123,7 +125,8 @@ fn message(kind: &str, known: &Known, versioned: bool) -> LockedMessage {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dialect::IDEAL;
+    use protocol::dialect::IDEAL;
+
     use super::*;
 
     #[test]

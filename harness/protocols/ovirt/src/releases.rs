@@ -4,9 +4,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use protocol::dialect::{Facts as _, IDEAL, Release, change};
+
 use super::dialect::{
-    AgentFacts, Announces, Change, Dialect, FirstHeartbeat, HostFacts, IDEAL, PATCHED_MAX_2, RefreshValue,
-    Release, RestOfChunk, Stores,
+    AgentFacts, Announces, Dialect, FirstHeartbeat, HostFacts, PATCHED_MAX_2, RefreshValue, RestOfChunk,
+    Stores,
 };
 use super::names as n;
 
@@ -21,15 +23,10 @@ const ECHO_DEPTH_MAX: usize = 890;
 /// Digits of a number that Python 3.11 and later still read.
 const DIGITS_MAX: usize = 4300;
 
-const fn change(what: &'static str, source: &'static str, apply: fn(&mut Dialect)) -> Change {
-    Change { what, source, apply }
-}
-
 /// Every release that changed something: agents, hosts, and `ideal`.
-pub(super) const RELEASES: &[Release] = &[
+pub(super) const RELEASES: &[Release<Dialect>] = &[
     Release {
         name: "1.0.5",
-        kind: "none",
         after: None,
         changes: &[change(
             "level 0 only, no `apiVersion` anywhere",
@@ -39,7 +36,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "1.0.8",
-        kind: "none",
         after: Some("1.0.5"),
         changes: &[
             change("sends fqdn at start and in refresh answers", "oga@1.0.8; measured on 1.0.9", |d| {
@@ -56,7 +52,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "1.0.9",
-        kind: "none",
         after: Some("1.0.8"),
         changes: &[change("memory-stat tells of swap space", "oga@1.0.9; measured on 1.0.9", |d| {
             d.agent(|a| a.swap_space = true);
@@ -64,7 +59,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "1.0.9.1",
-        kind: "1",
         after: Some("1.0.9"),
         changes: &[
             change("has versions, maximum 1", "oga 906949e; rhbz 1063281; measured on 1.0.9.1", |d| {
@@ -84,7 +78,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "1.0.10",
-        kind: "1",
         after: Some("1.0.9.1"),
         changes: &[change(
             "sends fqdn in the periodic pass",
@@ -94,13 +87,11 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "1.0.10.2",
-        kind: "1",
         after: Some("1.0.10"),
         changes: &[change("disks-usage has the mapping", "oga@1.0.10.2", |d| d.agent(|a| a.mapping = true))],
     },
     Release {
         name: "1.0.11",
-        kind: "2",
         after: Some("1.0.10.2"),
         changes: &[
             change("maximum 2: os-info, timezone", "oga@1.0.11; measured on 1.0.11.2", |d| {
@@ -116,7 +107,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "1.0.11.3",
-        kind: "2f",
         after: Some("1.0.11"),
         changes: &[change(
             "the first heartbeat of a process says 0",
@@ -126,7 +116,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "1.0.12",
-        kind: "3f",
         after: Some("1.0.11.3"),
         changes: &[change(
             "maximum 3: containers, lifecycle events and their completion",
@@ -142,7 +131,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "1.0.12.3",
-        kind: "3fs",
         after: Some("1.0.12"),
         changes: &[change(
             "session-startup at start and in every refresh answer, session-shutdown at the end",
@@ -152,7 +140,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "1.0.13",
-        kind: "3fs",
         after: Some("1.0.12.3"),
         changes: &[change("another name of the port", "oga 7d97f4693; rhbz 1350334", |d| {
             d.agent(|a| a.port = NEW_PORT);
@@ -160,7 +147,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "4.11.0",
-        kind: "none",
         after: None,
         changes: &[change(
             "no versions; a limit of 1 MiB for a line; the filter of characters",
@@ -170,7 +156,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "4.12.0",
-        kind: "none",
         after: Some("4.11.0"),
         changes: &[change("understands fqdn", "vdsm@v4.12.0; measured on 4.13.4", |d| {
             d.host(|h| {
@@ -180,7 +165,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "4.14.8",
-        kind: "1e",
         after: Some("4.12.0"),
         changes: &[change(
             "has versions, maximum 1, an empty lookup table, and keeps the raw value",
@@ -197,7 +181,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "4.15.0",
-        kind: "1raw",
         after: Some("4.14.8"),
         changes: &[change("sends set-number-of-cpus from 1 on", "vdsm@v4.15.0; measured on 4.16.38", |d| {
             d.host(|h| {
@@ -207,7 +190,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "4.17.1",
-        kind: "2raw",
         after: Some("4.15.0"),
         changes: &[
             change("maximum 2: os-info, timezone", "vdsm@v4.17.1; measured on 4.17.24", |d| {
@@ -223,7 +205,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "4.17.25",
-        kind: "2",
         after: Some("4.17.1"),
         changes: &[change(
             "keeps the lower one of both",
@@ -233,7 +214,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "4.18.0",
-        kind: "3",
         after: Some("4.17.25"),
         changes: &[
             change("maximum 3: containers, lifecycle events", "vdsm@v4.18.0; measured on 4.18.25", |d| {
@@ -259,7 +239,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: PATCHED_MAX_2,
-        kind: "3",
         after: Some("4.18.0"),
         changes: &[change(
             "a build of our own with the maximum 2, in which hand-over meets a lower maximum",
@@ -269,7 +248,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: "4.50.7",
-        kind: "3",
         after: Some("4.18.0"),
         changes: &[
             change("Python 3: numbers have at most 4300 digits", "measured on 4.50.7, not on 4.18.25", |d| {
@@ -288,7 +266,6 @@ pub(super) const RELEASES: &[Release] = &[
     },
     Release {
         name: IDEAL,
-        kind: IDEAL,
         after: Some("4.50.7"),
         changes: &[
             change("is an agent as well", "the newest one", |d| d.agent = Some(newest_agent())),
@@ -399,10 +376,10 @@ fn first_host() -> HostFacts {
 
 /// The agent of the newest line of agents.
 fn newest_agent() -> AgentFacts {
-    let mut dialect = Dialect { name: "", kind: "", agent: None, host: None };
+    let mut dialect = Dialect::first();
     let agents = RELEASES.iter().filter(|release| release.name.starts_with("1."));
     for change in agents.flat_map(|release| release.changes) {
-        change.apply_to(&mut dialect);
+        (change.apply)(&mut dialect);
     }
     dialect.agent.unwrap_or_else(first_agent)
 }

@@ -310,7 +310,7 @@ fn guest_sends(input: &inputs::Input) -> Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Dialect;
+    use crate::DIALECTS;
 
     #[test]
     fn every_scenario_starts_a_host_and_ends_it() {
@@ -324,11 +324,11 @@ mod tests {
     #[test]
     fn every_version_in_a_scenario_has_a_dialect_of_its_side() {
         for version in HOSTS {
-            assert!(Dialect::for_version(version).is_some_and(|dialect| dialect.host.is_some()), "{version}");
+            assert!(DIALECTS.for_version(version).is_some_and(|dialect| dialect.host.is_some()), "{version}");
         }
         for version in AGENTS {
             assert!(
-                Dialect::for_version(version).is_some_and(|dialect| dialect.agent.is_some()),
+                DIALECTS.for_version(version).is_some_and(|dialect| dialect.agent.is_some()),
                 "{version}"
             );
         }

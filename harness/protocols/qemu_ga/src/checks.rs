@@ -470,7 +470,7 @@ mod tests {
     use wire::Direction;
 
     use super::*;
-    use crate::dialect::Dialect;
+    use crate::dialect::DIALECTS;
     use crate::{QemuGaGrammar, request};
 
     /// What is found in a conversation in which a stream is repaired so many times, and the last time answered so.
@@ -488,7 +488,7 @@ mod tests {
         }
         let at = |(dir, kind)| Event { at_us: 0, conn: ConnId(1), dir, kind };
         let transcript = Transcript { events: events.into_iter().map(at).collect(), ..Transcript::default() };
-        let grammar = QemuGaGrammar::new(Dialect::named("10.0").expect("in the table"));
+        let grammar = QemuGaGrammar::new(DIALECTS.named("10.0").expect("in the table"));
         let reading = Reading::of(&transcript, &grammar);
         let case: CaseId = "probe/requests-and-bad-input".parse().expect("it is a case");
         let evidence = Evidence {

@@ -9,7 +9,7 @@
 //! 5.2 (bullseye) - 7.2 (bookworm) - 10.0 (trixie) - 11.1 (forky) - ideal
 //! ```
 
-use std::sync::LazyLock;
+use protocol::dialect::{Facts, Table};
 
 use super::names::{self, GET_DEVICES};
 use super::releases::RELEASES;
@@ -69,93 +69,10 @@ pub(crate) enum Numbers {
     AsSent,
 }
 
-/// What a release changed.
-#[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "what a change is and where it was seen is for people")]
-pub(crate) struct Change {
-    /// In our words.
-    pub what: &'static str,
-    /// Where that is written, or where it was measured.
-    pub source: &'static str,
-    /// The change itself.
-    pub(super) apply: fn(&mut Dialect),
-}
+/// The dialects of the protocol.
+pub(crate) static DIALECTS: Table<Dialect> = Table::of(RELEASES);
 
-/// One line of the release table.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Release {
-    /// Its name.
-    pub name: &'static str,
-    /// What it changed.
-    pub changes: &'static [Change],
-}
-
-/// Name of the dialect that does what the protocol's designers asked for.
-pub(crate) const IDEAL: &str = "ideal";
-
-static DIALECTS: LazyLock<Vec<Dialect>> = LazyLock::new(|| {
-    let mut built: Vec<Dialect> = Vec::new();
-    for release in RELEASES {
-        let mut dialect = built.last().cloned().unwrap_or_else(Dialect::first);
-        dialect.name = release.name;
-        for change in release.changes {
-            (change.apply)(&mut dialect);
-        }
-        built.push(dialect);
-    }
-    built
-});
-
-impl Dialect {
-    /// All dialects, oldest first, `ideal` last.
-    #[must_use]
-    pub(crate) fn all() -> &'static [Self] {
-        &DIALECTS
-    }
-
-    /// The dialect of that very name.
-    #[must_use]
-    pub(crate) fn named(name: &str) -> Option<&'static Self> {
-        DIALECTS.iter().find(|dialect| dialect.name == name)
-    }
-
-    /// The newest dialect that is not newer than a version; `ideal` for its name. An epoch and what a distribution
-    /// appends, as in `1:5.2+dfsg-11+deb11u5`, are passed over.
-    #[must_use]
-    pub(crate) fn for_version(version: &str) -> Option<&'static Self> {
-        if version == IDEAL {
-            return Self::named(IDEAL);
-        }
-        let wanted = numbers(version)?;
-        let not_newer = |dialect: &&Self| numbers(dialect.name).is_some_and(|at| at <= wanted);
-        DIALECTS.iter().rev().find(not_newer)
-    }
-
-    /// The release table from which the dialects are built, with the source of every change.
-    #[must_use]
-    #[cfg(test)]
-    pub(crate) fn releases() -> &'static [Release] {
-        RELEASES
-    }
-
-    /// Whether the release knows a command.
-    #[must_use]
-    pub(crate) fn knows(&self, command: &str) -> bool {
-        self.commands.contains(&command)
-    }
-
-    /// Adds commands, each in front of the list.
-    pub(super) fn learn(&mut self, commands: &[&'static str]) {
-        for command in commands {
-            self.commands.insert(0, command);
-        }
-    }
-
-    /// Takes a command from the list.
-    pub(super) fn forget(&mut self, command: &str) {
-        self.commands.retain(|known| *known != command);
-    }
-
+impl Facts for Dialect {
     /// What 5.2 does.
     fn first() -> Self {
         Self {
@@ -173,14 +90,30 @@ impl Dialect {
             privileged_bytes: false,
         }
     }
+
+    fn name(&mut self) -> &mut &'static str {
+        &mut self.name
+    }
 }
 
-/// The first two numbers of a version, behind its epoch.
-fn numbers(version: &str) -> Option<[u32; 2]> {
-    let version = version.split_once(':').map_or(version, |(_, behind)| behind);
-    let digits = version.split(|c: char| !c.is_ascii_digit() && c != '.').next()?;
-    let mut parts = digits.split('.').map(|part| part.parse::<u32>().ok());
-    Some([parts.next()??, parts.next().flatten().unwrap_or(0)])
+impl Dialect {
+    /// Whether the release knows a command.
+    #[must_use]
+    pub(crate) fn knows(&self, command: &str) -> bool {
+        self.commands.contains(&command)
+    }
+
+    /// Adds commands, each in front of the list.
+    pub(super) fn learn(&mut self, commands: &[&'static str]) {
+        for command in commands {
+            self.commands.insert(0, command);
+        }
+    }
+
+    /// Takes a command from the list.
+    pub(super) fn forget(&mut self, command: &str) {
+        self.commands.retain(|known| *known != command);
+    }
 }
 
 /// As 5.2 lists them: the newest first.
@@ -229,47 +162,30 @@ const COMMANDS_5_2: [&str; 40] = [
 
 #[cfg(test)]
 mod tests {
+    use protocol::testing::check_table;
+
     use super::*;
 
     #[test]
-    fn a_version_means_the_newest_release_that_is_not_newer() {
-        for (version, expect) in [
-            ("5.2.0", Some("5.2")),
-            ("1:5.2+dfsg-11+deb11u5", Some("5.2")),
-            ("6.0", Some("5.2")),
-            ("7.2.22", Some("7.2")),
-            ("10.0", Some("10.0")),
-            ("1:10.0.13+ds-0+deb13u1", Some("10.0")),
-            ("11.1.2", Some("11.1")),
-            ("99", Some("11.1")),
-            ("ideal", Some("ideal")),
-            ("2.0", None),
-            ("dev", None),
-        ] {
-            assert_eq!(Dialect::for_version(version).map(|dialect| dialect.name), expect, "{version}");
-        }
+    fn the_release_table_is_sound() {
+        check_table(&DIALECTS);
     }
 
     #[test]
     fn releases_have_as_many_commands_as_were_counted() {
         for (name, count) in [("5.2", 40), ("7.2", 42), ("10.0", 43), ("11.1", 43), ("ideal", 44)] {
-            assert_eq!(Dialect::named(name).map(|dialect| dialect.commands.len()), Some(count), "{name}");
+            assert_eq!(DIALECTS.named(name).map(|dialect| dialect.commands.len()), Some(count), "{name}");
         }
     }
 
     #[test]
-    fn every_command_is_blocked_or_harmless_and_every_change_has_a_source() {
-        for dialect in Dialect::all() {
+    fn every_command_is_blocked_or_harmless() {
+        for dialect in DIALECTS.all() {
             for command in &dialect.commands {
                 let sorted = names::BLOCKED.contains(command) || names::READS.contains(command);
                 assert!(sorted || *command == GET_DEVICES, "{}: {command}", dialect.name);
             }
             assert!(names::BLOCKED.iter().all(|blocked| dialect.knows(blocked)), "{}", dialect.name);
-        }
-        for release in Dialect::releases() {
-            for change in release.changes {
-                assert!(!change.what.is_empty() && !change.source.is_empty(), "{}", release.name);
-            }
         }
     }
 }

@@ -23,6 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role, Source};
+use protocol::dialect::IDEAL;
 use protocol::launch::{At, CommandLine};
 use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
@@ -44,7 +45,7 @@ mod request;
 mod settings;
 mod shapes;
 
-pub(crate) use dialect::Dialect;
+pub(crate) use dialect::DIALECTS;
 pub(crate) use grammar::QemuGaGrammar;
 pub(crate) use lock::lock_table;
 
@@ -81,11 +82,11 @@ impl Protocol for QemuGa {
     }
 
     fn dialects(&self) -> Vec<&'static str> {
-        Dialect::all().iter().map(|dialect| dialect.name).collect()
+        DIALECTS.names()
     }
 
     fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
-        Some(Arc::new(QemuGaGrammar::new(Dialect::for_version(dialect)?)))
+        Some(Arc::new(QemuGaGrammar::new(DIALECTS.for_version(dialect)?)))
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -137,8 +138,8 @@ impl Protocol for QemuGa {
     }
 
     fn replay(&self, recorded: &Transcript) -> Script {
-        let version = recorded.provenance.server.version.as_deref().unwrap_or(dialect::IDEAL);
-        let dialect = Dialect::for_version(version).or_else(|| Dialect::named(dialect::IDEAL));
+        let version = recorded.provenance.server.version.as_deref().unwrap_or(IDEAL);
+        let dialect = DIALECTS.for_version(version).or_else(|| DIALECTS.named(IDEAL));
         let condition = recorded.provenance.case.strip_prefix("client/").and_then(operations::operation);
         let condition = condition.map(|operation| operation.before.to_owned());
         let play = |dialect| protocol::replay::script(recorded, &QemuGaGrammar::new(dialect), condition);

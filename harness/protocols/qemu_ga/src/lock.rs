@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use matrix::{DeclaredChange, LockTable, LockedDialect, LockedField, LockedMessage};
 
-use super::dialect::{DEPTH_MAX, Dialect, IDEAL, Numbers, Parsing, TOKEN_MAX};
+use protocol::dialect::IDEAL;
+
+use super::dialect::{DEPTH_MAX, DIALECTS, Dialect, Numbers, Parsing, TOKEN_MAX};
 use super::names::{self, GET_DEVICES, SILENT, SYNC, SYNC_DELIMITED};
 
 /// What a release changed under a flag that was there before.
@@ -23,7 +25,7 @@ const CHANGES: &[(&str, &str, &str)] = &[
 #[must_use]
 pub(crate) fn lock_table() -> LockTable {
     let mut after: Option<&Dialect> = None;
-    let dialects = Dialect::all().iter().map(|dialect| {
+    let dialects = DIALECTS.all().iter().map(|dialect| {
         let locked = LockedDialect {
             name: dialect.name.to_owned(),
             after: after.map(|before| before.name.to_owned()),
@@ -78,7 +80,7 @@ fn messages(dialect: &Dialect) -> Vec<LockedMessage> {
 }
 
 fn message(command: &str) -> LockedMessage {
-    let mut knowing = Dialect::all().iter().filter(|dialect| dialect.knows(command));
+    let mut knowing = DIALECTS.all().iter().filter(|dialect| dialect.knows(command));
     let since = knowing.next();
     let until = knowing.next_back().or(since).filter(|last| last.name != IDEAL);
     let field = |type_name: &str, name: &str| LockedField::open(0, type_name, name);

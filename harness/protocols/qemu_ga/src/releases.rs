@@ -1,6 +1,8 @@
 //! The release table of qemu-ga, one entry for each change.
 
-use super::dialect::{Change, IDEAL, Numbers, Parsing, Release};
+use protocol::dialect::{IDEAL, Release, change};
+
+use super::dialect::{Dialect, Numbers, Parsing};
 use super::names::{GENERIC_ERROR, GET_CPUSTATS, GET_DEVICES, GET_LOAD};
 
 const MEASURED_7_2: &str = "measured on qemu-guest-agent 1:7.2+dfsg-7+deb12u18+b3 of Debian";
@@ -9,109 +11,87 @@ const MEASURED_11_1: &str = "measured on qemu-guest-agent 1:11.1.2+ds-3 of Debia
 const QMP: &str = "docs/interop/qmp-spec.rst of QEMU";
 
 /// Oldest first, each the continuation of the one before.
-pub(super) const RELEASES: &[Release] = &[
-    Release { name: "5.2", changes: &[] },
+pub(super) const RELEASES: &[Release<Dialect>] = &[
+    Release { name: "5.2", after: None, changes: &[] },
     Release {
         name: "7.2",
+        after: Some("5.2"),
         changes: &[
-            Change {
-                what: "guest-get-diskstats and guest-get-cpustats",
-                source: MEASURED_7_2,
-                apply: |dialect| dialect.learn(&["guest-get-diskstats", GET_CPUSTATS]),
-            },
-            Change {
-                what: "another text for blocked commands",
-                source: MEASURED_7_2,
-                apply: |dialect| dialect.blocked_text = "Command {} has been disabled",
-            },
-            Change {
-                what: "numbers with 17 digits; 5.2 cut them after the sixth place behind the point",
-                source: MEASURED_7_2,
-                apply: |dialect| dialect.numbers = Numbers::SeventeenDigits,
-            },
+            change("guest-get-diskstats and guest-get-cpustats", MEASURED_7_2, |d| {
+                d.learn(&["guest-get-diskstats", GET_CPUSTATS])
+            }),
+            change("another text for blocked commands", MEASURED_7_2, |d| {
+                d.blocked_text = "Command {} has been disabled"
+            }),
+            change(
+                "numbers with 17 digits; 5.2 cut them after the sixth place behind the point",
+                MEASURED_7_2,
+                |d| d.numbers = Numbers::SeventeenDigits,
+            ),
         ],
     },
     Release {
         name: "10.0",
+        after: Some("7.2"),
         changes: &[
-            Change {
-                what: "guest-get-load and guest-network-get-route",
-                source: MEASURED_10_0,
-                apply: |dialect| dialect.learn(&[GET_LOAD, "guest-network-get-route"]),
-            },
-            Change {
-                what: "guest-get-devices is gone where there is no Windows",
-                source: MEASURED_10_0,
-                apply: |dialect| dialect.forget(GET_DEVICES),
-            },
-            Change {
-                what: "another text for blocked commands",
-                source: MEASURED_10_0,
-                apply: |dialect| {
-                    dialect.blocked_text = "Command {} has been disabled: the command is not allowed";
-                },
-            },
-            Change {
-                what: "guest-get-fsinfo tells total-bytes-privileged",
-                source: MEASURED_10_0,
-                apply: |dialect| dialect.privileged_bytes = true,
-            },
+            change("guest-get-load and guest-network-get-route", MEASURED_10_0, |d| {
+                d.learn(&[GET_LOAD, "guest-network-get-route"])
+            }),
+            change("guest-get-devices is gone where there is no Windows", MEASURED_10_0, |d| {
+                d.forget(GET_DEVICES)
+            }),
+            change("another text for blocked commands", MEASURED_10_0, |d| {
+                d.blocked_text = "Command {} has been disabled: the command is not allowed";
+            }),
+            change("guest-get-fsinfo tells total-bytes-privileged", MEASURED_10_0, |d| {
+                d.privileged_bytes = true
+            }),
         ],
     },
     Release {
         name: "11.1",
-        changes: &[Change {
-            what: "errors of syntax are told at once, once, and with their place",
-            source: MEASURED_11_1,
-            apply: |dialect| {
-                dialect.parsing = Parsing::AtOnce;
-                dialect.places = true;
+        after: Some("10.0"),
+        changes: &[change(
+            "errors of syntax are told at once, once, and with their place",
+            MEASURED_11_1,
+            |d| {
+                d.parsing = Parsing::AtOnce;
+                d.places = true;
             },
-        }],
+        )],
     },
     Release {
         name: IDEAL,
+        after: Some("11.1"),
         changes: &[
-            Change {
-                what: "what a client left half said is no part of what the next one says",
-                source: QMP,
-                apply: |dialect| dialect.fresh_parser = true,
-            },
-            Change {
-                what: "numbers that no JSON number can say are refused, not answered as `inf`",
-                source: "RFC 8259, section 6",
-                apply: |dialect| dialect.infinite = false,
-            },
-            Change {
-                what: "overlong UTF-8 is refused",
-                source: "RFC 3629, section 3",
-                apply: |dialect| dialect.overlong_nul = false,
-            },
-            Change {
-                what: "numbers come back as they were sent",
-                source: "docs/interop/qmp-spec.rst of QEMU: the id is the one of the request",
-                apply: |dialect| dialect.numbers = Numbers::AsSent,
-            },
-            Change {
-                what: "a client that does not read costs no time",
-                source: "ours",
-                apply: |dialect| dialect.spins = false,
-            },
-            Change {
-                what: "a blocked command is an error like another: it has been found",
-                source: "qapi/error.json of QEMU: CommandNotFound is for what has not been found",
-                apply: |dialect| dialect.blocked_class = GENERIC_ERROR,
-            },
-            Change {
-                what: "guest-get-devices stays in the list, not enabled",
-                source: "ours: what a release has listed, later ones list",
-                apply: |dialect| dialect.learn(&[GET_DEVICES]),
-            },
-            Change {
-                what: "no place in the text of errors",
-                source: "ours: it depends on what other clients sent",
-                apply: |dialect| dialect.places = false,
-            },
+            change("what a client left half said is no part of what the next one says", QMP, |d| {
+                d.fresh_parser = true
+            }),
+            change(
+                "numbers that no JSON number can say are refused, not answered as `inf`",
+                "RFC 8259, section 6",
+                |d| d.infinite = false,
+            ),
+            change("overlong UTF-8 is refused", "RFC 3629, section 3", |d| d.overlong_nul = false),
+            change(
+                "numbers come back as they were sent",
+                "docs/interop/qmp-spec.rst of QEMU: the id is the one of the request",
+                |d| d.numbers = Numbers::AsSent,
+            ),
+            change("a client that does not read costs no time", "ours", |d| d.spins = false),
+            change(
+                "a blocked command is an error like another: it has been found",
+                "qapi/error.json of QEMU: CommandNotFound is for what has not been found",
+                |d| d.blocked_class = GENERIC_ERROR,
+            ),
+            change(
+                "guest-get-devices stays in the list, not enabled",
+                "ours: what a release has listed, later ones list",
+                |d| d.learn(&[GET_DEVICES]),
+            ),
+            change("no place in the text of errors", "ours: it depends on what other clients sent", |d| {
+                d.places = false
+            }),
         ],
     },
 ];

@@ -7,10 +7,10 @@ use verdict::{Due, Grammar, Meaning};
 use wire::json_lines::{JUNK, LINE, RESET, VALUE};
 use wire::{Direction, Frame, FrameKind, Value};
 
-use super::{Dialect, QemuGaGrammar};
+use super::{DIALECTS, QemuGaGrammar};
 
 fn grammar(release: &str) -> QemuGaGrammar {
-    QemuGaGrammar::new(Dialect::named(release).expect("in the table"))
+    QemuGaGrammar::new(DIALECTS.named(release).expect("in the table"))
 }
 
 fn frame(kind: FrameKind, bytes: &[u8]) -> Frame {

@@ -8,6 +8,7 @@ use wire::libvirt_rpc::DESCRIPTOR_BYTE;
 use wire::xdr::Writer;
 
 use super::*;
+use crate::DIALECTS;
 use crate::request::{self, reply_header};
 
 /// One message on the wire.
@@ -22,7 +23,7 @@ fn transcript(data: impl IntoIterator<Item = Message>) -> Transcript {
 }
 
 fn grammar() -> LibvirtGrammar {
-    LibvirtGrammar::new(Dialect::all().last().expect("there are dialects"))
+    LibvirtGrammar::new(DIALECTS.all().last().expect("there are dialects"))
 }
 
 /// The error that a server gives for a procedure which it does not know.

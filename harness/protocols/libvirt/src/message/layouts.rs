@@ -324,6 +324,7 @@ fn section_name(number: i64) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DIALECTS;
 
     #[test]
     fn layouts_are_in_order_and_have_names() {
@@ -361,7 +362,7 @@ mod tests {
     #[test]
     fn the_order_of_291_is_that_of_the_dialect() {
         for (name, first) in [("7.0.0", "section"), ("9.0.0", "command"), ("ideal", "command")] {
-            let dialect = Dialect::named(name).expect("in the table");
+            let dialect = DIALECTS.named(name).expect("in the table");
             let layout = layout(dialect, program::REMOTE, p::NETWORK_UPDATE).expect("known");
             assert_eq!(layout.arguments.get(1).map(|part| part.name), Some(first), "{name}");
         }

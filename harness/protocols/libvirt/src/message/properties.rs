@@ -9,8 +9,8 @@ use wire::{Direction, Dissection, Frame, Value};
 use super::layout::{Kind, Part};
 use super::layouts::{self, LAYOUTS, layout};
 use super::{dissect, tests};
-use crate::Dialect;
 use crate::dialect::Limits;
+use crate::dialect::{DIALECTS, Dialect};
 use crate::names;
 use crate::request;
 
@@ -108,7 +108,7 @@ proptest! {
     /// What is written by a layout is read by it, whole, in every dialect and direction.
     #[test]
     fn payloads_that_follow_a_layout_are_understood(seed: u64, index in 0..LAYOUTS.len() + 1) {
-        for dialect in Dialect::all() {
+        for dialect in DIALECTS.all() {
             let update = names::procedures::NETWORK_UPDATE;
             let by_itself = layout(dialect, names::program::REMOTE, update);
             let Some(layout) = LAYOUTS.get(index).or(by_itself) else { continue };
@@ -131,7 +131,7 @@ proptest! {
     /// The same for errors, in the answer to any call and at the end of its stream.
     #[test]
     fn errors_are_understood(seed: u64, procedure in -1..460_i32, stream: bool) {
-        let dialect = Dialect::named("12.8.0").expect("in the table");
+        let dialect = DIALECTS.named("12.8.0").expect("in the table");
         let kind = if stream { MessageType::STREAM } else { MessageType::REPLY };
         let header = Header { kind, status: Status::ERROR, ..request::header(procedure, 1) };
         let error = Choices(seed).payload(layouts::ERROR, &dialect.limits).finish();
@@ -149,7 +149,7 @@ proptest! {
         let at = at.index(bytes.len());
         let end = (at + cut).min(bytes.len());
         let changed: Bytes = [&bytes[..at], &put, &bytes[end..]].concat().into();
-        for dialect in Dialect::all() {
+        for dialect in DIALECTS.all() {
             for dir in [Direction::ToServer, Direction::ToClient] {
                 let dissection = read(dialect, dir, changed.clone());
                 for problem in &dissection.problems {

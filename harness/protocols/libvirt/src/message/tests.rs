@@ -9,9 +9,10 @@ use wire::xdr::Writer;
 use wire::{Direction, Dissection, Frame, Value};
 
 use super::{dissect, masks};
+use crate::dialect::Dialect;
 use crate::names::{self, keepalive, procedures as p, program};
 use crate::request::{self, RpcError};
-use crate::{Dialect, LibvirtGrammar};
+use crate::{DIALECTS, LibvirtGrammar};
 
 const GOLDEN: &str = include_str!("golden.hex");
 
@@ -46,7 +47,7 @@ pub(super) fn golden() -> Vec<Golden> {
 }
 
 fn dialect(name: &str) -> &'static Dialect {
-    Dialect::for_version(name).expect("in the table")
+    DIALECTS.for_version(name).expect("in the table")
 }
 
 fn hex(text: &str) -> Bytes {
@@ -354,7 +355,7 @@ proptest! {
         };
         let dir = if to_server { Direction::ToServer } else { Direction::ToClient };
         for frame in [message(header.message(&bytes)), message(header.with_length(LENGTH_MAX, &bytes)), message(bytes.clone().into())] {
-            for dialect in Dialect::all() {
+            for dialect in DIALECTS.all() {
                 for call in [None, Some(&frame)] {
                     let dissection = dissect(dialect, dir, &frame, call);
                     prop_assert!(dissection.covers(frame.bytes.len()), "{dissection:?}");

@@ -321,6 +321,7 @@ fn unescape(value: &[u8]) -> Option<Vec<u8>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DIALECTS;
     use proptest::prelude::*;
 
     /// As libvirtd 7.0.0 to 12.8.0 gave them back for what they were given.
@@ -357,7 +358,7 @@ mod tests {
     fn refuses_what_real_servers_refuse() {
         #[track_caller]
         fn check(given: &str, release: &str, expect: (i32, i32)) {
-            let dialect = Dialect::named(release).expect("in the table");
+            let dialect = DIALECTS.named(release).expect("in the table");
             let why = Description::parse(given.as_bytes()).expect_err("not a description");
             assert_eq!(why.told(dialect, 26, "interface_definition").code(), expect, "{given} on {release}");
         }

@@ -19,7 +19,7 @@ use transcript::evidence::Observation;
 use transcript::{ConnId, Endpoint, EventKind};
 use wire::Direction;
 
-use super::super::dialect::{Dialect, LastClose, Rollback};
+use super::super::dialect::{DIALECTS, Dialect, LastClose, Rollback};
 use super::calls::{Host, Maker};
 use super::defects::{self, SERVER_DEFECTS};
 use super::description::Description;
@@ -58,7 +58,8 @@ impl ReferenceServers {
             let what = format!("start reference server {}", build.id);
             LaunchError::new(what, LaunchErrorKind::Setup(why))
         };
-        let dialect = Dialect::for_version(&build.dialect)
+        let dialect = DIALECTS
+            .for_version(&build.dialect)
             .ok_or_else(|| error(format!("no dialect `{}`", build.dialect)))?;
         let settings = Settings::read(&build.settings, dialect).map_err(error)?;
         let switches =

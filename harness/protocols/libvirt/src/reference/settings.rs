@@ -156,9 +156,10 @@ fn language(locale: &str, dialect: &Dialect) -> Result<Language, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DIALECTS;
 
     fn ideal() -> &'static Dialect {
-        Dialect::named("ideal").expect("in the table")
+        DIALECTS.named("ideal").expect("in the table")
     }
 
     #[test]
@@ -186,7 +187,7 @@ mod tests {
             ("ideal", "soon", Err("`soon` is no number of milliseconds")),
             ("12.8.0", "1000", Err("a reference server cannot be run with `connectivity = 1000`")),
         ] {
-            let dialect = Dialect::named(release).expect("in the table");
+            let dialect = DIALECTS.named(release).expect("in the table");
             let settings = BTreeMap::from([("connectivity".to_owned(), ms.to_owned())]);
             let read = Settings::read(&settings, dialect).map(|read| read.connectivity_ms);
             assert_eq!(read, expect.map_err(str::to_owned), "{release} {ms}");
@@ -194,7 +195,7 @@ mod tests {
     }
 
     fn in_locale(release: &str, locale: &str) -> Result<Language, String> {
-        let dialect = Dialect::named(release).expect("in the table");
+        let dialect = DIALECTS.named(release).expect("in the table");
         let settings = BTreeMap::from([("locale".to_owned(), locale.to_owned())]);
         Settings::read(&settings, dialect).map(|read| read.language)
     }
@@ -219,7 +220,7 @@ mod tests {
     /// LV-04. A translated refusal that began so would be one that clients understand.
     #[test]
     fn a_translation_does_not_begin_with_the_words_that_clients_look_for() {
-        for dialect in Dialect::all() {
+        for dialect in DIALECTS.all() {
             for locale in ["de_DE.UTF-8", "fr_FR.ISO-8859-1"] {
                 let said = in_locale(dialect.name, locale).expect("has words").unknown_procedure(223);
                 let english = said.starts_with(UNKNOWN_PROCEDURE_TEXT.as_bytes());

@@ -8,7 +8,7 @@ use transcript::{Endpoint, ExitStatus};
 
 use protocol::defect::Switches;
 
-use super::super::dialect::{ClientFacts, Dialect};
+use super::super::dialect::{ClientFacts, DIALECTS};
 use super::super::effects::{self, Operation};
 use super::asking::{Asker, Ended};
 use super::defects::DEFECTS;
@@ -31,7 +31,8 @@ impl ReferenceClient {
         let setup = |why: String| {
             LaunchError::new(format!("use reference client {}", build.id), LaunchErrorKind::Setup(why))
         };
-        let dialect = Dialect::for_version(&build.dialect)
+        let dialect = DIALECTS
+            .for_version(&build.dialect)
             .ok_or_else(|| setup(format!("no dialect `{}`", build.dialect)))?;
         let facts = dialect
             .client

@@ -15,7 +15,7 @@ use transcript::evidence::Observation;
 use transcript::{ConnId, Endpoint, EventKind};
 use wire::Direction;
 
-use super::super::dialect::Dialect;
+use super::super::dialect::{DIALECTS, Dialect};
 use super::super::effects::{self, Before};
 use super::super::names;
 use super::container::Container;
@@ -45,7 +45,7 @@ impl ReferenceServers {
     /// No dialect of that version, or no defect of that name.
     pub(crate) fn new(build: &Build, switched_on: &[String], bench: &Bench) -> Result<Self, LaunchError> {
         let what = || format!("start reference server {}", build.id);
-        let dialect = Dialect::for_version(&build.dialect).ok_or_else(|| {
+        let dialect = DIALECTS.for_version(&build.dialect).ok_or_else(|| {
             let why = format!("no dialect `{}`", build.dialect);
             LaunchError::new(what(), LaunchErrorKind::Setup(why))
         })?;

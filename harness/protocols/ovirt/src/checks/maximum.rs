@@ -9,8 +9,7 @@ use verdict::{Blame, Evidence, Finding};
 use super::course::Course;
 use super::timeline::What;
 use super::{CourseCheck, Sights, rules, told};
-use crate::shapes;
-use crate::{Dialect, names};
+use crate::{DIALECTS, Dialect, names, shapes};
 
 /// The detail of an endpoint that names its dialect, where its version does not.
 pub(crate) const DIALECT: &str = "dialect";
@@ -117,7 +116,7 @@ fn end_at<'a>(
 
 fn dialect(end: &Endpoint) -> Option<&'static Dialect> {
     let name = end.details.get(DIALECT).or(end.version.as_ref())?;
-    Dialect::for_version(name)
+    DIALECTS.for_version(name)
 }
 
 fn report(sights: &mut Sights<'_>, blame: Blame, act: usize, due: i64, tells: i64) {

@@ -9,7 +9,7 @@ use verdict::{Evidence, Judgement, Reading, judge};
 
 use super::course::Course;
 use super::timeline::Timeline;
-use crate::{Dialect, OvirtGrammar};
+use crate::{DIALECTS, OvirtGrammar};
 
 mod edited;
 mod simulated;
@@ -29,7 +29,7 @@ fn recordings() -> Vec<Transcript> {
 
 fn judged(transcript: &Transcript) -> Judgement {
     let case: CaseId = transcript.provenance.case.parse().expect("it names a case");
-    let grammar = OvirtGrammar::new(Dialect::named("ideal").expect("in the table"));
+    let grammar = OvirtGrammar::new(DIALECTS.named("ideal").expect("in the table"));
     let reading = Reading::of(transcript, &grammar);
     let evidence = Evidence { case: &case, transcript, reading: &reading, grammar: &grammar, recorded: None };
     judge(&evidence, &super::of(&case), super::negotiated(transcript, &reading))

@@ -13,12 +13,12 @@ use transcript::{EventKind, Provenance, Transcript};
 use wire::Direction;
 
 use super::*;
+use crate::dialect::DIALECTS;
 use crate::message::Message;
 use crate::model::Host;
 use crate::names::{API_VERSION_MESSAGE, HEARTBEAT, REFRESH};
 use crate::reference::ReferenceAgents;
-use crate::scenarios;
-use crate::{Dialect, OvirtGuestAgent};
+use crate::{Dialect, OvirtGuestAgent, scenarios};
 
 /// Says which peer the test program plays, and where: `agent <socket>`, `terminal <pty>`, `host <socket>`.
 const PEER: &str = "WIRESKEW_OVIRT_PEER";
@@ -96,7 +96,7 @@ fn play_on_terminal(pty: &str) {
 
 /// A host that tries to connect until it is killed.
 fn play_host(socket: &str) {
-    let facts = Dialect::for_version(HOST).and_then(|dialect| dialect.host.clone()).expect("a host");
+    let facts = DIALECTS.for_version(HOST).and_then(|dialect| dialect.host.clone()).expect("a host");
     let mut host = Host::start(facts, Switches::default(), None);
     loop {
         if let Ok(mut stream) = UnixStream::connect(socket) {

@@ -14,7 +14,7 @@ use super::agent::{Guest, Rates, Sent};
 use super::host::{Host, READ_LEN_MAX, Refused};
 use super::port::Port;
 use super::process::{PortState, Process};
-use crate::dialect::Dialect;
+use crate::dialect::{DIALECTS, Dialect};
 use crate::inputs::{self, Closes};
 use crate::message::Kept;
 use crate::names::{self as n};
@@ -53,7 +53,7 @@ impl Side {
     /// A release; none if it is not in the table.
     #[must_use]
     pub(crate) fn release(version: &str) -> Option<Self> {
-        let dialect = Dialect::for_version(version)?.clone();
+        let dialect = DIALECTS.for_version(version)?.clone();
         Some(Self { version: version.to_owned(), dialect, switches: Switches::default() })
     }
 

@@ -17,8 +17,8 @@ use protocol::defect::Switches;
 
 use super::server::HEARTBEAT_MS;
 use super::settings::Settings;
-use crate::Dialect;
 use crate::defects::DEFECTS;
+use crate::dialect::DIALECTS;
 use crate::dialect::HostFacts;
 use crate::scenarios::{self, PASSES_PER_HEARTBEAT, Scenario};
 use protocol::launch::CommandLine;
@@ -96,7 +96,7 @@ fn pass_of(server: &mut dyn Server) -> Duration {
 }
 
 fn find(version: &str) -> Result<HostFacts, String> {
-    let facts = Dialect::for_version(version).and_then(|dialect| dialect.host.clone());
+    let facts = DIALECTS.for_version(version).and_then(|dialect| dialect.host.clone());
     facts.ok_or_else(|| format!("no host `{version}`"))
 }
 

@@ -20,6 +20,7 @@ use super::engine::{Act, Engine, Guest, Guests, Handle, Which};
 use super::settings::Settings;
 use crate::Dialect;
 use crate::defects::DEFECTS;
+use crate::dialect::DIALECTS;
 use crate::inputs::{self, Closes};
 use crate::model::{Process, Rates, agent};
 use crate::scenarios::PASSES_PER_HEARTBEAT;
@@ -76,7 +77,7 @@ impl ReferenceAgents {
 }
 
 fn find(version: &str) -> Result<&'static Dialect, String> {
-    let dialect = Dialect::for_version(version).filter(|dialect| dialect.agent.is_some());
+    let dialect = DIALECTS.for_version(version).filter(|dialect| dialect.agent.is_some());
     dialect.ok_or_else(|| format!("no agent `{version}`"))
 }
 

@@ -103,11 +103,11 @@ fn without_escapes(bytes: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::dialect::Dialect;
+    use crate::dialect::DIALECTS;
 
     /// What an agent says that is started as it should be.
     fn usual() -> BTreeMap<String, bool> {
-        let dialect = Dialect::named("10.0").expect("in the table");
+        let dialect = DIALECTS.named("10.0").expect("in the table");
         let enabled = |name: &&'static str| ((*name).to_owned(), READS.contains(name));
         dialect.commands.iter().map(enabled).collect()
     }

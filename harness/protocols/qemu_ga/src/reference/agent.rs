@@ -245,11 +245,12 @@ fn wrong_at(bytes: &[u8], rules: Rules) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::DIALECTS;
 
     /// How many lines a release answers, and whether a request behind that is answered without further ado.
     #[track_caller]
     fn check(release: &str, reads: &[&[u8]], lines: usize, in_step: bool) {
-        let dialect = Dialect::named(release).expect("in the table");
+        let dialect = DIALECTS.named(release).expect("in the table");
         let mut agent = Agent::new(dialect, Switches::default(), BTreeSet::new());
         let answered: Vec<Bytes> = reads.iter().flat_map(|bytes| agent.read(bytes)).collect();
         let input = reads.concat().escape_ascii().to_string();
@@ -294,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_place_is_told_in_lines_and_columns_of_the_process() {
-        let dialect = Dialect::named("11.1").expect("in the table");
+        let dialect = DIALECTS.named("11.1").expect("in the table");
         let mut agent = Agent::new(dialect, Switches::default(), BTreeSet::new());
         let lines = agent.read(b"\n\nx\n{\"execute\":}\n");
         let places: Vec<_> = lines.iter().map(|line| String::from_utf8_lossy(line).into_owned()).collect();

@@ -20,7 +20,7 @@ use protocol::defect::Switches;
 use super::agent::Agent;
 use super::defects::DEFECTS;
 use super::engine::{Engine, Shared};
-use crate::dialect::Dialect;
+use crate::dialect::{DIALECTS, Dialect};
 use crate::names::BLOCKED;
 use crate::operations;
 use crate::settings::Settings;
@@ -48,7 +48,8 @@ impl ReferenceServers {
         let setup = |why: String| {
             LaunchError::new(format!("start reference server {}", build.id), LaunchErrorKind::Setup(why))
         };
-        let dialect = Dialect::for_version(&build.dialect)
+        let dialect = DIALECTS
+            .for_version(&build.dialect)
             .ok_or_else(|| setup(format!("no dialect `{}`", build.dialect)))?;
         let switches =
             Switches::on(DEFECTS, Role::Server, switched_on).map_err(|why| setup(why.to_string()))?;

@@ -12,7 +12,7 @@ use transcript::Transcript;
 use verdict::{Evidence, Reading, judge};
 
 use crate::reference::ReferenceServers;
-use crate::{Dialect, LibvirtGrammar, probes, scenarios};
+use crate::{DIALECTS, LibvirtGrammar, probes, scenarios};
 use protocol::{Action, Bench, Case};
 
 /// What a case comes to on which releases: verdict, and the shapes of all findings.
@@ -117,7 +117,7 @@ async fn played(case: &Case, build: &Build) -> (Verdict, Vec<String>) {
     let bench = Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir() };
     let servers = ReferenceServers::new(build, &[], &bench).expect("a reference server");
     let mut server = servers.start(Start::in_memory()).await.expect("it starts");
-    let grammar = LibvirtGrammar::new(Dialect::for_version(&build.dialect).expect("in the table"));
+    let grammar = LibvirtGrammar::new(DIALECTS.for_version(&build.dialect).expect("in the table"));
     let Action::Script(script) = &case.action else { panic!("{} is no script", case.id) };
     let recorder = Recorder::new();
     // Tests run beside each other on busy machines.

@@ -14,7 +14,7 @@ use wire::{Decoder, Direction};
 
 use crate::names::{error, error_domain, procedures as p, program};
 use crate::request::{self, RpcError};
-use crate::{Dialect, LibvirtGrammar};
+use crate::{DIALECTS, LibvirtGrammar};
 
 /// What a server sends upon one message.
 pub(super) type Answers = Vec<Bytes>;
@@ -47,7 +47,7 @@ pub(super) fn played(script: &Script, server: &mut dyn Server) -> Transcript {
 
 /// Judges as the runner does.
 pub(super) fn judged(case: &CaseId, transcript: &Transcript) -> Judgement {
-    let grammar = LibvirtGrammar::new(Dialect::named("ideal").expect("in the table"));
+    let grammar = LibvirtGrammar::new(DIALECTS.named("ideal").expect("in the table"));
     let reading = Reading::of(transcript, &grammar);
     let evidence = Evidence { case, transcript, reading: &reading, grammar: &grammar, recorded: None };
     let mut checks = verdict::checks::of(case.kind);

@@ -21,7 +21,7 @@ use protocol::defect::Switches;
 
 use super::super::beside::Beside;
 use super::super::claims::{self, Printed};
-use super::super::dialect::{Dialect, NoReply};
+use super::super::dialect::{DIALECTS, Dialect, NoReply};
 use super::super::operations::{self, Operation};
 use super::super::rpc::{Habits, Rpc};
 use virsh::Virsh;
@@ -48,7 +48,8 @@ impl ReferenceClient {
         let setup = |why: String| {
             LaunchError::new(format!("use reference client {}", build.id), LaunchErrorKind::Setup(why))
         };
-        let dialect = Dialect::for_version(&build.dialect)
+        let dialect = DIALECTS
+            .for_version(&build.dialect)
             .ok_or_else(|| setup(format!("no dialect `{}`", build.dialect)))?;
         let switches =
             Switches::on(CLIENT_DEFECTS, Role::Client, switched_on).map_err(|why| setup(why.to_string()))?;

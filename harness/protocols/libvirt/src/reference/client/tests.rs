@@ -13,7 +13,7 @@ use wire::{Decoder, Direction};
 use super::{CLIENT_DEFECTS, ReferenceClient};
 use crate::operations::operations;
 use crate::reference::ReferenceServers;
-use crate::{Dialect, LibvirtGrammar, LibvirtRemote};
+use crate::{DIALECTS, LibvirtGrammar, LibvirtRemote};
 use protocol::{Bench, Protocol};
 
 mod recorded;
@@ -79,7 +79,7 @@ fn events(client: (&str, &[&str]), server: Peer, operation: &str) -> Vec<Event> 
 fn shapes(client: (&str, &[&str]), server: Peer, operation: &str) -> Vec<String> {
     let events = events(client, server, operation);
     let transcript = Transcript { provenance: Provenance::default(), events };
-    let grammar = LibvirtGrammar::new(Dialect::for_version(server.dialect).expect("in the table"));
+    let grammar = LibvirtGrammar::new(DIALECTS.for_version(server.dialect).expect("in the table"));
     let reading = Reading::of(&transcript, &grammar);
     let case = &CaseId::new(CaseKind::Client, operation);
     let evidence =
@@ -222,7 +222,7 @@ fn a_translated_refusal_ends_the_command() {
 
 #[test]
 fn the_ideal_client_reaches_every_end_or_says_that_it_cannot() {
-    for server in Dialect::all() {
+    for server in DIALECTS.all() {
         let faithful = server.name == "ideal";
         let knows = |procedure| server.knows(crate::request::REMOTE, procedure);
         for operation in operations() {
@@ -332,7 +332,7 @@ fn asks_what_virsh_was_measured_to_ask() {
 /// The table of releases and that of operations say the same of which release has which command.
 #[test]
 fn releases_have_the_commands_that_their_facts_say() {
-    for dialect in Dialect::all() {
+    for dialect in DIALECTS.all() {
         let facts = dialect.client;
         let known: BTreeMap<&str, bool> = BTreeMap::from([
             ("nodedev-info", facts.node_device_state),

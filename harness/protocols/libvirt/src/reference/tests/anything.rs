@@ -5,7 +5,7 @@ use wire::xdr::Writer;
 
 use protocol::defect::Switches;
 
-use super::super::super::dialect::{Dialect, FreePages, Rollback};
+use super::super::super::dialect::{DIALECTS, FreePages, Rollback};
 use super::super::super::names::{procedures as proc, program};
 use super::super::calls::{self, Answer, Call, Host, Maker, Session};
 use super::super::interfaces::ListFaults;
@@ -38,7 +38,7 @@ proptest! {
         at in 0usize..5,
         calls in proptest::collection::vec((-2i32..458, beginnings(), words(), 0usize..4), 1..12),
     ) {
-        let dialect = &Dialect::all()[at];
+        let dialect = &DIALECTS.all()[at];
         let (settings, switches) = (Settings::default(), Switches::default());
         let make = Maker { faults: ListFaults::default(), rollback: Rollback::AllInactive };
         let mut host = Host { shared: None, users: 0, make };

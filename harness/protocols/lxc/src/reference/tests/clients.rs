@@ -6,7 +6,7 @@ use verdict::{Evidence, Reading, judge};
 
 use super::{DEADLINE, build, runtime, start};
 use crate::reference::{DEFECTS, ReferenceClient};
-use crate::{Dialect, LxcCommand, LxcGrammar};
+use crate::{DIALECTS, LxcCommand, LxcGrammar};
 use protocol::{Action, Protocol};
 
 use matrix::{CaseId, CaseKind, Role};
@@ -17,7 +17,7 @@ const PATIENCE: std::time::Duration = std::time::Duration::from_millis(300);
 
 fn evidence(case: &CaseId, events: Vec<transcript::Event>, server: &str) -> Vec<String> {
     let transcript = Transcript { provenance: Provenance::default(), events };
-    let grammar = LxcGrammar::new(Dialect::for_version(server).expect("in the table"));
+    let grammar = LxcGrammar::new(DIALECTS.for_version(server).expect("in the table"));
     let reading = Reading::of(&transcript, &grammar);
     let evidence =
         Evidence { case, transcript: &transcript, reading: &reading, grammar: &grammar, recorded: None };
@@ -89,7 +89,7 @@ fn old_monitors_are_met_as_measured() {
 
 #[test]
 fn the_ideal_client_reaches_every_end_or_says_that_it_cannot() {
-    for server in Dialect::all() {
+    for server in DIALECTS.all() {
         for operation in LxcCommand.cases() {
             let Action::Operation(name) = operation.action else { continue };
             let found = shapes(("ideal", &[]), (server.name, &[]), name);
@@ -156,7 +156,7 @@ fn every_defect_shows_in_its_case_and_not_without_it() {
             Action::Script(script) => runtime().block_on(async {
                 let mut server = start(defect.peer, on).await;
                 let recorder = Recorder::new();
-                let grammar = LxcGrammar::new(Dialect::for_version(defect.peer).expect("in the table"));
+                let grammar = LxcGrammar::new(DIALECTS.for_version(defect.peer).expect("in the table"));
                 let mut conversation = Conversation::new(&mut *server, &grammar, &recorder, 0.3);
                 tokio::time::timeout(DEADLINE, conversation.play(&script.make()))
                     .await

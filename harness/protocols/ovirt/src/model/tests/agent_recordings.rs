@@ -10,7 +10,7 @@ use wire::Direction;
 use protocol::defect::Switches;
 
 use super::{is_mixed_of, observed, recordings};
-use crate::Dialect;
+use crate::dialect::DIALECTS;
 use crate::message::{Message, Name};
 use crate::model::agent::Guest;
 use crate::model::{Agent, Rates, Sent, Thread};
@@ -53,7 +53,7 @@ struct Process {
 
 impl Process {
     fn start(version: &str, rates: Rates, guest: Guest, now: u64) -> Self {
-        let facts = Dialect::for_version(version).and_then(|dialect| dialect.agent.clone());
+        let facts = DIALECTS.for_version(version).and_then(|dialect| dialect.agent.clone());
         let facts = facts.unwrap_or_else(|| panic!("no agent `{version}`"));
         let agent = Agent::start(facts, Switches::default(), rates, guest);
         let mut process = Self {

@@ -10,7 +10,7 @@ use wire::Direction;
 use protocol::defect::Switches;
 
 use super::{observed, recordings};
-use crate::Dialect;
+use crate::dialect::DIALECTS;
 use crate::message::{Kept, Message};
 use crate::model::{Call, Host};
 use crate::names::{LIFECYCLE_EVENT, LOCK_SCREEN, SET_NUMBER_OF_CPUS};
@@ -71,7 +71,7 @@ fn play(transcript: &Transcript) -> Played {
         let change = header.builds.iter().rev().find(|change| change.from_us <= now);
         let end = change.map_or(&header.client, |change| &change.client);
         let version = end.version.clone().unwrap_or_default();
-        let facts = Dialect::for_version(&version).and_then(|dialect| dialect.host.clone());
+        let facts = DIALECTS.for_version(&version).and_then(|dialect| dialect.host.clone());
         let handed_over = (!first && header.case.contains("migration-api3")).then_some(3);
         Host::start(facts.unwrap_or_else(|| panic!("no host `{version}`")), Switches::default(), handed_over)
     };

@@ -4,20 +4,20 @@ use matrix::Role;
 
 use protocol::defect::Switches;
 
-use crate::Dialect;
 use crate::defects::{self, DEFECTS};
+use crate::dialect::DIALECTS;
 use crate::model::agent::Guest;
 use crate::model::{Agent, Call, Host, Rates};
 
 fn agent(version: &str, switches: Switches) -> Agent {
-    let facts = Dialect::for_version(version).and_then(|dialect| dialect.agent.clone()).expect("an agent");
+    let facts = DIALECTS.for_version(version).and_then(|dialect| dialect.agent.clone()).expect("an agent");
     let mut agent = Agent::start(facts, switches, Rates::DEFAULT, Guest::default());
     while agent.worker_next(1).is_some() {}
     agent
 }
 
 fn host(version: &str, switches: Switches) -> Host {
-    let facts = Dialect::for_version(version).and_then(|dialect| dialect.host.clone()).expect("a host");
+    let facts = DIALECTS.for_version(version).and_then(|dialect| dialect.host.clone()).expect("a host");
     Host::start(facts, switches, None)
 }
 
@@ -91,7 +91,7 @@ fn a_text_opens_the_gate_of_raw_hosts() {
 #[test]
 fn a_hand_over_is_limited_and_goes_with_no_announcement_in_merged_hosts() {
     let facts = |version: &str| {
-        Dialect::for_version(version).and_then(|dialect| dialect.host.clone()).expect("a host")
+        DIALECTS.for_version(version).and_then(|dialect| dialect.host.clone()).expect("a host")
     };
     for (version, told, expect) in [
         ("4.17.44", 3, (0, true)),
@@ -113,7 +113,7 @@ fn a_lifecycle_event_without_hooks_is_completed_by_the_ideal_agent_alone() {
     let up = "{\"__name__\": \"api-version\", \"apiVersion\": 3}\n";
     for (version, expect) in [("1.0.16", &[][..]), ("ideal", &["completion"])] {
         let facts =
-            Dialect::for_version(version).and_then(|dialect| dialect.agent.clone()).expect("an agent");
+            DIALECTS.for_version(version).and_then(|dialect| dialect.agent.clone()).expect("an agent");
         let guest = Guest { hooks: false, ..Guest::default() };
         let mut agent = Agent::start(facts, Switches::default(), Rates::DEFAULT, guest);
         while agent.worker_next(1).is_some() {}

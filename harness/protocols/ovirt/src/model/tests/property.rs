@@ -9,7 +9,7 @@ use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
 use protocol::defect::Switches;
 
 use crate::defects::{self, DEFECTS};
-use crate::dialect::{Announces, Dialect, FirstHeartbeat, RefreshValue, Stores};
+use crate::dialect::{Announces, DIALECTS, FirstHeartbeat, RefreshValue, Stores};
 use crate::model::agent::Guest;
 use crate::model::simulation::timing_of_heartbeat;
 use crate::model::{Rates, Side, Simulation};
@@ -340,7 +340,7 @@ fn finds_the_merged_releases_wanting() {
             agent: |side| {
                 let max = side.dialect.max();
                 let max = (max > 0).then_some(max);
-                if let Some(merged) = Dialect::for_version("1.0.16") {
+                if let Some(merged) = DIALECTS.for_version("1.0.16") {
                     side.dialect = merged.clone();
                     with_agent(side, |a| {
                         a.max = max;

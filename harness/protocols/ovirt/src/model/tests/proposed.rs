@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use protocol::defect::Switches;
 
 use crate::Dialect;
+use crate::dialect::DIALECTS;
 use crate::model::agent::Guest;
 use crate::model::{Agent, Host, Rates, proposal};
 use crate::names::HEARTBEAT;
@@ -90,7 +91,7 @@ proptest! {
 }
 
 fn release(version: &str) -> &'static Dialect {
-    Dialect::for_version(version).expect("a release")
+    DIALECTS.for_version(version).expect("a release")
 }
 
 #[test]

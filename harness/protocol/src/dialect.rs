@@ -1,0 +1,235 @@
+//! Dialects: what each release of a protocol does, as data.
+//!
+//! A dialect is the release before it with changes applied. A change says in our words what it is and where that is
+//! written or was measured, so a table is a list of facts with their sources, and what one release does is made of it.
+//!
+//! ```text
+//! release "4.0.7", after "4.0.6"
+//!   change    what      "a device item has 20 bytes"         for people: reports and `lock --changes`
+//!             source    "lxc/lxc@lxc-4.0.7:…/cgroup.h"
+//!             apply     |d| d.device_item_len = Some(20)      makes the facts of 4.0.7 of those of 4.0.6
+//! ```
+//!
+//! Where several releases continue none, each begins a line of its own, as hosts 4.x and agents 1.x of oVirt do. A
+//! version is then looked for in the line of its first number.
+
+use std::sync::OnceLock;
+
+use matrix::Version;
+
+/// Name of the dialect that does what the protocol's designers asked for, the last of every table.
+pub const IDEAL: &str = "ideal";
+
+/// What a release does: the type that changes are applied to.
+pub trait Facts: Clone + Send + Sync + 'static {
+    /// What is so before the first line of the table.
+    fn first() -> Self;
+
+    /// Where the name of the release is kept.
+    fn name(&mut self) -> &mut &'static str;
+}
+
+/// What a release changed; made by [`change`].
+#[derive(Debug)]
+pub struct Change<D> {
+    /// In our words.
+    pub what: &'static str,
+    /// Where that is written, or where it was measured.
+    pub source: &'static str,
+    /// The change itself.
+    pub apply: fn(&mut D),
+}
+
+/// A change: what it is, where that is written or was measured, and how it is made.
+pub const fn change<D>(what: &'static str, source: &'static str, apply: fn(&mut D)) -> Change<D> {
+    Change { what, source, apply }
+}
+
+/// One line of a release table.
+#[derive(Debug)]
+pub struct Release<D: 'static> {
+    /// Its name: a dotted number, [`IDEAL`], or what a build of our own is called.
+    pub name: &'static str,
+    /// The release of which it is the continuation; none begins a line.
+    pub after: Option<&'static str>,
+    /// What it changed.
+    pub changes: &'static [Change<D>],
+}
+
+impl<D> Release<D> {
+    /// The version that it is; what is no plain dotted number is found by its name only.
+    fn version(&self) -> Option<Version> {
+        self.name.parse().ok().filter(|version: &Version| version.to_string() == self.name)
+    }
+}
+
+/// The dialects of a protocol: its release table and the facts that are made of it.
+#[derive(Debug)]
+pub struct Table<D: 'static> {
+    releases: &'static [Release<D>],
+    made: OnceLock<Made<D>>,
+}
+
+#[derive(Debug)]
+struct Made<D> {
+    dialects: Vec<D>,
+    versions: Vec<Option<Version>>,
+}
+
+impl<D: Facts> Table<D> {
+    /// A table of these releases, each behind the one that it continues, [`IDEAL`] at the end.
+    #[must_use]
+    pub const fn of(releases: &'static [Release<D>]) -> Self {
+        Self { releases, made: OnceLock::new() }
+    }
+
+    /// The releases of which it is made.
+    #[must_use]
+    pub fn releases(&self) -> &'static [Release<D>] {
+        self.releases
+    }
+
+    /// Names of all dialects, oldest first.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.releases.iter().map(|release| release.name).collect()
+    }
+
+    /// All dialects, oldest first, [`IDEAL`] last.
+    #[must_use]
+    pub fn all(&self) -> &[D] {
+        &self.made().dialects
+    }
+
+    /// The dialect of that very name.
+    #[must_use]
+    pub fn named(&self, name: &str) -> Option<&D> {
+        self.all().get(self.place(name)?)
+    }
+
+    /// The dialect of that very name, or else the newest one that is not newer than a version. An epoch and what a
+    /// distribution appends, as in `1:5.2+dfsg-11+deb11u5`, are passed over.
+    #[must_use]
+    pub fn for_version(&self, version: &str) -> Option<&D> {
+        if let Some(exact) = self.named(version) {
+            return Some(exact);
+        }
+        let wanted = Version::of_package(version)?;
+        let lines = self.releases.iter().filter(|release| release.after.is_none()).count();
+        let made = self.made();
+        let versions = made.versions.iter().zip(&made.dialects);
+        let not_newer = versions
+            .filter_map(|(version, dialect)| Some((version.as_ref()?, dialect)))
+            .filter(|(version, _)| **version <= wanted)
+            .filter(|(version, _)| lines < 2 || version.major() == wanted.major());
+        not_newer.max_by_key(|(version, _)| *version).map(|(_, dialect)| dialect)
+    }
+
+    fn made(&self) -> &Made<D> {
+        self.made.get_or_init(|| {
+            let mut dialects: Vec<D> = Vec::new();
+            for release in self.releases {
+                let before = release.after.and_then(|after| dialects.get(self.place(after)?));
+                let mut dialect = before.cloned().unwrap_or_else(D::first);
+                *dialect.name() = release.name;
+                for change in release.changes {
+                    (change.apply)(&mut dialect);
+                }
+                dialects.push(dialect);
+            }
+            Made { dialects, versions: self.releases.iter().map(Release::version).collect() }
+        })
+    }
+
+    fn place(&self, name: &str) -> Option<usize> {
+        self.releases.iter().position(|release| release.name == name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::check_table;
+
+    #[derive(Debug, Clone, PartialEq)]
+    struct Fact {
+        name: &'static str,
+        can: Vec<&'static str>,
+    }
+
+    impl Facts for Fact {
+        fn first() -> Self {
+            Self { name: "", can: Vec::new() }
+        }
+
+        fn name(&mut self) -> &mut &'static str {
+            &mut self.name
+        }
+    }
+
+    const fn release(
+        name: &'static str,
+        after: Option<&'static str>,
+        changes: &'static [Change<Fact>],
+    ) -> Release<Fact> {
+        Release { name, after, changes }
+    }
+
+    /// ```text
+    /// hosts   4.1 - 4.2 - 4.10 - ideal        agents  1.0 - 1.0.9
+    ///                \- 4.2+patched
+    /// ```
+    static LINES: Table<Fact> = Table::of(&[
+        release("1.0", None, &[change("speaks", "the test", |d| d.can.push("speak"))]),
+        release("1.0.9", Some("1.0"), &[change("sings", "the test", |d| d.can.push("sing"))]),
+        release("4.1", None, &[change("hears", "the test", |d| d.can.push("hear"))]),
+        release("4.2", Some("4.1"), &[change("reads", "the test", |d| d.can.push("read"))]),
+        release("4.2+patched", Some("4.2"), &[change("hears no more", "the test", |d| d.can.clear())]),
+        release("4.10", Some("4.2"), &[]),
+        release(IDEAL, Some("4.10"), &[change("writes", "the test", |d| d.can.push("write"))]),
+    ]);
+
+    #[test]
+    fn a_dialect_is_the_one_before_it_with_changes_applied() {
+        check_table(&LINES);
+        #[track_caller]
+        fn check(name: &str, expect: &[&str]) {
+            let dialect = LINES.named(name).expect("in the table");
+            assert_eq!((dialect.name, dialect.can.as_slice()), (name, expect));
+        }
+        check("1.0.9", &["speak", "sing"]);
+        check("4.1", &["hear"]);
+        check("4.2+patched", &[]);
+        check("4.10", &["hear", "read"]);
+        check(IDEAL, &["hear", "read", "write"]);
+        assert_eq!(LINES.named("4.3"), None);
+    }
+
+    #[test]
+    fn a_version_means_the_newest_release_of_its_line_that_is_not_newer() {
+        #[track_caller]
+        fn check(versions: &[&str], expect: Option<&str>) {
+            for version in versions {
+                assert_eq!(LINES.for_version(version).map(|dialect| dialect.name), expect, "{version}");
+            }
+        }
+        check(&["1.0", "1", "1.0.8", "1:1.0.8-3"], Some("1.0"));
+        check(&["1.0.9", "1.7"], Some("1.0.9"));
+        check(&["4.2", "4.9", "1:4.2.1-3+deb11u3", "4.2+dfsg-1"], Some("4.2"));
+        check(&["4.2+patched"], Some("4.2+patched"));
+        check(&["4.10", "4.99", "4.10.1-31-gfd4b0df20"], Some("4.10"));
+        check(&[IDEAL], Some(IDEAL));
+        check(&["", "dev", "0.9", "2.0", "4.0", "99"], None);
+    }
+
+    #[test]
+    #[should_panic = "2.0: sleeps changes nothing"]
+    fn a_line_that_changes_nothing_is_noticed() {
+        static SLEEPS: Table<Fact> = Table::of(&[
+            release("1.0", None, &[]),
+            release("2.0", Some("1.0"), &[change("sleeps", "the test", |_| {})]),
+            release(IDEAL, Some("2.0"), &[]),
+        ]);
+        check_table(&SLEEPS);
+    }
+}
