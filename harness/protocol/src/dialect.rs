@@ -8,6 +8,7 @@
 //!   change    what      "a device item has 20 bytes"         for people: reports and `lock --changes`
 //!             source    "lxc/lxc@lxc-4.0.7:…/cgroup.h"
 //!             apply     |d| d.device_item_len = Some(20)      makes the facts of 4.0.7 of those of 4.0.6
+//!             declares  "14", "device item 24 -> 20 bytes"    for `messages.lock`: it is meant
 //! ```
 //!
 //! Where several releases continue none, each begins a line of its own, as hosts 4.x and agents 1.x of oVirt do. A
@@ -15,7 +16,7 @@
 
 use std::sync::OnceLock;
 
-use matrix::Version;
+use matrix::{DeclaredChange, LockTable, LockedDialect, Rename, Version};
 
 /// Name of the dialect that does what the protocol's designers asked for, the last of every table.
 pub const IDEAL: &str = "ideal";
@@ -38,11 +39,29 @@ pub struct Change<D> {
     pub source: &'static str,
     /// The change itself.
     pub apply: fn(&mut D),
+    declares: &'static [(&'static str, &'static str)],
+    renames: &'static [(&'static str, &'static str, &'static str)],
 }
 
 /// A change: what it is, where that is written or was measured, and how it is made.
 pub const fn change<D>(what: &'static str, source: &'static str, apply: fn(&mut D)) -> Change<D> {
-    Change { what, source, apply }
+    Change { what, source, apply, declares: &[], renames: &[] }
+}
+
+impl<D> Change<D> {
+    /// Declares for the lock what it changes under a number, limit or flag that was there before.
+    #[must_use]
+    pub const fn declares(mut self, subjects_and_how: &'static [(&'static str, &'static str)]) -> Self {
+        self.declares = subjects_and_how;
+        self
+    }
+
+    /// Declares for the lock which number is called otherwise: the number, the old name and the new one.
+    #[must_use]
+    pub const fn renames(mut self, names: &'static [(&'static str, &'static str, &'static str)]) -> Self {
+        self.renames = names;
+        self
+    }
 }
 
 /// One line of a release table.
@@ -60,6 +79,25 @@ impl<D> Release<D> {
     /// The version that it is; what is no plain dotted number is found by its name only.
     fn version(&self) -> Option<Version> {
         self.name.parse().ok().filter(|version: &Version| version.to_string() == self.name)
+    }
+
+    fn declared(&self) -> Vec<DeclaredChange> {
+        let declared = self.changes.iter().flat_map(|change| change.declares);
+        let owned = |(subject, how): &(&str, &str)| DeclaredChange {
+            subject: (*subject).to_owned(),
+            what: (*how).to_owned(),
+        };
+        declared.map(owned).collect()
+    }
+
+    fn renamed(&self) -> Vec<Rename> {
+        let renamed = self.changes.iter().flat_map(|change| change.renames);
+        let owned = |(subject, from, to): &(&str, &str, &str)| Rename {
+            subject: (*subject).to_owned(),
+            from: (*from).to_owned(),
+            to: (*to).to_owned(),
+        };
+        renamed.map(owned).collect()
     }
 }
 
@@ -125,6 +163,21 @@ impl<D: Facts> Table<D> {
         not_newer.max_by_key(|(version, _)| *version).map(|(_, dialect)| dialect)
     }
 
+    /// What every dialect has promised: the numbers, layouts, limits and flags that `promised` says, and what the
+    /// release's changes declare. A build of our own has promised nothing.
+    pub fn lock(&self, protocol: &str, promised: impl Fn(&D) -> LockedDialect) -> LockTable {
+        let releases = self.releases.iter().zip(self.all());
+        let releases = releases.filter(|(release, _)| release.version().is_some() || release.name == IDEAL);
+        let locked = releases.map(|(release, dialect)| LockedDialect {
+            name: release.name.to_owned(),
+            after: release.after.map(ToOwned::to_owned),
+            changes: release.declared(),
+            renames: release.renamed(),
+            ..promised(dialect)
+        });
+        LockTable { protocol: protocol.to_owned(), dialects: locked.collect() }
+    }
+
     fn made(&self) -> &Made<D> {
         self.made.get_or_init(|| {
             let mut dialects: Vec<D> = Vec::new();
@@ -183,7 +236,16 @@ mod tests {
         release("1.0", None, &[change("speaks", "the test", |d| d.can.push("speak"))]),
         release("1.0.9", Some("1.0"), &[change("sings", "the test", |d| d.can.push("sing"))]),
         release("4.1", None, &[change("hears", "the test", |d| d.can.push("hear"))]),
-        release("4.2", Some("4.1"), &[change("reads", "the test", |d| d.can.push("read"))]),
+        release(
+            "4.2",
+            Some("4.1"),
+            &[
+                change("reads", "the test", |d: &mut Fact| d.can.push("read"))
+                    .declares(&[("skill", "none -> some")]),
+                change("looks", "the test", |d: &mut Fact| d.can.push("look"))
+                    .renames(&[("7", "SEE", "LOOK")]),
+            ],
+        ),
         release("4.2+patched", Some("4.2"), &[change("hears no more", "the test", |d| d.can.clear())]),
         release("4.10", Some("4.2"), &[]),
         release(IDEAL, Some("4.10"), &[change("writes", "the test", |d| d.can.push("write"))]),
@@ -200,8 +262,8 @@ mod tests {
         check("1.0.9", &["speak", "sing"]);
         check("4.1", &["hear"]);
         check("4.2+patched", &[]);
-        check("4.10", &["hear", "read"]);
-        check(IDEAL, &["hear", "read", "write"]);
+        check("4.10", &["hear", "read", "look"]);
+        check(IDEAL, &["hear", "read", "look", "write"]);
         assert_eq!(LINES.named("4.3"), None);
     }
 
@@ -220,6 +282,25 @@ mod tests {
         check(&["4.10", "4.99", "4.10.1-31-gfd4b0df20"], Some("4.10"));
         check(&[IDEAL], Some(IDEAL));
         check(&["", "dev", "0.9", "2.0", "4.0", "99"], None);
+    }
+
+    #[test]
+    fn a_lock_has_what_releases_promised_and_what_their_changes_declare() {
+        let promised = |dialect: &Fact| LockedDialect {
+            flags: [("skills".to_owned(), dialect.can.join(","))].into(),
+            ..LockedDialect::default()
+        };
+        let lock = LINES.lock("test", promised);
+        let names: Vec<_> = lock.dialects.iter().map(|dialect| dialect.name.as_str()).collect();
+        assert_eq!(names, ["1.0", "1.0.9", "4.1", "4.2", "4.10", IDEAL]);
+        let (first, second) = (&lock.dialects[2], &lock.dialects[3]);
+        assert_eq!((first.after.as_deref(), &first.changes, &first.renames), (None, &vec![], &vec![]));
+        assert_eq!(
+            (second.after.as_deref(), second.flags["skills"].as_str()),
+            (Some("4.1"), "hear,read,look")
+        );
+        let [change, rename] = [second.changes[0].to_string(), second.renames[0].to_string()];
+        assert_eq!((change.as_str(), rename.as_str()), ("skill: none -> some", "7: SEE -> LOOK"));
     }
 
     #[test]

@@ -16,7 +16,7 @@
 
 use std::collections::BTreeMap;
 
-use matrix::{DeclaredChange, LockTable, LockedDialect, LockedField, LockedMessage};
+use matrix::{LockTable, LockedDialect, LockedField, LockedMessage};
 use wire::libvirt_rpc::{MessageType, Status};
 
 use super::dialect::{DIALECTS, Dialect, Limits};
@@ -24,33 +24,13 @@ use super::message::layout::{Kind, Part};
 use super::message::layouts::{self, layout};
 use super::names::{self, procedures, program};
 
-/// What a release changed under a number that was there before.
-const CHANGES: &[(&str, &str, &str)] = &[(
-    "9.0.0",
-    "remote/291",
-    "section, command -> command, section; a server that does so says it with feature 16",
-)];
-
 /// The table of all dialects.
-#[must_use]
 pub(crate) fn lock_table() -> LockTable {
-    let dialects = DIALECTS.releases().iter().filter_map(|release| {
-        let dialect = locked(DIALECTS.named(release.name)?);
-        let after = release.after.map(ToOwned::to_owned);
-        Some(LockedDialect { after, changes: changes(release.name), ..dialect })
-    });
-    LockTable { protocol: "libvirt-remote".to_owned(), dialects: dialects.collect() }
+    DIALECTS.lock("libvirt-remote", promised)
 }
 
-fn changes(release: &str) -> Vec<DeclaredChange> {
-    let of_release = CHANGES.iter().filter(|(name, ..)| *name == release);
-    of_release
-        .map(|(_, subject, what)| DeclaredChange { subject: (*subject).to_owned(), what: (*what).to_owned() })
-        .collect()
-}
-
-/// One dialect by itself.
-fn locked(dialect: &Dialect) -> LockedDialect {
+/// What a dialect has promised.
+fn promised(dialect: &Dialect) -> LockedDialect {
     let mut messages: Vec<LockedMessage> =
         [remote(dialect), qemu(dialect), lxc(dialect), keepalive(), features(dialect), known_flags(dialect)]
             .into_iter()
@@ -59,7 +39,6 @@ fn locked(dialect: &Dialect) -> LockedDialect {
             .collect();
     messages.sort_by(|one, next| (&one.kind, one.number).cmp(&(&next.kind, next.number)));
     LockedDialect {
-        name: dialect.name.to_owned(),
         limits: dialect.limits.entries().map(|(name, limit)| (name.to_owned(), limit.into())).into(),
         flags: flags(),
         messages,
@@ -279,10 +258,11 @@ mod tests {
         for name in ["9.0.0", "11.3.0", "12.8.0"] {
             let mut dialect = release(name);
             change(&mut dialect);
-            let parent = locked(&release("7.0.0"));
-            let after = Some(parent.name.clone());
-            let changed = LockedDialect { after, changes: changes("9.0.0"), ..locked(&dialect) };
-            let table = LockTable { protocol: "libvirt-remote".to_owned(), dialects: vec![parent, changed] };
+            let mut table = lock_table();
+            table.dialects.truncate(2);
+            let [_, real] = table.dialects.as_mut_slice() else { panic!("7.0.0 and 9.0.0") };
+            let LockedDialect { messages, limits, flags, .. } = promised(&dialect);
+            *real = LockedDialect { messages, limits, flags, ..real.clone() };
             let found = table.check();
             let meant = |found: &&LockViolation| found.kind == kind && found.subject == subject;
             assert!(found.iter().any(|found| meant(&found)), "{name}: {:?}", shown(&found));

@@ -106,11 +106,15 @@ const SINCE_7_0_0: &[Change<Dialect>] = &[
     change(
         "orders the integers of 291 as the protocol has them, and says so with feature 16",
         "libvirt/libvirt@v7.2.0:src/libvirt-network.c and NEWS.rst; measured on 9.0.0",
-        |d| {
+        |d: &mut Dialect| {
             d.update_order = UpdateOrder::CommandFirst;
             d.features.insert(feature::NETWORK_UPDATE_HAS_CORRECT_ORDER);
         },
-    ),
+    )
+    .declares(&[(
+        "remote/291",
+        "section, command -> command, section; a server that does so says it with feature 16",
+    )]),
     change("lists of node devices know one more capability", FLAGS_MEASURED, |d| {
         d.flags.insert(procedures::CONNECT_LIST_ALL_NODE_DEVICES, 0x003f_ffff);
     }),

@@ -1,43 +1,18 @@
 //! The numbers, layouts and limits of every dialect, for `matrices/lxc-command/messages.lock`.
 //!
 //! Layouts are not written down a second time: a sample of each message is dissected, and its fields are
-//! the layout. What a release changes under a number is declared here, so that a change that nobody
-//! declared is noticed.
+//! the layout. What a release changes under a number is declared where it is changed, so that a change that
+//! nobody declared is noticed.
 
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use matrix::{DeclaredChange, LockTable, LockedDialect, LockedField, LockedMessage, Rename};
+use matrix::{LockTable, LockedDialect, LockedField, LockedMessage};
 use wire::lxc::{Command, DATA_MAX, REQUEST, RESPONSE};
 use wire::{Direction, Dissection, Frame, Value};
 
 use super::dialect::{DIALECTS, Dialect, Keys, Lifetime, Reaction};
 use super::{message, names, request};
-
-/// What a release changed under a number, limit or flag that was there before.
-const CHANGES: &[(&str, &str, &str)] = &[
-    ("2.0.9", "denied", "-13 -> closed without a byte"),
-    ("2.1.0", "keys", "new spelling, e.g. `lxc.uts.name`"),
-    ("3.0.0", "denied", "closed without a byte -> -1"),
-    ("3.0.0", "exempt", "CONSOLE_LOG is carried out, without the payload limit"),
-    ("3.0.0", "keys", "new spelling, e.g. `lxc.uts.name`"),
-    ("3.0.4", "winch", "answered with 0 -> closed without a byte"),
-    ("4.0.7", "14", "device item 24 -> 20 bytes"),
-    ("4.0.7", "lifetime", "many requests on a connection -> one"),
-    ("4.0.7", "unknown", "closed without a byte -> -38"),
-    ("4.0.11", "14", "device item 20 -> 40 bytes"),
-    ("ideal", "exempt", "the payload limit holds for CONSOLE_LOG too"),
-    ("ideal", "lifetime", "one request on a connection -> many"),
-    ("ideal", "winch", "closed without a byte -> -38"),
-];
-
-/// What a release calls by another name.
-const RENAMES: &[(&str, u32, &str, &str)] = &[
-    ("3.0.0", 1, "CONSOLE_WINCH", "TERMINAL_WINCH"),
-    ("4.0.7", 0, "CONSOLE", "GET_TTY_FD"),
-    ("4.0.7", 19, "GET_LIMITING_CGROUP", "GET_LIMIT_CGROUP"),
-    ("4.0.7", 20, "GET_LIMITING_CGROUP2_FD", "GET_LIMIT_CGROUP2_FD"),
-];
 
 /// Commands whose good answer carries descriptors.
 const DESCRIPTORS: &[Command] = &[
@@ -52,40 +27,19 @@ const DESCRIPTORS: &[Command] = &[
     names::GET_LIMIT_CGROUP_FD,
 ];
 
+/// What a dialect has promised.
+fn promised(dialect: &Dialect) -> LockedDialect {
+    LockedDialect {
+        limits: BTreeMap::from([("data-max".to_owned(), u64::from(DATA_MAX))]),
+        flags: flags(dialect),
+        messages: dialect.commands.iter().map(|(number, name)| message(dialect, *number, name)).collect(),
+        ..LockedDialect::default()
+    }
+}
+
 /// The table of all dialects.
-#[must_use]
 pub(crate) fn lock_table() -> LockTable {
-    let dialects = DIALECTS.releases().iter().filter_map(|release| {
-        let dialect = DIALECTS.named(release.name)?;
-        Some(LockedDialect {
-            name: release.name.to_owned(),
-            after: release.after.map(ToOwned::to_owned),
-            changes: changes(release.name),
-            renames: renames(release.name),
-            limits: BTreeMap::from([("data-max".to_owned(), u64::from(DATA_MAX))]),
-            flags: flags(dialect),
-            messages: dialect.commands.iter().map(|(number, name)| message(dialect, *number, name)).collect(),
-        })
-    });
-    LockTable { protocol: "lxc-command".to_owned(), dialects: dialects.collect() }
-}
-
-fn changes(release: &str) -> Vec<DeclaredChange> {
-    let of_release = CHANGES.iter().filter(|(name, ..)| *name == release);
-    of_release
-        .map(|(_, subject, what)| DeclaredChange { subject: (*subject).to_owned(), what: (*what).to_owned() })
-        .collect()
-}
-
-fn renames(release: &str) -> Vec<Rename> {
-    let of_release = RENAMES.iter().filter(|(name, ..)| *name == release);
-    of_release
-        .map(|(_, number, from, to)| Rename {
-            subject: number.to_string(),
-            from: (*from).to_owned(),
-            to: (*to).to_owned(),
-        })
-        .collect()
+    DIALECTS.lock("lxc-command", promised)
 }
 
 fn flags(dialect: &Dialect) -> BTreeMap<String, String> {

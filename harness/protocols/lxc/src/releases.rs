@@ -73,8 +73,9 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             change(
                 "a denied client is closed without a byte",
                 "measured on 2.0.11; -13 on 1.0.11, the release in between is not known",
-                |d| d.server.denied = Reaction::Close,
-            ),
+                |d: &mut Dialect| d.server.denied = Reaction::Close,
+            )
+            .declares(&[("denied", "-13 -> closed without a byte")]),
             change(
                 "GET_CGROUP answers `//lxc/NAME`",
                 "measured on 2.0.11, hybrid; the exact release is not known",
@@ -108,30 +109,35 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "new spelling of configuration keys",
             "lxc/lxc@lxc-2.1.0:src/lxc/confile.c; measured on 2.0.11 and 3.0.4",
-            |d| d.server.keys = Keys::Current,
-        )],
+            |d: &mut Dialect| d.server.keys = Keys::Current,
+        )
+        .declares(&[("keys", "new spelling, e.g. `lxc.uts.name`")])],
     },
     Release {
         name: "3.0.0",
         after: Some("2.0.10"),
         changes: &[
+            change("a denied client gets -1", "measured on 3.0.4; nothing on 2.0.11", |d: &mut Dialect| {
+                d.server.denied = DENIED;
+            })
+            .declares(&[("denied", "closed without a byte -> -1")]),
             change(
                 "carries out CONSOLE_LOG, without a payload limit",
                 "lxc/lxc@lxc-3.0.0:src/lxc/commands.c; measured on 3.0.4",
-                |d| {
+                |d: &mut Dialect| {
                     d.server.console_log_named = None;
                     d.exempt = EXEMPT;
                 },
-            ),
-            change("new name of command 1", "lxc/lxc@lxc-3.0.0:src/lxc/commands.h", |d| {
+            )
+            .declares(&[("exempt", "CONSOLE_LOG is carried out, without the payload limit")]),
+            change("new name of command 1", "lxc/lxc@lxc-3.0.0:src/lxc/commands.h", |d: &mut Dialect| {
                 d.learn(&[(1, "TERMINAL_WINCH")]);
-            }),
-            change("new spelling of configuration keys", "measured on 3.0.4", |d| {
+            })
+            .renames(&[("1", "CONSOLE_WINCH", "TERMINAL_WINCH")]),
+            change("new spelling of configuration keys", "measured on 3.0.4", |d: &mut Dialect| {
                 d.server.keys = Keys::Current;
-            }),
-            change("a denied client gets -1", "measured on 3.0.4; nothing on 2.0.11", |d| {
-                d.server.denied = DENIED;
-            }),
+            })
+            .declares(&[("keys", "new spelling, e.g. `lxc.uts.name`")]),
             change("GET_CGROUP answers `//lxc.payload/NAME`", "measured on 3.0.4, hybrid", |d| {
                 d.server.cgroup_hybrid = "//lxc.payload/{}";
             }),
@@ -144,9 +150,14 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             change("learns SECCOMP_NOTIFY_ADD_LISTENER", "lxc/lxc@lxc-3.0.4:src/lxc/commands.h", |d| {
                 d.learn(&[(13, "SECCOMP_NOTIFY_ADD_LISTENER")]);
             }),
-            change("TERMINAL_WINCH is closed without a byte", "measured on 3.0.4; 0 on 2.0.11", |d| {
-                d.server.winch = Reaction::Close;
-            }),
+            change(
+                "TERMINAL_WINCH is closed without a byte",
+                "measured on 3.0.4; 0 on 2.0.11",
+                |d: &mut Dialect| {
+                    d.server.winch = Reaction::Close;
+                },
+            )
+            .declares(&[("winch", "answered with 0 -> closed without a byte")]),
             change("a short state list is neither answered nor closed", "measured on 3.0.4", |d| {
                 d.server.state_list_len = Reaction::Silent;
             }),
@@ -233,22 +244,42 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "4.0.7",
         after: Some("4.0.6"),
         changes: &[
+            change(
+                "a device item has 20 bytes; another length is answered with -22",
+                "lxc/lxc@lxc-4.0.7:src/lxc/cgroups/cgroup.h",
+                |d: &mut Dialect| {
+                    d.device_item_len = Some(20);
+                    d.server.device_item_size = BAD_SIZE;
+                },
+            )
+            .declares(&[("14", "device item 24 -> 20 bytes")]),
             change("learns commands 23 to 25", "lxc/lxc@lxc-4.0.7:src/lxc/commands.h", |d| {
                 d.learn(&[(23, "GET_CGROUP_CTX"), (24, "GET_CGROUP_FD"), (25, "GET_LIMIT_CGROUP_FD")]);
             }),
-            change("new names of commands 0, 19 and 20", "lxc/lxc@lxc-4.0.7:src/lxc/commands.h", |d| {
-                d.learn(&[(0, "GET_TTY_FD"), (19, "GET_LIMIT_CGROUP"), (20, "GET_LIMIT_CGROUP2_FD")]);
-            }),
             change(
-                "an unknown command is drained and answered with -38",
-                "lxc/lxc commit ebc548a1e (2021-02-23); measured on 5.0.2",
-                |d| d.server.unknown = Reaction::Refuse(-ENOSYS),
-            ),
+                "new names of commands 0, 19 and 20",
+                "lxc/lxc@lxc-4.0.7:src/lxc/commands.h",
+                |d: &mut Dialect| {
+                    d.learn(&[(0, "GET_TTY_FD"), (19, "GET_LIMIT_CGROUP"), (20, "GET_LIMIT_CGROUP2_FD")]);
+                },
+            )
+            .renames(&[
+                ("0", "CONSOLE", "GET_TTY_FD"),
+                ("19", "GET_LIMITING_CGROUP", "GET_LIMIT_CGROUP"),
+                ("20", "GET_LIMITING_CGROUP2_FD", "GET_LIMIT_CGROUP2_FD"),
+            ]),
             change(
                 "one answer, then the connection is closed",
                 "lxc/lxc@lxc-4.0.7:src/lxc/commands.c; measured on 5.0.2",
-                |d| d.server.lifetime = Lifetime::One,
-            ),
+                |d: &mut Dialect| d.server.lifetime = Lifetime::One,
+            )
+            .declares(&[("lifetime", "many requests on a connection -> one")]),
+            change(
+                "an unknown command is drained and answered with -38",
+                "lxc/lxc commit ebc548a1e (2021-02-23); measured on 5.0.2",
+                |d: &mut Dialect| d.server.unknown = Reaction::Refuse(-ENOSYS),
+            )
+            .declares(&[("unknown", "closed without a byte -> -38")]),
             change("no free tty is answered with -9", "measured on 5.0.2", |d| d.server.tty_busy = NO_TTY),
             change("a bad text of GET_CGROUP is answered with -22", "measured on 5.0.2", |d| {
                 d.server.cgroup_text = BAD_SIZE;
@@ -256,14 +287,6 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             change("a state list of another length is answered with -22", "measured on 5.0.2", |d| {
                 d.server.state_list_len = BAD_SIZE;
             }),
-            change(
-                "a device item has 20 bytes; another length is answered with -22",
-                "lxc/lxc@lxc-4.0.7:src/lxc/cgroups/cgroup.h",
-                |d| {
-                    d.device_item_len = Some(20);
-                    d.server.device_item_size = BAD_SIZE;
-                },
-            ),
             change("a missing second message of command 13 gets -61", "measured on 5.0.2", |d| {
                 d.server.seccomp_add_ended = NO_SECOND;
             }),
@@ -296,8 +319,9 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "a device item has 40 bytes: two pointers of the client travel with it",
             "lxc/lxc@lxc-4.0.11:src/lxc/cgroups/cgroup.h; measured on 5.0.2",
-            |d| d.device_item_len = Some(40),
-        )],
+            |d: &mut Dialect| d.device_item_len = Some(40),
+        )
+        .declares(&[("14", "device item 20 -> 40 bytes")])],
     },
     Release { name: "5.0.0", after: Some("4.0.11"), changes: &[] },
     Release {
@@ -321,6 +345,11 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             "does what the protocol's designers asked for",
             "lxc/lxc@v7.0.0:src/lxc/commands.c, comments of 80bcb0535 and ebc548a1e",
             Dialect::make_ideal,
-        )],
+        )
+        .declares(&[
+            ("exempt", "the payload limit holds for CONSOLE_LOG too"),
+            ("lifetime", "one request on a connection -> many"),
+            ("winch", "closed without a byte -> -38"),
+        ])],
     },
 ];

@@ -5,72 +5,19 @@
 
 use std::collections::BTreeMap;
 
-use matrix::{DeclaredChange, LockTable, LockedDialect, LockedField, LockedMessage};
-
-use protocol::dialect::Release;
+use matrix::{LockTable, LockedDialect, LockedField, LockedMessage};
 
 use super::dialect::{DIALECTS, Dialect, FirstHeartbeat, Stores};
 use super::names::{self, API_VERSION, Known, NO_VERSION};
 
-/// What a release changed under a limit or flag that was there before.
-const CHANGES: &[(&str, &str, &str)] = &[
-    ("1.0.9.1", "max", "none -> 1"),
-    ("1.0.9.1", "guest-to-host/heartbeat", "says the maximum"),
-    ("1.0.9.1", "min.number-of-cpus", "a new message"),
-    ("1.0.11", "max", "1 -> 2"),
-    ("1.0.11", "min.os-info", "a new message"),
-    ("1.0.11", "min.timezone", "a new message"),
-    ("1.0.11.3", "first-heartbeat", "the maximum -> 0"),
-    ("1.0.12", "max", "2 -> 3"),
-    ("1.0.12", "min.completion", "a new message"),
-    ("1.0.12", "min.containers", "a new message"),
-    ("4.14.8", "max", "none -> 1"),
-    ("4.14.8", "host-to-guest/refresh", "says the maximum"),
-    ("4.15.0", "min.set-number-of-cpus", "a new entry of the lookup table"),
-    ("4.17.1", "max", "1 -> 2"),
-    ("4.17.25", "keeps", "the value as it came -> the lower one of both maxima"),
-    ("4.18.0", "max", "2 -> 3"),
-    ("4.18.0", "min.lifecycle-event", "a new message"),
-    ("ideal", "first-heartbeat", "is an agent as well"),
-    ("ideal", "min.completion", "is an agent as well"),
-    ("ideal", "min.containers", "is an agent as well"),
-    ("ideal", "min.number-of-cpus", "is an agent as well"),
-    ("ideal", "min.os-info", "is an agent as well"),
-    ("ideal", "min.timezone", "is an agent as well"),
-];
-
 /// The table of all dialects.
 pub(super) fn lock_table() -> LockTable {
-    let dialects = DIALECTS.releases().iter().filter(|release| is_locked(release)).filter_map(|release| {
-        let dialect = DIALECTS.named(release.name)?;
-        let after = release.after.and_then(locked_parent);
-        Some(LockedDialect {
-            name: release.name.to_owned(),
-            changes: changes(release.name),
-            after: after.map(ToOwned::to_owned),
-            flags: flags(dialect),
-            messages: messages(dialect),
-            ..LockedDialect::default()
-        })
-    });
-    LockTable { protocol: "ovirt-guest-agent".to_owned(), dialects: dialects.collect() }
+    DIALECTS.lock("ovirt-guest-agent", promised)
 }
 
-/// A host that was changed for one recording has promised nothing.
-fn is_locked(release: &Release<Dialect>) -> bool {
-    !release.name.contains('+')
-}
-
-fn locked_parent(name: &'static str) -> Option<&'static str> {
-    let release = DIALECTS.releases().iter().find(|release| release.name == name)?;
-    if is_locked(release) { Some(name) } else { release.after.and_then(locked_parent) }
-}
-
-fn changes(release: &str) -> Vec<DeclaredChange> {
-    let of_release = CHANGES.iter().filter(|(name, ..)| *name == release);
-    of_release
-        .map(|(_, subject, what)| DeclaredChange { subject: (*subject).to_owned(), what: (*what).to_owned() })
-        .collect()
+/// What a dialect has promised.
+fn promised(dialect: &Dialect) -> LockedDialect {
+    LockedDialect { flags: flags(dialect), messages: messages(dialect), ..LockedDialect::default() }
 }
 
 fn flags(dialect: &Dialect) -> BTreeMap<String, String> {

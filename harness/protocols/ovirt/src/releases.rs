@@ -61,18 +61,24 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "1.0.9.1",
         after: Some("1.0.9"),
         changes: &[
-            change("has versions, maximum 1", "oga 906949e; rhbz 1063281; measured on 1.0.9.1", |d| {
-                d.agent(|a| {
-                    a.max = Some(1);
-                    a.understands.insert(n::API_VERSION_MESSAGE);
-                });
-            }),
-            change("learns number-of-cpus", "oga@1.0.9.1; measured on 1.0.9.1", |d| {
+            change(
+                "has versions, maximum 1",
+                "oga 906949e; rhbz 1063281; measured on 1.0.9.1",
+                |d: &mut Dialect| {
+                    d.agent(|a| {
+                        a.max = Some(1);
+                        a.understands.insert(n::API_VERSION_MESSAGE);
+                    });
+                },
+            )
+            .declares(&[("max", "none -> 1"), ("guest-to-host/heartbeat", "says the maximum")]),
+            change("learns number-of-cpus", "oga@1.0.9.1; measured on 1.0.9.1", |d: &mut Dialect| {
                 d.agent(|a| {
                     a.sends.insert(n::NUMBER_OF_CPUS, 1);
                     a.understands.insert(n::SET_NUMBER_OF_CPUS);
                 });
-            }),
+            })
+            .declares(&[("min.number-of-cpus", "a new message")]),
             change("memory-stat tells of buffers", "measured on 1.0.9.1", |d| d.agent(|a| a.buffers = true)),
         ],
     },
@@ -94,12 +100,17 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "1.0.11",
         after: Some("1.0.10.2"),
         changes: &[
-            change("maximum 2: os-info, timezone", "oga@1.0.11; measured on 1.0.11.2", |d| {
+            change("maximum 2: os-info, timezone", "oga@1.0.11; measured on 1.0.11.2", |d: &mut Dialect| {
                 d.agent(|a| {
                     a.max = Some(2);
                     a.sends.extend([(n::OS_INFO, 2), (n::TIMEZONE, 2)]);
                 });
-            }),
+            })
+            .declares(&[
+                ("max", "1 -> 2"),
+                ("min.os-info", "a new message"),
+                ("min.timezone", "a new message"),
+            ]),
             change("a refresh answer follows a change", "oga deeaf0f; measured on 1.0.11.2", |d| {
                 d.agent(|a| a.answers_after_change = true);
             }),
@@ -111,8 +122,9 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "the first heartbeat of a process says 0",
             "oga 55b63a2; rhbz 1285851; measured on 1.0.11.3",
-            |d| d.agent(|a| a.first_heartbeat = FirstHeartbeat::Zero),
-        )],
+            |d: &mut Dialect| d.agent(|a| a.first_heartbeat = FirstHeartbeat::Zero),
+        )
+        .declares(&[("first-heartbeat", "the maximum -> 0")])],
     },
     Release {
         name: "1.0.12",
@@ -120,14 +132,19 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "maximum 3: containers, lifecycle events and their completion",
             "oga@1.0.12; measured on 1.0.12.3",
-            |d| {
+            |d: &mut Dialect| {
                 d.agent(|a| {
                     a.max = Some(3);
                     a.sends.extend([(n::CONTAINERS, 3), (n::COMPLETION, 3)]);
                     a.understands.insert(n::LIFECYCLE_EVENT);
                 });
             },
-        )],
+        )
+        .declares(&[
+            ("max", "2 -> 3"),
+            ("min.completion", "a new message"),
+            ("min.containers", "a new message"),
+        ])],
     },
     Release {
         name: "1.0.12.3",
@@ -169,7 +186,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "has versions, maximum 1, an empty lookup table, and keeps the raw value",
             "vdsm 9a00df7a7, e8eaf0089; rhbz 1063281; measured on 4.14.17",
-            |d| {
+            |d: &mut Dialect| {
                 d.host(|h| {
                     h.max = Some(1);
                     h.tells_version = true;
@@ -177,27 +194,34 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                     h.understands.insert(n::NUMBER_OF_CPUS);
                 });
             },
-        )],
+        )
+        .declares(&[("max", "none -> 1"), ("host-to-guest/refresh", "says the maximum")])],
     },
     Release {
         name: "4.15.0",
         after: Some("4.14.8"),
-        changes: &[change("sends set-number-of-cpus from 1 on", "vdsm@v4.15.0; measured on 4.16.38", |d| {
-            d.host(|h| {
-                h.sends.insert(n::SET_NUMBER_OF_CPUS, 1);
-            });
-        })],
+        changes: &[change(
+            "sends set-number-of-cpus from 1 on",
+            "vdsm@v4.15.0; measured on 4.16.38",
+            |d: &mut Dialect| {
+                d.host(|h| {
+                    h.sends.insert(n::SET_NUMBER_OF_CPUS, 1);
+                });
+            },
+        )
+        .declares(&[("min.set-number-of-cpus", "a new entry of the lookup table")])],
     },
     Release {
         name: "4.17.1",
         after: Some("4.15.0"),
         changes: &[
-            change("maximum 2: os-info, timezone", "vdsm@v4.17.1; measured on 4.17.24", |d| {
+            change("maximum 2: os-info, timezone", "vdsm@v4.17.1; measured on 4.17.24", |d: &mut Dialect| {
                 d.host(|h| {
                     h.max = Some(2);
                     h.understands.extend([n::OS_INFO, n::TIMEZONE]);
                 });
-            }),
+            })
+            .declares(&[("max", "1 -> 2")]),
             change("the filter takes all above U+10FFF", "vdsm@v4.17.1; measured on 4.17.24", |d| {
                 d.host(|h| h.loses_astral = true);
             }),
@@ -209,20 +233,26 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "keeps the lower one of both",
             "vdsm b79f8ae73; rhbz 1318657; measured on 4.17.44",
-            |d| d.host(|h| h.stores = Stores::Min),
-        )],
+            |d: &mut Dialect| d.host(|h| h.stores = Stores::Min),
+        )
+        .declares(&[("keeps", "the value as it came -> the lower one of both maxima")])],
     },
     Release {
         name: "4.18.0",
         after: Some("4.17.25"),
         changes: &[
-            change("maximum 3: containers, lifecycle events", "vdsm@v4.18.0; measured on 4.18.25", |d| {
-                d.host(|h| {
-                    h.max = Some(3);
-                    h.sends.insert(n::LIFECYCLE_EVENT, 3);
-                    h.understands.extend([n::CONTAINERS, n::COMPLETION]);
-                });
-            }),
+            change(
+                "maximum 3: containers, lifecycle events",
+                "vdsm@v4.18.0; measured on 4.18.25",
+                |d: &mut Dialect| {
+                    d.host(|h| {
+                        h.max = Some(3);
+                        h.sends.insert(n::LIFECYCLE_EVENT, 3);
+                        h.understands.extend([n::CONTAINERS, n::COMPLETION]);
+                    });
+                },
+            )
+            .declares(&[("max", "2 -> 3"), ("min.lifecycle-event", "a new message")]),
             change("hands the version over", "vdsm f44643546; rhbz 1298120; measured on 4.18.25", |d| {
                 d.host(|h| h.hand_over = true);
             }),
@@ -268,7 +298,15 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: IDEAL,
         after: Some("4.50.7"),
         changes: &[
-            change("is an agent as well", "the newest one", |d| d.agent = Some(newest_agent())),
+            change("is an agent as well", "the newest one", |d: &mut Dialect| d.agent = Some(newest_agent()))
+                .declares(&[
+                    ("first-heartbeat", "is an agent as well"),
+                    ("min.completion", "is an agent as well"),
+                    ("min.containers", "is an agent as well"),
+                    ("min.number-of-cpus", "is an agent as well"),
+                    ("min.os-info", "is an agent as well"),
+                    ("min.timezone", "is an agent as well"),
+                ]),
             change(
                 "does what the protocol's designers asked for, with every hole of the merged scheme mended",
                 "commit messages of vdsm 9a00df7a7 and oga 906949e",

@@ -4,51 +4,30 @@
 
 use std::collections::BTreeMap;
 
-use matrix::{DeclaredChange, LockTable, LockedDialect, LockedField, LockedMessage};
+use matrix::{LockTable, LockedDialect, LockedField, LockedMessage};
 
 use protocol::dialect::IDEAL;
 
 use super::dialect::{DEPTH_MAX, DIALECTS, Dialect, Numbers, Parsing, TOKEN_MAX};
-use super::names::{self, GET_DEVICES, SILENT, SYNC, SYNC_DELIMITED};
-
-/// What a release changed under a flag that was there before.
-const CHANGES: &[(&str, &str, &str)] = &[
-    ("7.2", "numbers", "cut after six places -> 17 digits"),
-    ("10.0", GET_DEVICES, "gone where there is no Windows"),
-    ("11.1", "syntax-errors", "told when the braces close -> told at once"),
-    (IDEAL, "blocked", "CommandNotFound -> GenericError"),
-    (IDEAL, "numbers", "17 digits -> as they were sent"),
-    (IDEAL, "parser", "kept from client to client -> fresh for each"),
-];
+use super::names::{self, SILENT, SYNC, SYNC_DELIMITED};
 
 /// The table of all dialects.
-#[must_use]
 pub(crate) fn lock_table() -> LockTable {
-    let mut after: Option<&Dialect> = None;
-    let dialects = DIALECTS.all().iter().map(|dialect| {
-        let locked = LockedDialect {
-            name: dialect.name.to_owned(),
-            after: after.map(|before| before.name.to_owned()),
-            changes: changes(dialect.name),
-            renames: Vec::new(),
-            limits: BTreeMap::from([
-                ("depth-max".to_owned(), u64::try_from(DEPTH_MAX).unwrap_or(u64::MAX)),
-                ("token-max".to_owned(), u64::try_from(TOKEN_MAX).unwrap_or(u64::MAX)),
-            ]),
-            flags: flags(dialect),
-            messages: messages(dialect),
-        };
-        after = Some(dialect);
-        locked
-    });
-    LockTable { protocol: super::NAME.to_owned(), dialects: dialects.collect() }
+    DIALECTS.lock(super::NAME, promised)
 }
 
-fn changes(release: &str) -> Vec<DeclaredChange> {
-    let of_release = CHANGES.iter().filter(|(name, ..)| *name == release);
-    of_release
-        .map(|(_, subject, what)| DeclaredChange { subject: (*subject).to_owned(), what: (*what).to_owned() })
-        .collect()
+/// What a dialect has promised.
+fn promised(dialect: &Dialect) -> LockedDialect {
+    let limit = |limit| u64::try_from(limit).unwrap_or(u64::MAX);
+    LockedDialect {
+        limits: BTreeMap::from([
+            ("depth-max".to_owned(), limit(DEPTH_MAX)),
+            ("token-max".to_owned(), limit(TOKEN_MAX)),
+        ]),
+        flags: flags(dialect),
+        messages: messages(dialect),
+        ..LockedDialect::default()
+    }
 }
 
 fn flags(dialect: &Dialect) -> BTreeMap<String, String> {

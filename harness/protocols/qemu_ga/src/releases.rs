@@ -26,8 +26,9 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             change(
                 "numbers with 17 digits; 5.2 cut them after the sixth place behind the point",
                 MEASURED_7_2,
-                |d| d.numbers = Numbers::SeventeenDigits,
-            ),
+                |d: &mut Dialect| d.numbers = Numbers::SeventeenDigits,
+            )
+            .declares(&[("numbers", "cut after six places -> 17 digits")]),
         ],
     },
     Release {
@@ -37,9 +38,12 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             change("guest-get-load and guest-network-get-route", MEASURED_10_0, |d| {
                 d.learn(&[GET_LOAD, "guest-network-get-route"])
             }),
-            change("guest-get-devices is gone where there is no Windows", MEASURED_10_0, |d| {
-                d.forget(GET_DEVICES)
-            }),
+            change(
+                "guest-get-devices is gone where there is no Windows",
+                MEASURED_10_0,
+                |d: &mut Dialect| d.forget(GET_DEVICES),
+            )
+            .declares(&[("guest-get-devices", "gone where there is no Windows")]),
             change("another text for blocked commands", MEASURED_10_0, |d| {
                 d.blocked_text = "Command {} has been disabled: the command is not allowed";
             }),
@@ -54,36 +58,42 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "errors of syntax are told at once, once, and with their place",
             MEASURED_11_1,
-            |d| {
+            |d: &mut Dialect| {
                 d.parsing = Parsing::AtOnce;
                 d.places = true;
             },
-        )],
+        )
+        .declares(&[("syntax-errors", "told when the braces close -> told at once")])],
     },
     Release {
         name: IDEAL,
         after: Some("11.1"),
         changes: &[
-            change("what a client left half said is no part of what the next one says", QMP, |d| {
-                d.fresh_parser = true
-            }),
+            change(
+                "a blocked command is an error like another: it has been found",
+                "qapi/error.json of QEMU: CommandNotFound is for what has not been found",
+                |d: &mut Dialect| d.blocked_class = GENERIC_ERROR,
+            )
+            .declares(&[("blocked", "CommandNotFound -> GenericError")]),
+            change(
+                "numbers come back as they were sent",
+                "docs/interop/qmp-spec.rst of QEMU: the id is the one of the request",
+                |d: &mut Dialect| d.numbers = Numbers::AsSent,
+            )
+            .declares(&[("numbers", "17 digits -> as they were sent")]),
+            change(
+                "what a client left half said is no part of what the next one says",
+                QMP,
+                |d: &mut Dialect| d.fresh_parser = true,
+            )
+            .declares(&[("parser", "kept from client to client -> fresh for each")]),
             change(
                 "numbers that no JSON number can say are refused, not answered as `inf`",
                 "RFC 8259, section 6",
                 |d| d.infinite = false,
             ),
             change("overlong UTF-8 is refused", "RFC 3629, section 3", |d| d.overlong_nul = false),
-            change(
-                "numbers come back as they were sent",
-                "docs/interop/qmp-spec.rst of QEMU: the id is the one of the request",
-                |d| d.numbers = Numbers::AsSent,
-            ),
             change("a client that does not read costs no time", "ours", |d| d.spins = false),
-            change(
-                "a blocked command is an error like another: it has been found",
-                "qapi/error.json of QEMU: CommandNotFound is for what has not been found",
-                |d| d.blocked_class = GENERIC_ERROR,
-            ),
             change(
                 "guest-get-devices stays in the list, not enabled",
                 "ours: what a release has listed, later ones list",

@@ -46,6 +46,16 @@ fn every_defect_names_what_finds_it() {
     }
 }
 
+/// What is committed is what `wireskew lock --write` writes.
+#[test]
+fn every_lock_is_written_as_it_lies() {
+    for protocol in registry::all() {
+        let path = root().join("matrices").join(protocol.name()).join("messages.lock");
+        let lies = std::fs::read_to_string(&path).expect("it is there");
+        assert!(lies == protocol.lock_table().render(), "{}", path.display());
+    }
+}
+
 /// The checkout. Reading all fixtures takes a while, and nothing changes them meanwhile.
 fn project() -> Arc<Project> {
     static PROJECT: LazyLock<Arc<Project>> = LazyLock::new(|| {
