@@ -51,9 +51,9 @@ pub fn dissect(protocol: &dyn Protocol, data: &[u8]) {
             placed.push(next);
         }
         placed.extend(exchanges.end(direction).frames);
-        for Placed { frame, answers, .. } in placed {
-            check(&*grammar, direction, &frame, answers.as_ref());
-            check(&*grammar, direction, &frame, None);
+        for Placed { dir, frame, answers, .. } in placed {
+            check(&*grammar, dir, &frame, answers.as_ref());
+            check(&*grammar, dir, &frame, None);
             asked.get_or_insert(frame);
         }
     }

@@ -111,8 +111,8 @@ impl Side {
     fn received(&mut self, bytes: &Bytes) -> usize {
         self.exchanges.push(Direction::ToClient, bytes);
         let mut frames = 0;
-        while let Ok(Some(_)) = self.exchanges.next(Direction::ToClient) {
-            frames += 1;
+        while let Ok(Some(placed)) = self.exchanges.next(Direction::ToClient) {
+            frames += usize::from(placed.dir == Direction::ToClient);
         }
         self.answered |= frames > 0;
         frames

@@ -57,22 +57,25 @@ pub trait Pairing: Send {
 /// A frame in its place.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
+    /// Which way it went.
+    pub dir: Direction,
     /// The frame.
     pub frame: Frame,
-    /// Its place.
+    /// Its place. What would complete an exchange that is not open is [`Place::Stray`].
     pub place: Place,
-    /// The exchange that it opens, goes on with or completes.
+    /// The exchange that it opens, goes on with or completes; also one that is complete already, of which this is a
+    /// late part.
     pub exchange: Option<ExchangeId>,
-    /// What the other side said last in that exchange.
+    /// What it answers: the message that opened that exchange, or, to the side that opened it, what was last said to it.
     pub answers: Option<Frame>,
 }
 
 /// What the end of a direction came to.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ended {
-    /// Frames that only the end completes.
+    /// Frames that only the end completes, and those of the other side that waited for them.
     pub frames: Vec<Placed>,
-    /// Exchanges that it completes.
+    /// Exchanges that it completes; each was open.
     pub completed: Vec<(ExchangeId, Meaning)>,
     /// Bytes that are in no frame.
     pub tail: usize,
@@ -92,29 +95,24 @@ pub struct Exchanges {
 struct Side {
     decoder: Box<dyn Decoder>,
     unread: Unread,
+    /// Something went the other way since this side was last asked for a frame.
+    heard: bool,
 }
 
-/// What each side said last in an exchange that is open.
-#[derive(Default)]
+/// An exchange that is open.
 struct Open {
-    by_client: Option<Frame>,
-    by_server: Option<Frame>,
-}
-
-impl Open {
-    fn said_by(&mut self, dir: Direction) -> &mut Option<Frame> {
-        match dir {
-            Direction::ToServer => &mut self.by_client,
-            Direction::ToClient => &mut self.by_server,
-        }
-    }
+    asked: Direction,
+    request: Frame,
+    /// What the side said last that did not open it.
+    answered: Option<Frame>,
 }
 
 impl Exchanges {
     /// A connection on which nothing was said yet.
     #[must_use]
     pub fn new(grammar: &dyn Grammar, conn: &ConnContext) -> Self {
-        let side = |dir| Side { decoder: grammar.decoder(dir, conn), unread: Unread::default() };
+        let side =
+            |dir| Side { decoder: grammar.decoder(dir, conn), unread: Unread::default(), heard: false };
         Self {
             to_server: side(Direction::ToServer),
             to_client: side(Direction::ToClient),
@@ -129,22 +127,35 @@ impl Exchanges {
         self.side(dir).unread.push(bytes);
     }
 
-    /// The next frame of a direction, if it is complete.
+    /// The next frame: one of the other direction that waited for what went in this one, e.g. for the answer that says
+    /// what is behind a request; or else one of this direction, if it is complete.
     ///
     /// # Errors
-    /// The direction cannot be framed from here on; the same error comes again.
+    /// This direction cannot be framed from here on; the same error comes again.
     pub fn next(&mut self, dir: Direction) -> Result<Option<Placed>, DecodeError> {
-        let Side { decoder, unread } = self.side(dir);
-        Ok(unread.next(&mut **decoder)?.map(|frame| self.place(dir, frame)))
+        let other = dir.reversed();
+        // What is wrong with the other direction is said when that is asked for.
+        if std::mem::take(&mut self.side(other).heard)
+            && let Ok(Some(frame)) = self.side(other).next()
+        {
+            self.side(other).heard = true;
+            return Ok(Some(self.place(other, frame)));
+        }
+        Ok(self.side(dir).next()?.map(|frame| self.place(dir, frame)))
     }
 
     /// One side says no more.
     pub fn end(&mut self, dir: Direction) -> Ended {
         let mut ended = Ended::default();
         loop {
-            let Side { decoder, unread } = self.side(dir);
+            let Side { decoder, unread, .. } = self.side(dir);
             match unread.end(&mut **decoder) {
-                Ok(Some(frame)) => ended.frames.push(self.place(dir, frame)),
+                Ok(Some(frame)) => {
+                    ended.frames.push(self.place(dir, frame));
+                    while let Ok(Some(freed)) = self.next(dir.reversed()) {
+                        ended.frames.push(freed);
+                    }
+                }
                 Ok(None) => break,
                 Err(error) => {
                     ended.truncated = Some(error);
@@ -152,11 +163,9 @@ impl Exchanges {
                 }
             }
         }
-        ended.tail = self.side(dir).unread.len();
+        ended.tail = self.unread(dir);
         ended.completed = self.pairing.ended(dir);
-        for (id, _) in &ended.completed {
-            self.open.remove(id);
-        }
+        ended.completed.retain(|(id, _)| self.open.remove(id).is_some());
         ended
     }
 
@@ -177,39 +186,75 @@ impl Exchanges {
     }
 
     fn place(&mut self, dir: Direction, frame: Frame) -> Placed {
-        self.side(dir.reversed()).decoder.note_other(&frame);
+        self.side(dir.reversed()).hear(&frame);
         let fresh = (self.open.len() < OPEN_MAX).then_some(ExchangeId(self.next));
-        let place = self.pairing.place(dir, &frame, fresh);
-        let (exchange, answers) = match place {
-            Place::Opens(Due::None) | Place::Unasked | Place::Stray(_) => (None, None),
-            Place::Opens(_) => (self.open(dir, &frame, fresh), None),
+        let mut place = self.pairing.place(dir, &frame, fresh);
+        let mut answers = None;
+        let exchange = match place {
+            Place::Opens(Due::None) | Place::Unasked | Place::Stray(_) => None,
+            Place::Opens(_) => self.open(dir, &frame, fresh),
             Place::Part(id) => {
-                let open = self.open.entry(id).or_default();
-                *open.said_by(dir) = Some(frame.clone());
-                (Some(id), open.said_by(dir.reversed()).clone())
+                answers = self.open.get_mut(&id).and_then(|open| open.said(dir, &frame));
+                Some(id)
             }
-            Place::Completes(id, _) => {
-                let mut open = self.open.remove(&id).unwrap_or_default();
-                (Some(id), open.said_by(dir.reversed()).take())
-            }
+            Place::Completes(id, meaning) => match self.open.remove(&id) {
+                Some(mut open) => {
+                    answers = open.said(dir, &frame);
+                    Some(id)
+                }
+                None => {
+                    place = Place::Stray(meaning);
+                    None
+                }
+            },
         };
-        Placed { frame, place, exchange, answers }
+        Placed { dir, frame, place, exchange, answers }
     }
 
     fn open(&mut self, dir: Direction, frame: &Frame, fresh: Option<ExchangeId>) -> Option<ExchangeId> {
         let id = fresh?;
-        let mut open = Open::default();
-        *open.said_by(dir) = Some(frame.clone());
-        self.open.insert(id, open);
+        self.open.insert(id, Open { asked: dir, request: frame.clone(), answered: None });
         self.next += 1;
         Some(id)
+    }
+}
+
+impl Side {
+    fn next(&mut self) -> Result<Option<Frame>, DecodeError> {
+        self.unread.next(&mut *self.decoder)
+    }
+
+    /// The other side said that.
+    fn hear(&mut self, other: &Frame) {
+        self.decoder.note_other(other);
+        self.unread.ask_again();
+        self.heard = !self.unread.is_empty();
+    }
+}
+
+impl Open {
+    /// Adds what a side says, and returns what that answers.
+    fn said(&mut self, dir: Direction, frame: &Frame) -> Option<Frame> {
+        if dir == self.asked {
+            return self.answered.clone();
+        }
+        self.answered = Some(frame.clone());
+        Some(self.request.clone())
     }
 }
 
 /// The pairing of protocols whose servers answer one request after the other, with one frame each.
 pub struct InOrder<G> {
     grammar: G,
-    waiting: VecDeque<(ExchangeId, Frame)>,
+    waiting: VecDeque<Waiting>,
+}
+
+/// What an answer may be to, in order.
+enum Waiting {
+    /// A request that is remembered.
+    For(ExchangeId, Frame),
+    /// So many in a row for which there was no room. Their answers are answers to nothing that is open.
+    PassedOver(u64),
 }
 
 impl<G: Grammar> InOrder<G> {
@@ -218,22 +263,49 @@ impl<G: Grammar> InOrder<G> {
     pub fn new(grammar: G) -> Self {
         Self { grammar, waiting: VecDeque::new() }
     }
+
+    fn asked(&mut self, frame: &Frame, fresh: Option<ExchangeId>) -> Place {
+        let due = self.grammar.due(frame);
+        match (fresh, self.waiting.back_mut()) {
+            _ if due == Due::None => {}
+            (Some(id), _) => self.waiting.push_back(Waiting::For(id, frame.clone())),
+            (None, Some(Waiting::PassedOver(count))) => *count += 1,
+            (None, _) => self.waiting.push_back(Waiting::PassedOver(1)),
+        }
+        Place::Opens(due)
+    }
+
+    /// Whose turn it was; `None` where nobody asked, or nobody who is remembered.
+    fn answered(&mut self) -> Option<ExchangeId> {
+        if let Some(Waiting::PassedOver(count @ 2..)) = self.waiting.front_mut() {
+            *count -= 1;
+            return None;
+        }
+        match self.waiting.pop_front()? {
+            Waiting::For(id, _) => Some(id),
+            Waiting::PassedOver(_) => None,
+        }
+    }
 }
 
 impl<G: Grammar> Pairing for InOrder<G> {
     fn place(&mut self, dir: Direction, frame: &Frame, fresh: Option<ExchangeId>) -> Place {
         if dir == Direction::ToServer {
-            let due = self.grammar.due(frame);
-            self.waiting.extend(fresh.filter(|_| due != Due::None).map(|id| (id, frame.clone())));
-            return Place::Opens(due);
+            return self.asked(frame, fresh);
         }
-        let request = self.waiting.front().map(|(_, request)| request);
+        let request = match self.waiting.front() {
+            Some(Waiting::For(_, request)) => Some(request),
+            _ => None,
+        };
         match self.grammar.meaning(request, frame) {
             Meaning::Notification => Place::Unasked,
-            meaning => match self.waiting.pop_front() {
-                Some((id, _)) => Place::Completes(id, meaning),
+            meaning => match self.answered() {
+                Some(id) => Place::Completes(id, meaning),
                 None => Place::Stray(meaning),
             },
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -96,10 +96,12 @@ pub struct FrameAt {
     pub creds: Option<Credentials>,
     /// The exchange that it belongs to.
     pub exchange: Option<ExchangeId>,
+    /// Its number among the frames of its connection, both directions counted.
+    pub nth: u64,
     /// What it is due, if it opens an exchange.
     pub due: Due,
-    /// Whether it completes its exchange.
-    pub completes: bool,
+    /// What it says of its exchange, if it completes it.
+    pub completes: Option<Meaning>,
 }
 
 /// A frame from the server and what it answers.
@@ -109,7 +111,8 @@ pub struct ReplyAt {
     pub at: FrameAt,
     /// What it answers, where it belongs to an exchange that is open.
     pub request: Option<Frame>,
-    /// What it says.
+    /// What it says to the client. That of the last frame of an answer which only the end of a stream completes is what
+    /// that comes to; what the server asks, and the end of it where the client said nothing to that, are notifications.
     pub meaning: Meaning,
 }
 
@@ -190,20 +193,17 @@ impl ConnReading {
     pub fn exchanges(&self) -> Vec<Exchange<'_>> {
         let mut all: BTreeMap<ExchangeId, Exchange<'_>> = BTreeMap::new();
         for step in &self.steps {
-            let requests = step.requests.iter().map(|at| (Direction::ToServer, at, None));
-            let replies =
-                step.replies.iter().map(|reply| (Direction::ToClient, &reply.at, Some(reply.meaning)));
+            let requests = step.requests.iter().map(|at| (Direction::ToServer, at));
+            let replies = step.replies.iter().map(|reply| (Direction::ToClient, &reply.at));
             let mut frames: Vec<_> = requests.chain(replies).collect();
-            frames.sort_by_key(|(_, at, _)| at.event);
-            for (dir, at, meaning) in frames {
+            frames.sort_by_key(|(_, at)| at.nth);
+            for (dir, at) in frames {
                 let Some(id) = at.exchange else { continue };
                 let opened = Exchange { id, asked: dir, request: at, parts: Vec::new(), completed: None };
-                match all.get_mut(&id) {
-                    None => drop(all.insert(id, opened)),
-                    Some(known) if at.completes => {
-                        known.completed = Some((Some(at), meaning.unwrap_or(Meaning::Success)));
-                    }
-                    Some(known) => known.parts.push((dir, at)),
+                match (all.get_mut(&id), at.completes) {
+                    (None, _) => drop(all.insert(id, opened)),
+                    (Some(known), Some(meaning)) => known.completed = Some((Some(at), meaning)),
+                    (Some(known), None) => known.parts.push((dir, at)),
                 }
             }
             for (id, meaning) in &step.completed {
@@ -279,6 +279,7 @@ type Beside = (Vec<FdNote>, Option<Credentials>);
 /// One connection while it is read.
 struct Track {
     exchanges: Exchanges,
+    frames: u64,
     beside_client: Beside,
     beside_server: Beside,
     steps: Vec<Step>,
@@ -288,6 +289,7 @@ impl Track {
     fn new(grammar: &dyn Grammar, conn: ConnId, event: usize) -> Self {
         Self {
             exchanges: Exchanges::new(grammar, &ConnContext { conn }),
+            frames: 0,
             beside_client: Beside::default(),
             beside_server: Beside::default(),
             steps: vec![Step { event, ..Step::default() }],
@@ -313,10 +315,11 @@ impl Track {
             (EventKind::Eof(_) | EventKind::Reset, Direction::ToClient) => {
                 self.closed(index, matches!(kind, EventKind::Reset));
             }
-            (EventKind::Eof(_) | EventKind::Reset, Direction::ToServer) => {
+            (EventKind::Eof(_), Direction::ToServer) => {
                 self.step().client_ended = true;
                 self.ended(index, dir);
             }
+            (EventKind::Reset, Direction::ToServer) => self.step().client_ended = true,
             (EventKind::Timeout(ms), _) => self.step().timeout = Some((index, *ms)),
             _ => match kind.observed() {
                 Some((Observation::SendFailed, _)) => self.step().send_failed = Some(index),
@@ -329,7 +332,7 @@ impl Track {
     fn take(&mut self, event: usize, dir: Direction) {
         loop {
             match self.exchanges.next(dir) {
-                Ok(Some(placed)) => self.add(event, dir, placed),
+                Ok(Some(placed)) => self.add(event, placed),
                 Ok(None) => return,
                 // A client's bytes that are no frame belong to probes; the sum `sent` still counts them.
                 Err(_) if dir == Direction::ToServer => return,
@@ -358,19 +361,35 @@ impl Track {
     fn ended(&mut self, event: usize, dir: Direction) -> Ended {
         let mut ended = self.exchanges.end(dir);
         for placed in std::mem::take(&mut ended.frames) {
-            self.add(event, dir, placed);
+            self.add(event, placed);
         }
+        self.answered_by_end(&ended.completed);
         self.step().completed.append(&mut ended.completed);
         ended
     }
 
-    fn add(&mut self, event: usize, dir: Direction, placed: Placed) {
-        let Placed { frame, place, exchange, answers } = placed;
+    /// The last frame of an answer that goes on to the end of the stream is known by that end.
+    fn answered_by_end(&mut self, completed: &[(ExchangeId, Meaning)]) {
+        let mut completed: BTreeMap<_, _> = completed.iter().copied().collect();
+        let replies = self.steps.iter_mut().flat_map(|step| &mut step.replies).rev();
+        for reply in replies.filter(|reply| reply.meaning == Meaning::Part && reply.request.is_some()) {
+            if completed.is_empty() {
+                return;
+            }
+            let meaning = reply.at.exchange.and_then(|id| completed.remove(&id));
+            reply.meaning = meaning.unwrap_or(Meaning::Part);
+        }
+    }
+
+    fn add(&mut self, event: usize, placed: Placed) {
+        let Placed { dir, frame, place, exchange, answers } = placed;
         let (fds, creds) = std::mem::take(self.beside(dir));
         let due = if let Place::Opens(due) = place { due } else { Due::None };
-        let completes = matches!(place, Place::Completes(..));
-        let at = FrameAt { event, frame, fds, creds, exchange, due, completes };
+        let completes = if let Place::Completes(_, meaning) = place { Some(meaning) } else { None };
+        let at = FrameAt { event, frame, fds, creds, exchange, nth: self.frames, due, completes };
+        self.frames += 1;
         let meaning = match place {
+            Place::Completes(..) if answers.is_none() => Meaning::Notification,
             Place::Completes(_, meaning) | Place::Stray(meaning) => meaning,
             Place::Part(_) => Meaning::Part,
             Place::Opens(_) | Place::Unasked => Meaning::Notification,

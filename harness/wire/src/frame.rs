@@ -106,7 +106,7 @@ impl Frame {
 /// on. After an error the decoder is out of step for good: it gives the same error again and leaves
 /// `src` as it is, so that the caller can report the bytes that were not understood.
 pub trait Decoder: Send {
-    /// Takes the next frame from the front of `src`, if it is complete.
+    /// Takes the next frame from the front of `src`, if it is complete. A frame is never empty.
     ///
     /// # Errors
     /// The stream cannot be read further; see [`DecodeError`].
@@ -129,7 +129,8 @@ pub trait Decoder: Send {
         0
     }
 
-    /// As [`Decoder::decode`], when no more bytes will come: left-over bytes are an error.
+    /// As [`Decoder::decode`], when no more bytes will come: left-over bytes are an error, unless it is for the other
+    /// side to say what they are, and it has not yet.
     ///
     /// # Errors
     /// As for `decode`, and [`DecodeErrorKind::Truncated`] when the stream ends in mid-frame.

@@ -180,6 +180,11 @@ impl Unread {
         next
     }
 
+    /// Something was said the other way: how much the next frame needs may be another matter now.
+    pub fn ask_again(&mut self) {
+        self.needed = 0;
+    }
+
     /// As [`Unread::next`], when no more bytes will come.
     ///
     /// # Errors
