@@ -21,6 +21,10 @@ use crate::{Connection, Received, Recorder, Script, SendEnd, Server, ServerAct, 
 
 /// Most bytes that are taken while waiting for one reply; a server that sends more floods.
 pub const REPLY_BYTES_MAX: usize = 16 << 20;
+/// Most frames that are taken while waiting for one reply, none of which ends the wait; likewise.
+const FRAMES_MAX: usize = 1 << 16;
+/// After so many frames or reads others have their turn: for who floods us, neither makes us wait.
+const TURNS_AT_ONCE: usize = 1 << 10;
 /// How long a server may go on sending unasked, in milliseconds before scaling.
 const NOISE_MS: u64 = 2_000;
 /// How long a server may hold more descriptors than before, in milliseconds before scaling.
@@ -70,6 +74,48 @@ impl Awaited {
         if let Place::Completes(id, _) = placed.place {
             self.0.remove(&id);
         }
+    }
+}
+
+impl Open {
+    /// Takes note of a frame; whether it is one that a script may wait for.
+    fn note(&mut self, grammar: &dyn Grammar, placed: &Placed) -> bool {
+        match placed.dir {
+            Direction::ToServer => {
+                self.awaited.ask(placed);
+                false
+            }
+            Direction::ToClient => {
+                self.awaited.answer(placed);
+                grammar.is_awaited(&placed.frame)
+            }
+        }
+    }
+}
+
+/// What was taken during one wait.
+#[derive(Debug, Default)]
+struct Intake {
+    bytes: usize,
+    frames: usize,
+    turns: usize,
+}
+
+impl Intake {
+    /// Counts a frame or a read, and lets others have their turn from time to time.
+    async fn turn(&mut self) {
+        self.turns += 1;
+        if self.turns.is_multiple_of(TURNS_AT_ONCE) {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// How much came, if that is too much.
+    fn flood(&self) -> Option<String> {
+        if self.bytes > REPLY_BYTES_MAX {
+            return Some(format!("{} bytes", self.bytes));
+        }
+        (self.frames > FRAMES_MAX).then(|| format!("{} frames", self.frames))
     }
 }
 
@@ -228,7 +274,7 @@ impl<'a> Conversation<'a> {
                 open.awaited = Awaited::default();
                 // A request that is no frame has no part in how replies are read.
                 while let Ok(Some(placed)) = open.exchanges.next(Direction::ToServer) {
-                    open.awaited.ask(&placed);
+                    open.early += usize::from(open.note(self.grammar, &placed));
                 }
                 Ok(())
             }
@@ -273,8 +319,19 @@ impl<'a> Conversation<'a> {
         let mut wait = Wait::new(self.pace.bound(deadline));
         let is_seen = self.server.worker().is_some();
         let asked = self.asked.take().filter(|(asked, _)| *asked == conn).map(|(_, at)| at);
-        let mut taken = 0;
+        let mut intake = Intake::default();
         while let Some(open) = self.open.get_mut(&conn) {
+            if let Some(much) = intake.flood() {
+                let lacks = if intake.bytes > REPLY_BYTES_MAX { "a frame" } else { "an answer" };
+                self.observe(
+                    conn,
+                    Direction::ToClient,
+                    Observation::Flood,
+                    &format!("{much} without {lacks}"),
+                );
+                self.close(conn);
+                return Ok(());
+            }
             if open.early > 0 {
                 open.early -= 1;
                 if enough(&open.awaited) {
@@ -284,11 +341,12 @@ impl<'a> Conversation<'a> {
             }
             match open.exchanges.next(Direction::ToClient) {
                 Ok(Some(placed)) => {
-                    open.awaited.answer(&placed);
-                    if self.grammar.is_awaited(&placed.frame) && enough(&open.awaited) {
+                    if open.note(self.grammar, &placed) && enough(&open.awaited) {
                         self.pace.answered(asked.map_or(Duration::ZERO, |asked| asked.elapsed()));
                         return Ok(());
                     }
+                    intake.frames += 1;
+                    intake.turn().await;
                     continue;
                 }
                 // The bytes are in the transcript; the checks find there what is wrong with them.
@@ -300,7 +358,7 @@ impl<'a> Conversation<'a> {
                 Ok(None) => {}
             }
             match self.take(conn, wait.left(is_seen)).await? {
-                Taken::Bytes(count) => taken += count,
+                Taken::Bytes(count) => intake.bytes += count,
                 Taken::End => return Ok(()),
                 Taken::Nothing if wait.goes_on(self.server.worker()) => {}
                 Taken::Nothing if self.has_unread(conn) && !wait.is_overdue() => wait.go_on(),
@@ -310,15 +368,7 @@ impl<'a> Conversation<'a> {
                     return Ok(());
                 }
             }
-            if taken > REPLY_BYTES_MAX {
-                self.observe(
-                    conn,
-                    Direction::ToClient,
-                    Observation::Flood,
-                    &format!("{taken} bytes without a frame"),
-                );
-                self.close(conn);
-            }
+            intake.turn().await;
         }
         Ok(())
     }
@@ -326,7 +376,7 @@ impl<'a> Conversation<'a> {
     /// Takes whatever comes until nothing came for so long. Where the server can be seen, it is at rest then: silence
     /// alone may be that of a machine that has other things to do.
     async fn await_quiet(&mut self, conn: ConnId, quiet: Duration) -> io::Result<()> {
-        let mut taken = 0;
+        let mut intake = Intake::default();
         let is_seen = self.server.worker().is_some();
         let quiet = if is_seen { quiet } else { self.pace.bound(quiet) };
         let until = Instant::now() + self.pace.bound(self.scaled(NOISE_MS));
@@ -335,18 +385,20 @@ impl<'a> Conversation<'a> {
         while self.open.get(&conn).is_some_and(|open| !open.ended) {
             match self.take(conn, quiet_at.saturating_duration_since(Instant::now())).await? {
                 Taken::Bytes(count) => {
-                    taken += count;
-                    if self.sort_out(conn) {
+                    intake.bytes += count;
+                    if self.sort_out(conn, &mut intake).await {
                         quiet_at = Instant::now() + quiet;
                         wait = Wait::new(self.pace.bound(quiet));
                     }
+                    intake.turn().await;
                     // A server that drips never lets the stream be quiet; one that floods does not either.
-                    if taken > REPLY_BYTES_MAX || Instant::now() >= until {
+                    let drips = || (Instant::now() >= until).then(|| format!("{} bytes", intake.bytes));
+                    if let Some(much) = intake.flood().or_else(drips) {
                         self.observe(
                             conn,
                             Direction::ToClient,
                             Observation::Flood,
-                            &format!("{taken} bytes unasked"),
+                            &format!("{much} unasked"),
                         );
                         self.close(conn);
                     }
@@ -378,18 +430,19 @@ impl<'a> Conversation<'a> {
 
     /// Takes complete frames out of what came unasked. True unless they are all such as the server sends by itself
     /// from time to time, and nothing is left over.
-    fn sort_out(&mut self, conn: ConnId) -> bool {
+    async fn sort_out(&mut self, conn: ConnId, intake: &mut Intake) -> bool {
         let Some(open) = self.open.get_mut(&conn) else { return true };
         let mut awaited = 0;
         let mut others = 0;
         // An error is given again when somebody waits.
         while let Ok(Some(placed)) = open.exchanges.next(Direction::ToClient) {
-            open.awaited.answer(&placed);
-            if self.grammar.is_awaited(&placed.frame) {
+            if open.note(self.grammar, &placed) {
                 awaited += 1;
             } else {
-                others += 1;
+                others += usize::from(placed.dir == Direction::ToClient);
             }
+            intake.frames += 1;
+            intake.turn().await;
         }
         open.early += awaited;
         awaited > 0 || others == 0
@@ -415,8 +468,11 @@ impl<'a> Conversation<'a> {
     }
 
     fn half_close(&mut self, conn: ConnId) {
-        let Some(open) = self.open.get(&conn) else { return };
+        let Some(open) = self.open.get_mut(&conn) else { return };
         if open.connection.half_close().is_ok() {
+            for placed in open.exchanges.end(Direction::ToServer).frames {
+                open.early += usize::from(open.note(self.grammar, &placed));
+            }
             let kind = EventKind::Eof(Some("half-close".to_owned()));
             self.recorder.record(conn, Direction::ToServer, kind);
         }

@@ -1,10 +1,12 @@
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use transcript::evidence::Role;
 use verdict::{InOrder, Meaning, Pairing};
 use wire::lxc::{Layout, RequestDecoder, ResponseDecoder, Rules};
-use wire::{Decoder, Dissection, Frame};
+use wire::{Decoder, Dissection, Extent, Fault, Frame, FrameKind, Scan, StreamDecoder};
 
 use super::*;
 use crate::{Address, BoxFuture, Listener, Look, Transport};
@@ -62,7 +64,37 @@ impl Server for Slow {
     }
 }
 
-struct Heads;
+/// How heads are read.
+#[derive(Debug, Clone, Default)]
+struct Heads {
+    /// What comes is no answer, and no script waits for it.
+    noise: Option<Noise>,
+    /// How many frames were taken since this was last set to nothing, and the most that ever were.
+    in_a_row: Arc<AtomicUsize>,
+    most: Arc<AtomicUsize>,
+}
+
+/// What a server says that answers nothing.
+#[derive(Debug, Clone, Copy)]
+enum Noise {
+    /// Frames, each as long as a head.
+    Heads,
+    /// A frame without end.
+    Endless,
+}
+
+impl Scan for Noise {
+    fn step(&mut self, src: &[u8]) -> Result<wire::Step, Fault> {
+        let len = MESSAGE.len();
+        Ok(match self {
+            Self::Heads if src.len() >= len => {
+                wire::Step::Complete(Extent { kind: FrameKind(0), head_len: len, len })
+            }
+            Self::Heads => wire::Step::Partial { field: "noise", at: 0, needed: 16 },
+            Self::Endless => wire::Step::Partial { field: "noise", at: 0, needed: u64::MAX },
+        })
+    }
+}
 
 impl Grammar for Heads {
     fn dialect(&self) -> &str {
@@ -70,14 +102,15 @@ impl Grammar for Heads {
     }
 
     fn decoder(&self, dir: Direction, _conn: &ConnContext) -> Box<dyn Decoder> {
-        match dir {
-            Direction::ToServer => Box::new(RequestDecoder::new(Layout::LP64_LE, Rules::PLAIN)),
-            Direction::ToClient => Box::new(ResponseDecoder::new(Layout::LP64_LE, Rules::PLAIN)),
+        match (dir, self.noise) {
+            (Direction::ToClient, Some(noise)) => Box::new(StreamDecoder::over(noise)),
+            (Direction::ToServer, _) => Box::new(RequestDecoder::new(Layout::LP64_LE, Rules::PLAIN)),
+            (Direction::ToClient, None) => Box::new(ResponseDecoder::new(Layout::LP64_LE, Rules::PLAIN)),
         }
     }
 
     fn pairing(&self) -> Box<dyn Pairing> {
-        Box::new(InOrder::new(Self))
+        Box::new(InOrder::new(self.clone()))
     }
 
     fn dissect(&self, _dir: Direction, _frame: &Frame, _request: Option<&Frame>) -> Dissection {
@@ -88,8 +121,14 @@ impl Grammar for Heads {
         Due::One
     }
 
+    fn is_awaited(&self, _reply: &Frame) -> bool {
+        let in_a_row = self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
+        self.most.fetch_max(in_a_row, Ordering::Relaxed);
+        self.noise.is_none()
+    }
+
     fn meaning(&self, _request: Option<&Frame>, _reply: &Frame) -> Meaning {
-        Meaning::Success
+        if self.noise.is_some() { Meaning::Notification } else { Meaning::Success }
     }
 }
 
@@ -110,8 +149,8 @@ fn play(seen: Seen, answers: &'static [u64], script: &Script) -> Vec<String> {
             }
             client.recv(Duration::from_secs(3600)).await.map(drop)
         });
-        let recorder = Recorder::new();
-        let mut conversation = Conversation::new(&mut server, &Heads, &recorder, 1.0);
+        let (grammar, recorder) = (Heads::default(), Recorder::new());
+        let mut conversation = Conversation::new(&mut server, &grammar, &recorder, 1.0);
         conversation.play(script).await.expect("nothing of ours fails");
         let got = recorder.take().into_iter().filter(|event| event.dir == Direction::ToClient);
         got.map(|event| match event.kind {
@@ -188,4 +227,77 @@ fn silence_is_believed_of_a_server_that_is_at_rest() {
     assert_eq!(play(starved, &[50], &script), ["answer", "nothing for 5"]);
     // One that spins is given what an answer may take of the processor's time, and no more.
     assert_eq!(play(Seen::Spinning, &[50], &script), ["nothing for 5"]);
+}
+
+/// Plays a script to a server that sends the same without end as soon as it was asked; what was noted of it, and how long
+/// that took, on a clock that is not real. Somebody else is always ready to run meanwhile, and sets the frames in a row to
+/// nothing.
+fn flooded(heads: &Heads, piece: &'static [u8], script: &Script) -> (Vec<String>, Duration) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.expect("a runtime can be made").block_on(async {
+        let listener = Listener::open(Transport::Memory, 1).expect("it is memory");
+        let start = Instant::now();
+        let mut server = Slow { address: listener.address().clone(), start, seen: Seen::Nothing };
+        tokio::spawn(async move {
+            let mut client = listener.accept().await?;
+            client.recv(Duration::MAX / 4).await?;
+            while client.send(&Bytes::from_static(piece), &[], None, MS).await.is_ok() {}
+            io::Result::Ok(())
+        });
+        let in_a_row = Arc::clone(&heads.in_a_row);
+        let other = tokio::spawn(async move {
+            loop {
+                in_a_row.store(0, Ordering::Relaxed);
+                tokio::task::yield_now().await;
+            }
+        });
+        let recorder = Recorder::new();
+        let mut conversation = Conversation::new(&mut server, heads, &recorder, 1.0);
+        conversation.play(script).await.expect("nothing of ours fails");
+        other.abort();
+        let noted = recorder.take().into_iter().filter_map(|event| match event.kind {
+            EventKind::Observe { key, value } => Some(format!("{key}: {value}")),
+            EventKind::Timeout(ms) => Some(format!("nothing for {ms}")),
+            EventKind::Eof(how) => Some(format!("{}: {how:?}", event.dir)),
+            _ => None,
+        });
+        (noted.collect(), start.elapsed())
+    })
+}
+
+/// So many frames at once that others would wait long if they had to wait for all.
+static MANY: [u8; 4000 * MESSAGE.len()] = [0; 4000 * MESSAGE.len()];
+
+#[test]
+fn a_flood_of_small_frames_ends_and_lets_others_run() {
+    let opened = || Script::new().open(1, Role::Subject, &[]).send(1, &MESSAGE[..]);
+    let scripts = [
+        (opened().reply(1, 500), "flood: 65537 frames without an answer"),
+        (opened().answers(1, 500), "flood: 65537 frames without an answer"),
+        (opened().quiet(1, 500), " frames unasked"),
+    ];
+    for (script, expect) in scripts {
+        for piece in [&MANY[..], &MANY[..MESSAGE.len()]] {
+            let heads = Heads { noise: Some(Noise::Heads), ..Heads::default() };
+            let (noted, took) = flooded(&heads, piece, &script);
+            assert!(noted[0].starts_with("flood: ") && noted[0].ends_with(expect), "{noted:?}");
+            assert_eq!(noted[1..], ["c2s: Some(\"closes\")"]);
+            assert_eq!(took, Duration::ZERO);
+            let most = heads.most.load(Ordering::Relaxed);
+            assert!(most <= TURNS_AT_ONCE, "{most} frames in a row");
+        }
+    }
+}
+
+/// A frame that never ends is a flood by its bytes, in the words that recordings have.
+#[test]
+fn a_flood_without_a_frame_ends_by_its_bytes() {
+    let opened = || Script::new().open(1, Role::Subject, &[]).send(1, &MESSAGE[..]);
+    let heads = Heads { noise: Some(Noise::Endless), ..Heads::default() };
+    for (script, words) in
+        [(opened().reply(1, 500), "bytes without a frame"), (opened().quiet(1, 500), "bytes unasked")]
+    {
+        let (noted, _) = flooded(&heads, &MANY, &script);
+        assert!(noted[0].starts_with("flood: ") && noted[0].ends_with(words), "{noted:?}");
+    }
 }

@@ -18,7 +18,7 @@ use crate::message::Message;
 use crate::model::Host;
 use crate::names::{API_VERSION_MESSAGE, HEARTBEAT, REFRESH};
 use crate::reference::ReferenceAgents;
-use crate::{Dialect, OvirtGuestAgent, scenarios};
+use crate::{OvirtGuestAgent, scenarios};
 
 /// Says which peer the test program plays, and where: `agent <socket>`, `terminal <pty>`, `host <socket>`.
 const PEER: &str = "WIRESKEW_OVIRT_PEER";
