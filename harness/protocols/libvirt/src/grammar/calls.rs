@@ -94,6 +94,10 @@ impl Calls {
             self.streams.remove(&serial);
             return Place::Completes(id, end_meaning(header, frame));
         }
+        if ends {
+            // What is still under way of it begins no other one.
+            self.carried_out.remove(&serial);
+        }
         match dir {
             Direction::ToClient if ends => match self.completes(Waits::End, serial) {
                 Some(id) => Place::Completes(id, end_meaning(header, frame)),
