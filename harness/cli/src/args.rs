@@ -103,7 +103,8 @@ pub(crate) struct Select {
     #[arg(long, value_name = "FILE", default_value = "matrices/default.toml")]
     pub(crate) matrix: PathBuf,
     /// A build of your own, e.g. `lxc@dev=path:./target/lxc`; `,dialect=7.0.0` says which release it is like (the
-    /// newest, if nothing does), `,role=server` that it is no client.
+    /// newest, if nothing does), `,role=server` that it is no client. With `,arg={socket}`, `{address}`, `{port}` or `{pty}`
+    /// it is a command line that speaks there.
     #[arg(long = "build", value_name = "PROTOCOL@ID=path:PATH")]
     pub(crate) builds: Vec<BuildFlag>,
     /// One shard of the cells, e.g. `hash:1/4`.

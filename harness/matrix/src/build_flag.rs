@@ -4,8 +4,8 @@
 //! <protocol or alias>@<id>=path:<path>[,dialect=<dialect>][,version=<version>][,role=<role>][,arg=<text>]…[,set=<word>=<value>]…
 //! ```
 //!
-//! `role`, `arg` and `set` may be repeated; two commas stand for one in a value. What may stand in an argument and is
-//! filled in when the build is started, as `{socket}`, the protocol says. Without `role` the build plays both ends; without `dialect` it is
+//! `role`, `arg` and `set` may be repeated; two commas stand for one in a value. What stands in an argument and is
+//! filled in when the build is started, as `{socket}`, makes a command line of it (`protocol::launch`). Without `role` the build plays both ends; without `dialect` it is
 //! read by the dialect of the newest build of `builds.toml`; without `version` its version is its
 //! dialect, so expectations about that release hold for the branch as well.
 

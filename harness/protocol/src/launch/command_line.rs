@@ -180,7 +180,7 @@ impl CommandLine {
             id: build.id.to_string(),
             name,
             version: Some(build.version.clone()),
-            source: Some(format!("path {}", program.display())),
+            source: Some(program.display().to_string()),
             digest: digest.ok(),
             command: words.collect(),
             modified: true,

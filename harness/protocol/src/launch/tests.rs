@@ -31,6 +31,13 @@ fn parrot(mut stream: impl Read + Write) {
     }
 }
 
+/// Says one thing and hears it again.
+fn ask(mut stream: impl Read + Write, what: &str) {
+    stream.write_all(what.as_bytes()).expect("it is taken");
+    let mut answer = vec![0; what.len()];
+    stream.read_exact(&mut answer).expect("it comes");
+}
+
 #[test]
 fn plays_a_peer_when_told() {
     let Some(told) = std::env::var_os(PEER) else { return };
@@ -48,10 +55,12 @@ fn plays_a_peer_when_told() {
         }
         ("client", rest) => {
             let (path, operation) = rest.split_once(' ').expect("an operation");
-            let mut stream = UnixStream::connect(path).expect("somebody listens");
-            stream.write_all(operation.as_bytes()).expect("it is taken");
-            let mut answer = vec![0; operation.len()];
-            stream.read_exact(&mut answer).expect("it comes");
+            ask(UnixStream::connect(path).expect("somebody listens"), operation);
+        }
+        ("speaker", rest) => {
+            let (path, operation) = rest.split_once(' ').expect("an operation");
+            let terminal = std::fs::OpenOptions::new().read(true).write(true).open(path);
+            ask(terminal.expect("a terminal"), operation);
         }
         other => panic!("{other:?}"),
     }
@@ -147,17 +156,23 @@ async fn a_server_that_listens_and_dies_is_seen_to() {
 async fn a_client_is_started_for_its_operation_behind_a_proxy() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut server = start(&peer("tcp {address}"), SOON, dir.path()).await.expect("it listens");
-    let client = line(&peer("client {socket} {operation}"), Role::Client, &[At::Socket], dir.path());
-    let client = OwnClient::new(client.expect("right").expect("it has a place"), BTreeMap::new());
-    let recorder = Recorder::new();
-    let report = client.run("hello", &mut *server, &recorder, SOON).await.expect("carried out");
-    assert_eq!(report.exit, Some(ExitStatus::Code(0)), "{}", String::from_utf8_lossy(&report.stderr));
-    let data = |event: transcript::Event| match event.kind {
-        EventKind::Data(data) => Some((event.dir, String::from_utf8_lossy(&data.bytes).into_owned())),
-        _ => None,
-    };
-    let passed: Vec<_> = recorder.take().into_iter().filter_map(data).map(|(_, text)| text).collect();
-    assert_eq!(passed, ["hello", "hello"]);
+    for (told, at) in
+        [("client {socket} {operation}", At::Socket), ("speaker {pty} {operation}", At::Terminal)]
+    {
+        let client = line(&peer(told), Role::Client, &[at], dir.path());
+        let client = OwnClient::new(client.expect("right").expect("it has a place"), BTreeMap::new());
+        let recorder = Recorder::new();
+        let report = client.run("hello", &mut *server, &recorder, SOON).await.expect("carried out");
+        let complaints = String::from_utf8_lossy(&report.stderr).into_owned();
+        assert_eq!(report.exit, Some(ExitStatus::Code(0)), "{complaints}");
+        let data = |event: transcript::Event| match event.kind {
+            EventKind::Data(data) => Some(data.bytes),
+            _ => None,
+        };
+        let passed: Vec<_> = recorder.take().into_iter().filter_map(data).collect();
+        assert_eq!(passed.concat(), b"hellohello", "{told}");
+    }
+    server.stop().await;
 }
 
 #[tokio::test]
