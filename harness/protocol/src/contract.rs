@@ -13,6 +13,7 @@ use verdict::{Check, Cited, Grammar, Reading};
 use crate::launch::{At, CommandLine, OwnClient, OwnServers};
 
 use crate::Defect;
+use crate::dialect::Changed;
 
 /// A conversation on a framing, in all its dialects.
 pub trait Protocol: Send + Sync {
@@ -71,6 +72,11 @@ pub trait Protocol: Send + Sync {
 
     /// The numbers, layouts and limits that its dialects have promised.
     fn lock_table(&self) -> matrix::LockTable;
+
+    /// What changed between two dialects, whichever is the older one. A failure that a change is known to cause names it.
+    fn changes(&self, _one: &str, _other: &str) -> Vec<Changed> {
+        Vec::new()
+    }
 
     /// A release that takes part in a case beside the two that meet, e.g. one to which a guest is migrated. What ideal
     /// peers come to in such a case proves nothing of them.

@@ -9,14 +9,16 @@
 //!             source    "lxc/lxc@lxc-4.0.7:…/cgroup.h"
 //!             apply     |d| d.device_item_len = Some(20)      makes the facts of 4.0.7 of those of 4.0.6
 //!             declares  "14", "device item 24 -> 20 bytes"    for `messages.lock`: it is meant
+//!             breaks    "client/cgroup", "loud-fail"          what becomes of peers that do not have it in common
 //! ```
 //!
 //! Where several releases continue none, each begins a line of its own, as hosts 4.x and agents 1.x of oVirt do. A
 //! version is then looked for in the line of its first number.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
-use matrix::{DeclaredChange, LockTable, LockedDialect, Rename, Version};
+use matrix::{CasePattern, DeclaredChange, LockTable, LockedDialect, Rename, Version};
 
 /// Name of the dialect that does what the protocol's designers asked for, the last of every table.
 pub const IDEAL: &str = "ideal";
@@ -39,16 +41,25 @@ pub struct Change<D> {
     pub source: &'static str,
     /// The change itself.
     pub apply: fn(&mut D),
+    breaks: &'static [(&'static str, &'static str)],
     declares: &'static [(&'static str, &'static str)],
     renames: &'static [(&'static str, &'static str, &'static str)],
 }
 
 /// A change: what it is, where that is written or was measured, and how it is made.
 pub const fn change<D>(what: &'static str, source: &'static str, apply: fn(&mut D)) -> Change<D> {
-    Change { what, source, apply, declares: &[], renames: &[] }
+    Change { what, source, apply, breaks: &[], declares: &[], renames: &[] }
 }
 
 impl<D> Change<D> {
+    /// Says what is broken between a peer that has it and one that has not: patterns of cases, and the shape that is found
+    /// there.
+    #[must_use]
+    pub const fn breaks(mut self, cases_and_shapes: &'static [(&'static str, &'static str)]) -> Self {
+        self.breaks = cases_and_shapes;
+        self
+    }
+
     /// Declares for the lock what it changes under a number, limit or flag that was there before.
     #[must_use]
     pub const fn declares(mut self, subjects_and_how: &'static [(&'static str, &'static str)]) -> Self {
@@ -61,6 +72,28 @@ impl<D> Change<D> {
     pub const fn renames(mut self, names: &'static [(&'static str, &'static str, &'static str)]) -> Self {
         self.renames = names;
         self
+    }
+}
+
+/// A change that lies between two dialects, as everybody but its protocol sees it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Changed {
+    /// The release that made it.
+    pub release: &'static str,
+    /// What it is.
+    pub what: &'static str,
+    /// Where that is written, or where it was measured.
+    pub source: &'static str,
+    /// Patterns of cases that it breaks, each with the shape that is found there.
+    pub breaks: &'static [(&'static str, &'static str)],
+}
+
+impl Changed {
+    /// Whether what was found in a case is what comes of the change.
+    #[must_use]
+    pub fn explains(&self, case: &str, shapes: &[String]) -> bool {
+        let meant = |pattern: &str| pattern.parse().is_ok_and(|p: CasePattern| p.matches_name(case));
+        self.breaks.iter().any(|(pattern, shape)| shapes.iter().any(|found| found == shape) && meant(pattern))
     }
 }
 
@@ -149,18 +182,46 @@ impl<D: Facts> Table<D> {
     /// distribution appends, as in `1:5.2+dfsg-11+deb11u5`, are passed over.
     #[must_use]
     pub fn for_version(&self, version: &str) -> Option<&D> {
-        if let Some(exact) = self.named(version) {
+        self.all().get(self.place_for(version)?)
+    }
+
+    /// What changed from one version to another, whichever is the older one: what each of them has and the other has not,
+    /// oldest first. Between two lines there is nothing in common that could have changed.
+    #[must_use]
+    pub fn changes_between(&self, one: &str, other: &str) -> Vec<Changed> {
+        let line = |version: &str| -> BTreeSet<usize> {
+            let before = |at: &usize| self.place(self.releases.get(*at)?.after?);
+            std::iter::successors(self.place_for(version), before).collect()
+        };
+        let (one, other) = (line(one), line(other));
+        if one.is_disjoint(&other) {
+            return Vec::new();
+        }
+        let releases = one.symmetric_difference(&other).filter_map(|at| self.releases.get(*at));
+        let changes =
+            releases.flat_map(|release| release.changes.iter().map(move |change| (release, change)));
+        changes
+            .map(|(release, change)| Changed {
+                release: release.name,
+                what: change.what,
+                source: change.source,
+                breaks: change.breaks,
+            })
+            .collect()
+    }
+
+    fn place_for(&self, version: &str) -> Option<usize> {
+        if let Some(exact) = self.place(version) {
             return Some(exact);
         }
         let wanted = Version::of_package(version)?;
         let lines = self.releases.iter().filter(|release| release.after.is_none()).count();
-        let made = self.made();
-        let versions = made.versions.iter().zip(&made.dialects);
+        let versions = self.made().versions.iter().zip(0..);
         let not_newer = versions
-            .filter_map(|(version, dialect)| Some((version.as_ref()?, dialect)))
+            .filter_map(|(version, place)| Some((version.as_ref()?, place)))
             .filter(|(version, _)| **version <= wanted)
             .filter(|(version, _)| lines < 2 || version.major() == wanted.major());
-        not_newer.max_by_key(|(version, _)| *version).map(|(_, dialect)| dialect)
+        not_newer.max_by_key(|(version, _)| *version).map(|(_, place)| place)
     }
 
     /// What every dialect has promised: the numbers, layouts, limits and flags that `promised` says, and what the
@@ -241,7 +302,8 @@ mod tests {
             Some("4.1"),
             &[
                 change("reads", "the test", |d: &mut Fact| d.can.push("read"))
-                    .declares(&[("skill", "none -> some")]),
+                    .declares(&[("skill", "none -> some")])
+                    .breaks(&[("client/read*", "loud-fail")]),
                 change("looks", "the test", |d: &mut Fact| d.can.push("look"))
                     .renames(&[("7", "SEE", "LOOK")]),
             ],
@@ -282,6 +344,32 @@ mod tests {
         check(&["4.10", "4.99", "4.10.1-31-gfd4b0df20"], Some("4.10"));
         check(&[IDEAL], Some(IDEAL));
         check(&["", "dev", "0.9", "2.0", "4.0", "99"], None);
+    }
+
+    #[test]
+    fn changes_between_two_versions_are_what_one_of_them_has_alone() {
+        #[track_caller]
+        fn check(one: &str, other: &str, expect: &[&str]) {
+            let whats =
+                |one, other| LINES.changes_between(one, other).iter().map(|c| c.what).collect::<Vec<_>>();
+            assert_eq!((whats(one, other).as_slice(), whats(other, one).as_slice()), (expect, expect));
+        }
+        check("4.1", "4.10.3", &["reads", "looks"]);
+        check("4.2", "4.10", &[]);
+        check("4.2+patched", IDEAL, &["hears no more", "writes"]);
+        check("1.0", "1.0.9", &["sings"]);
+        check("1.0", "4.1", &[]);
+        check("dev", "4.1", &[]);
+    }
+
+    #[test]
+    fn a_change_explains_what_it_breaks() {
+        let reads = LINES.changes_between("4.1", "4.2")[0];
+        let shapes = ["loud-fail".to_owned(), "hang".to_owned()];
+        assert!(reads.explains("client/read-book", &shapes));
+        assert!(
+            !reads.explains("client/write", &shapes) && !reads.explains("client/read-book", &shapes[1..])
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Verdict x expectation.
 
 use matrix::{Expectation, Fit, Verdict};
+use protocol::dialect::Changed;
 use verdict::{Blame, CellResult, Judgement, Outcome, Reproduction};
 
 use crate::{Executed, PlanCell, ProtocolFiles};
@@ -117,6 +118,19 @@ fn judged(files: &ProtocolFiles, cell: &PlanCell, judgement: &Judgement, result:
         });
         result.bug = Some(expectation.bug.clone());
     }
+    let builds = [&id.client, &id.server].map(|build| files.builds.get(build));
+    if let ([Some(client), Some(server)], false) = (builds, result.outcome.is_expected()) {
+        add_causes(&files.protocol.changes(&client.dialect, &server.dialect), result);
+    }
+}
+
+/// Adds to the reason which changes between the two dialects that met are known to do what was found.
+fn add_causes(changes: &[Changed], result: &mut CellResult) {
+    let causes = changes.iter().filter(|change| change.explains(&result.case, &result.shapes));
+    let causes =
+        causes.map(|change| format!("because {}: {} ({})", change.release, change.what, change.source));
+    let reasons: Vec<String> = result.reason.take().into_iter().chain(causes).collect();
+    result.reason = (!reasons.is_empty()).then(|| reasons.join("; "));
 }
 
 /// Without an expectation only what works is as expected, wholly or with a restriction: what was refused, however
@@ -150,6 +164,28 @@ fn reproduction(facts: &RunFacts<'_>, cell: &str) -> Reproduction {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_failure_names_the_changes_that_are_known_to_cause_it() {
+        let change = |what, breaks| Changed { release: "4.0.7", what, source: "commands.h", breaks };
+        let changes = [
+            change("learns GET_CGROUP_CTX", &[("client/attach*", "silent-wrong")]),
+            change("one answer to a connection", &[("client/attach*", "no-reply")]),
+        ];
+        let reason = |case: &str, reason: Option<&str>| {
+            let shapes = vec!["silent-wrong".to_owned()];
+            let blank = blank(&crate::plan::tests::some_cell());
+            let reason = reason.map(ToOwned::to_owned);
+            let mut result = CellResult { case: case.to_owned(), shapes, reason, ..blank };
+            add_causes(&changes, &mut result);
+            result.reason
+        };
+        let cause = "because 4.0.7: learns GET_CGROUP_CTX (commands.h)";
+        assert_eq!(reason("client/attach-terminal", None).as_deref(), Some(cause));
+        let both = format!("expected compatible; {cause}");
+        assert_eq!(reason("client/attach", Some("expected compatible")), Some(both));
+        assert_eq!(reason("client/info", None), None);
+    }
 
     #[test]
     fn what_was_starved_is_never_a_failure() {

@@ -67,7 +67,7 @@ impl fmt::Display for DialectChanges<'_> {
         }
         let nothing = self.added.is_empty() && self.gone.is_empty();
         if nothing && self.changes.is_empty() && self.renames.is_empty() {
-            f.write_str("\n  changes nothing")?;
+            f.write_str("\n  changes nothing that is locked")?;
         }
         Ok(())
     }

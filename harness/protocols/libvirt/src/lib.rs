@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use matrix::{Build, CaseId, CaseKind, Role, Source};
-use protocol::dialect::IDEAL;
+use protocol::dialect::{Changed, IDEAL};
 use protocol::launch::At;
 use protocol::{Action, Bench, Case, Defect, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
@@ -158,6 +158,10 @@ impl Protocol for LibvirtRemote {
         let dialect = DIALECTS.for_version(version).or_else(|| DIALECTS.named(IDEAL));
         let play = |dialect| protocol::replay::script(recorded, &LibvirtGrammar::new(dialect), None);
         dialect.map(play).unwrap_or_default()
+    }
+
+    fn changes(&self, one: &str, other: &str) -> Vec<Changed> {
+        DIALECTS.changes_between(one, other)
     }
 
     fn lock_table(&self) -> matrix::LockTable {

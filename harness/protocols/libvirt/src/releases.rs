@@ -111,6 +111,7 @@ const SINCE_7_0_0: &[Change<Dialect>] = &[
             d.features.insert(feature::NETWORK_UPDATE_HAS_CORRECT_ORDER);
         },
     )
+    .breaks(&[("client/net-update", "loud-fail")])
     .declares(&[(
         "remote/291",
         "section, command -> command, section; a server that does so says it with feature 16",
@@ -172,17 +173,23 @@ const SINCE_7_0_0: &[Change<Dialect>] = &[
 
 const SINCE_9_0_0: &[Change<Dialect>] = &[
     change("is 11.3.0", "measured on 11.3.0: CONNECT_GET_LIB_VERSION", |d| d.lib_version = 11_003_000),
-    change("learns procedures up to 452", "measured on 11.3.0: every number from 0 to 519", |d| {
-        d.highest_procedure = 452;
-        d.highest_event = 453;
-    }),
+    change(
+        "learns procedures up to 452",
+        "measured on 11.3.0: every number from 0 to 519",
+        |d: &mut Dialect| {
+            d.highest_procedure = 452;
+            d.highest_event = 453;
+        },
+    )
+    .breaks(&[("client/net-desc*", "loud-fail")]),
     change(
         "lists of node devices know two more capabilities, and whether a device is active and persistent",
         FLAGS_MEASURED,
-        |d| {
+        |d: &mut Dialect| {
             d.flags.insert(procedures::CONNECT_LIST_ALL_NODE_DEVICES, 0xf0ff_ffff);
         },
-    ),
+    )
+    .breaks(&[("client/nodedev-list", "loud-fail")]),
     change("descriptions of node devices can be those of inactive ones", FLAGS_MEASURED, |d| {
         d.flags.insert(procedures::NODE_DEVICE_GET_XML_DESC, 0x1);
     }),

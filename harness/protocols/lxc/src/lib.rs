@@ -18,7 +18,7 @@
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role, Source};
-use protocol::dialect::IDEAL;
+use protocol::dialect::{Changed, IDEAL};
 use protocol::launch::At;
 use protocol::{Action, Bench, Case, Defect, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
@@ -126,6 +126,10 @@ impl Protocol for LxcCommand {
         let play =
             |dialect| protocol::replay::script(recorded, &LxcGrammar::new(dialect), condition(recorded));
         dialect.map(play).unwrap_or_default()
+    }
+
+    fn changes(&self, one: &str, other: &str) -> Vec<Changed> {
+        DIALECTS.changes_between(one, other)
     }
 
     fn lock_table(&self) -> matrix::LockTable {

@@ -252,10 +252,12 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                     d.server.device_item_size = BAD_SIZE;
                 },
             )
+            .breaks(&[("client/cgroup", "loud-fail")])
             .declares(&[("14", "device item 24 -> 20 bytes")]),
-            change("learns commands 23 to 25", "lxc/lxc@lxc-4.0.7:src/lxc/commands.h", |d| {
+            change("learns commands 23 to 25", "lxc/lxc@lxc-4.0.7:src/lxc/commands.h", |d: &mut Dialect| {
                 d.learn(&[(23, "GET_CGROUP_CTX"), (24, "GET_CGROUP_FD"), (25, "GET_LIMIT_CGROUP_FD")]);
-            }),
+            })
+            .breaks(&[("client/attach*", "silent-wrong")]),
             change(
                 "new names of commands 0, 19 and 20",
                 "lxc/lxc@lxc-4.0.7:src/lxc/commands.h",
@@ -290,9 +292,14 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             change("a missing second message of command 13 gets -61", "measured on 5.0.2", |d| {
                 d.server.seccomp_add_ended = NO_SECOND;
             }),
-            change("no limit directory: the container's own is answered", "measured on 5.0.2", |d| {
-                d.server.no_limit_cgroup = Reaction::Accept;
-            }),
+            change(
+                "no limit directory: the container's own is answered",
+                "measured on 5.0.2",
+                |d: &mut Dialect| {
+                    d.server.no_limit_cgroup = Reaction::Accept;
+                },
+            )
+            .breaks(&[("client/freeze", "loud-fail"), ("client/unfreeze", "loud-fail")]),
             change("no seccomp listener is answered with -9", "measured on 5.0.2", |d| {
                 d.server.no_seccomp_fd = NO_TTY;
             }),
@@ -321,6 +328,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             "lxc/lxc@lxc-4.0.11:src/lxc/cgroups/cgroup.h; measured on 5.0.2",
             |d: &mut Dialect| d.device_item_len = Some(40),
         )
+        .breaks(&[("client/cgroup", "loud-fail")])
         .declares(&[("14", "device item 20 -> 40 bytes")])],
     },
     Release { name: "5.0.0", after: Some("4.0.11"), changes: &[] },

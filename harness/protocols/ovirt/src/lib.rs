@@ -22,7 +22,7 @@
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role, Source};
-use protocol::dialect::IDEAL;
+use protocol::dialect::{Changed, IDEAL};
 use protocol::launch::{At, CommandLine};
 use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
@@ -159,6 +159,10 @@ impl Protocol for OvirtGuestAgent {
 
     fn replay(&self, recorded: &Transcript) -> Script {
         replay::script(recorded)
+    }
+
+    fn changes(&self, one: &str, other: &str) -> Vec<Changed> {
+        DIALECTS.changes_between(one, other)
     }
 
     fn lock_table(&self) -> matrix::LockTable {

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role, Source};
-use protocol::dialect::IDEAL;
+use protocol::dialect::{Changed, IDEAL};
 use protocol::launch::{At, CommandLine};
 use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
@@ -144,6 +144,10 @@ impl Protocol for QemuGa {
         let condition = condition.map(|operation| operation.before.to_owned());
         let play = |dialect| protocol::replay::script(recorded, &QemuGaGrammar::new(dialect), condition);
         dialect.map(play).unwrap_or_default()
+    }
+
+    fn changes(&self, one: &str, other: &str) -> Vec<Changed> {
+        DIALECTS.changes_between(one, other)
     }
 
     fn lock_table(&self) -> matrix::LockTable {

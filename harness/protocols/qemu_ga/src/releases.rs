@@ -43,6 +43,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 MEASURED_10_0,
                 |d: &mut Dialect| d.forget(GET_DEVICES),
             )
+            .breaks(&[("client/devices", "loud-fail")])
             .declares(&[("guest-get-devices", "gone where there is no Windows")]),
             change("another text for blocked commands", MEASURED_10_0, |d| {
                 d.blocked_text = "Command {} has been disabled: the command is not allowed";

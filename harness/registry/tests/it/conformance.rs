@@ -46,6 +46,25 @@ fn every_defect_names_what_finds_it() {
     }
 }
 
+/// A change that is said to break something names cases that there are.
+#[test]
+fn every_change_breaks_cases_that_there_are() {
+    for protocol in registry::all() {
+        let cases: Vec<String> = protocol.cases().iter().map(|case| case.id.to_string()).collect();
+        let dialects = protocol.dialects();
+        for change in dialects.windows(2).flat_map(|pair| protocol.changes(pair[0], pair[1])) {
+            for (pattern, shape) in change.breaks {
+                let shapes = [(*shape).to_owned()];
+                assert!(
+                    cases.iter().any(|case| change.explains(case, &shapes)),
+                    "{}: {pattern}",
+                    change.what
+                );
+            }
+        }
+    }
+}
+
 /// What is committed is what `wireskew lock --write` writes.
 #[test]
 fn every_lock_is_written_as_it_lies() {
