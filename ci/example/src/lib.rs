@@ -12,13 +12,13 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use matrix::{Build, CaseId, CaseKind, LockTable, LockedDialect, LockedField, LockedMessage, Role, Source};
-use protocol::launch::{At, CommandLine};
+use matrix::{CaseId, CaseKind, LockTable, LockedDialect, LockedField, LockedMessage, Role};
+use protocol::launch::At;
 use protocol::probe::{AboveLimit, Answers, Bad, Clients, Description, Lengths};
-use protocol::{Action, Bench, Case, Defect, Hazard, Protocol, effects, probe};
-use session::{Client, LaunchError, Launcher, Script};
+use protocol::{Action, Case, Defect, Hazard, Peers, Protocol, effects, probe};
+use session::Script;
 use transcript::Transcript;
-use verdict::{Check, ConnContext, Due, Grammar, InOrder, Meaning, Pairing, Reading};
+use verdict::{Check, Cited, ConnContext, Due, Grammar, InOrder, Meaning, Pairing, Reading};
 use wire::json::{self, Document, Rules};
 use wire::{DecodeErrorKind, Decoder, Direction, Dissection, Extent, Fault, Field, Frame, FrameKind, Scan};
 use wire::{Step, StreamDecoder, Value};
@@ -231,6 +231,10 @@ impl Protocol for Kv {
         verdict::checks::of(case.kind)
     }
 
+    fn rules(&self) -> Vec<Cited> {
+        Vec::new()
+    }
+
     fn negotiated(&self, _transcript: &Transcript, _reading: &Reading) -> Option<String> {
         None
     }
@@ -266,11 +270,7 @@ impl Protocol for Kv {
         &[At::Socket, At::Tcp]
     }
 
-    fn server(&self, build: &Build, _: &Source, _: &Bench) -> Result<Arc<dyn Launcher>, LaunchError> {
-        Err(CommandLine::expected(build, self.speaks_at(Role::Server)))
-    }
-
-    fn client(&self, build: &Build, _: &Source, _: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
-        Err(CommandLine::expected(build, self.speaks_at(Role::Client)))
+    fn peers(&self) -> Peers {
+        Peers::default()
     }
 }

@@ -6,14 +6,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, Role, Source};
-use session::{Client, LaunchError, Launcher, Script};
+use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
 use verdict::{Check, Cited, Grammar, Reading};
 
-use crate::launch::{At, CommandLine, OwnClient, OwnServers};
-
 use crate::Defect;
 use crate::dialect::Changed;
+use crate::launch::{At, CommandLine, OwnClient, OwnServers};
 
 /// A conversation on a framing, in all its dialects.
 pub trait Protocol: Send + Sync {
@@ -102,7 +101,7 @@ pub trait Protocol: Send + Sync {
     ///
     /// # Errors
     /// The build is set up in a way that makes no sense for it.
-    fn own_server(&self, line: CommandLine, _build: &Build) -> Result<Arc<dyn Launcher>, LaunchError> {
+    fn own_server(&self, line: CommandLine, _build: &Build) -> Made<dyn Launcher> {
         Ok(Arc::new(OwnServers::new(line)))
     }
 
@@ -110,7 +109,7 @@ pub trait Protocol: Send + Sync {
     ///
     /// # Errors
     /// The same.
-    fn own_client(&self, line: CommandLine, _build: &Build) -> Result<Arc<dyn Client>, LaunchError> {
+    fn own_client(&self, line: CommandLine, _build: &Build) -> Made<dyn Client> {
         let operations = self.cases().into_iter().filter_map(|case| match case.action {
             Action::Operation(name) => Some((name, self.expected(&case.id))),
             Action::Script(_) | Action::Recorded => None,
@@ -118,18 +117,68 @@ pub trait Protocol: Send + Sync {
         Ok(Arc::new(OwnClient::new(line, operations.collect())))
     }
 
+    /// How its peers are made.
+    fn peers(&self) -> Peers;
+
     /// A launcher for a server build.
     ///
     /// # Errors
     /// The build cannot be had; the error says why and what helps.
-    fn server(&self, build: &Build, source: &Source, bench: &Bench)
-    -> Result<Arc<dyn Launcher>, LaunchError>;
+    fn server(&self, build: &Build, source: &Source, bench: &Bench) -> Made<dyn Launcher> {
+        let peers = self.peers();
+        let made = match source {
+            Source::Reference { defects } => peers.reference_server.map(|make| make(build, defects, bench)),
+            Source::Debian(_) | Source::Path { .. } => {
+                peers.real_server.map(|make| make(build, source, bench))
+            }
+            Source::Recorded => None,
+        };
+        made.unwrap_or_else(|| Err(cannot_launch(build, source, self.speaks_at(Role::Server))))
+    }
 
     /// A client build.
     ///
     /// # Errors
     /// The build cannot be had; the error says why and what helps.
-    fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError>;
+    fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Made<dyn Client> {
+        let peers = self.peers();
+        let made = match source {
+            Source::Reference { defects } => peers.reference_client.map(|make| make(build, defects)),
+            Source::Debian(_) | Source::Path { .. } => {
+                peers.real_client.map(|make| make(build, source, bench))
+            }
+            Source::Recorded => None,
+        };
+        made.unwrap_or_else(|| Err(cannot_launch(build, source, self.speaks_at(Role::Client))))
+    }
+}
+
+/// A peer that is made of a build, or why it cannot be had.
+pub type Made<P> = Result<Arc<P>, LaunchError>;
+
+/// Makes a real peer of a build that is installed or given as a path.
+pub type MakesReal<P> = fn(&Build, &Source, &Bench) -> Made<P>;
+
+/// How the peers of a protocol are made that are no command lines, as far as it has any. An error says why a build cannot be
+/// had, and what helps.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Peers {
+    /// Makes a launcher of reference servers with these defects switched on.
+    pub reference_server: Option<fn(&Build, &[String], &Bench) -> Made<dyn Launcher>>,
+    /// Makes a reference client with these defects switched on.
+    pub reference_client: Option<fn(&Build, &[String]) -> Made<dyn Client>>,
+    /// Makes a launcher of real servers.
+    pub real_server: Option<MakesReal<dyn Launcher>>,
+    /// Makes a real client.
+    pub real_client: Option<MakesReal<dyn Client>>,
+}
+
+fn cannot_launch(build: &Build, source: &Source, speaks_at: &[At]) -> LaunchError {
+    if matches!(source, Source::Path { .. }) && !speaks_at.is_empty() {
+        return CommandLine::expected(build, speaks_at);
+    }
+    let what = format!("start {} {}", build.protocol, build.id);
+    LaunchError::new(what, LaunchErrorKind::Setup(format!("source `{}` is not supported", source.word())))
 }
 
 /// Where launchers find and put things during one run.

@@ -12,12 +12,10 @@ mod own;
 mod place;
 mod ready;
 
-use std::sync::Arc;
-
 use matrix::{Build, Role, Source};
-use session::{Client, LaunchError, Launcher};
+use session::{Client, Launcher};
 
-use crate::{Bench, Protocol};
+use crate::{Bench, Made, Protocol};
 pub use command_line::{At, CommandLine, Ready, Spot, Started};
 pub use own::{OwnClient, OwnServers};
 pub use place::{NOBODY, Place, make_own};
@@ -27,12 +25,7 @@ pub use ready::{QUESTION_DEADLINE, ask, ready, within};
 ///
 /// # Errors
 /// The build cannot be had; the error says why and what helps.
-pub fn server(
-    protocol: &dyn Protocol,
-    build: &Build,
-    source: &Source,
-    bench: &Bench,
-) -> Result<Arc<dyn Launcher>, LaunchError> {
+pub fn server(protocol: &dyn Protocol, build: &Build, source: &Source, bench: &Bench) -> Made<dyn Launcher> {
     match CommandLine::of(build, source, Role::Server, protocol.speaks_at(Role::Server), bench)? {
         Some(line) => protocol.own_server(line, build),
         None => protocol.server(build, source, bench),
@@ -43,12 +36,7 @@ pub fn server(
 ///
 /// # Errors
 /// The same.
-pub fn client(
-    protocol: &dyn Protocol,
-    build: &Build,
-    source: &Source,
-    bench: &Bench,
-) -> Result<Arc<dyn Client>, LaunchError> {
+pub fn client(protocol: &dyn Protocol, build: &Build, source: &Source, bench: &Bench) -> Made<dyn Client> {
     match CommandLine::of(build, source, Role::Client, protocol.speaks_at(Role::Client), bench)? {
         Some(line) => protocol.own_client(line, build),
         None => protocol.client(build, source, bench),

@@ -7,6 +7,7 @@
 //! probe.rs       the probes that every protocol gets, from a small description
 //! replay.rs      recorded conversations as scripts
 //! effects.rs     the words for what clients did
+//! reference/     what reference servers and clients are made with
 //! installed/     builds that are installed, and their processes
 //! launch/        how real builds are started
 //! fuzz.rs        bodies of fuzz targets
@@ -21,6 +22,7 @@ pub mod fuzz;
 pub mod installed;
 pub mod launch;
 pub mod probe;
+pub mod reference;
 pub mod replay;
 pub mod testing;
 
@@ -35,5 +37,5 @@ macro_rules! shapes {
     };
 }
 
-pub use contract::{Action, Bench, Case, Hazard, Protocol, Scripted};
+pub use contract::{Action, Bench, Case, Hazard, Made, MakesReal, Peers, Protocol, Scripted};
 pub use defect::Defect;

@@ -192,8 +192,7 @@ impl CommandLine {
     }
 
     /// The error of a build that has to be a command line and is none.
-    #[must_use]
-    pub fn expected(build: &Build, possible: &[At]) -> LaunchError {
+    pub(crate) fn expected(build: &Build, possible: &[At]) -> LaunchError {
         let why = format!("no argument has {}, so it cannot be told where to speak", listed(possible));
         LaunchError::new(format!("start {} {}", build.protocol, build.id), LaunchErrorKind::Setup(why))
     }

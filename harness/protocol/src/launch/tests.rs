@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use matrix::{BuildId, Role};
-use session::{Connection, Launcher, Received, Recorder, Server, ServerAct, Start};
+use session::{Connection, LaunchError, Launcher, Received, Recorder, Server, ServerAct, Start};
 use transcript::{EventKind, ExitStatus};
 
 use super::*;

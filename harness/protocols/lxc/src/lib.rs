@@ -20,8 +20,8 @@ use std::sync::Arc;
 use matrix::{Build, CaseId, CaseKind, Role, Source};
 use protocol::dialect::{Changed, IDEAL};
 use protocol::launch::At;
-use protocol::{Action, Bench, Case, Defect, Protocol};
-use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
+use protocol::{Action, Case, Defect, Peers, Protocol};
+use session::Script;
 use transcript::Transcript;
 use verdict::{Check, Cited, Grammar, Meaning, Reading};
 
@@ -146,26 +146,12 @@ impl Protocol for LxcCommand {
         if role == Role::Server { &[At::Socket] } else { &[] }
     }
 
-    fn server(
-        &self,
-        build: &Build,
-        source: &Source,
-        bench: &Bench,
-    ) -> Result<Arc<dyn Launcher>, LaunchError> {
-        match source {
-            Source::Reference { defects } => {
-                Ok(Arc::new(reference::ReferenceServers::new(build, defects, bench)?))
-            }
-            Source::Debian(_) | Source::Path { .. } => launch::server(build, source, bench),
-            Source::Recorded => Err(cannot_launch(build, source)),
-        }
-    }
-
-    fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
-        match source {
-            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceClient::new(build, defects)?)),
-            Source::Debian(_) | Source::Path { .. } => launch::client(build, source, bench),
-            Source::Recorded => Err(cannot_launch(build, source)),
+    fn peers(&self) -> Peers {
+        Peers {
+            reference_server: Some(reference::server),
+            reference_client: Some(reference::client),
+            real_server: Some(launch::server),
+            real_client: Some(launch::client),
         }
     }
 }
@@ -175,11 +161,6 @@ fn condition(recorded: &Transcript) -> Option<String> {
     let name = recorded.provenance.case.strip_prefix("client/")?;
     let operation = effects::operations().iter().find(|operation| operation.name == name)?;
     Some(operation.before.condition().to_owned())
-}
-
-fn cannot_launch(build: &Build, source: &Source) -> LaunchError {
-    let what = format!("start {} {}", build.protocol, build.id);
-    LaunchError::new(what, LaunchErrorKind::Setup(format!("source `{}` is not supported", source.word())))
 }
 
 #[cfg(test)]

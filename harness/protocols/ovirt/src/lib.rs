@@ -24,8 +24,8 @@ use std::sync::Arc;
 use matrix::{Build, CaseId, CaseKind, Role, Source};
 use protocol::dialect::{Changed, IDEAL};
 use protocol::launch::{At, CommandLine};
-use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
-use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
+use protocol::{Action, Case, Defect, Hazard, Made, Peers, Protocol};
+use session::{Client, Launcher, Script};
 use transcript::Transcript;
 use verdict::{Check, Cited, Grammar, Reading};
 
@@ -177,37 +177,21 @@ impl Protocol for OvirtGuestAgent {
         launch::speaks_at(role)
     }
 
-    fn own_server(&self, line: CommandLine, build: &Build) -> Result<Arc<dyn Launcher>, LaunchError> {
+    fn own_server(&self, line: CommandLine, build: &Build) -> Made<dyn Launcher> {
         launch::server(line, build)
     }
 
-    fn own_client(&self, line: CommandLine, build: &Build) -> Result<Arc<dyn Client>, LaunchError> {
+    fn own_client(&self, line: CommandLine, build: &Build) -> Made<dyn Client> {
         launch::client(line, build)
     }
 
-    fn server(
-        &self,
-        build: &Build,
-        source: &Source,
-        _bench: &Bench,
-    ) -> Result<Arc<dyn Launcher>, LaunchError> {
-        match source {
-            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceAgents::new(build, defects)?)),
-            Source::Path { .. } => Err(CommandLine::expected(build, self.speaks_at(Role::Server))),
-            Source::Debian(_) | Source::Recorded => Err(cannot_launch(build, source)),
+    fn peers(&self) -> Peers {
+        Peers {
+            reference_server: Some(reference::server),
+            reference_client: Some(reference::client),
+            // The agent and VDSM come as command lines.
+            real_server: None,
+            real_client: None,
         }
     }
-
-    fn client(&self, build: &Build, source: &Source, _bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
-        match source {
-            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceHost::new(build, defects)?)),
-            Source::Path { .. } => Err(CommandLine::expected(build, self.speaks_at(Role::Client))),
-            Source::Debian(_) | Source::Recorded => Err(cannot_launch(build, source)),
-        }
-    }
-}
-
-fn cannot_launch(build: &Build, source: &Source) -> LaunchError {
-    let what = format!("start {} {}", build.protocol, build.id);
-    LaunchError::new(what, LaunchErrorKind::Setup(format!("source `{}` is not supported", source.word())))
 }

@@ -25,8 +25,8 @@ use std::sync::Arc;
 use matrix::{Build, CaseId, CaseKind, Role, Source};
 use protocol::dialect::{Changed, IDEAL};
 use protocol::launch::{At, CommandLine};
-use protocol::{Action, Bench, Case, Defect, Hazard, Protocol};
-use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
+use protocol::{Action, Case, Defect, Hazard, Made, Peers, Protocol};
+use session::{Launcher, Script};
 use transcript::Transcript;
 use verdict::{Check, Cited, Grammar, Reading};
 
@@ -170,35 +170,19 @@ impl Protocol for QemuGa {
         if role == Role::Server { &[At::Socket, At::Terminal] } else { &[] }
     }
 
-    fn own_server(&self, line: CommandLine, _build: &Build) -> Result<Arc<dyn Launcher>, LaunchError> {
+    fn own_server(&self, line: CommandLine, _build: &Build) -> Made<dyn Launcher> {
         Ok(launch::own_server(line))
     }
 
-    fn server(
-        &self,
-        build: &Build,
-        source: &Source,
-        bench: &Bench,
-    ) -> Result<Arc<dyn Launcher>, LaunchError> {
-        match source {
-            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceServers::new(build, defects)?)),
-            Source::Debian(_) | Source::Path { .. } => launch::server(build, source, bench),
-            Source::Recorded => Err(cannot_launch(build, source)),
-        }
-    }
-
-    fn client(&self, build: &Build, source: &Source, _bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
-        match source {
-            Source::Reference { defects } => Ok(Arc::new(reference::ReferenceClient::new(build, defects)?)),
+    fn peers(&self) -> Peers {
+        Peers {
+            reference_server: Some(reference::server),
+            reference_client: Some(reference::client),
+            real_server: Some(launch::server),
             // There is no client in the package; libvirt and VDSM are hosts with protocols of their own.
-            _ => Err(cannot_launch(build, source)),
+            real_client: None,
         }
     }
-}
-
-fn cannot_launch(build: &Build, source: &Source) -> LaunchError {
-    let what = format!("start {} {}", build.protocol, build.id);
-    LaunchError::new(what, LaunchErrorKind::Setup(format!("source `{}` is not supported", source.word())))
 }
 
 #[cfg(test)]

@@ -6,11 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use matrix::{Build, CaseId, LockTable, Partition, Source};
-use protocol::{Bench, Case, Defect, Protocol};
+use protocol::{Bench, Case, Defect, Peers, Protocol};
 use runner::{Project, RunEvent};
-use session::{
-    Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start,
-};
+use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start};
 use transcript::{ConnId, Endpoint, EventKind, ExitStatus, Transcript};
 use verdict::{Check, Cited, Grammar, Outcome, Reading};
 use wire::Direction;
@@ -152,8 +150,8 @@ impl Protocol for Faulty {
     fn defects(&self) -> &'static [Defect] {
         self.inner.defects()
     }
-    fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
-        self.inner.client(build, source, bench)
+    fn peers(&self) -> Peers {
+        self.inner.peers()
     }
 }
 

@@ -34,5 +34,20 @@ pub(crate) use client::{CLIENT_DEFECTS, ReferenceClient};
 pub(crate) use defects::SERVER_DEFECTS;
 pub(crate) use server::ReferenceServers;
 
+pub(crate) fn server(
+    build: &matrix::Build,
+    defects: &[String],
+    bench: &protocol::Bench,
+) -> Result<std::sync::Arc<dyn session::Launcher>, session::LaunchError> {
+    Ok(std::sync::Arc::new(ReferenceServers::new(build, defects, bench)?))
+}
+
+pub(crate) fn client(
+    build: &matrix::Build,
+    defects: &[String],
+) -> Result<std::sync::Arc<dyn session::Client>, session::LaunchError> {
+    Ok(std::sync::Arc::new(ReferenceClient::new(build, defects)?))
+}
+
 #[cfg(test)]
 mod tests;

@@ -1,17 +1,14 @@
 //! One request on a connection of its own, read as the clients of a release read.
 
-use std::future::poll_fn;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use session::{Address, Connection, READ_LEN_MAX, Received, Recorder};
-use transcript::{ConnId, Credentials, Data, EventKind};
-use wire::Direction;
-use wire::lxc::{Command, Layout, ResponseHead};
-
+use bytes::Bytes;
 use protocol::defect::Switches;
+use protocol::reference::call::Caller;
+use session::{Address, Recorder};
+use transcript::ConnId;
+use wire::lxc::{Command, Layout, ResponseHead};
 
 use super::super::dialect::{Bad, ClientFacts};
 use super::super::names::{self, ENOSYS};
@@ -108,7 +105,7 @@ impl Asker<'_> {
         command: Command,
         data: i64,
         payload: &[u8],
-    ) -> Result<(Said, Option<Open>), Ended> {
+    ) -> Result<(Said, Option<Caller>), Ended> {
         let len = i32::try_from(payload.len()).unwrap_or(i32::MAX);
         let head = request::lying(command, len, data, b"");
         self.exchange(command, head, payload).await
@@ -116,7 +113,7 @@ impl Asker<'_> {
 
     /// Whether the socket still has a server. Nothing is said there, so nothing is written down.
     pub(super) async fn somebody_listens(&self) -> bool {
-        Connection::connect(self.address, CONNECT_DEADLINE).await.is_ok()
+        Caller::connect(self.address, None, CONNECT_DEADLINE).await.is_ok()
     }
 
     async fn exchange(
@@ -124,26 +121,19 @@ impl Asker<'_> {
         command: Command,
         head: Bytes,
         payload: &[u8],
-    ) -> Result<(Said, Option<Open>), Ended> {
+    ) -> Result<(Said, Option<Caller>), Ended> {
         self.conns += 1;
-        let conn = ConnId(self.conns);
-        let mut open = match Connection::connect(self.address, CONNECT_DEADLINE).await {
-            Ok(connection) => {
-                self.recorder.record(conn, Direction::ToServer, EventKind::Connect);
-                Open { connection, conn, recorder: self.recorder.clone() }
-            }
-            Err(error) => {
-                let kind = EventKind::ConnectFailed(error.kind().to_string());
-                self.recorder.record(conn, Direction::ToServer, kind);
-                let said = Said { ret: -1, how: How::NoServer, ..Said::default() };
-                return self.weigh(command, said).map(|said| (said, None));
-            }
+        let trace = Some((self.recorder.clone(), ConnId(self.conns)));
+        let Ok(mut open) = Caller::connect(self.address, trace, CONNECT_DEADLINE).await else {
+            let said = Said { ret: -1, how: How::NoServer, ..Said::default() };
+            return self.weigh(command, said).map(|said| (said, None));
         };
-        // The real tools attach their credentials to the head and send the payload by itself.
-        let own = open.connection.own_credentials();
-        open.send(head, Some(own)).await;
+        // The real tools attach their credentials to the head and send the payload by itself. A server that does not
+        // take it has closed; that is seen when the answer is read.
+        let own = open.own_credentials();
+        let _ = open.send(head, Some(own), CONNECT_DEADLINE).await;
         if !payload.is_empty() {
-            open.send(Bytes::copy_from_slice(payload), None).await;
+            let _ = open.send(Bytes::copy_from_slice(payload), None, CONNECT_DEADLINE).await;
         }
         let said = self.read(&mut open).await?;
         let kept = (said.how == How::Replied).then_some(open);
@@ -152,7 +142,7 @@ impl Asker<'_> {
 
     /// Reads the head in one call and the payload in another, as every release does; the ideal client
     /// reads until both are complete.
-    async fn read(&mut self, open: &mut Open) -> Result<Said, Ended> {
+    async fn read(&mut self, open: &mut Caller) -> Result<Said, Ended> {
         let layout = request::LAYOUT;
         let (head, fds) = match open.take(layout.head_len(), self.facts.believes_cut_replies).await {
             Some((bytes, fds)) if !bytes.is_empty() => (bytes, fds),
@@ -223,62 +213,4 @@ fn decode(layout: Layout, bytes: &[u8]) -> Option<ResponseHead> {
     let mut padded = bytes.to_vec();
     padded.resize(layout.head_len(), 0);
     ResponseHead::decode(layout, &padded)
-}
-
-/// A connection that writes down what passes on it.
-pub(super) struct Open {
-    connection: Connection,
-    conn: ConnId,
-    recorder: Recorder,
-}
-
-impl Open {
-    async fn send(&mut self, bytes: Bytes, creds: Option<Credentials>) {
-        // A server that does not take it has closed; that is seen when the answer is read.
-        if self.connection.send(&bytes, &[], creds, CONNECT_DEADLINE).await.is_ok() {
-            self.recorder.data(self.conn, Direction::ToServer, Data { bytes, fds: Vec::new(), creds });
-        }
-    }
-
-    /// At most so many bytes: in one call, or until they are complete. `None` for a reset.
-    pub(super) async fn take(&mut self, len: usize, in_one_call: bool) -> Option<(Bytes, Vec<OwnedFd>)> {
-        let (mut bytes, mut all_fds) = (BytesMut::new(), Vec::new());
-        while bytes.len() < len {
-            match self.receive((len - bytes.len()).min(READ_LEN_MAX)).await.ok()? {
-                Received::Data(data, fds) => {
-                    bytes.extend_from_slice(&data.bytes);
-                    all_fds.extend(fds);
-                    self.recorder.data(self.conn, Direction::ToClient, data);
-                }
-                Received::Reset => {
-                    self.recorder.record(self.conn, Direction::ToClient, EventKind::Reset);
-                    return None;
-                }
-                Received::Eof | Received::Timeout => {
-                    self.recorder.record(self.conn, Direction::ToClient, EventKind::Eof(None));
-                    break;
-                }
-            }
-            if in_one_call {
-                break;
-            }
-        }
-        Some((bytes.freeze(), all_fds))
-    }
-
-    async fn receive(&mut self, len: usize) -> io::Result<Received> {
-        loop {
-            poll_fn(|cx| self.connection.poll_readable(cx)).await?;
-            if let Some(received) = self.connection.try_recv(len)? {
-                return Ok(received);
-            }
-        }
-    }
-}
-
-impl Drop for Open {
-    fn drop(&mut self) {
-        let kind = EventKind::Eof(Some("closes".to_owned()));
-        self.recorder.record(self.conn, Direction::ToServer, kind);
-    }
 }

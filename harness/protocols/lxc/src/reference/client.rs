@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use matrix::{Build, Role};
-use session::{BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
-use transcript::{Endpoint, ExitStatus};
-
+use protocol::Made;
 use protocol::defect::Switches;
+use protocol::reference::call::{self, Tools};
+use protocol::reference::{cannot, endpoint};
+use session::{Client, ClientReport, LaunchError, Recorder, Server};
+use transcript::ExitStatus;
 
 use super::super::dialect::{ClientFacts, DIALECTS};
 use super::super::effects::{self, Operation};
@@ -14,35 +16,36 @@ use super::asking::{Asker, Ended};
 use super::defects::DEFECTS;
 use super::machine::Machine;
 
+/// The tools of a build with defects switched on.
+///
+/// # Errors
+/// No client of that dialect was measured, or there is no defect of that name.
+pub(crate) fn client(build: &Build, switched_on: &[String]) -> Made<dyn Client> {
+    let cannot = cannot(build, Role::Client);
+    let dialect = DIALECTS
+        .for_version(&build.dialect)
+        .ok_or_else(|| cannot(format!("no dialect `{}`", build.dialect)))?;
+    let facts = dialect
+        .client
+        .ok_or_else(|| cannot(format!("no client of dialect `{}` was measured", dialect.name)))?;
+    let switches = Switches::on(DEFECTS, Role::Client, switched_on).map_err(|why| cannot(why.to_string()))?;
+    Ok(call::client(endpoint(build, "lxc", switches.names()), LxcTools { facts, switches }))
+}
+
 /// The tools of one release.
-#[derive(Debug, Clone)]
-pub(crate) struct ReferenceClient {
-    endpoint: Endpoint,
+struct LxcTools {
     facts: ClientFacts,
     switches: Switches,
 }
 
-impl ReferenceClient {
-    /// Prepares the tools of a build with defects switched on.
-    ///
-    /// # Errors
-    /// No client of that dialect was measured, or there is no defect of that name.
-    pub(crate) fn new(build: &Build, switched_on: &[String]) -> Result<Self, LaunchError> {
-        let setup = |why: String| {
-            LaunchError::new(format!("use reference client {}", build.id), LaunchErrorKind::Setup(why))
-        };
-        let dialect = DIALECTS
-            .for_version(&build.dialect)
-            .ok_or_else(|| setup(format!("no dialect `{}`", build.dialect)))?;
-        let facts = dialect
-            .client
-            .ok_or_else(|| setup(format!("no client of dialect `{}` was measured", dialect.name)))?;
-        let switches =
-            Switches::on(DEFECTS, Role::Client, switched_on).map_err(|why| setup(why.to_string()))?;
-        Ok(Self { endpoint: super::endpoint(build, &switches), facts, switches })
+impl Tools for LxcTools {
+    type Operation = Operation;
+
+    fn operation(&self, name: &str) -> Option<&'static Operation> {
+        effects::operation(name).filter(|operation| !operation.signals_init)
     }
 
-    async fn operate(
+    async fn carry_out(
         &self,
         operation: &'static Operation,
         server: &mut dyn Server,
@@ -72,29 +75,5 @@ impl ReferenceClient {
         effects::claim_exit(recorder, exit);
         server.effects(recorder).await;
         Ok(ClientReport { exit, stdout, stderr: Vec::new() })
-    }
-}
-
-impl Client for ReferenceClient {
-    fn endpoint(&self) -> Endpoint {
-        self.endpoint.clone()
-    }
-
-    fn run<'a>(
-        &'a self,
-        operation: &'a str,
-        server: &'a mut dyn Server,
-        recorder: &'a Recorder,
-        deadline: Duration,
-    ) -> BoxFuture<'a, Result<ClientReport, LaunchError>> {
-        Box::pin(async move {
-            match effects::operation(operation).filter(|operation| !operation.signals_init) {
-                Some(operation) => self.operate(operation, server, recorder, deadline).await,
-                None => {
-                    let why = format!("no operation `{operation}` of a reference client");
-                    Err(LaunchError::new(format!("run {}", self.endpoint.id), LaunchErrorKind::Setup(why)))
-                }
-            }
-        })
     }
 }

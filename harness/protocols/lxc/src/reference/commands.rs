@@ -8,7 +8,8 @@ use wire::lxc::{Command, RequestHead};
 
 use super::super::dialect::{Dialect, Reaction, ServerFacts, View};
 use super::super::names::{self, CGROUP1_TYPE, CGROUP2_TYPE, EINVAL, ENODATA, ENOENT, EPERM, MAX_STATE};
-use super::container::{Container, Peer, open_dir};
+use super::container::{Container, open_dir};
+use protocol::reference::serve::Peer;
 
 /// The descriptor of the cgroup as the server counts its own. Clients have to take the one that comes beside it.
 const CGROUP_FD: i32 = 12;

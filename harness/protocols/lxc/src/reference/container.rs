@@ -14,6 +14,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use protocol::reference::serve::Peer;
 use rustix::fs::{Mode, OFlags};
 use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
 use session::Stage;
@@ -22,9 +23,6 @@ use super::super::dialect::{Keys, ServerFacts, View};
 use super::super::effects::{CONTAINER, LXCPATH};
 use super::super::names::{MAX_STATE, RUNNING, THAWED};
 use super::machine::Machine;
-
-/// Number of a connection within its server.
-pub(super) type Peer = u64;
 
 /// How many terminals can be leased, `lxc.tty.max` of every container that wireskew starts.
 const TTYS: usize = 2;

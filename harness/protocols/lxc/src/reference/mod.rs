@@ -4,8 +4,8 @@
 //! protocol's designers asked for, and carries the seeded defects with which the checks are checked.
 //!
 //! ```text
-//! server.rs      starts servers, looks at them from outside
-//! engine.rs      the loop: reading, answering, closing
+//! server.rs      starts servers, and what is done to them beside their socket
+//! engine.rs      the monitor: reading, answering, closing
 //! commands.rs    what each command does and answers
 //! container.rs   the container behind it
 //! client.rs      the tools of a release        operations.rs   what they send and make of it
@@ -23,29 +23,9 @@ mod machine;
 mod operations;
 mod server;
 
-use matrix::Build;
-use transcript::Endpoint;
-
-use protocol::defect::Switches;
-
-pub(crate) use client::ReferenceClient;
+pub(crate) use client::client;
 pub(crate) use defects::DEFECTS;
-pub(crate) use server::ReferenceServers;
-
-/// Who a reference peer is, for the provenance of transcripts.
-fn endpoint(build: &Build, switches: &Switches) -> Endpoint {
-    let faults: Vec<_> = switches.names().collect();
-    let faults = (!faults.is_empty()).then(|| (verdict::FAULTS.to_owned(), faults.join(" ")));
-    Endpoint {
-        id: build.id.to_string(),
-        name: "lxc (reference)".to_owned(),
-        version: Some(build.version.clone()),
-        source: Some("reference".to_owned()),
-        modified: faults.is_some(),
-        details: faults.into_iter().collect(),
-        ..Endpoint::default()
-    }
-}
+pub(crate) use server::server;
 
 #[cfg(test)]
 mod tests;

@@ -43,10 +43,13 @@ fn build(dialect: &str, roles: &[Role]) -> Build {
     }
 }
 
+fn bench() -> Bench {
+    Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir() }
+}
+
 fn launcher(dialect: &str, defects: &[&str]) -> Arc<dyn Launcher> {
-    let bench = Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir() };
     let source = Source::Reference { defects: defects.iter().map(ToString::to_string).collect() };
-    LxcCommand.server(&build(dialect, &[Role::Server]), &source, &bench).expect("a reference server")
+    LxcCommand.server(&build(dialect, &[Role::Server]), &source, &bench()).expect("a reference server")
 }
 
 async fn start(dialect: &str, defects: &[&str]) -> Box<dyn Server> {

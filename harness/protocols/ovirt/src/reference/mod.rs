@@ -21,10 +21,13 @@ pub(crate) use settings::Settings;
 /// The condition of a guest without directories of hooks.
 pub(super) const NO_HOOKS: &str = "no-hooks";
 
-use matrix::Build;
-use transcript::Endpoint;
+use std::sync::Arc;
 
+use matrix::Build;
 use protocol::defect::Switches;
+use protocol::{Bench, Made};
+use session::{Client, Launcher};
+use transcript::Endpoint;
 
 /// Who a reference peer is, for the provenance of transcripts.
 fn endpoint(build: &Build, name: &str, switches: &Switches) -> Endpoint {
@@ -41,6 +44,22 @@ fn endpoint(build: &Build, name: &str, switches: &Switches) -> Endpoint {
         details: settings.into_iter().chain(faults).chain([dialect]).collect(),
         ..Endpoint::default()
     }
+}
+
+/// A launcher of agents of a build with defects switched on.
+///
+/// # Errors
+/// See [`ReferenceAgents::new`].
+pub(crate) fn server(build: &Build, defects: &[String], _bench: &Bench) -> Made<dyn Launcher> {
+    Ok(Arc::new(ReferenceAgents::new(build, defects)?))
+}
+
+/// The host of a build with defects switched on.
+///
+/// # Errors
+/// See [`ReferenceHost::new`].
+pub(crate) fn client(build: &Build, defects: &[String]) -> Made<dyn Client> {
+    Ok(Arc::new(ReferenceHost::new(build, defects)?))
 }
 
 #[cfg(test)]

@@ -2,23 +2,22 @@
 
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use matrix::{Build, Role};
-use session::{
-    Address, BoxFuture, Client, ClientReport, Connection, LaunchError, LaunchErrorKind, Received, Recorder,
-    Server,
-};
-use transcript::{ConnId, Data, Endpoint, EventKind, ExitStatus};
-use wire::Direction;
+use protocol::defect::Switches;
+use protocol::reference::call::{self, Caller, End, Tools};
+use protocol::reference::{cannot, endpoint};
+use protocol::{Made, effects};
+use session::{Address, Client, ClientReport, LaunchError, Recorder, Server};
+use transcript::{ConnId, ExitStatus};
 use wire::json::{Document, Value};
+use wire::json_lines::{LineDecoder, PART};
 
 use super::defects::{self, DEFECTS};
 use crate::message::{Body, REPLY, Reply, without_delimiter};
 use crate::names::{self, GET_DEVICES, GET_DISKS, GET_FSINFO};
 use crate::operations::{self, Operation};
 use crate::request;
-use protocol::defect::Switches;
-use protocol::effects;
 
 /// The number that this host syncs with.
 const SYNC_NUMBER: i64 = 4711;
@@ -29,10 +28,18 @@ const CONN: ConnId = ConnId(1);
 /// Most bytes that are taken for one line: libvirt's limit of a reply.
 const LINE_MAX: usize = 10 << 20;
 
-/// A host.
-#[derive(Debug, Clone)]
-pub(crate) struct ReferenceClient {
-    endpoint: Endpoint,
+/// A host with defects switched on.
+///
+/// # Errors
+/// There is no defect of that name.
+pub(crate) fn client(build: &Build, switched_on: &[String]) -> Made<dyn Client> {
+    let switches = Switches::on(DEFECTS, Role::Client, switched_on)
+        .map_err(|why| cannot(build, Role::Client)(why.to_string()))?;
+    Ok(call::client(endpoint(build, "qemu-ga", switches.names()), Hosts { switches }))
+}
+
+/// Hosts.
+struct Hosts {
     switches: Switches,
 }
 
@@ -44,20 +51,14 @@ enum Failed {
     Silence,
 }
 
-impl ReferenceClient {
-    /// Prepares a host with defects switched on.
-    ///
-    /// # Errors
-    /// There is no defect of that name.
-    pub(crate) fn new(build: &Build, switched_on: &[String]) -> Result<Self, LaunchError> {
-        let switches = Switches::on(DEFECTS, Role::Client, switched_on).map_err(|why| {
-            let why = LaunchErrorKind::Setup(why.to_string());
-            LaunchError::new(format!("use reference client {}", build.id), why)
-        })?;
-        Ok(Self { endpoint: super::endpoint(build, &switches), switches })
+impl Tools for Hosts {
+    type Operation = Operation;
+
+    fn operation(&self, name: &str) -> Option<&'static Operation> {
+        operations::operation(name)
     }
 
-    async fn operate(
+    async fn carry_out(
         &self,
         operation: &'static Operation,
         server: &mut dyn Server,
@@ -67,7 +68,7 @@ impl ReferenceClient {
         server.prepare(operation.before).await?;
         operation.announce(recorder);
         let patience = PATIENCE.min(deadline / 2);
-        let carried_out = self.carry_out(operation, server.address(), recorder, patience).await;
+        let carried_out = self.talk(operation, server.address(), recorder, patience).await;
         let exit = match carried_out {
             Ok(()) => Some(ExitStatus::Code(0)),
             Err(Failed::Loudly) => Some(ExitStatus::Code(1)),
@@ -77,52 +78,42 @@ impl ReferenceClient {
         server.effects(recorder).await;
         Ok(ClientReport { exit, stdout: Vec::new(), stderr: Vec::new() })
     }
+}
 
-    async fn carry_out(
+impl Hosts {
+    async fn talk(
         &self,
         operation: &Operation,
         address: &Address,
         recorder: &Recorder,
         patience: Duration,
     ) -> Result<(), Failed> {
-        let connection = Connection::connect(address, patience).await.map_err(|error| {
-            let kind = EventKind::ConnectFailed(error.kind().to_string());
-            recorder.record(CONN, Direction::ToServer, kind);
-            Failed::Loudly
-        })?;
-        recorder.record(CONN, Direction::ToServer, EventKind::Connect);
-        let mut host = Host { connection, recorder, received: BytesMut::new(), patience };
-        let done = async {
-            host.sync(self.switches.has(defects::PLAIN_SYNC)).await?;
-            match operation.name {
-                "devices" => self.find_disks(&mut host).await,
-                _ => {
-                    let answer = host.ask(request::with_id(names::PING, "\"host\"")).await?;
-                    answer
-                        .map(|_| effects::claim(recorder, operations::PING, "answered"))
-                        .ok_or(Failed::Loudly)
-                }
-            }
-        };
-        let done = done.await;
-        recorder.record(CONN, Direction::ToServer, EventKind::Eof(Some("closes".to_owned())));
-        done
+        let trace = Some((recorder.clone(), CONN));
+        let caller = Caller::connect(address, trace, patience).await.map_err(|_| Failed::Loudly)?;
+        let mut host = Host { caller, lines: LineDecoder::new(LINE_MAX), patience };
+        host.sync(self.switches.has(defects::PLAIN_SYNC)).await?;
+        if operation.name == "devices" {
+            let found = self.find_disks(&mut host).await?;
+            effects::claim(recorder, operations::DISKS, found);
+        } else {
+            host.ask(request::with_id(names::PING, "\"host\"")).await?.ok_or(Failed::Loudly)?;
+            effects::claim(recorder, operations::PING, "answered");
+        }
+        Ok(())
     }
 
     /// The first of three commands that is enabled tells the disks.
-    async fn find_disks(&self, host: &mut Host<'_>) -> Result<(), Failed> {
+    async fn find_disks(&self, host: &mut Host) -> Result<&'static str, Failed> {
         let info = host.ask(request::with_id(names::INFO, "\"info\"")).await?.ok_or(Failed::Loudly)?;
         let info = Document::parse(&info, REPLY).map_err(|_| Failed::Loudly)?;
         let ways = [GET_DEVICES, GET_DISKS, GET_FSINFO];
         let way =
             ways.into_iter().find(|command| self.is_there(info.root(), command)).ok_or(Failed::Loudly)?;
-        let found = match host.ask(request::with_id(way, "\"disks\"")).await? {
-            Some(_) => "known",
-            None if self.switches.has(defects::REFUSED_IS_DONE) => "none",
-            None => return Err(Failed::Loudly),
-        };
-        effects::claim(host.recorder, operations::DISKS, found);
-        Ok(())
+        match host.ask(request::with_id(way, "\"disks\"")).await? {
+            Some(_) => Ok("known"),
+            None if self.switches.has(defects::REFUSED_IS_DONE) => Ok("none"),
+            None => Err(Failed::Loudly),
+        }
     }
 
     /// Whether the agent has a command, as this host finds out.
@@ -141,14 +132,13 @@ impl ReferenceClient {
 }
 
 /// A host that talks to its agent.
-struct Host<'a> {
-    connection: Connection,
-    recorder: &'a Recorder,
-    received: BytesMut,
+struct Host {
+    caller: Caller,
+    lines: LineDecoder,
     patience: Duration,
 }
 
-impl Host<'_> {
+impl Host {
     /// Brings the agent into step: everything up to the answer with the delimiter is passed over.
     async fn sync(&mut self, plain: bool) -> Result<(), Failed> {
         let request = if plain { request::sync(SYNC_NUMBER) } else { request::resync(SYNC_NUMBER) };
@@ -174,54 +164,15 @@ impl Host<'_> {
     }
 
     async fn send(&mut self, bytes: Bytes) -> Result<(), Failed> {
-        self.connection.send(&bytes, &[], None, self.patience).await.map_err(|_| Failed::Loudly)?;
-        self.recorder.data(CONN, Direction::ToServer, Data { bytes, fds: Vec::new(), creds: None });
-        Ok(())
+        self.caller.send(bytes, None, self.patience).await.map_err(|_| Failed::Loudly)
     }
 
     async fn line(&mut self) -> Result<Bytes, Failed> {
-        loop {
-            if let Some(end) = self.received.iter().position(|byte| *byte == b'\n') {
-                return Ok(self.received.split_to(end + 1).freeze());
-            }
-            if self.received.len() > LINE_MAX {
-                return Err(Failed::Loudly);
-            }
-            match self.connection.recv(self.patience).await.map_err(|_| Failed::Loudly)? {
-                Received::Data(data, _) => {
-                    self.received.extend_from_slice(&data.bytes);
-                    self.recorder.data(CONN, Direction::ToClient, data);
-                }
-                Received::Eof | Received::Reset => {
-                    self.recorder.record(CONN, Direction::ToClient, EventKind::Eof(None));
-                    return Err(Failed::Loudly);
-                }
-                Received::Timeout => return Err(Failed::Silence),
-            }
+        match self.caller.frame(&mut self.lines, self.patience).await {
+            Ok(frame) if frame.kind != PART => Ok(frame.bytes),
+            Err(End::Timeout) => Err(Failed::Silence),
+            // A line without an end is none.
+            Ok(_) | Err(End::Eof | End::Reset | End::Unreadable(_)) => Err(Failed::Loudly),
         }
-    }
-}
-
-impl Client for ReferenceClient {
-    fn endpoint(&self) -> Endpoint {
-        self.endpoint.clone()
-    }
-
-    fn run<'a>(
-        &'a self,
-        operation: &'a str,
-        server: &'a mut dyn Server,
-        recorder: &'a Recorder,
-        deadline: Duration,
-    ) -> BoxFuture<'a, Result<ClientReport, LaunchError>> {
-        Box::pin(async move {
-            match operations::operation(operation) {
-                Some(operation) => self.operate(operation, server, recorder, deadline).await,
-                None => {
-                    let why = format!("no operation `{operation}` of a reference client");
-                    Err(LaunchError::new(format!("run {}", self.endpoint.id), LaunchErrorKind::Setup(why)))
-                }
-            }
-        })
     }
 }

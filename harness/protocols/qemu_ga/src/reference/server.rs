@@ -1,150 +1,161 @@
-//! Starts reference servers and looks at them from outside.
+//! Starts reference servers: one client at a time, as on the serial line for which the agent was made.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::io;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use bytes::Bytes;
 use matrix::{Build, Role};
-use session::{
-    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server,
-    Start, Transport,
-};
-use tokio::task::JoinHandle;
-use transcript::evidence::Observation;
-use transcript::{ConnId, Endpoint, EventKind};
-use wire::Direction;
-
 use protocol::defect::Switches;
+use protocol::reference::call::Caller;
+use protocol::reference::serve::{self, Clients, Look, Machine, Outside, Peer, Servers, Site, Step};
+use protocol::reference::{cannot, endpoint};
+use protocol::{Bench, Made};
+use session::{Address, BoxFuture, Connection, LaunchError, Launcher};
+use transcript::{Data, ExitStatus};
 
 use super::agent::Agent;
-use super::defects::DEFECTS;
-use super::engine::{Engine, Shared};
+use super::defects::{self, DEFECTS};
 use crate::dialect::{DIALECTS, Dialect};
-use crate::names::BLOCKED;
+use crate::names::{BLOCKED, DELIMITER};
 use crate::operations;
 use crate::settings::Settings;
 
-/// Clients that may wait for their turn.
-const BACKLOG: usize = 100;
 /// How long it may take to leave something half said.
 const HALF_SAID: Duration = Duration::from_secs(2);
+/// `SIGABRT`.
+const SIGABRT: i32 = 6;
+/// How many clients a faulty server serves as it should: those that the setup of a probe opens.
+const CLIENTS_SERVED: Peer = 3;
 
-/// Starts reference servers of one dialect.
-#[derive(Debug, Clone)]
-pub(crate) struct ReferenceServers {
-    endpoint: Endpoint,
+/// A launcher of servers of a build with defects switched on.
+///
+/// # Errors
+/// No dialect of that version, no defect of that name, or a setting that nobody knows.
+pub(crate) fn server(build: &Build, switched_on: &[String], bench: &Bench) -> Made<dyn Launcher> {
+    let cannot = cannot(build, Role::Server);
+    let dialect = DIALECTS
+        .for_version(&build.dialect)
+        .ok_or_else(|| cannot(format!("no dialect `{}`", build.dialect)))?;
+    let switches = Switches::on(DEFECTS, Role::Server, switched_on).map_err(|why| cannot(why.to_string()))?;
+    let settings = Settings::read(&build.settings).map_err(cannot)?;
+    let endpoint = endpoint(build, "qemu-ga", switches.names());
+    Ok(serve::launcher(endpoint, bench, Agents { dialect, switches, settings }))
+}
+
+struct Agents {
     dialect: &'static Dialect,
     switches: Switches,
     settings: Settings,
 }
 
-impl ReferenceServers {
-    /// Prepares to start servers of a build with defects switched on.
-    ///
-    /// # Errors
-    /// No dialect of that version, no defect of that name, or a setting that nobody knows.
-    pub(crate) fn new(build: &Build, switched_on: &[String]) -> Result<Self, LaunchError> {
-        let setup = |why: String| {
-            LaunchError::new(format!("start reference server {}", build.id), LaunchErrorKind::Setup(why))
-        };
-        let dialect = DIALECTS
-            .for_version(&build.dialect)
-            .ok_or_else(|| setup(format!("no dialect `{}`", build.dialect)))?;
-        let switches =
-            Switches::on(DEFECTS, Role::Server, switched_on).map_err(|why| setup(why.to_string()))?;
-        let settings = Settings::read(&build.settings).map_err(setup)?;
-        let endpoint = super::endpoint(build, &switches);
-        Ok(Self { endpoint, dialect, switches, settings })
-    }
+impl Servers for Agents {
+    type Machine = OneAtATime;
 
-    fn launch(&self, transport: Transport) -> std::io::Result<ReferenceServer> {
-        let listener = Listener::open(transport, BACKLOG)?;
-        let address = listener.address().clone();
+    fn make(&self, _site: &Site) -> io::Result<OneAtATime> {
         let allowed = self.settings.allow.as_deref();
         let blocked: BTreeSet<String> =
             BLOCKED.iter().filter(|name| Some(**name) != allowed).map(|name| (*name).to_owned()).collect();
-        let shared = Arc::new(Shared::default());
-        let agent = Agent::new(self.dialect, self.switches.clone(), blocked);
-        // Behind a serial line an agent sees no clients come and go.
-        let fresh_parser = self.dialect.fresh_parser && !self.settings.on_line;
-        let engine = Engine::new(
-            self.dialect,
-            self.switches.clone(),
-            fresh_parser,
-            agent,
-            listener,
-            Arc::clone(&shared),
-        );
-        Ok(ReferenceServer { address, shared, task: tokio::spawn(engine.run()) })
-    }
-}
-
-impl Launcher for ReferenceServers {
-    fn endpoint(&self) -> Endpoint {
-        self.endpoint.clone()
-    }
-
-    fn environment(&self) -> BTreeMap<String, String> {
-        BTreeMap::new()
-    }
-
-    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
-        Box::pin(async move {
-            match self.launch(how.transport) {
-                Ok(server) => Ok(Box::new(server) as Box<dyn Server>),
-                Err(error) => Err(LaunchError::new(format!("start {}", self.endpoint.id), error)),
-            }
+        let has = |defect| self.switches.has(defect);
+        Ok(OneAtATime {
+            agent: Agent::new(self.dialect, self.switches.clone(), blocked),
+            // Behind a serial line an agent sees no clients come and go.
+            fresh_parser: self.dialect.fresh_parser && !self.settings.on_line && !has(defects::KEEPS_PARSER),
+            spins: self.dialect.spins || has(defects::SPINS),
+            switches: self.switches.clone(),
+            late: Vec::new(),
         })
     }
 }
 
-/// A running reference server: a task of this process.
-struct ReferenceServer {
-    address: Address,
-    shared: Arc<Shared>,
-    task: JoinHandle<()>,
+/// An agent that serves one client after the other.
+struct OneAtATime {
+    agent: Agent,
+    switches: Switches,
+    /// Whether a new client finds a parser that has read nothing.
+    fresh_parser: bool,
+    /// Whether a client that does not read keeps the processor busy.
+    spins: bool,
+    /// Lines that a client did not read, kept by a faulty server for the next.
+    late: Vec<Bytes>,
 }
 
-impl Server for ReferenceServer {
-    fn address(&self) -> &Address {
-        &self.address
-    }
+impl Machine for OneAtATime {
+    /// What the client said last; the agent reads it at once, and knows nothing of clients.
+    type Client = Option<Bytes>;
 
-    fn watch(&mut self, recorder: &Recorder) {
-        if let Some(status) = self.shared.exit() {
-            recorder.record(ConnId(0), Direction::ToClient, EventKind::Exit(status));
-            return;
+    const CLIENTS_MAX: usize = 1;
+
+    fn accepted(&mut self, clients: &mut Clients<Option<Bytes>>, peer: Peer, connection: Connection) {
+        if self.fresh_parser {
+            self.agent.forget();
         }
-        recorder.observe(Direction::ToClient, Observation::Alive, "yes");
-        recorder.observe(Direction::ToClient, Observation::Fds, self.shared.held().to_string());
-        recorder.observe(Direction::ToClient, Observation::CpuMs, self.shared.cpu_ms().to_string());
+        clients.add(peer, connection, None);
+        for line in std::mem::take(&mut self.late) {
+            clients.push(peer, line);
+        }
     }
 
-    fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
+    fn came(&mut self, clients: &mut Clients<Option<Bytes>>, peer: Peer, data: Data, _fds: Vec<OwnedFd>) {
+        if let Some(said) = clients.get_mut(peer) {
+            *said = Some(data.bytes);
+        }
+    }
+
+    async fn step(&mut self, clients: &mut Clients<Option<Bytes>>, peer: Peer) -> Step {
+        let Some(bytes) = clients.get_mut(peer).and_then(Option::take) else { return Step::Waits };
+        if self.switches.has(defects::SECOND_CLIENT) && peer > CLIENTS_SERVED {
+            clients.remove(peer);
+            return Step::Waits;
+        }
+        let lines = self.agent.read(&bytes);
+        let about_syntax = |line: &Bytes| memchr::memmem::find(line, b"JSON ").is_some();
+        let junk = bytes.first() != Some(&DELIMITER) && lines.iter().any(about_syntax);
+        if junk && self.switches.has(defects::DIES_OF_JUNK) {
+            return Step::Dies(ExitStatus::Signal(SIGABRT));
+        }
+        for line in lines {
+            clients.push(peer, line);
+        }
+        if junk && self.switches.has(defects::CLOSES_ON_JUNK) {
+            clients.end(peer);
+        }
+        Step::Done
+    }
+
+    fn gone(&mut self, _peer: Peer, _said: Option<Bytes>, unsent: Vec<Bytes>) {
+        if self.switches.has(defects::LATE_REPLY) {
+            self.late = unsent;
+        }
+    }
+
+    fn look(&self, _clients: &Clients<Option<Bytes>>, look: &mut Look) {
+        look.spins = Some(self.spins);
+    }
+
+    fn outside(&self) -> Box<dyn Outside> {
+        Box::new(AnotherHost)
+    }
+}
+
+/// Somebody else who can reach the socket.
+struct AnotherHost;
+
+impl Outside for AnotherHost {
+    fn prepare<'a>(
+        &'a mut self,
+        address: &'a Address,
+        condition: &'a str,
+    ) -> BoxFuture<'a, Result<(), LaunchError>> {
         Box::pin(async move {
             if condition == operations::HALF_SAID {
-                leave_half_said(&self.address)
+                leave_half_said(address)
                     .await
                     .map_err(|error| LaunchError::new("leave half a request", error))?;
             }
             Ok(())
         })
-    }
-
-    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            let mut this = self;
-            this.task.abort();
-            // It was either aborted or had ended before; both is what is asked for.
-            let _ = (&mut this.task).await;
-        })
-    }
-}
-
-impl Drop for ReferenceServer {
-    fn drop(&mut self) {
-        self.task.abort();
     }
 }
 
@@ -152,8 +163,8 @@ impl Drop for ReferenceServer {
 ///
 /// # Errors
 /// The server does not listen.
-pub(crate) async fn leave_half_said(address: &Address) -> std::io::Result<()> {
-    let connection = Connection::connect(address, HALF_SAID).await?;
-    let sent = connection.send(&Bytes::from_static(operations::HALF), &[], None, HALF_SAID).await;
-    sent.map_err(|end| std::io::Error::other(format!("{end:?}")))
+pub(crate) async fn leave_half_said(address: &Address) -> io::Result<()> {
+    let host = Caller::connect(address, None, HALF_SAID).await?;
+    let sent = host.send(Bytes::from_static(operations::HALF), None, HALF_SAID).await;
+    sent.map_err(|end| io::Error::other(format!("{end:?}")))
 }

@@ -1,11 +1,11 @@
 //! Reference clients behave against reference servers as the releases were measured to behave.
 
-use session::{Client, Recorder};
+use session::Recorder;
 use transcript::{Provenance, Transcript};
 use verdict::{Evidence, Reading, judge};
 
 use super::{DEADLINE, build, runtime, start};
-use crate::reference::{DEFECTS, ReferenceClient};
+use crate::reference::{self, DEFECTS};
 use crate::{DIALECTS, LxcCommand, LxcGrammar};
 use protocol::{Action, Protocol};
 
@@ -29,7 +29,7 @@ fn shapes(client: (&str, &[&str]), server: (&str, &[&str]), operation: &str) -> 
     runtime().block_on(async {
         let defects: Vec<String> = client.1.iter().map(ToString::to_string).collect();
         let build = build(client.0, &[Role::Client]);
-        let client = ReferenceClient::new(&build, &defects).expect("a reference client");
+        let client = reference::client(&build, &defects).expect("a reference client");
         let mut peer = start(server.0, server.1).await;
         let recorder = Recorder::new();
         client.run(operation, &mut *peer, &recorder, PATIENCE).await.expect("carried out");

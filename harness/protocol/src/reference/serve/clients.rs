@@ -1,0 +1,190 @@
+//! The clients of a server, and what each of them is still owed.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
+use std::mem;
+use std::os::fd::{AsFd, OwnedFd};
+
+use bytes::Bytes;
+use session::{Connection, Received, SendEnd};
+use tokio::task::coop::consume_budget;
+use transcript::Data;
+
+/// Tells the clients of one server apart, from 1 on, in the order in which they came.
+pub type Peer = u64;
+
+/// The clients of a server, and what it keeps of each.
+#[derive(Debug)]
+pub struct Clients<S> {
+    open: BTreeMap<Peer, Client<S>>,
+    /// Those who were told something, or goodbye, since everything was sent.
+    touched: Vec<Peer>,
+    gone: Vec<(Peer, Client<S>)>,
+}
+
+#[derive(Debug)]
+struct Client<S> {
+    connection: Connection,
+    kept: S,
+    outgoing: VecDeque<Message>,
+    /// Closed as soon as everything is sent.
+    ending: bool,
+    /// Said again and again.
+    floods: Option<Bytes>,
+}
+
+#[derive(Debug)]
+struct Message {
+    bytes: Bytes,
+    fds: Vec<OwnedFd>,
+    sent: usize,
+}
+
+impl Message {
+    fn new(bytes: Bytes, fds: Vec<OwnedFd>) -> Self {
+        Self { bytes, fds, sent: 0 }
+    }
+}
+
+impl<S> Clients<S> {
+    pub(super) fn new() -> Self {
+        Self { open: BTreeMap::new(), touched: Vec::new(), gone: Vec::new() }
+    }
+
+    /// Keeps a new client.
+    pub fn add(&mut self, peer: Peer, connection: Connection, kept: S) {
+        let outgoing = VecDeque::new();
+        self.open.insert(peer, Client { connection, kept, outgoing, ending: false, floods: None });
+    }
+
+    /// What is kept of a client, as long as it is there.
+    pub fn get_mut(&mut self, peer: Peer) -> Option<&mut S> {
+        self.open.get_mut(&peer).map(|client| &mut client.kept)
+    }
+
+    /// Everybody.
+    pub fn iter(&self) -> impl Iterator<Item = (Peer, &S)> {
+        self.open.iter().map(|(peer, client)| (*peer, &client.kept))
+    }
+
+    /// Everybody, to be changed.
+    pub fn iter_mut(&mut self) -> impl Iterator<Item = (Peer, &mut S)> {
+        self.open.iter_mut().map(|(peer, client)| (*peer, &mut client.kept))
+    }
+
+    /// Queues a message. Who was told goodbye gets no more.
+    pub fn push(&mut self, peer: Peer, bytes: impl Into<Bytes>) {
+        self.push_with(peer, bytes, Vec::new());
+    }
+
+    /// Queues a message with descriptors.
+    pub fn push_with(&mut self, peer: Peer, bytes: impl Into<Bytes>, fds: Vec<OwnedFd>) {
+        if let Some(client) = self.open.get_mut(&peer).filter(|client| !client.ending) {
+            client.outgoing.push_back(Message::new(bytes.into(), fds));
+            self.touched.push(peer);
+        }
+    }
+
+    /// From now on the client is sent this again and again, and is not read any more.
+    pub fn flood(&mut self, peer: Peer, bytes: Bytes) {
+        if let Some(client) = self.open.get_mut(&peer) {
+            client.floods = Some(bytes);
+            self.touched.push(peer);
+        }
+    }
+
+    /// Closes a connection once everything is sent.
+    pub fn end(&mut self, peer: Peer) {
+        if let Some(client) = self.open.get_mut(&peer) {
+            client.ending = true;
+            self.touched.push(peer);
+        }
+    }
+
+    /// Closes a connection at once.
+    pub fn remove(&mut self, peer: Peer) {
+        self.gone.extend(self.open.remove_entry(&peer));
+    }
+
+    /// Waits for what this one client sends, whoever else wants something; `None` for its end.
+    pub async fn wait_for(&mut self, peer: Peer, len_max: usize) -> Option<(Data, Vec<OwnedFd>)> {
+        let connection = self.connection(peer)?;
+        loop {
+            poll_fn(|cx| connection.poll_readable(cx)).await.ok()?;
+            match connection.try_recv(len_max) {
+                Ok(None) => {}
+                Ok(Some(Received::Data(data, fds))) => return Some((data, fds)),
+                _ => return None,
+            }
+        }
+    }
+
+    pub(super) fn connection(&mut self, peer: Peer) -> Option<&mut Connection> {
+        self.open.get_mut(&peer).map(|client| &mut client.connection)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Connections from the one behind the last one on, and whether something waits there to be sent.
+    pub(super) fn in_turn(&self, last: Peer) -> impl Iterator<Item = (Peer, &Connection, bool)> {
+        let all = self.open.range(last + 1..).chain(self.open.range(..=last));
+        all.map(|(peer, client)| (*peer, &client.connection, !client.outgoing.is_empty()))
+    }
+
+    /// Whether the next message of a client is to be looked at.
+    pub(super) fn listens_to(&self, peer: Peer) -> bool {
+        self.open.get(&peer).is_some_and(|client| !client.ending && client.outgoing.is_empty())
+    }
+
+    pub(super) fn wait_to_send(&self) -> bool {
+        self.open.values().any(|client| !client.outgoing.is_empty())
+    }
+
+    /// A client takes something again.
+    pub(super) fn touch(&mut self, peer: Peer) {
+        self.touched.push(peer);
+    }
+
+    /// Sends whatever is taken, and closes what is to be closed.
+    pub(super) async fn flush(&mut self) {
+        for peer in mem::take(&mut self.touched) {
+            let Some(client) = self.open.get_mut(&peer) else { continue };
+            let sent = client.send_all().await;
+            if sent.is_err() || (client.ending && client.outgoing.is_empty()) {
+                self.remove(peer);
+            }
+        }
+    }
+
+    /// Those who have gone, and what they were still owed.
+    pub(super) fn take_gone(&mut self) -> impl Iterator<Item = (Peer, S, Vec<Bytes>)> + use<S> {
+        mem::take(&mut self.gone).into_iter().map(|(peer, Client { kept, outgoing, .. })| {
+            (peer, kept, outgoing.into_iter().map(|message| message.bytes).collect())
+        })
+    }
+}
+
+impl<S> Client<S> {
+    async fn send_all(&mut self) -> Result<(), SendEnd> {
+        loop {
+            if self.outgoing.is_empty() {
+                self.outgoing.extend(self.floods.clone().map(|bytes| Message::new(bytes, Vec::new())));
+            }
+            let Some(message) = self.outgoing.front_mut() else { return Ok(()) };
+            // Much that is said at once must not keep the other tasks of this thread waiting.
+            consume_budget().await;
+            let fds: Vec<_> = message.fds.iter().map(AsFd::as_fd).collect();
+            let sent = self.connection.try_send(&message.bytes.slice(message.sent..), &fds)?;
+            message.sent += sent;
+            if message.sent >= message.bytes.len() {
+                self.outgoing.pop_front();
+            } else if sent > 0 {
+                message.fds.clear();
+            } else {
+                return Ok(());
+            }
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! Starts reference servers, looks at them from outside, and ends them.
+
+use std::future::ready;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use session::{
+    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, ServerAct, Stage,
+    Start,
+};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use transcript::evidence::Observation;
+use transcript::{ConnId, Endpoint, EventKind, ExitStatus};
+use wire::Direction;
+
+use super::{Engine, Machine};
+use crate::Bench;
+
+/// The longest path that a socket is given here; the kernel takes 107 bytes.
+const PATH_LEN_MAX: usize = 100;
+
+/// Tells the servers of one process apart.
+static NUMBER: AtomicU64 = AtomicU64::new(0);
+
+fn number() -> u64 {
+    NUMBER.fetch_add(1, Ordering::Relaxed)
+}
+
+/// A place for a socket that nobody else has.
+#[must_use]
+pub fn socket_place(work_dir: &Path, name: &str) -> PathBuf {
+    let number = number();
+    let place = work_dir.join(format!("{name}-{number}.sock"));
+    if place.as_os_str().len() <= PATH_LEN_MAX {
+        return place;
+    }
+    std::env::temp_dir().join(format!("wireskew-{}-{name}-{number}.sock", std::process::id()))
+}
+
+/// What can be done to a server of this process by other means than its socket.
+pub trait Outside: Send {
+    /// See [`Server::set_stage`].
+    fn set_stage(&mut self, _stage: &Stage) {}
+
+    /// See [`Server::prepare`].
+    fn prepare<'a>(
+        &'a mut self,
+        _address: &'a Address,
+        _condition: &'a str,
+    ) -> BoxFuture<'a, Result<(), LaunchError>> {
+        Box::pin(ready(Ok(())))
+    }
+
+    /// See [`Server::effects`].
+    fn effects(&mut self, _is_gone: bool, _recorder: &Recorder) {}
+}
+
+/// A server to which nothing can be done.
+pub(super) struct Untouched;
+
+impl Outside for Untouched {}
+
+/// What can be seen of a server from outside.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Look {
+    /// How it ended by itself.
+    pub exit: Option<ExitStatus>,
+    /// Whether it runs; one that was killed on purpose does not.
+    pub alive: bool,
+    /// How many descriptors it holds: its socket, its clients, what it leaked.
+    pub fds: usize,
+    /// The most bytes of one client that were ever kept because they were no complete message.
+    pub buffered_max: Option<usize>,
+    /// Whether clients that do not read keep the processor busy; `None` where its work is not told at all.
+    pub spins: Option<bool>,
+    /// For how long they did.
+    busy: Duration,
+    /// Since when they do.
+    busy_since: Option<Instant>,
+}
+
+impl Look {
+    /// Writes down what is so now.
+    fn write(&self, recorder: &Recorder) {
+        if let Some(status) = self.exit {
+            recorder.record(ConnId(0), Direction::ToClient, EventKind::Exit(status));
+            return;
+        }
+        let observe = |key, value: String| recorder.observe(Direction::ToClient, key, value);
+        observe(Observation::Alive, if self.alive { "yes" } else { "no" }.to_owned());
+        observe(Observation::Fds, self.fds.to_string());
+        if let Some(buffered) = self.buffered_max {
+            observe(Observation::BufferedMax, buffered.to_string());
+        }
+        if self.spins.is_some() {
+            let now = self.busy_since.map_or(Duration::ZERO, |since| since.elapsed());
+            observe(Observation::CpuMs, (self.busy + now).as_millis().to_string());
+        }
+    }
+
+    pub(super) fn keep_busy(&mut self, busy: bool) {
+        if let Some(since) = self.busy_since.take() {
+            self.busy += since.elapsed();
+        }
+        self.busy_since = busy.then(Instant::now);
+    }
+}
+
+/// What was seen of a server last; whoever runs it keeps that up to date.
+#[derive(Debug, Clone, Default)]
+pub struct Seen(Arc<Mutex<Look>>);
+
+impl Seen {
+    /// A look, to be read or changed.
+    pub fn look(&self) -> MutexGuard<'_, Look> {
+        // Every change leaves it in order.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes down what is so now; see [`Server::watch`].
+    pub fn watch(&self, recorder: &Recorder) {
+        let look = *self.look();
+        look.write(recorder);
+    }
+}
+
+/// How a server begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begins {
+    /// For the first time: there is nothing of it yet.
+    First,
+    /// After it was ended or killed.
+    Again,
+    /// After its machine lost power and started again.
+    AtBoot,
+}
+
+/// Where a server is.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// Its socket.
+    pub address: Address,
+    /// A directory that it may make. It outlives the process of the server, and is removed with the server.
+    pub directory: PathBuf,
+    /// How it begins.
+    pub begins: Begins,
+}
+
+/// Servers of one build.
+pub trait Servers: Send + Sync + 'static {
+    /// What each of them is.
+    type Machine: Machine;
+
+    /// How many clients may wait to be accepted.
+    const BACKLOG: usize = 100;
+    /// Whether one that was killed comes back with the state that a real one would have.
+    const COMES_BACK: bool = false;
+
+    /// Makes one.
+    ///
+    /// # Errors
+    /// What the file system gives.
+    fn make(&self, site: &Site) -> io::Result<Self::Machine>;
+}
+
+/// A launcher of reference servers.
+pub fn launcher<S: Servers>(endpoint: Endpoint, bench: &Bench, servers: S) -> Arc<dyn Launcher> {
+    let (servers, work_dir) = (Arc::new(servers), bench.work_dir.clone());
+    starter(endpoint, move |how| {
+        let servers = Arc::clone(&servers);
+        let directory = work_dir.join(format!("server-{}", number()));
+        Box::pin(async move {
+            let listener = Listener::open(how.transport, S::BACKLOG)?;
+            let site = Site { address: listener.address().clone(), directory, begins: Begins::First };
+            let (seen, outside, task) = begin(&*servers, &site, listener)?;
+            Ok(Box::new(ReferenceServer { servers, site, seen, outside, task }) as Box<dyn Server>)
+        })
+    })
+}
+
+/// What starting a server comes to.
+pub type Starting = BoxFuture<'static, Result<Box<dyn Server>, LaunchErrorKind>>;
+
+/// A launcher of whatever a function starts.
+pub fn starter(
+    endpoint: Endpoint,
+    start: impl Fn(Start) -> Starting + Send + Sync + 'static,
+) -> Arc<dyn Launcher> {
+    Arc::new(Starter { endpoint, start })
+}
+
+struct Starter<F> {
+    endpoint: Endpoint,
+    start: F,
+}
+
+impl<F: Fn(Start) -> Starting + Send + Sync> Launcher for Starter<F> {
+    fn endpoint(&self) -> Endpoint {
+        self.endpoint.clone()
+    }
+
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+        let starting = (self.start)(how);
+        Box::pin(async move {
+            starting.await.map_err(|error| LaunchError::new(format!("start {}", self.endpoint.id), error))
+        })
+    }
+}
+
+/// A running reference server: a task of this process.
+struct ReferenceServer<S> {
+    servers: Arc<S>,
+    site: Site,
+    seen: Seen,
+    outside: Box<dyn Outside>,
+    task: JoinHandle<()>,
+}
+
+type Begun = (Seen, Box<dyn Outside>, JoinHandle<()>);
+
+fn begin<S: Servers>(servers: &S, site: &Site, listener: Listener) -> io::Result<Begun> {
+    let machine = servers.make(site)?;
+    let (seen, outside) = (Seen::default(), machine.outside());
+    let task = tokio::spawn(Engine::new(machine, listener, seen.clone()).run());
+    Ok((seen, outside, task))
+}
+
+impl<S: Servers> ReferenceServer<S> {
+    async fn end(&mut self) {
+        self.task.abort();
+        if !self.task.is_finished() {
+            // It was either aborted or has ended before that; both is what is asked for.
+            let _ = (&mut self.task).await;
+        }
+        self.seen.look().alive = false;
+    }
+
+    async fn carry_out(&mut self, act: ServerAct) -> Result<(), LaunchErrorKind> {
+        if !S::COMES_BACK {
+            return Err(LaunchErrorKind::Setup("this server can only be started and stopped".to_owned()));
+        }
+        self.end().await;
+        if act.comes_back() {
+            self.site.begins = if act == ServerAct::Reboot { Begins::AtBoot } else { Begins::Again };
+            let listener = Listener::bind(self.site.address.clone(), S::BACKLOG)?;
+            (self.seen, self.outside, self.task) = begin(&*self.servers, &self.site, listener)?;
+        }
+        Ok(())
+    }
+}
+
+impl<S: Servers> Server for ReferenceServer<S> {
+    fn address(&self) -> &Address {
+        &self.site.address
+    }
+
+    fn machine(&self) -> Option<&Path> {
+        Some(&self.site.directory)
+    }
+
+    fn watch(&mut self, recorder: &Recorder) {
+        self.seen.watch(recorder);
+    }
+
+    fn set_stage(&mut self, stage: &Stage) {
+        self.outside.set_stage(stage);
+    }
+
+    fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
+        self.outside.prepare(&self.site.address, condition)
+    }
+
+    fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
+        Box::pin(async move {
+            let done = self.carry_out(act).await;
+            done.map_err(|error| LaunchError::new(format!("{} the server", act.word()), error))
+        })
+    }
+
+    fn effects<'a>(&'a mut self, recorder: &'a Recorder) -> BoxFuture<'a, ()> {
+        let is_gone = self.seen.look().exit.is_some();
+        self.outside.effects(is_gone, recorder);
+        Box::pin(ready(()))
+    }
+
+    fn stop(mut self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.end().await })
+    }
+}
+
+impl<S> Drop for ReferenceServer<S> {
+    fn drop(&mut self) {
+        self.task.abort();
+        // There may be none; what is left is in the directory of the run, which goes with it.
+        let _ = std::fs::remove_dir_all(&self.site.directory);
+    }
+}
