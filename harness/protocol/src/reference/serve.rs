@@ -68,6 +68,9 @@ pub trait Machine: Send + 'static {
     /// How often one client is read before others get their turn.
     const READS_IN_A_ROW: usize = 1;
 
+    /// Whether there may be a thousand answers to one message. Then the other tasks of the thread get their turn in between.
+    const ANSWERS_MANY: bool = false;
+
     /// Keeps a new client with [`Clients::add`], or drops its connection.
     fn accepted(&mut self, clients: &mut Clients<Self::Client>, peer: Peer, connection: Connection);
 
@@ -150,7 +153,7 @@ struct Engine<M: Machine> {
 
 impl<M: Machine> Engine<M> {
     fn new(machine: M, listener: Listener, seen: Seen) -> Self {
-        let (clients, leaked) = (Clients::new(), Vec::new());
+        let (clients, leaked) = (Clients::new(M::ANSWERS_MANY), Vec::new());
         let engine =
             Self { machine, listener, seen, clients, newest: 0, last: 0, accepts_first: false, leaked };
         engine.show(None);

@@ -17,12 +17,11 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use session::{Address, Connection, Received, Recorder};
-use transcript::{ConnId, Data, EventKind};
+use bytes::Bytes;
+use protocol::reference::call::{Caller, End, Trace};
+use session::Address;
 use wire::libvirt_rpc::{HEAD_LEN, Header, MESSAGE, MessageDecoder, MessageType, STRING_MAX, Status};
 use wire::xdr::{Reader, Writer};
-use wire::{Decoder, Direction};
 
 use super::names::{UNKNOWN_PROCEDURE_TEXT, VERSION};
 use super::names::{error, error_domain, error_level, keepalive, program};
@@ -117,11 +116,9 @@ pub(super) struct Habits {
 
 /// A client's end of a connection.
 pub(super) struct Rpc {
-    connection: Connection,
+    caller: Caller,
     decoder: MessageDecoder,
-    received: BytesMut,
     serial: u32,
-    trace: Option<(Recorder, ConnId)>,
     habits: Habits,
     events: VecDeque<Message>,
     /// Parts of a stream that came before the answer to the call that began it.
@@ -138,33 +135,15 @@ pub(super) struct Message {
 
 impl Rpc {
     /// Connects. With a trace, everything that passes is written down.
-    pub(super) async fn connect(
-        address: &Address,
-        trace: Option<(Recorder, ConnId)>,
-        habits: Habits,
-    ) -> io::Result<Self> {
-        let connection = match Connection::connect(address, CONNECT_DEADLINE).await {
-            Ok(connection) => connection,
-            Err(error) => {
-                if let Some((recorder, conn)) = &trace {
-                    let kind = EventKind::ConnectFailed(error.kind().to_string());
-                    recorder.record(*conn, Direction::ToServer, kind);
-                }
-                return Err(error);
-            }
-        };
-        let rpc = Self::over(connection, trace, habits);
-        rpc.note(Direction::ToServer, EventKind::Connect);
-        Ok(rpc)
+    pub(super) async fn connect(address: &Address, trace: Trace, habits: Habits) -> io::Result<Self> {
+        Ok(Self::over(Caller::connect(address, trace, CONNECT_DEADLINE).await?, habits))
     }
 
-    fn over(connection: Connection, trace: Option<(Recorder, ConnId)>, habits: Habits) -> Self {
+    fn over(caller: Caller, habits: Habits) -> Self {
         Self {
-            connection,
+            caller,
             decoder: MessageDecoder::new(),
-            received: BytesMut::new(),
             serial: 0,
-            trace,
             habits,
             events: VecDeque::new(),
             early: VecDeque::new(),
@@ -243,15 +222,8 @@ impl Rpc {
         if self.lost {
             return Err(Failure::Lost("no valid connection".to_owned()));
         }
-        let bytes = header.message(payload);
-        match self.connection.send(&bytes, &[], None, CONNECT_DEADLINE).await {
-            Ok(()) => {
-                let data = Data { bytes, fds: Vec::new(), creds: None };
-                self.note(Direction::ToServer, EventKind::Data(data));
-                Ok(())
-            }
-            Err(_gone) => Err(self.lose("the server takes no more bytes")),
-        }
+        let sent = self.caller.send(header.message(payload), None, CONNECT_DEADLINE).await;
+        sent.map_err(|_gone| self.lose("the server takes no more bytes"))
     }
 
     /// Waits for what belongs to a call or a stream, whatever else comes in between.
@@ -303,55 +275,24 @@ impl Rpc {
     /// The next message, whatever it is.
     async fn message(&mut self, deadline: Duration) -> Result<Message, Failure> {
         loop {
-            match self.decoder.decode(&mut self.received) {
-                Ok(Some(frame)) if frame.kind == MESSAGE => {
-                    if let Some(header) = Header::of_frame(&frame) {
-                        return Ok(Message { header, payload: frame.bytes.slice(HEAD_LEN..) });
-                    }
-                }
-                // A byte that carries a descriptor; no answer that is waited for here has any.
-                Ok(Some(_)) => {}
-                Ok(None) => self.read(deadline).await?,
-                Err(error) => return Err(self.lose(&error.to_string())),
-            }
+            let what = match self.caller.frame(&mut self.decoder, deadline).await {
+                Ok(frame) => match Header::of_frame(&frame).filter(|_| frame.kind == MESSAGE) {
+                    Some(header) => return Ok(Message { header, payload: frame.bytes.slice(HEAD_LEN..) }),
+                    // A byte that carries a descriptor; no answer that is waited for here has any.
+                    None => continue,
+                },
+                Err(End::Timeout) => "no answer in time",
+                Err(End::Eof) => "the server closed the connection",
+                Err(End::Reset) => "the server reset the connection",
+                Err(End::Unreadable(error)) => &error.to_string(),
+            };
+            return Err(self.lose(what));
         }
-    }
-
-    async fn read(&mut self, deadline: Duration) -> Result<(), Failure> {
-        let what = match self.connection.recv(deadline).await {
-            Ok(Received::Data(data, _fds)) => {
-                self.received.extend_from_slice(&data.bytes);
-                self.note(Direction::ToClient, EventKind::Data(data));
-                return Ok(());
-            }
-            Ok(Received::Timeout) => "no answer in time",
-            Ok(Received::Eof) => {
-                self.note(Direction::ToClient, EventKind::Eof(None));
-                "the server closed the connection"
-            }
-            Ok(Received::Reset) | Err(_) => {
-                self.note(Direction::ToClient, EventKind::Reset);
-                "the server reset the connection"
-            }
-        };
-        Err(self.lose(what))
     }
 
     fn lose(&mut self, what: &str) -> Failure {
         self.lost = true;
         Failure::Lost(what.to_owned())
-    }
-
-    fn note(&self, dir: Direction, kind: EventKind) {
-        if let Some((recorder, conn)) = &self.trace {
-            recorder.record(*conn, dir, kind);
-        }
-    }
-}
-
-impl Drop for Rpc {
-    fn drop(&mut self) {
-        self.note(Direction::ToServer, EventKind::Eof(Some("closes".to_owned())));
     }
 }
 

@@ -20,6 +20,8 @@ pub struct Clients<S> {
     /// Those who were told something, or goodbye, since everything was sent.
     touched: Vec<Peer>,
     gone: Vec<(Peer, Client<S>)>,
+    /// Whether other tasks get their turn between messages.
+    yields: bool,
 }
 
 #[derive(Debug)]
@@ -47,8 +49,8 @@ impl Message {
 }
 
 impl<S> Clients<S> {
-    pub(super) fn new() -> Self {
-        Self { open: BTreeMap::new(), touched: Vec::new(), gone: Vec::new() }
+    pub(super) fn new(yields: bool) -> Self {
+        Self { open: BTreeMap::new(), touched: Vec::new(), gone: Vec::new(), yields }
     }
 
     /// Keeps a new client.
@@ -151,7 +153,7 @@ impl<S> Clients<S> {
     pub(super) async fn flush(&mut self) {
         for peer in mem::take(&mut self.touched) {
             let Some(client) = self.open.get_mut(&peer) else { continue };
-            let sent = client.send_all().await;
+            let sent = client.send_all(self.yields).await;
             if sent.is_err() || (client.ending && client.outgoing.is_empty()) {
                 self.remove(peer);
             }
@@ -167,14 +169,15 @@ impl<S> Clients<S> {
 }
 
 impl<S> Client<S> {
-    async fn send_all(&mut self) -> Result<(), SendEnd> {
+    async fn send_all(&mut self, yields: bool) -> Result<(), SendEnd> {
         loop {
             if self.outgoing.is_empty() {
                 self.outgoing.extend(self.floods.clone().map(|bytes| Message::new(bytes, Vec::new())));
             }
             let Some(message) = self.outgoing.front_mut() else { return Ok(()) };
-            // Much that is said at once must not keep the other tasks of this thread waiting.
-            consume_budget().await;
+            if yields {
+                consume_budget().await;
+            }
             let fds: Vec<_> = message.fds.iter().map(AsFd::as_fd).collect();
             let sent = self.connection.try_send(&message.bytes.slice(message.sent..), &fds)?;
             message.sent += sent;

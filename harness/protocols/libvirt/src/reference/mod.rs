@@ -4,8 +4,8 @@
 //! and carries the seeded defects with which the checks are checked.
 //!
 //! ```text
-//! server.rs       starts servers, looks at them from outside, restarts them
-//! engine.rs       the loop: reading, answering, closing, signs of life, streams, events; peer.rs one client of it
+//! server.rs       starts servers, for the first time and again
+//! engine.rs       the daemon: calls, signs of life, streams, events; peer.rs one client of it
 //! calls.rs        what each call does and answers; calls/ has the objects
 //! driver.rs       the test driver behind it             description.rs  descriptions of interfaces
 //! interfaces.rs   where interfaces are kept             failure.rs      refusals as releases word them
@@ -30,24 +30,9 @@ mod settings;
 mod store;
 mod transaction;
 
-pub(crate) use client::{CLIENT_DEFECTS, ReferenceClient};
+pub(crate) use client::{CLIENT_DEFECTS, client};
 pub(crate) use defects::SERVER_DEFECTS;
-pub(crate) use server::ReferenceServers;
-
-pub(crate) fn server(
-    build: &matrix::Build,
-    defects: &[String],
-    bench: &protocol::Bench,
-) -> Result<std::sync::Arc<dyn session::Launcher>, session::LaunchError> {
-    Ok(std::sync::Arc::new(ReferenceServers::new(build, defects, bench)?))
-}
-
-pub(crate) fn client(
-    build: &matrix::Build,
-    defects: &[String],
-) -> Result<std::sync::Arc<dyn session::Client>, session::LaunchError> {
-    Ok(std::sync::Arc::new(ReferenceClient::new(build, defects)?))
-}
+pub(crate) use server::server;
 
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::{Buf, Bytes};
-use session::{Connection, READ_LEN_MAX, Received};
+use bytes::Bytes;
 use tokio::time::Instant;
 use wire::libvirt_rpc::{DESCRIPTOR_BYTE, HEAD_LEN, Header, MessageDecoder, MessageType};
 use wire::{Direction, Frame, Unread};
@@ -11,12 +10,8 @@ use wire::{Direction, Frame, Unread};
 use super::calls::Session;
 use super::transaction::Owner;
 
-/// How often one client is read before others get their turn: half a megabyte.
-const READS_IN_A_ROW: usize = 8;
-
 /// One client.
 pub(super) struct Client {
-    pub(super) connection: Connection,
     pub(super) session: Session,
     pub(super) decoder: MessageDecoder,
     /// What was read and not yet understood.
@@ -29,11 +24,8 @@ pub(super) struct Client {
     pub(super) pending: Option<(Frame, u32)>,
     /// Where in the stream descriptors came: first byte, byte behind the last, how many.
     pub(super) descriptors: VecDeque<(u64, u64, usize)>,
-    pub(super) outgoing: VecDeque<Bytes>,
     /// The stream that it reads: procedure and serial.
     pub(super) stream: Option<(i32, u32)>,
-    /// Closed as soon as everything is sent.
-    pub(super) ending: bool,
     /// It has ended its direction.
     pub(super) finished: bool,
     /// Answers that take their time, and when they are due.
@@ -44,9 +36,8 @@ pub(super) struct Client {
 
 impl Client {
     /// One that has just come.
-    pub(super) fn new(connection: Connection, owner: Owner) -> Self {
+    pub(super) fn new(owner: Owner) -> Self {
         Self {
-            connection,
             session: Session::new(owner),
             decoder: MessageDecoder::towards(Direction::ToServer),
             incoming: Unread::default(),
@@ -54,9 +45,7 @@ impl Client {
             understood: 0,
             pending: None,
             descriptors: VecDeque::new(),
-            outgoing: VecDeque::new(),
             stream: None,
-            ending: false,
             finished: false,
             later: Vec::new(),
             ping: None,
@@ -70,22 +59,6 @@ impl Client {
             let to = from + u64::try_from(bytes.len()).unwrap_or(0);
             self.descriptors.push_back((from, to, fds));
         }
-    }
-
-    /// Reads as long as something is there, and not for too long; false if the connection is broken.
-    pub(super) fn read_what_is_there(&mut self) -> bool {
-        for _ in 0..READS_IN_A_ROW {
-            match self.connection.try_recv(READ_LEN_MAX) {
-                Ok(None) => return true,
-                Ok(Some(Received::Data(data, fds))) => self.take(&data.bytes, fds.len()),
-                Ok(Some(Received::Eof)) => {
-                    self.finished = true;
-                    return true;
-                }
-                _ => return false,
-            }
-        }
-        true
     }
 
     pub(super) fn pass_over(&mut self) {
@@ -135,6 +108,13 @@ impl Client {
         self.ping.is_some_and(|(at, _)| now >= at)
     }
 
+    /// Has the next sign of life due at that time; how many before it were not answered.
+    pub(super) fn miss(&mut self, next: Instant) -> u32 {
+        let unanswered = self.ping.map_or(0, |(_, unanswered)| unanswered);
+        self.ping = Some((next, unanswered + 1));
+        unanswered
+    }
+
     /// When something is to be sent that nobody asks for.
     pub(super) fn next_due(&self) -> Option<Instant> {
         let later = self.later.iter().map(|(at, _)| *at);
@@ -147,19 +127,5 @@ impl Client {
         self.later = later;
         let due: Vec<(Instant, Bytes)> = due;
         due.into_iter().map(|(_, answer)| answer).collect()
-    }
-
-    pub(super) fn send_all(&mut self) -> Result<(), session::SendEnd> {
-        while let Some(bytes) = self.outgoing.front_mut() {
-            let sent = self.connection.try_send(bytes, &[])?;
-            if sent == 0 {
-                return Ok(());
-            }
-            bytes.advance(sent.min(bytes.len()));
-            if bytes.is_empty() {
-                self.outgoing.pop_front();
-            }
-        }
-        Ok(())
     }
 }

@@ -1,10 +1,12 @@
 //! Reference servers answer what the releases were measured to answer.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use matrix::{Build, BuildId, Role};
+use protocol::Bench;
 use rustix::fd::AsFd;
 use session::{Connection, Launcher, Received, Recorder, Server, ServerAct, Start};
 use transcript::{EventKind, ExitStatus};
@@ -14,9 +16,9 @@ use wire::{Decoder, Direction};
 
 use super::super::names::procedures as proc;
 use super::super::request::{self, call, call_with, interface, open};
+use super::SERVER_DEFECTS;
+use super::server::Daemons;
 use super::transaction::ConnectivityTest;
-use super::{ReferenceServers, SERVER_DEFECTS};
-use protocol::Bench;
 
 mod anything;
 mod recorded;
@@ -33,7 +35,15 @@ fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().expect("a runtime")
 }
 
-fn servers(dialect: &str, settings: &[(&str, &str)], defects: &[&str]) -> ReferenceServers {
+fn bench() -> Bench {
+    Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir() }
+}
+
+fn servers(dialect: &str, settings: &[(&str, &str)], defects: &[&str]) -> Arc<dyn Launcher> {
+    daemons(dialect, settings, defects).launcher(&bench())
+}
+
+fn daemons(dialect: &str, settings: &[(&str, &str)], defects: &[&str]) -> Daemons {
     let build = Build {
         id: BuildId(format!("ref-{dialect}")),
         protocol: "libvirt-remote".to_owned(),
@@ -44,9 +54,8 @@ fn servers(dialect: &str, settings: &[(&str, &str)], defects: &[&str]) -> Refere
         like: None,
         settings: settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect(),
     };
-    let bench = Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir() };
     let defects: Vec<String> = defects.iter().map(ToString::to_string).collect();
-    ReferenceServers::new(&build, &defects, &bench).expect("a reference server")
+    Daemons::new(&build, &defects).expect("a reference server")
 }
 
 async fn start(dialect: &str) -> Box<dyn Server> {
@@ -403,7 +412,7 @@ fn a_client_that_is_not_heard_in_time_is_rolled_back() {
             drop(free);
             let deadline_ms = if heard { 600_000 } else { 1 };
             let test = ConnectivityTest { host: "127.0.0.1".to_owned(), port, deadline_ms };
-            let servers = servers("ideal", &[], &[]).with_connectivity_test(test);
+            let servers = daemons("ideal", &[], &[]).with_connectivity_test(test).launcher(&bench());
             let server = servers.start(Start::in_memory()).await.expect("started");
             let mut caller = Caller::opened(&*server).await;
             caller.call(proc::INTERFACE_CHANGE_BEGIN, Writer::new().u32(0)).await;
@@ -513,7 +522,8 @@ fn sends_a_screenshot_as_a_stream_and_confirms_its_end() {
 #[test]
 fn sends_signs_of_life_after_feature_10_and_closes_where_none_comes_back() {
     runtime().block_on(async {
-        let servers = servers("12.8.0", &[], &[]).with_keepalive(Duration::from_millis(20));
+        let servers =
+            daemons("12.8.0", &[], &[]).with_keepalive(Duration::from_millis(20)).launcher(&bench());
         let server = servers.start(Start::in_memory()).await.expect("started");
         let mut caller = Caller::connect(&*server).await;
         assert_eq!(caller.call(proc::CONNECT_SUPPORTS_FEATURE, Writer::new().i32(10)).await, "ok 00000001");

@@ -1,6 +1,8 @@
 //! What a client makes of answers, good ones and others.
 
-use session::Transport;
+use bytes::BytesMut;
+use session::{Connection, Received, Transport};
+use wire::Decoder;
 
 use super::*;
 use crate::request::{self, RpcError};
@@ -32,7 +34,7 @@ fn two_calls(answers: &[Bytes], habits: Habits) -> ([Result<Bytes, Failure>; 2],
     runtime.block_on(async {
         let (ours, mut theirs) = Connection::pair(Transport::Memory).expect("two ends");
         theirs.send(&answers.concat().into(), &[], None, CONNECT_DEADLINE).await.expect("sent");
-        let mut rpc = Rpc::over(ours, None, Habits { patience: Some(SHORT), ..habits });
+        let mut rpc = Rpc::over(Caller::over(ours, None), Habits { patience: Some(SHORT), ..habits });
         let results = [rpc.call(CALL, Writer::new()).await, rpc.call(CALL, Writer::new()).await];
         drop(rpc);
         let (mut sent, mut headers) = (BytesMut::new(), Vec::new());
@@ -166,7 +168,8 @@ fn takes_a_stream_to_its_end_and_confirms_it() {
     runtime.block_on(async {
         let (ours, mut theirs) = Connection::pair(Transport::Memory).expect("two ends");
         theirs.send(&answers.concat().into(), &[], None, CONNECT_DEADLINE).await.expect("sent");
-        let mut rpc = Rpc::over(ours, None, Habits { patience: Some(SHORT), ..Habits::default() });
+        let mut rpc =
+            Rpc::over(Caller::over(ours, None), Habits { patience: Some(SHORT), ..Habits::default() });
         let (serial, _) = rpc.call_and_keep_serial(CALL, Writer::new()).await.expect("answered");
         assert_eq!(rpc.download(CALL, serial, true).await, Ok(b"abcde".to_vec()));
         let Ok(Received::Data(sent, _)) = theirs.recv(SHORT).await else { panic!("nothing was sent") };

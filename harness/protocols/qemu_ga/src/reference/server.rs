@@ -86,6 +86,7 @@ impl Machine for OneAtATime {
     type Client = Option<Bytes>;
 
     const CLIENTS_MAX: usize = 1;
+    const ANSWERS_MANY: bool = true;
 
     fn accepted(&mut self, clients: &mut Clients<Option<Bytes>>, peer: Peer, connection: Connection) {
         if self.fresh_parser {

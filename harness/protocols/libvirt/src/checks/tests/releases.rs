@@ -5,15 +5,14 @@
 use std::sync::Arc;
 
 use matrix::{Build, BuildId, CaseId, Role, Verdict};
-use session::{Conversation, Launcher, Recorder, Start};
+use protocol::{Action, Bench, Case};
+use session::{Conversation, Recorder, Start};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use transcript::Transcript;
 use verdict::{Evidence, Reading, judge};
 
-use crate::reference::ReferenceServers;
-use crate::{DIALECTS, LibvirtGrammar, probes, scenarios};
-use protocol::{Action, Bench, Case};
+use crate::{DIALECTS, LibvirtGrammar, probes, reference, scenarios};
 
 /// What a case comes to on which releases: verdict, and the shapes of all findings.
 type Measured = (&'static str, &'static [&'static str], Verdict, &'static [&'static str]);
@@ -115,7 +114,7 @@ fn build(dialect: &str, setting: Option<(&str, &str)>) -> Build {
 /// Plays a case to a reference server of its own: verdict, and the shapes of all findings.
 async fn played(case: &Case, build: &Build) -> (Verdict, Vec<String>) {
     let bench = Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir() };
-    let servers = ReferenceServers::new(build, &[], &bench).expect("a reference server");
+    let servers = reference::server(build, &[], &bench).expect("a reference server");
     let mut server = servers.start(Start::in_memory()).await.expect("it starts");
     let grammar = LibvirtGrammar::new(DIALECTS.for_version(&build.dialect).expect("in the table"));
     let Action::Script(script) = &case.action else { panic!("{} is no script", case.id) };

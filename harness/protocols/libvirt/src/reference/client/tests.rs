@@ -4,17 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use matrix::{Build, BuildId, CaseId, CaseKind, Role};
-use session::{Client, Launcher, Recorder, Server, Start};
+use protocol::{Bench, Protocol};
+use session::{Recorder, Server, Start};
 use transcript::{ConnId, Event, EventKind, Provenance, Transcript};
 use verdict::{Evidence, Reading, judge};
 use wire::libvirt_rpc::Header;
 use wire::{Decoder, Direction};
 
-use super::{CLIENT_DEFECTS, ReferenceClient};
+use super::CLIENT_DEFECTS;
 use crate::operations::operations;
-use crate::reference::ReferenceServers;
-use crate::{DIALECTS, LibvirtGrammar, LibvirtRemote};
-use protocol::{Bench, Protocol};
+use crate::{DIALECTS, LibvirtGrammar, LibvirtRemote, reference};
 
 mod recorded;
 
@@ -61,11 +60,11 @@ fn events(client: (&str, &[&str]), server: Peer, operation: &str) -> Vec<Event> 
         .expect("a runtime");
     runtime.block_on(async {
         let defects: Vec<String> = client.1.iter().map(ToString::to_string).collect();
-        let client = ReferenceClient::new(&build(client.0, &[]), &defects).expect("a reference client");
+        let client = super::client(&build(client.0, &[]), &defects).expect("a reference client");
         let work_dir = tempfile::tempdir().expect("a temporary directory");
         let path = work_dir.path().to_path_buf();
         let bench = Bench { work_dir: path.clone(), cache_dir: path };
-        let servers = ReferenceServers::new(&build(server.dialect, server.settings), &[], &bench);
+        let servers = reference::server(&build(server.dialect, server.settings), &[], &bench);
         let mut server: Box<dyn Server> =
             servers.expect("a reference server").start(Start::in_memory()).await.expect("started");
         let recorder = Recorder::new();

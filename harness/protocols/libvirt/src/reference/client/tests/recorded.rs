@@ -121,7 +121,7 @@ fn played(release: &str, operation: &str, recorded: Recorded) -> (Vec<Bytes>, Ve
         // A client that waits for ever is not waited for as long.
         let patience = if recorded.hung() { PATIENCE / 8 } else { PATIENCE };
         let playing = tokio::spawn(recorded.play(listener));
-        let client = ReferenceClient::new(&build(release, &[]), &[]).expect("a reference client");
+        let client = super::super::client(&build(release, &[]), &[]).expect("a reference client");
         let recorder = Recorder::new();
         client.run(operation, &mut Player(address), &recorder, patience).await.expect("carried out");
         let claims = Recorded::of(&recorder.take()).claims;
