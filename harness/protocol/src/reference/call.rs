@@ -37,6 +37,8 @@ pub struct Caller {
     trace: Trace,
     /// What came and was in no frame yet.
     received: BytesMut,
+    /// Whether it is written down when this is dropped.
+    farewell: bool,
 }
 
 impl Caller {
@@ -62,7 +64,7 @@ impl Caller {
     /// Takes over a connection.
     #[must_use]
     pub fn over(connection: Connection, trace: Trace) -> Self {
-        Self { connection, trace, received: BytesMut::new() }
+        Self { connection, trace, received: BytesMut::new(), farewell: true }
     }
 
     /// Who we are when we claim nothing.
@@ -102,6 +104,24 @@ impl Caller {
         let received = self.connection.recv(deadline).await;
         self.write_down(&received);
         received
+    }
+
+    /// Takes what is there already.
+    ///
+    /// # Errors
+    /// As for [`Connection::try_recv`].
+    pub fn try_recv(&mut self) -> io::Result<Option<Received>> {
+        let received = self.connection.try_recv(READ_LEN_MAX).transpose();
+        if let Some(received) = &received {
+            self.write_down(received);
+        }
+        received.transpose()
+    }
+
+    /// See [`Connection::is_hung_up`].
+    #[must_use]
+    pub fn is_hung_up(&self) -> bool {
+        self.connection.is_hung_up()
     }
 
     /// The next frame.
@@ -148,7 +168,15 @@ impl Caller {
     /// Closes the connection, and writes down how that comes.
     pub fn leave(mut self, how: &str) {
         self.note(Direction::ToServer, EventKind::Eof(Some(how.to_owned())));
-        self.trace = None;
+        self.farewell = false;
+    }
+
+    /// The same connection, of which it is only written down that it is closed where somebody says how.
+    #[must_use]
+    pub fn without_farewell(self) -> Self {
+        let mut this = self;
+        this.farewell = false;
+        this
     }
 
     fn write_down(&self, received: &io::Result<Received>) {
@@ -176,7 +204,9 @@ fn note(trace: &Trace, dir: Direction, kind: EventKind) {
 
 impl Drop for Caller {
     fn drop(&mut self) {
-        self.note(Direction::ToServer, EventKind::Eof(Some("closes".to_owned())));
+        if self.farewell {
+            self.note(Direction::ToServer, EventKind::Eof(Some("closes".to_owned())));
+        }
     }
 }
 

@@ -12,23 +12,23 @@
 //! it tries again by itself until somebody listens. `set=heartbeat` says how long a heartbeat of theirs takes in
 //! milliseconds; nothing is scaled for them. Each is started for its scenario and killed with everything it started.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use matrix::{Build, Role, Source};
+use protocol::Made;
+use protocol::launch::{At, CommandLine, Ready, Started};
+use protocol::reference::call;
+use protocol::reference::serve::starter;
 use session::process::Running;
 use session::pty::Line;
-use session::{
-    BoxFuture, Client, Connection, LaunchError, LaunchErrorKind, Launcher, Listener, Server, Start, Transport,
-};
+use session::{BoxFuture, Client, Connection, LaunchErrorKind, Launcher, Listener, Server, Transport};
 use transcript::Endpoint;
 
-use super::reference::ReferenceHost;
+use super::reference::Hosts;
 use super::reference::engine::{Guest, Guests, Which};
 use super::reference::server::{BACKLOG, PortServer};
 use super::reference::settings::Settings;
 use super::scenarios::{Scenario, Step};
-use protocol::launch::{At, CommandLine, Ready, Started};
 
 /// How long an agent may take to listen.
 const READY_DEADLINE: Duration = Duration::from_secs(10);
@@ -51,20 +51,28 @@ fn endpoint(build: &Build, name: &str, line: &CommandLine) -> Endpoint {
 ///
 /// # Errors
 /// It has a setting that nobody knows.
-pub(crate) fn server(line: CommandLine, build: &Build) -> Result<Arc<dyn Launcher>, LaunchError> {
+pub(crate) fn server(line: CommandLine, build: &Build) -> Made<dyn Launcher> {
     let settings = Settings::read(&build.settings).map_err(|why| line.error(LaunchErrorKind::Setup(why)))?;
     let endpoint = endpoint(build, "ovirt-guest-agent", &line);
-    Ok(Arc::new(RealAgents { endpoint, line, settings }))
+    Ok(starter(endpoint, move |how| {
+        let deadline = how.deadline.max(READY_DEADLINE);
+        let guests = RealGuests { line: line.clone(), deadline, running: None, terminal: None };
+        Box::pin(async move {
+            let listener = Listener::open(how.transport, BACKLOG)?;
+            let server = PortServer::start(listener, guests, settings.pass()).await?;
+            Ok(Box::new(server) as Box<dyn Server>)
+        })
+    }))
 }
 
 /// A host that carries out scenarios with VDSM.
 ///
 /// # Errors
 /// It has a setting that nobody knows.
-pub(crate) fn client(line: CommandLine, build: &Build) -> Result<Arc<dyn Client>, LaunchError> {
+pub(crate) fn client(line: CommandLine, build: &Build) -> Made<dyn Client> {
     let endpoint = endpoint(build, "vdsm", &line);
     // What the scenario puts in its place is the reference of the release that it names.
-    Ok(Arc::new(ReferenceHost::new(build, &[])?.with_command(line, endpoint)))
+    Ok(call::client(endpoint, Hosts::new(build, &[])?.with_command(line)))
 }
 
 /// Why a real host cannot carry out a scenario: nobody can make it call its own API, or stop in mid-line.
@@ -77,39 +85,6 @@ pub(crate) fn lacks(build: &Build, scenario: &Scenario) -> Option<String> {
         .iter()
         .any(|step| matches!(step, Step::Leave | Step::LeaveInMidLine | Step::Reconnect));
     (real && beyond).then(|| "nobody can make a real host end its connection and go on".to_owned())
-}
-
-/// Starts ports with a real agent behind each.
-struct RealAgents {
-    endpoint: Endpoint,
-    line: CommandLine,
-    settings: Settings,
-}
-
-impl Launcher for RealAgents {
-    fn endpoint(&self) -> Endpoint {
-        self.endpoint.clone()
-    }
-
-    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
-        Box::pin(async move {
-            let guests = RealGuests {
-                line: self.line.clone(),
-                deadline: how.deadline.max(READY_DEADLINE),
-                running: None,
-                terminal: None,
-            };
-            let listener = Listener::open(how.transport, BACKLOG).map_err(LaunchErrorKind::Io);
-            let started = match listener {
-                Ok(listener) => PortServer::start(listener, guests, self.settings.pass()).await,
-                Err(error) => Err(error),
-            };
-            match started {
-                Ok(server) => Ok(Box::new(server) as Box<dyn Server>),
-                Err(error) => Err(LaunchError::new(format!("start {}", self.endpoint.id), error)),
-            }
-        })
-    }
 }
 
 /// What is behind a port.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 
 use matrix::BuildId;
 use protocol::Bench;
@@ -17,8 +18,7 @@ use crate::dialect::DIALECTS;
 use crate::message::Message;
 use crate::model::Host;
 use crate::names::{API_VERSION_MESSAGE, HEARTBEAT, REFRESH};
-use crate::reference::ReferenceAgents;
-use crate::{OvirtGuestAgent, scenarios};
+use crate::{OvirtGuestAgent, reference, scenarios};
 
 /// Says which peer the test program plays, and where: `agent <socket>`, `terminal <pty>`, `host <socket>`.
 const PEER: &str = "WIRESKEW_OVIRT_PEER";
@@ -51,7 +51,7 @@ fn line(peer: &str) -> Source {
     Source::Path { path: "env".into(), args: args.map(str::to_owned).to_vec() }
 }
 
-fn own_server(source: &Source, dir: &Path) -> Result<Arc<dyn Launcher>, LaunchError> {
+fn own_server(source: &Source, dir: &Path) -> Made<dyn Launcher> {
     protocol::launch::server(&OvirtGuestAgent, &build(AGENT, Role::Server), source, &bench(dir))
 }
 
@@ -75,9 +75,8 @@ fn plays_a_peer_when_told() {
 }
 
 async fn play_agent(socket: &Path) -> Box<dyn Server> {
-    let agents = ReferenceAgents::new(&build(AGENT, Role::Server), &[]);
-    let agents = agents.expect("an agent").at(Address::Path(socket.to_owned()));
-    agents.start(Start::within(DEADLINE)).await.expect("started")
+    let listener = Listener::bind(Address::Path(socket.to_owned()), BACKLOG).expect("a socket");
+    Box::new(reference::server::at(listener, &build(AGENT, Role::Server)).await)
 }
 
 /// An agent at a socket, and all bytes between that and the terminal.
@@ -137,11 +136,11 @@ fn carry_out(
 }
 
 fn reference_host(_: &Path) -> Arc<dyn Client> {
-    Arc::new(ReferenceHost::new(&build(HOST, Role::Client), &[]).expect("a host"))
+    reference::client(&build(HOST, Role::Client), &[]).expect("a host")
 }
 
-fn reference_agent(_: &Path) -> Arc<dyn Launcher> {
-    Arc::new(ReferenceAgents::new(&build(AGENT, Role::Server), &[]).expect("an agent"))
+fn reference_agent(dir: &Path) -> Arc<dyn Launcher> {
+    reference::server(&build(AGENT, Role::Server), &[], &bench(dir)).expect("an agent")
 }
 
 fn names(transcript: &Transcript, dir: Direction) -> Vec<String> {

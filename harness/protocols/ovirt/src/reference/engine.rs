@@ -11,11 +11,10 @@
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::{Buf, Bytes};
+use protocol::reference::serve::Seen;
 use session::{Address, BoxFuture, Connection, Listener, READ_LEN_MAX, Received};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep_until, timeout};
@@ -108,15 +107,7 @@ pub(crate) struct Order {
 #[derive(Debug, Clone)]
 pub(crate) struct Handle {
     orders: mpsc::Sender<Order>,
-    seen: Arc<Seen>,
-}
-
-/// What can be seen of an engine from outside.
-#[derive(Debug, Default)]
-pub(crate) struct Seen {
-    pub(crate) alive: AtomicBool,
-    pub(crate) connected: AtomicBool,
-    pub(crate) buffered_max: AtomicU64,
+    seen: Seen,
 }
 
 impl Handle {
@@ -146,7 +137,7 @@ pub(crate) struct Engine<G> {
     to_agent_len: usize,
     held: bool,
     orders: mpsc::Receiver<Order>,
-    seen: Arc<Seen>,
+    seen: Seen,
     start: Instant,
 }
 
@@ -196,7 +187,8 @@ impl<G: Guests> Engine<G> {
     /// A port with nothing behind it yet.
     pub(crate) fn new(listener: Listener, guests: G) -> (Self, Handle) {
         let (sender, orders) = mpsc::channel(ORDERS_MAX);
-        let seen = Arc::new(Seen::default());
+        let seen = Seen::default();
+        (seen.look().fds, seen.look().buffered_max) = (1, Some(0));
         let engine = Self {
             listener,
             guests,
@@ -208,7 +200,7 @@ impl<G: Guests> Engine<G> {
             to_agent_len: 0,
             held: false,
             orders,
-            seen: Arc::clone(&seen),
+            seen: seen.clone(),
             start: Instant::now(),
         };
         (engine, Handle { orders: sender, seen })
@@ -281,7 +273,7 @@ impl<G: Guests> Engine<G> {
         self.open_socket().await;
         self.connection += 1;
         self.to_host.clear();
-        self.seen.connected.store(true, Ordering::Relaxed);
+        self.seen.look().fds = 2;
     }
 
     /// Tells a real agent at a socket that there is a host.
@@ -295,13 +287,13 @@ impl<G: Guests> Engine<G> {
                 Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         }
-        self.seen.alive.store(connection.is_some(), Ordering::Relaxed);
+        self.seen.look().alive = connection.is_some();
     }
 
     fn disconnected(&mut self) {
         self.host = None;
         self.to_host.clear();
-        self.seen.connected.store(false, Ordering::Relaxed);
+        self.seen.look().fds = 1;
         match &mut self.guest {
             Some(Guest::Model(process)) => process.host_gone(),
             Some(Guest::Socket(_, connection)) => {
@@ -339,7 +331,7 @@ impl<G: Guests> Engine<G> {
             // The agent has closed its end, or is gone; the host does not see that.
             Ok(Some(_)) | Err(_) => {
                 self.guest = None;
-                self.seen.alive.store(false, Ordering::Relaxed);
+                self.seen.look().alive = false;
             }
         }
     }
@@ -356,8 +348,9 @@ impl<G: Guests> Engine<G> {
             self.flush();
         }
         self.flush_pipe();
-        let buffered = (self.to_host.len + self.to_agent_len) as u64;
-        self.seen.buffered_max.fetch_max(buffered, Ordering::Relaxed);
+        let buffered = Some(self.to_host.len + self.to_agent_len);
+        let mut look = self.seen.look();
+        look.buffered_max = look.buffered_max.max(buffered);
     }
 
     /// The worker of a reference agent writes, or its listener; false when neither can.
@@ -434,7 +427,7 @@ impl<G: Guests> Engine<G> {
 
     async fn kill(&mut self) {
         self.guest = None;
-        self.seen.alive.store(false, Ordering::Relaxed);
+        self.seen.look().alive = false;
         self.guests.kill().await;
     }
 
@@ -443,7 +436,7 @@ impl<G: Guests> Engine<G> {
         let now = self.now_us();
         self.guest = Some(self.guests.start(which, now).await?);
         self.held = false;
-        self.seen.alive.store(true, Ordering::Relaxed);
+        self.seen.look().alive = true;
         if self.host.is_some() {
             self.open_socket().await;
         }

@@ -10,27 +10,35 @@ mod run;
 use std::time::Duration;
 
 use matrix::{Build, Role};
-use session::{BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
-use transcript::{Endpoint, EventKind, ExitStatus};
-
+use protocol::Made;
 use protocol::defect::Switches;
+use protocol::launch::CommandLine;
+use protocol::reference::call::{self, Tools};
+use protocol::reference::cannot;
+use run::Run;
+use session::{Client, ClientReport, LaunchError, Recorder, Server};
+use transcript::{EventKind, ExitStatus};
 
 use super::server::HEARTBEAT_MS;
 use super::settings::Settings;
 use crate::defects::DEFECTS;
-use crate::dialect::DIALECTS;
-use crate::dialect::HostFacts;
+use crate::dialect::{DIALECTS, HostFacts};
 use crate::scenarios::{self, PASSES_PER_HEARTBEAT, Scenario};
-use protocol::launch::CommandLine;
-use run::Run;
 
 /// How many times longer than planned heartbeats are waited for.
 const PATIENCE: u32 = 4;
 
-/// The host of one release.
-#[derive(Debug, Clone)]
-pub(crate) struct ReferenceHost {
-    endpoint: Endpoint,
+/// The host of a build with defects switched on.
+///
+/// # Errors
+/// No host of that version, no such setting, or no defect of that name.
+pub(crate) fn client(build: &Build, switched_on: &[String]) -> Made<dyn Client> {
+    let hosts = Hosts::new(build, switched_on)?;
+    Ok(call::client(super::endpoint(build, "vdsm", &hosts.switches), hosts))
+}
+
+/// The host of one release, and others that take its place in scenarios.
+pub(crate) struct Hosts {
     version: String,
     facts: HostFacts,
     switches: Switches,
@@ -39,33 +47,47 @@ pub(crate) struct ReferenceHost {
     command: Option<CommandLine>,
 }
 
-impl ReferenceHost {
-    /// Prepares the host of a build with defects switched on.
-    ///
-    /// # Errors
-    /// No host of that version, no such setting, or no defect of that name.
-    pub(crate) fn new(build: &Build, switched_on: &[String]) -> Result<Self, LaunchError> {
-        let error = |why: String| {
-            LaunchError::new(format!("use reference host {}", build.id), LaunchErrorKind::Setup(why))
-        };
-        let switches =
-            Switches::on(DEFECTS, Role::Client, switched_on).map_err(|why| error(why.to_string()))?;
-        Ok(Self {
-            endpoint: super::endpoint(build, "vdsm", &switches),
-            version: build.version.clone(),
-            facts: find(&build.dialect).map_err(error)?,
-            switches,
-            settings: Settings::read(&build.settings).map_err(error)?,
-            command: None,
-        })
-    }
+impl Tools for Hosts {
+    type Operation = Scenario;
 
-    /// The same with a real host in the place of the build.
-    pub(crate) fn with_command(self, line: CommandLine, endpoint: Endpoint) -> Self {
-        Self { endpoint, command: Some(line), ..self }
+    fn operation(&self, name: &str) -> Option<&'static Scenario> {
+        scenarios::scenario(name)
     }
 
     async fn carry_out(
+        &self,
+        scenario: &'static Scenario,
+        server: &mut dyn Server,
+        recorder: &Recorder,
+        deadline: Duration,
+    ) -> Result<ClientReport, LaunchError> {
+        // Long periods make long scenarios; the deadline is for those that hang.
+        let planned = self.settings.pass().max(pass_of(server)) * scenario.passes();
+        let limit = deadline.max(planned * (PATIENCE + 1));
+        match tokio::time::timeout(limit, self.play(scenario, server, recorder)).await {
+            Ok(done) => done,
+            Err(_elapsed) => Ok(ClientReport { exit: None, stdout: Vec::new(), stderr: Vec::new() }),
+        }
+    }
+}
+
+impl Hosts {
+    /// The host of a build; for the errors see [`client`].
+    pub(crate) fn new(build: &Build, switched_on: &[String]) -> Result<Self, LaunchError> {
+        let cannot = cannot(build, Role::Client);
+        let switches =
+            Switches::on(DEFECTS, Role::Client, switched_on).map_err(|why| cannot(why.to_string()))?;
+        let facts = find(&build.dialect).map_err(&cannot)?;
+        let settings = Settings::read(&build.settings).map_err(cannot)?;
+        Ok(Self { version: build.version.clone(), facts, switches, settings, command: None })
+    }
+
+    /// The same with a real host in the place of the build.
+    pub(crate) fn with_command(self, line: CommandLine) -> Self {
+        Self { command: Some(line), ..self }
+    }
+
+    async fn play(
         &self,
         scenario: &Scenario,
         server: &mut dyn Server,
@@ -98,32 +120,4 @@ fn pass_of(server: &mut dyn Server) -> Duration {
 fn find(version: &str) -> Result<HostFacts, String> {
     let facts = DIALECTS.for_version(version).and_then(|dialect| dialect.host.clone());
     facts.ok_or_else(|| format!("no host `{version}`"))
-}
-
-impl Client for ReferenceHost {
-    fn endpoint(&self) -> Endpoint {
-        self.endpoint.clone()
-    }
-
-    fn run<'a>(
-        &'a self,
-        operation: &'a str,
-        server: &'a mut dyn Server,
-        recorder: &'a Recorder,
-        deadline: Duration,
-    ) -> BoxFuture<'a, Result<ClientReport, LaunchError>> {
-        Box::pin(async move {
-            let what = || format!("run {}", self.endpoint.id);
-            let scenario = scenarios::scenario(operation).ok_or_else(|| {
-                LaunchError::new(what(), LaunchErrorKind::Setup(format!("no scenario `{operation}`")))
-            })?;
-            // Long periods make long scenarios; the deadline is for those that hang.
-            let planned = self.settings.pass().max(pass_of(server)) * scenario.passes();
-            let limit = deadline.max(planned * (PATIENCE + 1));
-            match tokio::time::timeout(limit, self.carry_out(scenario, server, recorder)).await {
-                Ok(done) => done,
-                Err(_elapsed) => Ok(ClientReport { exit: None, stdout: Vec::new(), stderr: Vec::new() }),
-            }
-        })
-    }
 }

@@ -14,52 +14,23 @@ mod host;
 pub(crate) mod server;
 pub(crate) mod settings;
 
-pub(crate) use host::ReferenceHost;
-pub(crate) use server::ReferenceAgents;
+pub(crate) use host::{Hosts, client};
+pub(crate) use server::server;
 pub(crate) use settings::Settings;
+
+use matrix::Build;
+use protocol::defect::Switches;
+use transcript::Endpoint;
 
 /// The condition of a guest without directories of hooks.
 pub(super) const NO_HOOKS: &str = "no-hooks";
 
-use std::sync::Arc;
-
-use matrix::Build;
-use protocol::defect::Switches;
-use protocol::{Bench, Made};
-use session::{Client, Launcher};
-use transcript::Endpoint;
-
-/// Who a reference peer is, for the provenance of transcripts.
+/// Who a reference peer is: its heartbeat and its dialect belong to that.
 fn endpoint(build: &Build, name: &str, switches: &Switches) -> Endpoint {
-    let faults: Vec<_> = switches.names().collect();
-    let faults = (!faults.is_empty()).then(|| (verdict::FAULTS.to_owned(), faults.join(" ")));
-    let dialect = (super::checks::DIALECT.to_owned(), build.dialect.clone());
-    let settings = Settings::read(&build.settings).unwrap_or_default().details();
-    Endpoint {
-        id: build.id.to_string(),
-        name: format!("{name} (reference)"),
-        version: Some(build.version.clone()),
-        source: Some("reference".to_owned()),
-        modified: faults.is_some(),
-        details: settings.into_iter().chain(faults).chain([dialect]).collect(),
-        ..Endpoint::default()
-    }
-}
-
-/// A launcher of agents of a build with defects switched on.
-///
-/// # Errors
-/// See [`ReferenceAgents::new`].
-pub(crate) fn server(build: &Build, defects: &[String], _bench: &Bench) -> Made<dyn Launcher> {
-    Ok(Arc::new(ReferenceAgents::new(build, defects)?))
-}
-
-/// The host of a build with defects switched on.
-///
-/// # Errors
-/// See [`ReferenceHost::new`].
-pub(crate) fn client(build: &Build, defects: &[String]) -> Made<dyn Client> {
-    Ok(Arc::new(ReferenceHost::new(build, defects)?))
+    let mut endpoint = protocol::reference::endpoint(build, name, switches.names());
+    endpoint.details.extend(Settings::read(&build.settings).unwrap_or_default().details());
+    endpoint.details.insert(super::checks::DIALECT.to_owned(), build.dialect.clone());
+    endpoint
 }
 
 #[cfg(test)]

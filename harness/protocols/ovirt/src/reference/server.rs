@@ -1,20 +1,19 @@
 //! Starts ports with reference agents behind them.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use bytes::Bytes;
 use matrix::{Build, Role};
+use protocol::defect::Switches;
+use protocol::reference::cannot;
+use protocol::reference::serve::starter;
+use protocol::{Bench, Made};
 use session::{
-    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, ServerAct, Start,
-    Transport,
+    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, ServerAct,
 };
 use tokio::task::JoinHandle;
-use transcript::Endpoint;
 use transcript::evidence::Observation;
 use wire::Direction;
-
-use protocol::defect::Switches;
 
 use super::engine::{Act, Engine, Guest, Guests, Handle, Which};
 use super::settings::Settings;
@@ -27,53 +26,25 @@ use crate::scenarios::PASSES_PER_HEARTBEAT;
 
 /// How many hosts may wait for the one that is served.
 pub(crate) const BACKLOG: usize = 8;
-/// Starts ports with agents of one release behind them.
-#[derive(Debug, Clone)]
-pub(crate) struct ReferenceAgents {
-    endpoint: Endpoint,
-    behind: ModelGuests,
-    settings: Settings,
-    at: Option<Address>,
-}
 
-impl ReferenceAgents {
-    /// Prepares to start agents of a build with defects switched on.
-    ///
-    /// # Errors
-    /// No agent of that version, no such setting, or no defect of that name.
-    pub(crate) fn new(build: &Build, switched_on: &[String]) -> Result<Self, LaunchError> {
-        let error = |why: String| {
-            LaunchError::new(format!("start reference agent {}", build.id), LaunchErrorKind::Setup(why))
-        };
-        let dialect = find(&build.dialect).map_err(error)?;
-        let settings = Settings::read(&build.settings).map_err(error)?;
-        let switches =
-            Switches::on(DEFECTS, Role::Server, switched_on).map_err(|why| error(why.to_string()))?;
-        let endpoint = super::endpoint(build, "ovirt-guest-agent", &switches);
-        let pass_us = u64::try_from(settings.pass().as_micros()).unwrap_or(u64::MAX).max(1);
-        let behind = ModelGuests {
-            first: (dialect, switches.clone()),
-            now: (dialect, switches),
-            guest: agent::Guest::default(),
-            pass_us,
-        };
-        Ok(Self { endpoint, behind, settings, at: None })
-    }
-
-    /// The same with one fixed address. Only one of its servers can run at a time.
-    #[must_use]
-    #[cfg(test)]
-    pub(crate) fn at(self, address: Address) -> Self {
-        Self { at: Some(address), ..self }
-    }
-
-    async fn launch(&self, transport: Transport) -> Result<PortServer, LaunchErrorKind> {
-        let listener = match &self.at {
-            Some(address) => Listener::bind(address.clone(), BACKLOG)?,
-            None => Listener::open(transport, BACKLOG)?,
-        };
-        PortServer::start(listener, self.behind.clone(), self.settings.pass()).await
-    }
+/// A launcher of ports with agents of a build behind them, with defects switched on.
+///
+/// # Errors
+/// No agent of that version, no such setting, or no defect of that name.
+pub(crate) fn server(build: &Build, switched_on: &[String], _bench: &Bench) -> Made<dyn Launcher> {
+    let cannot = cannot(build, Role::Server);
+    let settings = Settings::read(&build.settings).map_err(&cannot)?;
+    let switches = Switches::on(DEFECTS, Role::Server, switched_on).map_err(|why| cannot(why.to_string()))?;
+    let endpoint = super::endpoint(build, "ovirt-guest-agent", &switches);
+    let behind = ModelGuests::new(find(&build.dialect).map_err(cannot)?, switches, settings);
+    Ok(starter(endpoint, move |how| {
+        let behind = behind.clone();
+        Box::pin(async move {
+            let listener = Listener::open(how.transport, BACKLOG)?;
+            let server = PortServer::start(listener, behind, settings.pass()).await?;
+            Ok(Box::new(server) as Box<dyn Server>)
+        })
+    }))
 }
 
 fn find(version: &str) -> Result<&'static Dialect, String> {
@@ -81,19 +52,12 @@ fn find(version: &str) -> Result<&'static Dialect, String> {
     dialect.ok_or_else(|| format!("no agent `{version}`"))
 }
 
-impl Launcher for ReferenceAgents {
-    fn endpoint(&self) -> Endpoint {
-        self.endpoint.clone()
-    }
-
-    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
-        Box::pin(async move {
-            match self.launch(how.transport).await {
-                Ok(server) => Ok(Box::new(server) as Box<dyn Server>),
-                Err(error) => Err(LaunchError::new(format!("start {}", self.endpoint.id), error)),
-            }
-        })
-    }
+/// A port there with an agent of a build behind it.
+#[cfg(test)]
+pub(crate) async fn at(listener: Listener, build: &Build) -> PortServer {
+    let settings = Settings::read(&build.settings).expect("settings");
+    let behind = ModelGuests::new(find(&build.dialect).expect("an agent"), Switches::default(), settings);
+    PortServer::start(listener, behind, settings.pass()).await.expect("started")
 }
 
 /// Reference agents of any release.
@@ -103,6 +67,14 @@ struct ModelGuests {
     now: (&'static Dialect, Switches),
     guest: agent::Guest,
     pass_us: u64,
+}
+
+impl ModelGuests {
+    fn new(dialect: &'static Dialect, switches: Switches, settings: Settings) -> Self {
+        let pass_us = u64::try_from(settings.pass().as_micros()).unwrap_or(u64::MAX).max(1);
+        let first = (dialect, switches);
+        Self { now: first.clone(), first, guest: agent::Guest::default(), pass_us }
+    }
 }
 
 impl Guests for ModelGuests {
@@ -210,13 +182,7 @@ impl Server for PortServer {
     }
 
     fn watch(&mut self, recorder: &Recorder) {
-        let seen = self.handle.seen();
-        let alive = if seen.alive.load(Ordering::Relaxed) { "yes" } else { "no" };
-        recorder.observe(Direction::ToClient, Observation::Alive, alive);
-        let fds = 1 + u64::from(seen.connected.load(Ordering::Relaxed));
-        recorder.observe(Direction::ToClient, Observation::Fds, fds.to_string());
-        let buffered = seen.buffered_max.load(Ordering::Relaxed);
-        recorder.observe(Direction::ToClient, Observation::BufferedMax, buffered.to_string());
+        self.handle.seen().watch(recorder);
         let heartbeat = self.pass * PASSES_PER_HEARTBEAT;
         recorder.observe(
             Direction::ToClient,

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use matrix::{Build, BuildId, Role};
-use session::{Client, Launcher, Recorder, Server, Start};
+use protocol::Bench;
+use session::{Recorder, Server, Start};
 use transcript::{Event, EventKind, Provenance, Transcript};
 use wire::Direction;
 
-use super::{ReferenceAgents, ReferenceHost};
+use super::{client, server};
 use crate::message::Message;
 use crate::names::{API_VERSION_MESSAGE, guest_min};
 use crate::scenarios;
@@ -28,6 +29,10 @@ fn build(version: &str, heartbeat_ms: u64) -> Build {
     }
 }
 
+fn bench() -> Bench {
+    Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir() }
+}
+
 fn defects(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
@@ -42,8 +47,8 @@ fn run(host: (&str, &[&str]), agent: (&str, &[&str]), scenario: &str) -> Transcr
 }
 
 async fn play(host: (&str, &[&str]), agent: (&str, &[&str]), scenario: &str) -> Transcript {
-    let agents = ReferenceAgents::new(&build(agent.0, 20), &defects(agent.1)).expect("an agent");
-    let client = ReferenceHost::new(&build(host.0, 20), &defects(host.1)).expect("a host");
+    let agents = server(&build(agent.0, 20), &defects(agent.1), &bench()).expect("an agent");
+    let client = client(&build(host.0, 20), &defects(host.1)).expect("a host");
     let mut server: Box<dyn Server> = agents.start(Start::in_memory()).await.expect("started");
     let recorder = Recorder::new();
     let report = client.run(scenario, &mut *server, &recorder, DEADLINE).await.expect("carried out");

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
+use protocol::launch::CommandLine;
 use session::process::Running;
 use session::proxy::Proxy;
 use session::{Address, LaunchErrorKind, Recorder};
 use tokio::time::Instant;
 use transcript::{ConnId, EventKind, ExitStatus};
 use wire::Direction;
-
-use protocol::launch::CommandLine;
 
 /// How long the end of a killed process may take to be seen.
 const END_DEADLINE: Duration = Duration::from_secs(2);

@@ -4,19 +4,16 @@ use std::io;
 use std::time::Duration;
 
 use bytes::Bytes;
-use session::{
-    Connection, LaunchError, LaunchErrorKind, READ_LEN_MAX, Received, Recorder, SendEnd, Server, ServerAct,
-    mark,
-};
+use protocol::defect::Switches;
+use protocol::reference::call::Caller;
+use session::{LaunchError, LaunchErrorKind, Received, Recorder, SendEnd, Server, ServerAct, mark};
 use tokio::time::Instant;
 use transcript::evidence::{Observation, Role};
-use transcript::{ConnId, Data, EventKind, ExitStatus};
+use transcript::{ConnId, EventKind, ExitStatus};
 use wire::Direction;
 
-use protocol::defect::Switches;
-
 use super::real::RealHost;
-use super::{PATIENCE, ReferenceHost, find};
+use super::{Hosts, PATIENCE, find};
 use crate::inputs;
 use crate::message::{HALF_REFRESH, Kept};
 use crate::model::Host;
@@ -43,7 +40,7 @@ const COMPLETION_PASSES: u32 = 10;
 
 /// A scenario that is going on.
 pub(super) struct Run<'a> {
-    build: &'a ReferenceHost,
+    build: &'a Hosts,
     recorder: &'a Recorder,
     pass: Duration,
     /// Who is there now.
@@ -53,7 +50,7 @@ pub(super) struct Run<'a> {
     host: Option<Host>,
     /// A process in its place.
     real: Option<RealHost>,
-    connection: Option<Connection>,
+    connection: Option<Caller>,
     /// The last connection.
     conn: ConnId,
     /// It has ended its connection on purpose, and does not connect by itself.
@@ -73,7 +70,7 @@ fn setup(what: &str, error: io::Error) -> LaunchError {
 
 impl<'a> Run<'a> {
     /// Nothing has happened yet.
-    pub(super) fn new(build: &'a ReferenceHost, recorder: &'a Recorder, pass: Duration) -> Self {
+    pub(super) fn new(build: &'a Hosts, recorder: &'a Recorder, pass: Duration) -> Self {
         Self {
             build,
             recorder,
@@ -171,17 +168,13 @@ impl<'a> Run<'a> {
 
     async fn connect(&mut self, server: &mut dyn Server) -> Result<(), LaunchError> {
         let Some(host) = self.host.as_mut().filter(|_| self.connection.is_none()) else { return Ok(()) };
-        let connection = Connection::connect(server.address(), CONNECT_DEADLINE).await;
         self.conn = ConnId(self.conn.0 + 1);
-        match connection {
-            Ok(connection) => self.connection = Some(connection),
-            Err(error) => {
-                let kind = EventKind::ConnectFailed(error.to_string());
-                self.recorder.record(self.conn, Direction::ToServer, kind);
-                return Ok(());
-            }
-        }
-        self.recorder.record(self.conn, Direction::ToServer, EventKind::Connect);
+        let trace = Some((self.recorder.clone(), self.conn));
+        let Ok(caller) = Caller::connect(server.address(), trace, CONNECT_DEADLINE).await else {
+            return Ok(());
+        };
+        // How a host leaves is said where it does.
+        self.connection = Some(caller.without_farewell());
         match host.connect() {
             Some(line) => self.send(&line).await,
             None => Ok(()),
@@ -208,8 +201,8 @@ impl<'a> Run<'a> {
     /// Ends the connection, after what has come was read.
     async fn leave(&mut self, how: &str) -> Result<(), LaunchError> {
         self.drain().await?;
-        if self.connection.take().is_some() {
-            self.recorder.record(self.conn, Direction::ToServer, EventKind::Eof(Some(how.to_owned())));
+        if let Some(caller) = self.connection.take() {
+            caller.leave(how);
         }
         if let Some(host) = &mut self.host {
             host.disconnect();
@@ -219,24 +212,16 @@ impl<'a> Run<'a> {
     }
 
     async fn send(&mut self, bytes: &[u8]) -> Result<(), LaunchError> {
-        let Some(connection) = &self.connection else { return Ok(()) };
-        let bytes = Bytes::copy_from_slice(bytes);
-        let sent = match connection.send(&bytes, &[], None, SEND_DEADLINE).await {
-            Ok(()) => bytes.len(),
+        let Some(caller) = &self.connection else { return Ok(()) };
+        let sent = match caller.send(Bytes::copy_from_slice(bytes), None, SEND_DEADLINE).await {
+            Ok(()) => return Ok(()),
             Err(SendEnd::Timeout { sent }) => sent,
             // The next read sees the end.
             Err(SendEnd::Closed) => 0,
             Err(SendEnd::Io(error)) => return Err(setup("send to the guest", error)),
         };
-        if sent > 0 {
-            let bytes = bytes.slice(..sent);
-            self.recorder.data(self.conn, Direction::ToServer, Data { bytes, ..Data::default() });
-        }
-        if sent < bytes.len() {
-            let kind =
-                Observation::SendFailed.event(format!("the guest took {sent} of {} bytes", bytes.len()));
-            self.recorder.record(self.conn, Direction::ToServer, kind);
-        }
+        let kind = Observation::SendFailed.event(format!("the guest took {sent} of {} bytes", bytes.len()));
+        self.recorder.record(self.conn, Direction::ToServer, kind);
         Ok(())
     }
 
@@ -290,7 +275,7 @@ impl<'a> Run<'a> {
             self.conn = real.conn();
         }
         while let Some(connection) = &mut self.connection {
-            let received = connection.try_recv(READ_LEN_MAX);
+            let received = connection.try_recv();
             match received.map_err(|error| setup("read from the guest", error))? {
                 Some(received) => self.take(received).await?,
                 None => return Ok(()),
@@ -303,23 +288,25 @@ impl<'a> Run<'a> {
         match received {
             Received::Timeout => {}
             Received::Data(data, _fds) => {
-                let bytes = data.bytes.clone();
-                self.recorder.data(self.conn, Direction::ToClient, data);
-                self.count_heartbeats(&bytes);
+                self.count_heartbeats(&data.bytes);
                 let hangs_up = self.hangs_up().await;
                 let Some(host) = &mut self.host else { return Ok(()) };
                 if hangs_up && host.facts().hang_up_loses {
                     return Ok(());
                 }
-                for answer in host.read(&bytes) {
+                for answer in host.read(&data.bytes) {
                     // Nobody is there any more to take it.
                     if !hangs_up {
                         self.send(&answer).await?;
                     }
                 }
             }
-            Received::Eof => self.ended(EventKind::Eof(None)),
-            Received::Reset => self.ended(EventKind::Reset),
+            Received::Eof | Received::Reset => {
+                self.connection = None;
+                if let Some(host) = &mut self.host {
+                    host.disconnect();
+                }
+            }
         }
         Ok(())
     }
@@ -346,14 +333,6 @@ impl<'a> Run<'a> {
         let needle = format!("\"{HEARTBEAT}\"");
         let found = memchr::memmem::find_iter(bytes, &needle).count();
         self.heartbeats = self.heartbeats.saturating_add(u32::try_from(found).unwrap_or(u32::MAX));
-    }
-
-    fn ended(&mut self, kind: EventKind) {
-        self.recorder.record(self.conn, Direction::ToClient, kind);
-        self.connection = None;
-        if let Some(host) = &mut self.host {
-            host.disconnect();
-        }
     }
 
     async fn restart_agent(&mut self, server: &mut dyn Server) -> Result<(), LaunchError> {
