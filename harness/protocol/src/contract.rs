@@ -156,6 +156,12 @@ pub trait Protocol: Send + Sync {
 /// A peer that is made of a build, or why it cannot be had.
 pub type Made<P> = Result<Arc<P>, LaunchError>;
 
+/// Makes a launcher of reference servers of a build with these defects switched on.
+pub type MakesServers = fn(&Build, &[String], &Bench) -> Made<dyn Launcher>;
+
+/// Makes the reference client of a build with these defects switched on.
+pub type MakesClient = fn(&Build, &[String]) -> Made<dyn Client>;
+
 /// Makes a real peer of a build that is installed or given as a path.
 pub type MakesReal<P> = fn(&Build, &Source, &Bench) -> Made<P>;
 
@@ -163,10 +169,10 @@ pub type MakesReal<P> = fn(&Build, &Source, &Bench) -> Made<P>;
 /// had, and what helps.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Peers {
-    /// Makes a launcher of reference servers with these defects switched on.
-    pub reference_server: Option<fn(&Build, &[String], &Bench) -> Made<dyn Launcher>>,
-    /// Makes a reference client with these defects switched on.
-    pub reference_client: Option<fn(&Build, &[String]) -> Made<dyn Client>>,
+    /// Makes a launcher of reference servers.
+    pub reference_server: Option<MakesServers>,
+    /// Makes a reference client.
+    pub reference_client: Option<MakesClient>,
     /// Makes a launcher of real servers.
     pub real_server: Option<MakesReal<dyn Launcher>>,
     /// Makes a real client.

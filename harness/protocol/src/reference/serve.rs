@@ -28,7 +28,7 @@ use tokio::time::{Instant, sleep_until};
 use transcript::{Data, ExitStatus};
 
 pub use clients::{Clients, Peer};
-pub use server::{Begins, Look, Outside, Seen, Servers, Site, Starting, launcher, socket_place, starter};
+pub use server::{Begins, Look, Outside, Seen, Servers, Site, Starting, launcher, starter};
 
 /// How long to wait when no descriptor is left for a new client.
 const ACCEPT_RETRY: Duration = Duration::from_millis(1);

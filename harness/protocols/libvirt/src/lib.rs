@@ -24,7 +24,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
-use matrix::{Build, CaseId, CaseKind, Role, Source};
+use matrix::{Build, CaseId, CaseKind, Role};
 use protocol::dialect::{Changed, IDEAL};
 use protocol::launch::At;
 use protocol::{Action, Case, Defect, Peers, Protocol};

@@ -17,7 +17,7 @@
 
 use std::sync::Arc;
 
-use matrix::{Build, CaseId, CaseKind, Role, Source};
+use matrix::{CaseId, CaseKind, Role};
 use protocol::dialect::{Changed, IDEAL};
 use protocol::launch::At;
 use protocol::{Action, Case, Defect, Peers, Protocol};

@@ -22,7 +22,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use matrix::{Build, CaseId, CaseKind, Role, Source};
+use matrix::{Build, CaseId, CaseKind, Role};
 use protocol::dialect::{Changed, IDEAL};
 use protocol::launch::{At, CommandLine};
 use protocol::{Action, Case, Defect, Hazard, Made, Peers, Protocol};

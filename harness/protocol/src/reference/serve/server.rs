@@ -20,25 +20,11 @@ use wire::Direction;
 use super::{Engine, Machine};
 use crate::Bench;
 
-/// The longest path that a socket is given here; the kernel takes 107 bytes.
-const PATH_LEN_MAX: usize = 100;
-
 /// Tells the servers of one process apart.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
 fn number() -> u64 {
     NUMBER.fetch_add(1, Ordering::Relaxed)
-}
-
-/// A place for a socket that nobody else has.
-#[must_use]
-pub fn socket_place(work_dir: &Path, name: &str) -> PathBuf {
-    let number = number();
-    let place = work_dir.join(format!("{name}-{number}.sock"));
-    if place.as_os_str().len() <= PATH_LEN_MAX {
-        return place;
-    }
-    std::env::temp_dir().join(format!("wireskew-{}-{name}-{number}.sock", std::process::id()))
 }
 
 /// What can be done to a server of this process by other means than its socket.
