@@ -127,8 +127,8 @@ pub enum Observation<'a> {
     RssKib,
     /// How much of the processor's time it has used, in milliseconds.
     CpuMs,
-    /// The most bytes that it has held for its clients.
-    BufferedMax,
+    /// How many bytes of messages it holds for its clients.
+    HeldBytes,
     /// Our bytes could not be sent, and why.
     SendFailed,
     /// Nothing could be received, and why.
@@ -167,7 +167,7 @@ impl<'a> Observation<'a> {
         ("fds", Observation::Fds),
         ("rss_kib", Observation::RssKib),
         ("cpu_ms", Observation::CpuMs),
-        ("buffered_max", Observation::BufferedMax),
+        ("held_bytes", Observation::HeldBytes),
         ("send-failed", Observation::SendFailed),
         ("recv-failed", Observation::RecvFailed),
         ("forward-failed", Observation::ForwardFailed),

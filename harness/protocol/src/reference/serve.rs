@@ -115,8 +115,9 @@ pub trait Machine: Send + 'static {
         ready(())
     }
 
-    /// Tells what can be seen of it. Descriptors are counted already.
-    fn look(&self, _clients: &Clients<Self::Client>, _look: &mut Look) {}
+    /// Tells what can be seen of it, and adds to `held_bytes` what it keeps of messages. Descriptors and what is to be
+    /// sent are counted already.
+    fn look(&self, clients: &Clients<Self::Client>, look: &mut Look);
 
     /// Whether a descriptor stays open for each client that is gone: a fault.
     fn leaks(&self) -> bool {
@@ -290,6 +291,7 @@ impl<M: Machine> Engine<M> {
         let mut look = self.seen.look();
         (look.alive, look.exit) = (true, exit);
         look.fds = 1 + self.clients.len() + self.leaked.len();
+        look.held_bytes = self.clients.unsent();
         self.machine.look(&self.clients, &mut look);
         let busy = look.spins == Some(true) && self.clients.wait_to_send();
         look.keep_busy(busy);

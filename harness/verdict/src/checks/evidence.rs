@@ -146,7 +146,7 @@ fn unreadable_looks(reading: &Reading) -> Vec<String> {
     server
         .filter(|(_, _, key, value)| match Observation::parse(key) {
             Observation::Alive => value != "yes",
-            Observation::Fds | Observation::RssKib => value.parse::<i64>().is_err(),
+            Observation::Fds | Observation::RssKib | Observation::HeldBytes => value.parse::<i64>().is_err(),
             _ => false,
         })
         .map(|(_, _, key, value)| format!("a look at the server says `{key}` is `{value}`"))
@@ -158,7 +158,7 @@ fn unreadable_looks(reading: &Reading) -> Vec<String> {
 fn looked_at(reading: &Reading, after: usize) -> Vec<String> {
     let mut missing: Vec<String> = seen_alive(reading, after).into_iter().collect();
     let server = || reading.observations.iter().filter(|(_, dir, _, _)| *dir == Direction::ToClient);
-    for what in [Observation::Fds, Observation::RssKib] {
+    for what in [Observation::Fds, Observation::RssKib, Observation::HeldBytes] {
         let count = what.key();
         let looks: Vec<_> = server().filter(|(_, _, key, _)| *key == count).collect();
         let number = |value: &str| value.parse::<i64>().is_ok();

@@ -301,6 +301,24 @@ fn server() -> Vec<Row> {
             Some("gives-back: leak-memory"),
         ),
         (
+            "payloads are kept",
+            opening()
+                .sees("held_bytes", "0")
+                .asks(5, Role::Subject, &[Expect::Answer.arg()])
+                .asks(9, Role::Fresh, &[])
+                .sees("held_bytes", "4112")
+                .watch("10", "1000"),
+            Broken,
+            Some("gives-back: leak-memory"),
+        ),
+        (
+            "half a message stays",
+            closing(opening().sees("held_bytes", "0").asks(5, Role::Subject, &[Expect::Answer.arg()]))
+                .sees("held_bytes", "34"),
+            Compatible,
+            None,
+        ),
+        (
             "a reply that cannot be framed",
             closing(subject("survive").sends(5, STOP).answers(5, GARBAGE)),
             Broken,

@@ -144,6 +144,12 @@ impl<S> Clients<S> {
         self.open.values().any(|client| !client.outgoing.is_empty())
     }
 
+    /// How many bytes are to be sent.
+    pub(super) fn unsent(&self) -> usize {
+        let messages = self.open.values().flat_map(|client| &client.outgoing);
+        messages.map(|message| message.bytes.len() - message.sent).sum()
+    }
+
     /// A client takes something again.
     pub(super) fn touch(&mut self, peer: Peer) {
         self.touched.push(peer);

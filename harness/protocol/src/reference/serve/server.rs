@@ -59,8 +59,8 @@ pub struct Look {
     pub alive: bool,
     /// How many descriptors it holds: its socket, its clients, what it leaked.
     pub fds: usize,
-    /// The most bytes of one client that were ever kept because they were no complete message.
-    pub buffered_max: Option<usize>,
+    /// How many bytes of messages it holds: what came and is not dealt with, and what is still to be sent.
+    pub held_bytes: usize,
     /// Whether clients that do not read keep the processor busy; `None` where its work is not told at all.
     pub spins: Option<bool>,
     /// For how long they did.
@@ -79,9 +79,7 @@ impl Look {
         let observe = |key, value: String| recorder.observe(Direction::ToClient, key, value);
         observe(Observation::Alive, if self.alive { "yes" } else { "no" }.to_owned());
         observe(Observation::Fds, self.fds.to_string());
-        if let Some(buffered) = self.buffered_max {
-            observe(Observation::BufferedMax, buffered.to_string());
-        }
+        observe(Observation::HeldBytes, self.held_bytes.to_string());
         if self.spins.is_some() {
             let now = self.busy_since.map_or(Duration::ZERO, |since| since.elapsed());
             observe(Observation::CpuMs, (self.busy + now).as_millis().to_string());

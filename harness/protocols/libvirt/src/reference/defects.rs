@@ -35,6 +35,8 @@ protocol::defects! { pub(crate) SERVER_DEFECTS;
         "A call is dropped when the client has ended its direction behind it.";
     LEAKS_DESCRIPTOR, "leaks-descriptor", Server, "ideal", "probe/connect-and-close-64", "leak-fds",
         "A descriptor stays open for each connection that is gone.";
+    KEEPS_PAYLOADS, "keeps-every-payload", Server, "ideal", "probe/unknown-payload-4096", "leak-memory",
+        "The payload of every call is kept for ever.";
     ROLLBACK_LEAVES_INACTIVE, "rollback-leaves-inactive", Server, "ideal", "scenario/rollback-of-nothing", "rollback-leaves-inactive",
         "A rollback takes every interface down.";
     ROLLBACK_FORGETS_ADDED, "rollback-forgets-added", Server, "ideal", "scenario/rollback-restores", "changes-kept",

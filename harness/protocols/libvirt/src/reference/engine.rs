@@ -48,7 +48,8 @@ pub(super) struct Daemon {
     keepalive: Duration,
     /// Where a client has to be heard, and until when. Without a listener it is the server's own address.
     test: Option<(Option<TcpListener>, Instant)>,
-    buffered_max: usize,
+    /// Payloads that a faulty server never drops.
+    kept: Vec<Bytes>,
 }
 
 /// What a server is made of.
@@ -73,9 +74,9 @@ impl Machine for Daemon {
     }
 
     fn came(&mut self, clients: &mut All, peer: Peer, data: Data, fds: Vec<OwnedFd>) {
-        let Some(client) = clients.get_mut(peer) else { return };
-        client.take(&data.bytes, fds.len());
-        self.buffered_max = self.buffered_max.max(client.incoming.len());
+        if let Some(client) = clients.get_mut(peer) {
+            client.take(&data.bytes, fds.len());
+        }
     }
 
     /// What was said before is still answered.
@@ -208,8 +209,9 @@ impl Machine for Daemon {
         }
     }
 
-    fn look(&self, _clients: &All, look: &mut Look) {
-        look.buffered_max = Some(self.buffered_max);
+    fn look(&self, clients: &All, look: &mut Look) {
+        look.held_bytes += clients.iter().map(|(_, client)| client.held_bytes()).sum::<usize>();
+        look.held_bytes += self.kept.iter().map(Bytes::len).sum::<usize>();
     }
 
     fn leaks(&self) -> bool {
@@ -226,7 +228,7 @@ impl Daemon {
     pub(super) fn new(parts: Parts) -> Self {
         let Parts { dialect, settings, switches, host, keepalive } = parts;
         let (dialect, settings) = seeded(dialect, settings, &switches);
-        Self { dialect, settings, switches, host, keepalive, test: None, buffered_max: 0 }
+        Self { dialect, settings, switches, host, keepalive, test: None, kept: Vec::new() }
     }
 
     fn dispatch(&mut self, clients: &mut All, peer: Peer, frame: &Frame) -> Flow {
@@ -238,6 +240,9 @@ impl Daemon {
         // Behind the head of a call with descriptors is their number.
         let from = if with_fds { HEAD_LEN + 4 } else { HEAD_LEN };
         let payload = frame.bytes.slice(from.min(frame.bytes.len())..);
+        if self.switches.has(defects::KEEPS_PAYLOADS) {
+            self.kept.push(payload.clone());
+        }
         if header.program == program::KEEPALIVE && header.kind == MessageType::MESSAGE {
             sign_of_life(clients, peer, &header);
             return GO_ON;

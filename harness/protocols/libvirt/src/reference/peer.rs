@@ -61,6 +61,12 @@ impl Client {
         }
     }
 
+    /// What came and is not dealt with, and what is going to be said.
+    pub(super) fn held_bytes(&self) -> usize {
+        let pending = self.pending.as_ref().map_or(0, |(call, _)| call.bytes.len());
+        self.incoming.len() + pending + self.later.iter().map(|(_, answer)| answer.len()).sum::<usize>()
+    }
+
     pub(super) fn pass_over(&mut self) {
         if self.passes_over > 0 {
             self.passes_over -= self.incoming.skip(self.passes_over);

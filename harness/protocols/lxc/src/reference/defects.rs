@@ -21,6 +21,8 @@ protocol::defects! { pub(crate) DEFECTS;
         "Whatever was read behind the first request is thrown away.";
     LEAKS_DESCRIPTOR, "leaks-descriptor", Server, "ideal", "probe/connect-and-close-64", "leak-fds",
         "A descriptor stays open for each connection that is gone.";
+    KEEPS_PAYLOADS, "keeps-every-payload", Server, "ideal", "probe/unknown-payload-4096", "leak-memory",
+        "The payload of every request is kept for ever.";
     IGNORES_ENOSYS, "ignores-enosys", Client, "4.0.6", "client/attach", "loud-fail",
         "The client has no fallback: what is not supported or closed ends the operation.";
     TAKES_REFUSAL_FOR_SUCCESS, "takes-refusal-for-success", Client, "4.0.6", "client/attach", "silent-wrong",

@@ -53,6 +53,8 @@ pub(super) struct Monitor {
     dialect: Dialect,
     switches: Switches,
     shared: Shared,
+    /// Payloads that a faulty server never drops.
+    kept: Vec<u8>,
 }
 
 /// What is kept of one client.
@@ -89,7 +91,7 @@ impl Monitor {
         if switches.has(defects::CRASHES_ON_NEGATIVE_LENGTH) {
             facts.negative_length = Reaction::Crash;
         }
-        Self { dialect, switches, shared }
+        Self { dialect, switches, shared, kept: Vec::new() }
     }
 
     /// Reads as the releases do: the head in one call, the payload in another one.
@@ -189,6 +191,9 @@ impl Monitor {
     }
 
     async fn carry_out(&mut self, clients: &mut All, peer: Peer, head: RequestHead, payload: &[u8]) -> Flow {
+        if self.switches.has(defects::KEEPS_PAYLOADS) {
+            self.kept.extend_from_slice(payload);
+        }
         if let Some(flow) = self.be_hostile(clients, peer) {
             return flow;
         }
@@ -362,8 +367,8 @@ impl Machine for Monitor {
     }
 
     fn look(&self, clients: &All, look: &mut Look) {
-        let kept = clients.iter().map(|(_, client)| client.incoming.len()).max().unwrap_or(0);
-        look.buffered_max = Some(look.buffered_max.unwrap_or(0).max(kept));
+        look.held_bytes += clients.iter().map(|(_, client)| client.incoming.len()).sum::<usize>();
+        look.held_bytes += self.kept.len();
     }
 
     fn leaks(&self) -> bool {

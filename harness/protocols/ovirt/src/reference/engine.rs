@@ -188,7 +188,7 @@ impl<G: Guests> Engine<G> {
     pub(crate) fn new(listener: Listener, guests: G) -> (Self, Handle) {
         let (sender, orders) = mpsc::channel(ORDERS_MAX);
         let seen = Seen::default();
-        (seen.look().fds, seen.look().buffered_max) = (1, Some(0));
+        seen.look().fds = 1;
         let engine = Self {
             listener,
             guests,
@@ -348,9 +348,7 @@ impl<G: Guests> Engine<G> {
             self.flush();
         }
         self.flush_pipe();
-        let buffered = Some(self.to_host.len + self.to_agent_len);
-        let mut look = self.seen.look();
-        look.buffered_max = look.buffered_max.max(buffered);
+        self.seen.look().held_bytes = self.to_host.len + self.to_agent_len;
     }
 
     /// The worker of a reference agent writes, or its listener; false when neither can.

@@ -87,6 +87,11 @@ impl Agent {
         self.told = Told::Nothing;
     }
 
+    /// How many bytes it has read of what is not complete.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.incoming.len()
+    }
+
     /// Reads what came and gives the lines that answer it.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Vec<Bytes> {
         match self.switches.has(defects::FF_DOES_NOT_RESET) {

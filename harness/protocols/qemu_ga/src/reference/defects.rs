@@ -21,6 +21,8 @@ protocol::defects! { pub(crate) DEFECTS;
         "guest-info lists every command as enabled.";
     ANSWERS_TWICE, "answers-twice", Server, "ideal", "probe/unknown-payload-0", "answered-twice",
         "Every answer is sent two times.";
+    KEEPS_PAYLOADS, "keeps-every-payload", Server, "ideal", "probe/unknown-payload-4096", "leak-memory",
+        "Whatever a client said is kept for ever.";
     KEEPS_PARSER, "keeps-parser", Server, "ideal", "probe/half-then-next-client", "hang",
         "What a client left half said is read in front of what the next one says.";
     NO_DEPTH_LIMIT, "no-depth-limit", Server, "ideal", "probe/depth-1025", "wrong-success",

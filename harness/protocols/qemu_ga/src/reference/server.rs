@@ -65,6 +65,7 @@ impl Servers for Agents {
             spins: self.dialect.spins || has(defects::SPINS),
             switches: self.switches.clone(),
             late: Vec::new(),
+            kept: Vec::new(),
         })
     }
 }
@@ -79,6 +80,8 @@ struct OneAtATime {
     spins: bool,
     /// Lines that a client did not read, kept by a faulty server for the next.
     late: Vec<Bytes>,
+    /// What a faulty server never drops.
+    kept: Vec<Bytes>,
 }
 
 impl Machine for OneAtATime {
@@ -110,6 +113,9 @@ impl Machine for OneAtATime {
             clients.remove(peer);
             return Step::Waits;
         }
+        if self.switches.has(defects::KEEPS_PAYLOADS) {
+            self.kept.push(bytes.clone());
+        }
         let lines = self.agent.read(&bytes);
         let about_syntax = |line: &Bytes| memchr::memmem::find(line, b"JSON ").is_some();
         let junk = bytes.first() != Some(&DELIMITER) && lines.iter().any(about_syntax);
@@ -133,6 +139,8 @@ impl Machine for OneAtATime {
 
     fn look(&self, _clients: &Clients<Option<Bytes>>, look: &mut Look) {
         look.spins = Some(self.spins);
+        look.held_bytes += self.agent.held_bytes();
+        look.held_bytes += self.late.iter().chain(&self.kept).map(Bytes::len).sum::<usize>();
     }
 
     fn outside(&self) -> Box<dyn Outside> {
