@@ -44,7 +44,7 @@ fn by_hand(args: &ProxyArgs, listen: &Address, forward: &Address, out: &Path) ->
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::setup)?;
     let recorder = Recorder::new();
     let code = runtime.block_on(pass_on(args, listen, forward, &recorder))?;
-    let transcript = Transcript { provenance: provenance(args)?, events: recorder.take() };
+    let transcript = Transcript { provenance: provenance(args, forward)?, events: recorder.take() };
     if transcript.events.is_empty() {
         return Err(Failure::text(Exit::NothingRan, "nobody connected; nothing is written"));
     }
@@ -88,7 +88,7 @@ async fn pass_on(
     Ok(code.into())
 }
 
-fn provenance(args: &ProxyArgs) -> Result<Provenance, Failure> {
+fn provenance(args: &ProxyArgs, server: &Address) -> Result<Provenance, Failure> {
     let clock = run::clock();
     let protocol = run::protocol(args.protocol.as_deref().unwrap_or_default())?;
     let endpoint = |version: &str, command: &[String]| Endpoint {
@@ -103,7 +103,7 @@ fn provenance(args: &ProxyArgs) -> Result<Provenance, Failure> {
         case: format!("client/{}", args.operation),
         recorder: format!("wireskew {}", env!("CARGO_PKG_VERSION")),
         recorded: clock.today.to_string(),
-        transport: "unix-stream".to_owned(),
+        transport: server.transport().word().to_owned(),
         environment: clock.environment,
         client: endpoint(&args.client, &args.command),
         server: endpoint(&args.server, &[]),

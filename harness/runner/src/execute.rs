@@ -7,7 +7,7 @@ use std::time::Duration;
 use matrix::{CaseId, Expectation, Fit};
 use protocol::{Hazard, Protocol};
 use session::{
-    Client, Conversation, LaunchError, LaunchErrorKind, Recorder, Script, Server, Start, Transport,
+    Client, Conversation, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start, Transport,
 };
 use transcript::{Endpoint, Provenance, Transcript};
 use verdict::checks::is_only_said;
@@ -121,7 +121,7 @@ impl Context<'_> {
         let played = Conversation::new(&mut *server, &*self.grammar, &recorder, self.deadline_scale)
             .play(script)
             .await;
-        let transcript = self.transcript(cell, &recorder, pool.launcher().endpoint(), probe_endpoint());
+        let transcript = self.transcript(cell, &recorder, pool.launcher(), probe_endpoint());
         let case = &cell.planned.id.case;
         let recorded = recorded.map(|transcript| (transcript, &*self.recorded_grammar));
         let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, recorded);
@@ -146,7 +146,7 @@ impl Context<'_> {
         let deadline = OPERATION_DEADLINE.mul_f64(scale);
         let done = client.run(operation, &mut *server, &recorder, deadline).await;
         let endpoint = Endpoint { command: client.command(operation), ..client.endpoint() };
-        let transcript = self.transcript(cell, &recorder, pool.launcher().endpoint(), endpoint);
+        let transcript = self.transcript(cell, &recorder, pool.launcher(), endpoint);
         let case = &cell.planned.id.case;
         let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, None);
         let reusable = done.is_ok() && self.is_as_good_as_before(cell.hazard, &*server, &judgement);
@@ -165,7 +165,7 @@ impl Context<'_> {
         &self,
         cell: &PlanCell,
         recorder: &Recorder,
-        server: Endpoint,
+        server: &dyn Launcher,
         client: Endpoint,
     ) -> Transcript {
         let id = &cell.planned.id;
@@ -173,7 +173,8 @@ impl Context<'_> {
             protocol: id.protocol.clone(),
             case: id.case.to_string(),
             client: Endpoint { id: id.client.0.clone(), ..client },
-            server: Endpoint { id: id.server.0.clone(), ..server },
+            server: Endpoint { id: id.server.0.clone(), ..server.endpoint() },
+            transport: server.transport(self.transport).word().to_owned(),
             ..self.provenance.clone()
         };
         Transcript { provenance, events: recorder.take() }

@@ -387,7 +387,6 @@ impl Run {
             recorder: producer(),
             recorded: self.options.clock.today.to_string(),
             seed: Some(self.options.seed),
-            transport: transport.word().to_owned(),
             environment: if simulated { virtual_clock() } else { self.environment(pool) },
             ..Provenance::default()
         };

@@ -23,6 +23,7 @@ use rustix::process::{getegid, geteuid, getpid};
 use tokio::net::{TcpListener, TcpSocket, TcpStream, UnixListener, UnixStream};
 use tokio::task::coop::poll_proceed;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use transcript::evidence;
 use transcript::{Credentials, Data, FdNote};
 
 use crate::Address;
@@ -45,13 +46,11 @@ pub enum Transport {
     Unix,
 }
 
-impl Transport {
-    /// The word in provenance.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Unix => "unix-stream",
+impl From<Transport> for evidence::Transport {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Memory => Self::Memory,
+            Transport::Unix => Self::Unix,
         }
     }
 }

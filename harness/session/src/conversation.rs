@@ -17,7 +17,7 @@ use wire::Direction;
 
 use crate::patience::{Pace, REST_AGAIN, Wait, is_at_rest, until_at_rest};
 use crate::script::mark;
-use crate::{Connection, Received, Recorder, Script, SendEnd, Server, ServerAct, Step, Worker};
+use crate::{Connection, Received, Recorder, Script, SendEnd, Server, ServerAct, Step, Worker, errno_name};
 
 /// Most bytes that are taken while waiting for one reply; a server that sends more floods.
 pub const REPLY_BYTES_MAX: usize = 16 << 20;
@@ -241,7 +241,7 @@ impl<'a> Conversation<'a> {
             }
             Err(error) if is_ours(&error) => Err(error),
             Err(error) => {
-                let name = connect_failure(&error);
+                let name = errno_name(&error).into_owned();
                 self.recorder.record(conn, Direction::ToServer, EventKind::ConnectFailed(name));
                 Ok(())
             }
@@ -528,15 +528,6 @@ fn millis(duration: Duration) -> u64 {
 fn is_ours(error: &io::Error) -> bool {
     let code = error.raw_os_error().map(rustix::io::Errno::from_raw_os_error);
     matches!(code, Some(rustix::io::Errno::MFILE | rustix::io::Errno::NFILE | rustix::io::Errno::NOMEM))
-}
-
-fn connect_failure(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "ECONNREFUSED".to_owned(),
-        io::ErrorKind::NotFound => "ENOENT".to_owned(),
-        io::ErrorKind::TimedOut => "EAGAIN".to_owned(),
-        _ => error.to_string(),
-    }
 }
 
 /// Opens something of the kind that a script wants to pass.

@@ -7,6 +7,7 @@
 
 mod connection;
 mod conversation;
+mod errno;
 mod patience;
 mod peer;
 pub mod process;
@@ -21,6 +22,7 @@ pub use connection::{
     Connection, FDS_PER_MESSAGE_MAX, Listener, Port, READ_LEN_MAX, Received, SendEnd, Timer, Transport,
 };
 pub use conversation::{Conversation, REPLY_BYTES_MAX};
+pub use errno::errno_name;
 pub use patience::{Look, Worker, is_at_rest, until_at_rest};
 pub use peer::{
     Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launched, Launcher, Server,

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
+use transcript::evidence;
 use transcript::{ConnId, Endpoint, ExitStatus};
 
 use crate::sandbox::Slot;
@@ -31,6 +32,18 @@ pub enum Address {
     Memory(Port),
 }
 
+impl Address {
+    /// What carries the bytes to it.
+    #[must_use]
+    pub fn transport(&self) -> evidence::Transport {
+        match self {
+            Self::Path(_) | Self::Abstract(_) | Self::InSlot(..) => evidence::Transport::Unix,
+            Self::Tcp(_) => evidence::Transport::Tcp,
+            Self::Memory(_) => evidence::Transport::Memory,
+        }
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -51,6 +64,11 @@ pub trait Launcher: Send + Sync {
     /// What matters of the machine for provenance, e.g. `cgroup` = `unified`.
     fn environment(&self) -> std::collections::BTreeMap<String, String> {
         std::collections::BTreeMap::new()
+    }
+
+    /// What carries the bytes between a server and us, where peers of this process speak over `simulated`.
+    fn transport(&self, simulated: Transport) -> evidence::Transport {
+        simulated.into()
     }
 
     /// Starts one server and waits until it is ready.

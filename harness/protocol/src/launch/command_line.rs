@@ -26,6 +26,7 @@ use session::pty::Terminal;
 use session::rootfs::hex_sha256;
 use session::{Address, Connection, LaunchError, LaunchErrorKind};
 use transcript::Endpoint;
+use transcript::evidence;
 
 use super::{QUESTION_DEADLINE, ready, within};
 use crate::Bench;
@@ -54,6 +55,16 @@ pub enum At {
 
 impl At {
     const ALL: [Self; 3] = [Self::Socket, Self::Tcp, Self::Terminal];
+
+    /// What carries the bytes there.
+    #[must_use]
+    pub fn transport(self) -> evidence::Transport {
+        match self {
+            Self::Socket => evidence::Transport::Unix,
+            Self::Tcp => evidence::Transport::Tcp,
+            Self::Terminal => evidence::Transport::Terminal,
+        }
+    }
 
     /// What stands for it in an argument.
     fn words(self) -> &'static [&'static str] {

@@ -13,9 +13,10 @@ use session::pty::Line;
 use session::sandbox::look_at_group;
 use session::{
     Address, BoxFuture, Client, ClientReport, Connection, LaunchError, LaunchErrorKind, Launcher, Listener,
-    Look, Recorder, Server, ServerAct, Start, Worker,
+    Look, Recorder, Server, ServerAct, Start, Transport, Worker,
 };
 use tokio::time::Instant;
+use transcript::evidence;
 use transcript::evidence::Observation;
 use transcript::{ConnId, Endpoint, EventKind};
 use wire::Direction;
@@ -76,6 +77,10 @@ impl Launcher for OwnServers {
 
     fn environment(&self) -> BTreeMap<String, String> {
         crate::installed::environment()
+    }
+
+    fn transport(&self, _simulated: Transport) -> evidence::Transport {
+        self.line.at().transport()
     }
 
     fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use session::{
     Address, BoxFuture, Client, ClientReport, Connection, LaunchError, LaunchErrorKind, READ_LEN_MAX,
-    Received, Recorder, SendEnd, Server,
+    Received, Recorder, SendEnd, Server, errno_name,
 };
 use transcript::{ConnId, Credentials, Data, Endpoint, EventKind};
 use wire::{DecodeError, Decoder, Direction, Frame};
@@ -54,7 +54,7 @@ impl Caller {
                 Ok(caller)
             }
             Err(error) => {
-                let kind = EventKind::ConnectFailed(error.kind().to_string());
+                let kind = EventKind::ConnectFailed(errno_name(&error).into_owned());
                 note(&trace, Direction::ToServer, kind);
                 Err(error)
             }

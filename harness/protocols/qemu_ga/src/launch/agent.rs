@@ -12,8 +12,9 @@ use session::pty::{Line, Terminal};
 use session::sandbox::{Slot, SlotCommand};
 use session::{
     Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Listener, Look, Recorder, Server,
-    Start, Worker,
+    Start, Transport, Worker,
 };
+use transcript::evidence;
 use transcript::{ConnId, Endpoint};
 
 use super::guard::Guard;
@@ -93,6 +94,10 @@ impl Launcher for AgentLauncher {
 
     fn environment(&self) -> BTreeMap<String, String> {
         environment()
+    }
+
+    fn transport(&self, _simulated: Transport) -> evidence::Transport {
+        if self.settings.on_line { evidence::Transport::Terminal } else { evidence::Transport::Unix }
     }
 
     fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {

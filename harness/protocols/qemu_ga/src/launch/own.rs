@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use session::{
-    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Recorder, Server, ServerAct, Start, Worker,
+    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Recorder, Server, ServerAct, Start,
+    Transport, Worker,
 };
+use transcript::evidence;
 use transcript::{ConnId, Endpoint};
 
 use super::agent::{capabilities, prepare};
@@ -28,6 +30,10 @@ impl Launcher for OwnAgents {
 
     fn environment(&self) -> BTreeMap<String, String> {
         self.0.environment()
+    }
+
+    fn transport(&self, simulated: Transport) -> evidence::Transport {
+        self.0.transport(simulated)
     }
 
     fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
