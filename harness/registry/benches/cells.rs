@@ -286,7 +286,6 @@ fn is_within_budget() -> bool {
     let cells = results.cells.len();
     println!("{cells} cells, {unexpected} of them not as expected");
     let one_took = run_one();
-    let before_s = cpu_s();
     println!("{:<32} {:>8.2}   goal         {:>8.2}", "seconds", took.as_secs_f64(), GOAL.as_secs_f64());
     println!(
         "{:<32} {:>8}   goal         {:>8}",
@@ -294,9 +293,7 @@ fn is_within_budget() -> bool {
         one_took.as_millis(),
         GOAL_OF_ONE.as_millis()
     );
-    let in_shards: usize = (1..=SHARDS).map(run_shard).sum();
-    assert_eq!(in_shards, cells, "shards share the cells without rest");
-    let twelve_shards = (cpu_s() - before_s) / whole_s;
+    let twelve_shards = shards_of_a_run(cells, whole_s);
     println!("{:<32} {twelve_shards:>8.2}   at most      {TWELVE_SHARDS_MAX:>8.2}", "twelve shards, in runs");
     let cost = Cost { cpu_s_per_thousand: whole_s * 1e3 / cells as f64, peak_mib };
     let row = |what: &str, found: f64, written: f64| {
@@ -309,6 +306,28 @@ fn is_within_budget() -> bool {
 }
 
 const SHARDS: u64 = 12;
+
+/// What all shards take of one run that took so long. The least of three turns each: what else the processor does only adds.
+fn shards_of_a_run(cells: usize, first_s: f64) -> f64 {
+    let all_shards = || {
+        let in_shards: usize = (1..=SHARDS).map(run_shard).sum();
+        assert_eq!(in_shards, cells, "shards share the cells without rest");
+    };
+    let whole = || assert_eq!(results(&Ground::new()).cells.len(), cells);
+    let (mut least_whole, mut least_shards) = (first_s, f64::MAX);
+    for _ in 0..3 {
+        least_shards = spent_s(all_shards).min(least_shards);
+        least_whole = spent_s(whole).min(least_whole);
+    }
+    least_shards / least_whole
+}
+
+/// Processor time that something took.
+fn spent_s(work: impl FnOnce()) -> f64 {
+    let before_s = cpu_s();
+    work();
+    cpu_s() - before_s
+}
 
 fn run_shard(shard: u64) -> usize {
     let partition = Partition::new(Deal::Hash, shard, SHARDS).expect("it is one of them");
