@@ -26,14 +26,11 @@ pub mod reference;
 pub mod replay;
 pub mod testing;
 
-/// A constant for each shape that a protocol's own checks can find, and a list of all.
+/// A constant for each shape that a protocol's own checks can find.
 #[macro_export]
 macro_rules! shapes {
     ($($name:ident = $word:literal;)*) => {
         $(pub(crate) const $name: transcript::evidence::Shape = transcript::evidence::Shape::new($word);)*
-
-        /// All of them.
-        pub(crate) const ALL: &[transcript::evidence::Shape] = &[$($name,)*];
     };
 }
 
