@@ -227,7 +227,7 @@ impl Protocol for Kv {
         if case.kind == CaseKind::Client { effects::expected(0, &[], &[]) } else { Vec::new() }
     }
 
-    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
+    fn checks(&self, case: &CaseId) -> Vec<Check> {
         verdict::checks::of(case.kind)
     }
 

@@ -281,23 +281,25 @@ impl Expectations {
         cells
     }
 
-    /// Everything that is wrong with the rules after a run: [`Expectations::contradictions`], and behind them
-    /// [`Expectations::account`].
+    /// Everything that is wrong with the rules after a run: what they say twice and differently, then what did not
+    /// come of them.
+    ///
+    /// `universe` has every cell that *any* group of the matrix file can have, whether this run
+    /// planned it or not, with what became of it. That makes the answers honest when a run is only a
+    /// part: a rule for the live builds is not unmatched because the default run has none of them, a
+    /// shard does not call stale what another shard ran, and a rule is called expired only by a run
+    /// that used it. `narrowed` says that the user selected cells; then rules that match nothing at
+    /// all are not spoken of, as they have nothing to do with what was asked for.
     #[must_use]
     pub fn complaints(&self, universe: &[Observed], narrowed: bool, today: Date) -> Vec<Complaint> {
         let cells = self.cells_of_rules(universe);
-        let mut complaints = self.contradictions_among(universe, &cells);
-        complaints.extend(self.account_for(universe, &cells, narrowed, today));
+        let mut complaints = self.contradictions(universe, &cells);
+        complaints.extend(self.account(universe, &cells, narrowed, today));
         complaints
     }
 
-    /// Rules that say different things of one cell. To be asked before anything runs.
-    #[must_use]
-    pub fn contradictions(&self, universe: &[Observed]) -> Vec<Complaint> {
-        self.contradictions_among(universe, &self.cells_of_rules(universe))
-    }
-
-    fn contradictions_among(&self, universe: &[Observed], cells: &[Vec<usize>]) -> Vec<Complaint> {
+    /// Rules that say different things of one cell.
+    fn contradictions(&self, universe: &[Observed], cells: &[Vec<usize>]) -> Vec<Complaint> {
         let mut complaints = Vec::new();
         for (at, rule) in self.rules.iter().enumerate() {
             for (next, other) in self.rules.iter().enumerate().skip(at + 1) {
@@ -322,20 +324,8 @@ impl Expectations {
         complaints
     }
 
-    /// What is wrong with the rules after a run.
-    ///
-    /// `universe` has every cell that *any* group of the matrix file can have, whether this run
-    /// planned it or not, with what became of it. That makes the answers honest when a run is only a
-    /// part: a rule for the live builds is not unmatched because the default run has none of them, a
-    /// shard does not call stale what another shard ran, and a rule is called expired only by a run
-    /// that used it. `narrowed` says that the user selected cells; then rules that match nothing at
-    /// all are not spoken of, as they have nothing to do with what was asked for.
-    #[must_use]
-    pub fn account(&self, universe: &[Observed], narrowed: bool, today: Date) -> Vec<Complaint> {
-        self.account_for(universe, &self.cells_of_rules(universe), narrowed, today)
-    }
-
-    fn account_for(
+    /// What did not come of the rules.
+    fn account(
         &self,
         universe: &[Observed],
         cells: &[Vec<usize>],

@@ -29,7 +29,7 @@ use toml::Spanned;
 
 use crate::builds::Name;
 use crate::error::{ConfigError, Location, read_text};
-use crate::expectations::{Expected, Observed};
+use crate::expectations::Expected;
 use crate::groups::read_protocol;
 use crate::section::{BadText, FromText, Section, read_document};
 use crate::version::VersionRange;
@@ -74,17 +74,6 @@ impl KnownBugCell {
     pub fn is_found(&self, verdict: Verdict, shapes: &[String]) -> bool {
         verdict == self.verdict && self.shapes.iter().all(|shape| shapes.contains(shape))
     }
-}
-
-/// What became of a cell that must find a bug.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Search {
-    /// The cell shows the bug.
-    Found,
-    /// The cell ran and does not show it.
-    NotFound,
-    /// The cell did not run, or nothing is known from it.
-    NotRun,
 }
 
 /// The bugs of one protocol.
@@ -134,24 +123,6 @@ impl KnownBugs {
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&KnownBug> {
         self.bugs.iter().find(|bug| bug.id == id)
-    }
-
-    /// What the cells of every bug found.
-    #[must_use]
-    pub fn look_for<'a>(&'a self, observed: &[Observed]) -> Vec<(&'a KnownBug, &'a KnownBugCell, Search)> {
-        let by_cell: BTreeMap<&CellId, &Observed> =
-            observed.iter().map(|observed| (&observed.cell, observed)).collect();
-        let all = self.bugs.iter().flat_map(|bug| bug.cells.iter().map(move |cell| (bug, cell)));
-        all.map(|(bug, cell)| {
-            let seen = by_cell.get(&cell.cell).and_then(|seen| Some((seen.decided()?, &seen.shapes)));
-            let search = match seen {
-                None => Search::NotRun,
-                Some((verdict, shapes)) if cell.is_found(verdict, shapes) => Search::Found,
-                Some(_) => Search::NotFound,
-            };
-            (bug, cell, search)
-        })
-        .collect()
     }
 }
 

@@ -34,7 +34,7 @@ pub use expect_update::Note;
 pub use expectations::{Complaint, ComplaintKind, Expectation, Expectations, Fit, Observed};
 pub use filter::{CellInfo, Filter};
 pub use groups::{CellGroup, Matrix, Pair, PlanConflict, PlannedCell, Side, SourceKind, merge_cells};
-pub use known_bugs::{KnownBug, KnownBugCell, KnownBugs, Search};
+pub use known_bugs::{KnownBug, KnownBugCell, KnownBugs};
 pub use messages_lock::{
     DeclaredChange, DialectChanges, LockTable, LockViolation, LockViolationKind, LockedDialect, LockedField,
     LockedMessage, Rename, check_lock,

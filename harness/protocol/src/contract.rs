@@ -58,7 +58,7 @@ pub trait Protocol: Send + Sync {
     }
 
     /// The checks of a case: the generic ones that apply, and the protocol's own.
-    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>>;
+    fn checks(&self, case: &CaseId) -> Vec<Check>;
 
     /// The rules that its own checks hold peers to, each with where it is written down.
     fn rules(&self) -> Vec<Cited>;

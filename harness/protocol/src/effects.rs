@@ -18,7 +18,7 @@
 //! `none` stands for a client that was killed when its deadline passed. An `Exit` event of direction
 //! `ToServer` is recorded beside `claim.exit`. An effect that cannot be seen is not written at all, or as
 //! [`UNTOLD`] where that cannot be the client's doing.
-//! `verdict::checks::EffectMatchesClaim` says how a check reads this.
+//! `verdict::checks::EFFECT_MATCHES_CLAIM` says how a check reads this.
 
 use session::Recorder;
 use transcript::evidence::{EXIT, Observation};

@@ -2,7 +2,7 @@
 
 use wire::Direction;
 
-use crate::{ConnId, Data, Event, EventKind, Provenance, Transcript};
+use crate::{ConnId, Data, Event, EventKind, Transcript};
 
 impl Transcript {
     /// The numbers of all connections, in the order in which they first appear; not 0, which is none.
@@ -41,19 +41,6 @@ impl Transcript {
         stream
     }
 
-    /// Index of the event that holds the byte at `offset` of [`Self::stream`].
-    #[must_use]
-    pub fn event_of_byte(&self, conn: ConnId, dir: Direction, offset: u64) -> Option<usize> {
-        let mut end = 0_u64;
-        for (index, data) in self.blocks(conn, dir) {
-            end += data.bytes.len() as u64;
-            if offset < end {
-                return Some(index);
-            }
-        }
-        None
-    }
-
     /// How many bytes passed, both ways and on all connections.
     #[must_use]
     pub fn byte_count(&self) -> u64 {
@@ -66,17 +53,6 @@ impl Transcript {
     #[must_use]
     pub fn end_us(&self) -> u64 {
         self.events.last().map_or(0, |event| event.at_us)
-    }
-}
-
-impl Provenance {
-    /// The id under which such a recording is kept below `fixtures/`:
-    /// `lxc-command/7.0.0..4.0.6/client-info`. Characters that have no place in a file name become `-`.
-    #[must_use]
-    pub fn fixture_id(&self) -> String {
-        let [protocol, client, server, name] =
-            [&self.protocol, &self.client.id, &self.server.id, &self.case].map(|text| slug(text));
-        format!("{protocol}/{client}..{server}/{name}")
     }
 }
 

@@ -3,7 +3,7 @@
 use matrix::{CaseId, Verdict};
 use transcript::Transcript;
 
-use crate::checks::EvidenceComplete;
+use crate::checks::{EVIDENCE_COMPLETE, Report};
 use crate::{Blame, Finding, Grammar, Judgement, Reading, Weight};
 
 /// Everything that a check may look at. There is no peer in it.
@@ -42,25 +42,35 @@ pub struct Recorded<'a> {
     pub grammar: &'a dyn Grammar,
 }
 
-/// A pure function of the evidence. A check judges, it does not act.
-pub trait Check: Send + Sync {
+/// A named, pure function of the evidence. A check judges, it does not act.
+#[derive(Debug, Clone, Copy)]
+pub struct Check {
     /// Its name, e.g. `payload-drained`.
-    fn name(&self) -> &'static str;
+    pub name: &'static str,
+    /// Reports what it sees.
+    pub judge: fn(&mut Report<'_>),
+}
 
+impl Check {
     /// What it sees.
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding>;
+    #[must_use]
+    pub fn findings(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
+        let mut report = Report::new(self.name, evidence);
+        (self.judge)(&mut report);
+        report.finish()
+    }
 }
 
 /// Runs checks and takes the worst that they find as the verdict. Where they find nothing broken, the
-/// transcript must hold enough to say so; else the harness failed. What is enough, [`EvidenceComplete`] says, or a
+/// transcript must hold enough to say so; else the harness failed. What is enough, [`EVIDENCE_COMPLETE`] says, or a
 /// check of the protocol's own that has its name: one whose conversations have no requests and replies.
 #[must_use]
-pub fn judge(evidence: &Evidence<'_>, checks: &[Box<dyn Check>], negotiated: Option<String>) -> Judgement {
-    let mut findings: Vec<Finding> = checks.iter().flat_map(|check| check.check(evidence)).collect();
+pub fn judge(evidence: &Evidence<'_>, checks: &[Check], negotiated: Option<String>) -> Judgement {
+    let mut findings: Vec<Finding> = checks.iter().flat_map(|check| check.findings(evidence)).collect();
     let broken = |finding: &Finding| finding.weight == Weight::Violation;
-    let own = checks.iter().any(|check| check.name() == EvidenceComplete.name());
+    let own = checks.iter().any(|check| check.name == EVIDENCE_COMPLETE.name);
     if !own && !findings.iter().any(broken) {
-        findings.extend(EvidenceComplete.check(evidence));
+        findings.extend(EVIDENCE_COMPLETE.findings(evidence));
     }
     let incomplete = |finding: &Finding| broken(finding) && finding.blame == Blame::Harness;
     findings.sort_by_key(|finding| finding.frame.as_ref().map_or(usize::MAX, |frame| frame.event));

@@ -15,13 +15,13 @@ use wire::Direction;
 
 use crate::{Blame, Check, Cited, Evidence, Finding, FrameAt, FrameRef, ReplyAt, Step, Weight};
 
-pub use answered::{AnsweredAsDue, AnsweredOnce, ReadableReplies};
+pub use answered::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES};
 pub(crate) use drained::Drain;
-pub use drained::PayloadDrained;
-pub use effects::{EffectMatchesClaim, UNTOLD};
-pub use evidence::EvidenceComplete;
-pub use process::{GivesBack, StaysUp};
-pub use replay::{SameFate, SameMeaning};
+pub use drained::PAYLOAD_DRAINED;
+pub use effects::{EFFECT_MATCHES_CLAIM, UNTOLD};
+pub use evidence::EVIDENCE_COMPLETE;
+pub use process::{GIVES_BACK, STAYS_UP};
+pub use replay::{SAME_FATE, SAME_MEANING};
 
 /// Every check and the shapes that it can find; a test holds it against what they do find.
 pub const SHAPES: &[(&str, &[Shape])] = &[
@@ -90,10 +90,10 @@ pub fn is_only_said(shape: &str) -> bool {
     SAID.iter().any(|said| *shape == *said)
 }
 
-/// The generic checks of a kind of case. [`EvidenceComplete`] is not among them: [`crate::judge`] asks it
+/// The generic checks of a kind of case. [`EVIDENCE_COMPLETE`] is not among them: [`crate::judge`] asks it
 /// in every case.
 #[must_use]
-pub fn of(kind: matrix::CaseKind) -> Vec<Box<dyn Check>> {
+pub fn of(kind: matrix::CaseKind) -> Vec<Check> {
     match kind {
         matrix::CaseKind::Probe => generic(),
         matrix::CaseKind::Client => operation(),
@@ -104,33 +104,26 @@ pub fn of(kind: matrix::CaseKind) -> Vec<Box<dyn Check>> {
 
 /// All generic checks of a probe.
 #[must_use]
-pub fn generic() -> Vec<Box<dyn Check>> {
-    vec![
-        Box::new(AnsweredAsDue),
-        Box::new(PayloadDrained),
-        Box::new(AnsweredOnce),
-        Box::new(StaysUp),
-        Box::new(GivesBack),
-        Box::new(ReadableReplies),
-    ]
+pub fn generic() -> Vec<Check> {
+    vec![ANSWERED_AS_DUE, PAYLOAD_DRAINED, ANSWERED_ONCE, STAYS_UP, GIVES_BACK, READABLE_REPLIES]
 }
 
 /// The checks of an operation of a client.
 #[must_use]
-pub fn operation() -> Vec<Box<dyn Check>> {
-    vec![Box::new(EffectMatchesClaim), Box::new(StaysUp), Box::new(ReadableReplies)]
+pub fn operation() -> Vec<Check> {
+    vec![EFFECT_MATCHES_CLAIM, STAYS_UP, READABLE_REPLIES]
 }
 
 /// The generic checks of a scenario. What the states that it reads back must be is the protocol's to say.
 #[must_use]
-pub fn scenario() -> Vec<Box<dyn Check>> {
-    vec![Box::new(AnsweredAsDue), Box::new(AnsweredOnce), Box::new(StaysUp), Box::new(ReadableReplies)]
+pub fn scenario() -> Vec<Check> {
+    vec![ANSWERED_AS_DUE, ANSWERED_ONCE, STAYS_UP, READABLE_REPLIES]
 }
 
 /// The checks of a replay.
 #[must_use]
-pub fn replay() -> Vec<Box<dyn Check>> {
-    vec![Box::new(SameMeaning), Box::new(SameFate)]
+pub fn replay() -> Vec<Check> {
+    vec![SAME_MEANING, SAME_FATE]
 }
 
 /// The rules of the generic checks, in our words.
@@ -170,10 +163,11 @@ pub fn all_rules() -> Vec<Cited> {
     [rules::RULES, evidence::RULES].concat()
 }
 
-/// Builds findings with one check's name and one rule.
+/// Collects the findings of one check.
 pub struct Report<'a> {
     check: &'static str,
-    evidence: &'a Evidence<'a>,
+    /// What is judged.
+    pub evidence: &'a Evidence<'a>,
     findings: Vec<Finding>,
 }
 
@@ -184,55 +178,36 @@ impl<'a> Report<'a> {
         Self { check, evidence, findings: Vec::new() }
     }
 
-    /// Adds a finding against the server.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is one column of a finding; a builder would say the same in more words"
-    )]
-    pub fn push(
-        &mut self,
-        weight: Weight,
-        shape: Shape,
-        rule: Cited,
-        message: impl Into<String>,
-        expected: impl Into<String>,
-        actual: impl Into<String>,
-        frame: Option<FrameRef>,
-    ) {
-        self.push_blaming(Blame::Server, weight, shape, rule, message, expected, actual, frame);
+    /// Drafts a finding: the server broke a rule.
+    pub fn violation(&mut self, shape: Shape, rule: Cited, message: impl Into<String>) -> Draft<'_, 'a> {
+        self.finding(Weight::Violation, shape, rule, message)
     }
 
-    /// Adds a finding and says whose bytes are wrong.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "each is one column of a finding; a builder would say the same in more words"
-    )]
-    pub fn push_blaming(
+    /// Drafts a finding of any weight, against the server unless the draft blames somebody else.
+    pub fn finding(
         &mut self,
-        blame: Blame,
         weight: Weight,
         shape: Shape,
         rule: Cited,
         message: impl Into<String>,
-        expected: impl Into<String>,
-        actual: impl Into<String>,
-        frame: Option<FrameRef>,
-    ) {
+    ) -> Draft<'_, 'a> {
         let finding = Finding {
             check: self.check.to_owned(),
             shape: shape.word().to_owned(),
             weight,
-            blame,
+            blame: Blame::Server,
             message: message.into(),
-            expected: expected.into(),
-            actual: actual.into(),
-            frame,
+            expected: String::new(),
+            actual: String::new(),
+            frame: None,
             rule: rule.into(),
         };
-        let same = |f: &Finding| f.shape == finding.shape && f.message == finding.message;
-        if !self.findings.iter().any(same) {
-            self.findings.push(finding);
-        }
+        Draft { report: self, finding }
+    }
+
+    /// Adds what another check found.
+    pub fn extend(&mut self, findings: impl IntoIterator<Item = Finding>) {
+        self.findings.extend(findings);
     }
 
     /// All findings.
@@ -273,6 +248,54 @@ impl<'a> Report<'a> {
             }),
             _ => None,
         })
+    }
+}
+
+/// A finding that is not in its report yet: [`Draft::push`] adds it.
+#[must_use = "a finding is reported by `push`"]
+pub struct Draft<'r, 'a> {
+    report: &'r mut Report<'a>,
+    finding: Finding,
+}
+
+impl Draft<'_, '_> {
+    /// Says whose bytes are wrong.
+    pub fn blame(mut self, blame: Blame) -> Self {
+        self.finding.blame = blame;
+        self
+    }
+
+    /// Points at a frame.
+    pub fn at(mut self, frame: Option<FrameRef>) -> Self {
+        self.finding.frame = frame;
+        self
+    }
+
+    /// Points at a request.
+    pub fn at_request(self, conn: u32, at: &FrameAt) -> Self {
+        let frame = self.report.request(conn, at);
+        self.at(Some(frame))
+    }
+
+    /// Points at a reply.
+    pub fn at_reply(self, conn: u32, reply: &ReplyAt) -> Self {
+        let frame = self.report.reply(conn, reply);
+        self.at(Some(frame))
+    }
+
+    /// Points at what a step sent, as [`Report::subject`].
+    pub fn at_subject(self, conn: u32, step: &Step) -> Self {
+        let frame = self.report.subject(conn, step);
+        self.at(frame)
+    }
+
+    /// Adds the finding with what was due and what came instead, unless its report says the same already.
+    pub fn push(mut self, expected: impl Into<String>, actual: impl Into<String>) {
+        (self.finding.expected, self.finding.actual) = (expected.into(), actual.into());
+        let same = |f: &Finding| f.shape == self.finding.shape && f.message == self.finding.message;
+        if !self.report.findings.iter().any(same) {
+            self.report.findings.push(self.finding);
+        }
     }
 }
 

@@ -105,7 +105,7 @@ const TODAY: jiff::civil::Date = jiff::civil::date(2026, 11, 20);
 
 #[track_caller]
 fn account(rules: &str, lines: &str, narrowed: bool, expect: &[&str]) {
-    let complaints = read(rules).account(&observed(lines), narrowed, TODAY);
+    let complaints = read(rules).complaints(&observed(lines), narrowed, TODAY);
     let shown: Vec<_> = complaints.iter().map(ToString::to_string).collect();
     assert_eq!(shown, expect);
 }
@@ -183,17 +183,19 @@ fn rules_may_share_cells_only_if_they_say_the_same() {
     let universe =
         observed("lxc-command/probe..4.0.6/probe/unknown -\nlxc-command/probe..5.0.2/probe/unknown -");
     let same = read(&format!("{}{}", rule(UNKNOWN), rule("cells = 'lxc-command/probe..4.0.6/**'")));
-    assert_eq!(same.contradictions(&universe), []);
+    let complaints = |rules: &Expectations| -> Vec<String> {
+        rules.complaints(&universe, false, TODAY).iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(complaints(&same), [""; 0]);
     let other = "[[expect]]\ncells = 'lxc-command/probe..4.0.6/**'\nverdict = 'broken'\nshapes = ['crash']\nreason = 'r'\nbug = '#1'\n";
     let differing = read(&format!("{}{other}", rule(UNKNOWN)));
-    let shown: Vec<_> = differing.contradictions(&universe).iter().map(ToString::to_string).collect();
     assert_eq!(
-        shown,
+        complaints(&differing),
         [
             "expectations.toml:9:1: contradiction expectation: says broken (crash) of `lxc-command/probe..4.0.6/probe/unknown`, but the rule at expectations.toml:2:1 says broken (no-reply)"
         ]
     );
     // Ranges that have no version in common do not contradict.
     let apart = read(&format!("{}{}", rule(UNKNOWN), other.replace("verdict", "server = '>5.0.2'\nverdict")));
-    assert_eq!(apart.contradictions(&universe), []);
+    assert!(!complaints(&apart).iter().any(|complaint| complaint.contains("contradiction")));
 }

@@ -1,7 +1,7 @@
 //! `known-bugs.toml`: what is read, refused, and found again.
 
 use insta::assert_snapshot;
-use matrix::{KnownBugs, Search};
+use matrix::{KnownBugs, Verdict};
 
 use crate::support::{observed, rendered};
 
@@ -37,26 +37,39 @@ needs = "a build of 1.0.11 given by path"
 fn a_bug_is_found_when_its_cell_is_broken_in_its_shape() {
     let bugs = KnownBugs::parse("known-bugs.toml", BUGS, "lxc-command").expect("the text is right");
     #[track_caller]
-    fn check(bugs: &KnownBugs, lines: &str, expect: [Search; 3]) {
-        let found: Vec<_> = bugs.look_for(&observed(lines)).into_iter().map(|(.., search)| search).collect();
+    fn check(bugs: &KnownBugs, lines: &str, expect: [Option<bool>; 3]) {
+        let observed = observed(lines);
+        let found: Vec<_> = bugs
+            .iter()
+            .flat_map(|bug| &bug.cells)
+            .map(|cell| {
+                let seen = observed.iter().find(|observed| observed.cell == cell.cell)?;
+                let verdict = seen.verdict.filter(|verdict| *verdict != Verdict::Inconclusive)?;
+                Some(cell.is_found(verdict, &seen.shapes))
+            })
+            .collect();
         assert_eq!(found, expect);
     }
     let (unknown, attach) =
         ("lxc-command/probe..4.0.6/probe/unknown", "lxc-command/5.0.2..4.0.6/client/attach");
     let fields = "lxc-command/probe..7.0.0/probe/unknown-fields";
-    use Search::{Found, NotFound, NotRun};
+    let (found, not_found, not_run) = (Some(true), Some(false), None);
     check(
         &bugs,
         &format!("{unknown} broken no-reply\n{attach} broken silent other wrong-effect\n{fields} refused"),
-        [Found, Found, Found],
+        [found; 3],
     );
     check(
         &bugs,
         &format!("{unknown} broken crash\n{attach} broken silent\n{fields} broken x"),
-        [NotFound; 3],
+        [not_found; 3],
     );
-    check(&bugs, &format!("{unknown} refused no-reply\n{attach} inconclusive"), [NotFound, NotRun, NotRun]);
-    check(&bugs, &format!("{unknown} -"), [NotRun; 3]);
+    check(
+        &bugs,
+        &format!("{unknown} refused no-reply\n{attach} inconclusive"),
+        [not_found, not_run, not_run],
+    );
+    check(&bugs, &format!("{unknown} -"), [not_run; 3]);
     assert_eq!(
         bugs.get("LXC-11").and_then(|bug| bug.needs.as_deref()),
         Some("a build of 1.0.11 given by path")

@@ -1,4 +1,4 @@
-//! Reference clients: connections that write down what passes on them, and the operations that are carried out so.
+//! Clients: connections that write down what passes on them, and the operations that are carried out so.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -218,6 +218,11 @@ pub trait Tools: Send + Sync + 'static {
     /// The operation of that name, if they can carry it out.
     fn operation(&self, name: &str) -> Option<&'static Self::Operation>;
 
+    /// See [`Client::command`].
+    fn command(&self, _operation: &Self::Operation) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Carries it out; see [`Client::run`].
     fn carry_out(
         &self,
@@ -228,19 +233,23 @@ pub trait Tools: Send + Sync + 'static {
     ) -> impl Future<Output = Result<ClientReport, LaunchError>> + Send;
 }
 
-/// A reference client with those tools.
+/// A client with those tools.
 pub fn client<T: Tools>(endpoint: Endpoint, tools: T) -> Arc<dyn Client> {
-    Arc::new(ReferenceClient { endpoint, tools })
+    Arc::new(Equipped { endpoint, tools })
 }
 
-struct ReferenceClient<T> {
+struct Equipped<T> {
     endpoint: Endpoint,
     tools: T,
 }
 
-impl<T: Tools> Client for ReferenceClient<T> {
+impl<T: Tools> Client for Equipped<T> {
     fn endpoint(&self) -> Endpoint {
         self.endpoint.clone()
+    }
+
+    fn command(&self, operation: &str) -> Vec<String> {
+        self.tools.operation(operation).map(|known| self.tools.command(known)).unwrap_or_default()
     }
 
     fn run<'a>(
@@ -254,7 +263,7 @@ impl<T: Tools> Client for ReferenceClient<T> {
             match self.tools.operation(operation) {
                 Some(operation) => self.tools.carry_out(operation, server, recorder, deadline).await,
                 None => {
-                    let why = format!("no operation `{operation}` of a reference client");
+                    let why = format!("it has no operation `{operation}`");
                     Err(LaunchError::new(format!("run {}", self.endpoint.id), LaunchErrorKind::Setup(why)))
                 }
             }

@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use verdict::checks::Report;
-use verdict::{Blame, Check, Evidence, Finding, Weight};
+use verdict::{Blame, Check};
 use wire::libvirt_rpc::Header;
 
 use super::names::procedures as p;
@@ -15,7 +15,7 @@ use super::request::REMOTE;
 use crate::shapes;
 
 /// A client asks what its operation is about.
-pub(crate) struct ClientAsked;
+pub(crate) const CLIENT_ASKED: Check = Check { name: "client-asked", judge: client_asked };
 
 verdict::rules! {
     RULE: "what a client says it has been told by its server", "harness/ARCHITECTURE.md#claims-are-effects";
@@ -48,43 +48,30 @@ const CALLS: &[(&str, &[&[i32]])] = &[
     ("net-update", &[&[p::NETWORK_UPDATE]]),
 ];
 
-impl Check for ClientAsked {
-    fn name(&self) -> &'static str {
-        "client-asked"
+fn client_asked(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    // With answers that no server should give, a client need not get that far.
+    if evidence.server_is_faulty() {
+        return;
     }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        // With answers that no server should give, a client need not get that far.
-        if evidence.server_is_faulty() {
-            return Vec::new();
+    let steps = evidence.reading.conns.iter().flat_map(|conn| &conn.steps);
+    let asked: BTreeSet<i32> = steps
+        .flat_map(|step| &step.requests)
+        .filter_map(|at| Header::of_frame(&at.frame))
+        .filter(|header| header.program == REMOTE && header.kind.is_call())
+        .map(|header| header.procedure)
+        .collect();
+    let due = CALLS.iter().find(|(name, _)| *name == evidence.case.name).map_or(&[][..], |(_, due)| *due);
+    for one_of in [&[p::CONNECT_OPEN][..]].iter().chain(due) {
+        if one_of.iter().any(|procedure| asked.contains(procedure)) {
+            continue;
         }
-        let mut report = Report::new(self.name(), evidence);
-        let steps = evidence.reading.conns.iter().flat_map(|conn| &conn.steps);
-        let asked: BTreeSet<i32> = steps
-            .flat_map(|step| &step.requests)
-            .filter_map(|at| Header::of_frame(&at.frame))
-            .filter(|header| header.program == REMOTE && header.kind.is_call())
-            .map(|header| header.procedure)
-            .collect();
-        let due = CALLS.iter().find(|(name, _)| *name == evidence.case.name).map_or(&[][..], |(_, due)| *due);
-        for one_of in [&[p::CONNECT_OPEN][..]].iter().chain(due) {
-            if one_of.iter().any(|procedure| asked.contains(procedure)) {
-                continue;
-            }
-            let names: Vec<_> =
-                one_of.iter().filter_map(|number| super::names::procedure_name(REMOTE, *number)).collect();
-            report.push_blaming(
-                Blame::Client,
-                Weight::Violation,
-                shapes::NOT_ASKED,
-                RULE,
-                format!("the client never called {}", names.join(" or ")),
-                "a call",
-                "none",
-                None,
-            );
-        }
-        report.finish()
+        let names: Vec<_> =
+            one_of.iter().filter_map(|number| super::names::procedure_name(REMOTE, *number)).collect();
+        report
+            .violation(shapes::NOT_ASKED, RULE, format!("the client never called {}", names.join(" or ")))
+            .blame(Blame::Client)
+            .push("a call", "none");
     }
 }
 
@@ -92,7 +79,7 @@ impl Check for ClientAsked {
 mod tests {
     use matrix::{CaseId, CaseKind};
     use transcript::{ConnId, Data, Event, EventKind, Transcript};
-    use verdict::Reading;
+    use verdict::{Evidence, Reading};
     use wire::Direction;
 
     use super::super::{DIALECTS, LibvirtGrammar, request};
@@ -115,7 +102,7 @@ mod tests {
             grammar: &grammar,
             recorded: None,
         };
-        ClientAsked.check(&evidence).into_iter().map(|finding| finding.message).collect()
+        CLIENT_ASKED.findings(&evidence).into_iter().map(|finding| finding.message).collect()
     }
 
     #[test]

@@ -67,5 +67,5 @@ pub(crate) fn server(
 /// # Errors
 /// The build was not fetched or is not where it was said to be.
 pub(crate) fn client(build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
-    Ok(Arc::new(Virsh::new(Arc::new(Installed::find(&CLIENT, build, source, bench)?))))
+    Ok(Virsh::client(Arc::new(Installed::find(&CLIENT, build, source, bench)?)))
 }

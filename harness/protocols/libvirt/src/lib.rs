@@ -118,12 +118,12 @@ impl Protocol for LibvirtRemote {
             .map(|_| "another client, which is not recorded, caused the events that came")
     }
 
-    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
+    fn checks(&self, case: &CaseId) -> Vec<Check> {
         let mut checks = verdict::checks::of(case.kind);
         checks.extend(checks::of(case.kind));
         if case.kind == CaseKind::Client {
-            checks.push(Box::new(asked::ClientAsked));
-            checks.push(Box::new(streams::StreamConfirmed));
+            checks.push(asked::CLIENT_ASKED);
+            checks.push(streams::STREAM_CONFIRMED);
         }
         checks
     }

@@ -13,52 +13,44 @@
 //! 11.3.0 and 12.8.0.
 
 use verdict::checks::Report;
-use verdict::{Blame, Check, ConnReading, Evidence, Finding, Weight};
+use verdict::{Blame, Check, ConnReading};
 use wire::libvirt_rpc::{Header, MessageType, Status};
 
 use crate::shapes;
 
 /// A client confirms the end of every stream.
-pub(crate) struct StreamConfirmed;
+pub(crate) const STREAM_CONFIRMED: Check = Check { name: "stream-confirmed", judge: stream_confirmed };
 
 verdict::rules! {
     RULE: "whoever takes a stream to its end confirms that, or says that it failed",
         "libvirt/libvirt@v11.3.0:docs/kbase/internals/rpc.rst";
 }
 
-impl Check for StreamConfirmed {
-    fn name(&self) -> &'static str {
-        "stream-confirmed"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        for conn in &evidence.reading.conns {
-            // Whoever is cut off cannot confirm anything.
-            if closed_by_server(conn) {
-                continue;
-            }
-            let replies = conn.steps.iter().flat_map(|step| &step.replies);
-            for end in replies.filter(|reply| is_end(&reply.at.frame)) {
-                let Some(header) = Header::of_frame(&end.at.frame) else { continue };
-                if !confirms(conn, &header) {
-                    report.push_blaming(
-                        Blame::Client,
-                        Weight::Violation,
+fn stream_confirmed(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    for conn in &evidence.reading.conns {
+        // Whoever is cut off cannot confirm anything.
+        if closed_by_server(conn) {
+            continue;
+        }
+        let replies = conn.steps.iter().flat_map(|step| &step.replies);
+        for end in replies.filter(|reply| is_end(&reply.at.frame)) {
+            let Some(header) = Header::of_frame(&end.at.frame) else { continue };
+            if !confirms(conn, &header) {
+                report
+                    .violation(
                         shapes::STREAM_LEFT_OPEN,
                         RULE,
                         format!(
                             "the client took the stream of serial {} to its end and said nothing",
                             header.serial
                         ),
-                        "STREAM with status OK or ERROR",
-                        "none before it closed",
-                        Some(report.reply(conn.conn.0, end)),
-                    );
-                }
+                    )
+                    .blame(Blame::Client)
+                    .at_reply(conn.conn.0, end)
+                    .push("STREAM with status OK or ERROR", "none before it closed");
             }
         }
-        report.finish()
     }
 }
 
@@ -88,7 +80,7 @@ mod tests {
     use bytes::Bytes;
     use matrix::{CaseId, CaseKind};
     use transcript::{ConnId, Data, Event, EventKind, Provenance, Transcript};
-    use verdict::Reading;
+    use verdict::{Evidence, Reading};
     use wire::Direction;
 
     use super::*;
@@ -129,7 +121,7 @@ mod tests {
             grammar: &grammar,
             recorded: None,
         };
-        let found: Vec<String> = StreamConfirmed.check(&evidence).into_iter().map(|f| f.shape).collect();
+        let found: Vec<String> = STREAM_CONFIRMED.findings(&evidence).into_iter().map(|f| f.shape).collect();
         assert_eq!(found, expect, "{what}");
     }
 

@@ -10,14 +10,14 @@
 
 use transcript::evidence::{Role, Shape};
 use verdict::checks::Report;
-use verdict::{Check, Evidence, Finding, Meaning, ReplyAt, Weight};
+use verdict::{Check, Meaning, ReplyAt};
 use wire::{Direction, Dissection, Value};
 
 use super::message::POINTER;
 use crate::shapes;
 
 /// Looks into the answers of subjects.
-pub(super) struct AnswerHolds;
+pub(super) const ANSWER_HOLDS: Check = Check { name: "answer-holds", judge: answer_holds };
 
 verdict::rules! {
     NUMBERS: "a number keeps its meaning",
@@ -28,37 +28,29 @@ verdict::rules! {
         "lxc/lxc@v7.0.0:src/lxc/start.c, lxc_serve_state_clients";
 }
 
-impl Check for AnswerHolds {
-    fn name(&self) -> &'static str {
-        "answer-holds"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        for (conn, step) in evidence.reading.steps(Role::Subject) {
-            let conn = conn.conn.0;
-            for reply in step.answers() {
-                let dissection =
-                    evidence.grammar.dissect(Direction::ToClient, &reply.at.frame, reply.request.as_ref());
-                if let (Some(field), Some(value)) = (step.arg("field"), step.arg("value")) {
-                    hold_value(&mut report, conn, reply, &dissection, field, value);
-                }
-                if step.arg("address") == Some("none") {
-                    hold_no_address(&mut report, conn, reply, &dissection);
-                }
+fn answer_holds(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    for (conn, step) in evidence.reading.steps(Role::Subject) {
+        let conn = conn.conn.0;
+        for reply in step.answers() {
+            let dissection =
+                evidence.grammar.dissect(Direction::ToClient, &reply.at.frame, reply.request.as_ref());
+            if let (Some(field), Some(value)) = (step.arg("field"), step.arg("value")) {
+                hold_value(report, conn, reply, &dissection, field, value);
             }
-            if let Some(due) = step.arg("notifications").and_then(|due| due.parse::<usize>().ok()) {
-                let told = step.replies.iter().filter(|reply| reply.meaning == Meaning::Notification).count();
-                if told != due && step.answers().next().is_some() {
-                    let shape = if told < due { shapes::LOST_NOTIFICATION } else { shapes::NOTIFIED_TWICE };
-                    let (due, was) = (format!("{due} state messages"), told.to_string());
-                    let message = "a state client is told another number of states than is due";
-                    let frame = report.subject(conn, step);
-                    report.push(Weight::Violation, shape, ONE_MESSAGE, message, due, was, frame);
-                }
+            if step.arg("address") == Some("none") {
+                hold_no_address(report, conn, reply, &dissection);
             }
         }
-        report.finish()
+        if let Some(due) = step.arg("notifications").and_then(|due| due.parse::<usize>().ok()) {
+            let told = step.replies.iter().filter(|reply| reply.meaning == Meaning::Notification).count();
+            if told != due && step.answers().next().is_some() {
+                let shape = if told < due { shapes::LOST_NOTIFICATION } else { shapes::NOTIFIED_TWICE };
+                let (due, was) = (format!("{due} state messages"), told.to_string());
+                let message = "a state client is told another number of states than is due";
+                report.violation(shape, ONE_MESSAGE, message).at_subject(conn, step).push(due, was);
+            }
+        }
     }
 }
 
@@ -79,9 +71,8 @@ fn hold_value(
         None => "no such field".to_owned(),
     };
     if found != value {
-        let frame = Some(report.reply(conn, reply));
         let message = format!("`{field}` holds something else than this number has always answered");
-        report.push(Weight::Violation, Shape::CHANGED_MEANING, NUMBERS, message, value, found, frame);
+        report.violation(Shape::CHANGED_MEANING, NUMBERS, message).at_reply(conn, reply).push(value, found);
     }
 }
 
@@ -91,9 +82,8 @@ fn hold_no_address(report: &mut Report<'_>, conn: u32, reply: &ReplyAt, dissecti
         .iter()
         .find(|field| field.mask == Some(POINTER) && !matches!(field.value, Value::Hex(0)));
     if let Some(field) = leaked {
-        let frame = Some(report.reply(conn, reply));
         let message = "the answer carries an address of the server's memory";
         let was = format!("`{}` is not zero", field.name);
-        report.push(Weight::Violation, shapes::ADDRESS_LEAK, ADDRESS, message, "zero", was, frame);
+        report.violation(shapes::ADDRESS_LEAK, ADDRESS, message).at_reply(conn, reply).push("zero", was);
     }
 }

@@ -61,7 +61,7 @@ pub(crate) fn server(
 /// # Errors
 /// The build was not fetched or is not where it was said to be.
 pub(crate) fn client(build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
-    Ok(Arc::new(LxcTools::new(Arc::new(Installed::find(&SOFTWARE, build, source, bench)?))))
+    Ok(LxcTools::client(Arc::new(Installed::find(&SOFTWARE, build, source, bench)?)))
 }
 
 /// What matters of this machine for a recording.

@@ -93,10 +93,10 @@ impl Protocol for LxcCommand {
         operation.map(effects::Operation::expected).unwrap_or_default()
     }
 
-    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
+    fn checks(&self, case: &CaseId) -> Vec<Check> {
         let mut checks = verdict::checks::of(case.kind);
         if case.kind == CaseKind::Probe {
-            checks.push(Box::new(checks::AnswerHolds));
+            checks.push(checks::ANSWER_HOLDS);
         }
         checks
     }

@@ -123,7 +123,7 @@ impl Protocol for OvirtGuestAgent {
         Vec::new()
     }
 
-    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
+    fn checks(&self, case: &CaseId) -> Vec<Check> {
         checks::of(case)
     }
 

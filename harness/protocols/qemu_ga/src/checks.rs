@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 
 use transcript::evidence::{Observation, Role, Shape};
 use verdict::checks::Report;
-use verdict::{Blame, Check, ConnReading, Evidence, Finding, FrameAt, Meaning, ReplyAt, Step, Weight};
+use verdict::{Blame, Check, ConnReading, Evidence, FrameAt, Meaning, ReplyAt, Step, Weight};
 use wire::json::{Document, Rules, Value, same_value};
 use wire::json_lines::RESET;
 
@@ -59,38 +59,25 @@ verdict::rules! {
 }
 
 /// Ids, delimiters, and how often an error is told.
-pub(super) struct EveryReply;
+pub(super) const EVERY_REPLY: Check = Check { name: "every-reply", judge: every_reply };
 
-impl Check for EveryReply {
-    fn name(&self) -> &'static str {
-        "every-reply"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        for conn in &evidence.reading.conns {
-            for step in &conn.steps {
-                for reply in &step.replies {
-                    hold_reply(&mut report, conn.conn.0, reply);
-                }
-                let errors = step.replies.iter().filter(|reply| of(reply).is_syntax_error()).count();
-                if errors > ERRORS_MAX {
-                    let frame = report.subject(conn.conn.0, step);
-                    let message = "one mistake is told over and over";
-                    let due = format!("at most {ERRORS_MAX} errors");
-                    report.push(
-                        Weight::Restriction,
-                        shapes::ERROR_STORM,
-                        STORM,
-                        message,
-                        due,
-                        errors.to_string(),
-                        frame,
-                    );
-                }
+fn every_reply(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    for conn in &evidence.reading.conns {
+        for step in &conn.steps {
+            for reply in &step.replies {
+                hold_reply(report, conn.conn.0, reply);
+            }
+            let errors = step.replies.iter().filter(|reply| of(reply).is_syntax_error()).count();
+            if errors > ERRORS_MAX {
+                let message = "one mistake is told over and over";
+                let due = format!("at most {ERRORS_MAX} errors");
+                report
+                    .finding(Weight::Restriction, shapes::ERROR_STORM, STORM, message)
+                    .at_subject(conn.conn.0, step)
+                    .push(due, errors.to_string());
             }
         }
-        report.finish()
     }
 }
 
@@ -103,7 +90,7 @@ fn hold_reply(report: &mut Report<'_>, conn: u32, at: &ReplyAt) {
     let asked = at.request.as_ref().and_then(|request| Request::of(&request.bytes, Rules::QEMU));
     let frame = report.reply(conn, at);
     let mut push = |shape, rule, message: &str, due: String, was: String| {
-        report.push(Weight::Violation, shape, rule, message, due, was, Some(frame.clone()));
+        report.violation(shape, rule, message).at(Some(frame.clone())).push(due, was);
     };
     let text = |id: &Option<Vec<u8>>| {
         id.as_ref().map_or_else(|| "no id".to_owned(), |id| String::from_utf8_lossy(id).into_owned())
@@ -178,7 +165,7 @@ fn same_number(was: Value<'_>, is: Value<'_>) -> Option<bool> {
 const REPAIRS_MIN: usize = 50;
 
 /// Behind every bad input, ff and guest-sync-delimited are answered.
-pub(super) struct Repaired;
+pub(super) const REPAIRED: Check = Check { name: "repaired", judge: repaired };
 
 /// Every guest-sync-delimited behind an ff: its connection, itself, its number.
 fn repairs<'a>(evidence: &Evidence<'a>) -> Vec<(&'a ConnReading, &'a FrameAt, Option<i64>)> {
@@ -198,111 +185,79 @@ fn repairs<'a>(evidence: &Evidence<'a>) -> Vec<(&'a ConnReading, &'a FrameAt, Op
     found
 }
 
-impl Check for Repaired {
-    fn name(&self) -> &'static str {
-        "repaired"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        for (conn, sync, number) in repairs(evidence) {
-            let replies = conn.steps.iter().flat_map(|step| &step.replies).map(of);
-            if replies.into_iter().any(|reply| reply.delimited && reply.number() == number) {
-                continue;
-            }
-            let frame = Some(report.request(conn.conn.0, sync));
-            let message = "ff and guest-sync-delimited do not bring the agent into step";
-            let (due, was) = ("the answer behind its delimiter", "none");
-            report.push(Weight::Violation, shapes::NOT_REPAIRED, DELIMITER, message, due, was, frame);
+fn repaired(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    for (conn, sync, number) in repairs(evidence) {
+        let replies = conn.steps.iter().flat_map(|step| &step.replies).map(of);
+        if replies.into_iter().any(|reply| reply.delimited && reply.number() == number) {
+            continue;
         }
-        report.finish()
+        let message = "ff and guest-sync-delimited do not bring the agent into step";
+        let (due, was) = ("the answer behind its delimiter", "none");
+        report
+            .violation(shapes::NOT_REPAIRED, DELIMITER, message)
+            .at_request(conn.conn.0, sync)
+            .push(due, was);
     }
 }
 
 /// What such a recording has to hold, in place of the frame that a probe of ours has.
-pub(super) struct RecordingComplete;
+pub(super) const RECORDING_COMPLETE: Check = Check { name: "evidence-complete", judge: recording_complete };
 
-impl Check for RecordingComplete {
-    fn name(&self) -> &'static str {
-        "evidence-complete"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        let found = repairs(evidence).len();
-        if found < REPAIRS_MIN {
-            let due = format!("at least {REPAIRS_MIN} inputs");
-            let message = "the recording is not whole";
-            let (weight, shape) = (Weight::Violation, Shape::INCOMPLETE);
-            report.push_blaming(
-                Blame::Harness,
-                weight,
-                shape,
-                EVIDENCE,
-                message,
-                due,
-                found.to_string(),
-                None,
-            );
-        }
-        report.finish()
+fn recording_complete(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    let found = repairs(evidence).len();
+    if found < REPAIRS_MIN {
+        let due = format!("at least {REPAIRS_MIN} inputs");
+        let message = "the recording is not whole";
+        let (weight, shape) = (Weight::Violation, Shape::INCOMPLETE);
+        report.finding(weight, shape, EVIDENCE, message).blame(Blame::Harness).push(due, found.to_string());
     }
 }
 
 /// What a subject's mark asks for.
-pub(super) struct AsMarked;
+pub(super) const AS_MARKED: Check = Check { name: "as-marked", judge: as_marked };
 
-impl Check for AsMarked {
-    fn name(&self) -> &'static str {
-        "as-marked"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        let mut texts: Vec<String> = Vec::new();
-        for (conn, step) in evidence.reading.steps(Role::Subject) {
-            let conn = conn.conn.0;
-            if step.arg("heard") == Some("yes") && step.received == 0 {
-                let frame = report.subject(conn, step);
-                let message = "a request is neither answered nor refused, and no error says why";
-                report.push(Weight::Violation, shapes::SWALLOWED, HEARD, message, "a line", "nothing", frame);
-            }
-            if step.arg("capability") == Some("yes") {
-                hold_capability(&mut report, conn, step);
-            }
-            if step.arg("fallback") == Some("yes") {
-                hold_fallback(&mut report, conn, step);
-            }
-            if step.arg("classes") == Some("compare") {
-                hold_classes(&mut report, conn, step);
-            }
-            if step.arg("texts") == Some("compare") {
-                texts.extend(step.replies.iter().filter_map(|reply| match of(reply).body {
-                    Body::Error { text, .. } => Some(text),
-                    _ => None,
-                }));
-            }
-            if let Some(members) = step.arg("members") {
-                hold_members(&mut report, conn, step, members);
-            }
+fn as_marked(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    let mut texts: Vec<String> = Vec::new();
+    for (conn, step) in evidence.reading.steps(Role::Subject) {
+        let conn = conn.conn.0;
+        if step.arg("heard") == Some("yes") && step.received == 0 {
+            let message = "a request is neither answered nor refused, and no error says why";
+            report
+                .violation(shapes::SWALLOWED, HEARD, message)
+                .at_subject(conn, step)
+                .push("a line", "nothing");
         }
-        if texts.first().is_some_and(|first| texts.iter().any(|text| text != first)) {
-            let message = "the same mistake is told in other words, by what other clients sent before";
-            let (first, last) = (texts.first().cloned(), texts.last().cloned());
-            let words = |text: Option<String>| text.unwrap_or_default();
-            report.push(
-                Weight::Restriction,
-                shapes::HISTORY_IN_TEXT,
-                TEXTS,
-                message,
-                words(first),
-                words(last),
-                None,
-            );
+        if step.arg("capability") == Some("yes") {
+            hold_capability(report, conn, step);
         }
-        hold_idle(&mut report, evidence);
-        report.finish()
+        if step.arg("fallback") == Some("yes") {
+            hold_fallback(report, conn, step);
+        }
+        if step.arg("classes") == Some("compare") {
+            hold_classes(report, conn, step);
+        }
+        if step.arg("texts") == Some("compare") {
+            texts.extend(step.replies.iter().filter_map(|reply| match of(reply).body {
+                Body::Error { text, .. } => Some(text),
+                _ => None,
+            }));
+        }
+        if let Some(members) = step.arg("members") {
+            hold_members(report, conn, step, members);
+        }
     }
+    if texts.first().is_some_and(|first| texts.iter().any(|text| text != first)) {
+        let message = "the same mistake is told in other words, by what other clients sent before";
+        let (first, last) = (texts.first().cloned(), texts.last().cloned());
+        let words = |text: Option<String>| text.unwrap_or_default();
+        report
+            .finding(Weight::Restriction, shapes::HISTORY_IN_TEXT, TEXTS, message)
+            .push(words(first), words(last));
+    }
+    hold_idle(report, evidence);
 }
 
 /// What guest-info in a step says, and how the requests behind it were answered.
@@ -310,8 +265,10 @@ fn hold_capability(report: &mut Report<'_>, conn: u32, step: &Step) {
     let listed = step.replies.iter().find_map(|reply| enabled(&of(reply)));
     let Some(listed) = listed else {
         let (message, due) = ("guest-info says nothing of what the agent can do", "supported_commands");
-        let frame = report.subject(conn, step);
-        report.push(Weight::Violation, shapes::CAPABILITY_LIES, CAPABILITY, message, due, "no list", frame);
+        report
+            .violation(shapes::CAPABILITY_LIES, CAPABILITY, message)
+            .at_subject(conn, step)
+            .push(due, "no list");
         return;
     };
     for reply in step.answers() {
@@ -322,18 +279,12 @@ fn hold_capability(report: &mut Report<'_>, conn: u32, step: &Step) {
         let complains = matches!(of(reply).body, Body::Error { text, .. } if text.starts_with("Parameter"));
         let known = reply.meaning == Meaning::Success || complains;
         if due != known {
-            let frame = Some(report.reply(conn, reply));
             let message = format!("{command} is not what guest-info says");
             let word = |enabled| if enabled { "enabled" } else { "not enabled, or not listed" };
-            report.push(
-                Weight::Violation,
-                shapes::CAPABILITY_LIES,
-                CAPABILITY,
-                message,
-                word(due),
-                word(known),
-                frame,
-            );
+            report
+                .violation(shapes::CAPABILITY_LIES, CAPABILITY, message)
+                .at_reply(conn, reply)
+                .push(word(due), word(known));
         }
     }
 }
@@ -352,17 +303,11 @@ fn hold_fallback(report: &mut Report<'_>, conn: u32, step: &Step) {
     let lacks = step.answers().find(|reply| reply.meaning == Meaning::NotSupported);
     let has = step.answers().any(|reply| reply.meaning == Meaning::Success);
     if let Some(lacks) = lacks.filter(|_| has) {
-        let frame = Some(report.reply(conn, lacks));
         let message = "a command is not there, and another one answers in its place";
-        report.push(
-            Weight::Restriction,
-            Shape::FELL_BACK,
-            CAPABILITY,
-            message,
-            "the first command",
-            "the second",
-            frame,
-        );
+        report
+            .finding(Weight::Restriction, Shape::FELL_BACK, CAPABILITY, message)
+            .at_reply(conn, lacks)
+            .push("the first command", "the second");
     }
 }
 
@@ -377,17 +322,11 @@ fn hold_classes(report: &mut Report<'_>, conn: u32, step: &Step) {
     if let [(first, _), (second, reply)] = classes.as_slice()
         && first == second
     {
-        let frame = Some(report.reply(conn, reply));
         let message = "a blocked command cannot be told from an unknown one";
-        report.push(
-            Weight::Restriction,
-            shapes::ONE_CLASS,
-            CLASSES,
-            message,
-            "two classes",
-            first.clone(),
-            frame,
-        );
+        report
+            .finding(Weight::Restriction, shapes::ONE_CLASS, CLASSES, message)
+            .at_reply(conn, reply)
+            .push("two classes", first.clone());
     }
 }
 
@@ -403,17 +342,11 @@ fn hold_members(report: &mut Report<'_>, conn: u32, step: &Step, members: &str) 
         };
         for member in members.split(',') {
             if objects.iter().any(|object| object.get(member).is_none()) {
-                let frame = Some(report.reply(conn, reply));
                 let message = format!("`{member}` is lacking");
-                report.push(
-                    Weight::Violation,
-                    shapes::MEMBER_LOST,
-                    MEMBERS,
-                    message,
-                    member,
-                    "no such member",
-                    frame,
-                );
+                report
+                    .violation(shapes::MEMBER_LOST, MEMBERS, message)
+                    .at_reply(conn, reply)
+                    .push(member, "no such member");
             }
         }
     }
@@ -432,32 +365,17 @@ fn hold_idle(report: &mut Report<'_>, evidence: &Evidence<'_>) {
     let [first, second, ..] = looks.as_slice() else {
         let (due, was) = ("two looks at the processor's time", format!("{} of them", looks.len()));
         let message = "nobody looked how busy the agent is";
-        report.push_blaming(
-            Blame::Harness,
-            Weight::Violation,
-            Shape::INCOMPLETE,
-            IDLE,
-            message,
-            due,
-            was,
-            None,
-        );
+        report.violation(Shape::INCOMPLETE, IDLE, message).blame(Blame::Harness).push(due, was);
         return;
     };
     let busy = second.saturating_sub(*first);
     if busy > BUSY_MS_MAX {
-        let frame = report.subject(conn.conn.0, step);
         let message = "a client that does not read keeps the processor busy";
         let was = format!("{busy} ms in {} ms", super::probes::NOT_READING_MS);
-        report.push(
-            Weight::Restriction,
-            shapes::SPINS,
-            IDLE,
-            message,
-            format!("at most {BUSY_MS_MAX} ms"),
-            was,
-            frame,
-        );
+        report
+            .finding(Weight::Restriction, shapes::SPINS, IDLE, message)
+            .at_subject(conn.conn.0, step)
+            .push(format!("at most {BUSY_MS_MAX} ms"), was);
     }
 }
 
@@ -498,7 +416,7 @@ mod tests {
             grammar: &grammar,
             recorded: None,
         };
-        let found = [Repaired.check(&evidence), RecordingComplete.check(&evidence)].concat();
+        let found = [REPAIRED.findings(&evidence), RECORDING_COMPLETE.findings(&evidence)].concat();
         found.into_iter().map(|finding| finding.shape).collect()
     }
 

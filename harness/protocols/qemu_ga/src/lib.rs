@@ -110,19 +110,19 @@ impl Protocol for QemuGa {
         operation.map(operations::Operation::expected).unwrap_or_default()
     }
 
-    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
+    fn checks(&self, case: &CaseId) -> Vec<Check> {
         if case.kind == CaseKind::Probe && case.name == REQUESTS_AND_BAD_INPUT {
             return vec![
-                Box::new(verdict::checks::ReadableReplies),
-                Box::new(checks::EveryReply),
-                Box::new(checks::Repaired),
-                Box::new(checks::RecordingComplete),
+                verdict::checks::READABLE_REPLIES,
+                checks::EVERY_REPLY,
+                checks::REPAIRED,
+                checks::RECORDING_COMPLETE,
             ];
         }
         let mut checks = verdict::checks::of(case.kind);
         if case.kind == CaseKind::Probe {
-            checks.push(Box::new(checks::EveryReply));
-            checks.push(Box::new(checks::AsMarked));
+            checks.push(checks::EVERY_REPLY);
+            checks.push(checks::AS_MARKED);
         }
         checks
     }

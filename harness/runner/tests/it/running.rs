@@ -132,7 +132,7 @@ impl Protocol for Faulty {
         self.inner.expected(case)
     }
 
-    fn checks(&self, case: &CaseId) -> Vec<Box<dyn Check>> {
+    fn checks(&self, case: &CaseId) -> Vec<Check> {
         self.inner.checks(case)
     }
     fn rules(&self) -> Vec<Cited> {

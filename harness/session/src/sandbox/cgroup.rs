@@ -81,14 +81,6 @@ impl Cgroup {
         }
     }
 
-    /// Removes the children only, as after the end of all that ran in them.
-    ///
-    /// # Errors
-    /// The first refusal.
-    pub fn remove_children(&self) -> io::Result<()> {
-        children(&self.path)?.iter().try_for_each(|child| remove_tree(child, DEPTH_MAX))
-    }
-
     /// The cgroup of this process: below the first mounted version 2 hierarchy.
     #[must_use]
     pub fn own() -> Option<Self> {
@@ -169,7 +161,9 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory can be made");
         let root = Cgroup::at(dir.path().join("run"));
         fs::create_dir_all(root.path().join("a/b/c")).expect("directories can be made");
-        root.remove_children().expect("children are empty");
+        for child in children(root.path()).expect("they can be listed") {
+            remove_tree(&child, DEPTH_MAX).expect("children are empty");
+        }
         assert!(root.path().is_dir() && !root.path().join("a").exists());
         root.remove(Duration::ZERO).expect("the tree is empty");
         root.remove(Duration::ZERO).expect("absence is what was wanted");

@@ -4,10 +4,10 @@ use transcript::evidence::{Expect, Role, Shape};
 use wire::Direction;
 
 use crate::checks::{Report, rules};
-use crate::{Check, Cited, ConnReading, Evidence, Finding, Meaning, ReplyAt, Step, Weight};
+use crate::{Check, Cited, ConnReading, Evidence, Meaning, ReplyAt, Step, Weight};
 
 /// Holds each subject step against what its mark expects.
-pub struct AnsweredAsDue;
+pub const ANSWERED_AS_DUE: Check = Check { name: "answered-as-due", judge: answered_as_due };
 
 /// An expectation, in words for people.
 fn in_words(expect: Expect) -> &'static str {
@@ -29,37 +29,30 @@ fn rule_of(expect: Expect) -> Cited {
     }
 }
 
-impl Check for AnsweredAsDue {
-    fn name(&self) -> &'static str {
-        "answered-as-due"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        for (conn, step) in evidence.reading.steps(Role::Subject) {
-            // A word that is none is no expectation; `evidence-complete` tells of it.
-            let expects: Vec<_> = words(step).filter_map(Expect::parse).collect();
-            let answers = step.answers_by_request();
-            for (at, expect) in expects.iter().enumerate() {
-                match answers.get(at).copied().flatten() {
-                    Some(reply) => judge_answer(&mut report, conn, reply, *expect),
-                    None if *expect == Expect::Survive => {}
-                    // Only the first lost answer is told; what follows it is its consequence.
-                    None => {
-                        judge_absence(&mut report, conn, step, *expect, at);
-                        break;
-                    }
+fn answered_as_due(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    for (conn, step) in evidence.reading.steps(Role::Subject) {
+        // A word that is none is no expectation; `evidence-complete` tells of it.
+        let expects: Vec<_> = words(step).filter_map(Expect::parse).collect();
+        let answers = step.answers_by_request();
+        for (at, expect) in expects.iter().enumerate() {
+            match answers.get(at).copied().flatten() {
+                Some(reply) => judge_answer(report, conn, reply, *expect),
+                None if *expect == Expect::Survive => {}
+                // Only the first lost answer is told; what follows it is its consequence.
+                None => {
+                    judge_absence(report, conn, step, *expect, at);
+                    break;
                 }
             }
         }
-        // A state that is read back is judged by the protocol; that it can be read is due in any case.
-        for (conn, step) in evidence.reading.steps(Role::State) {
-            let lost = step.answers_by_request().iter().position(Option::is_none);
-            if let Some(at) = lost {
-                judge_absence(&mut report, conn, step, Expect::Answer, at);
-            }
+    }
+    // A state that is read back is judged by the protocol; that it can be read is due in any case.
+    for (conn, step) in evidence.reading.steps(Role::State) {
+        let lost = step.answers_by_request().iter().position(Option::is_none);
+        if let Some(at) = lost {
+            judge_absence(report, conn, step, Expect::Answer, at);
         }
-        report.finish()
     }
 }
 
@@ -91,8 +84,10 @@ fn judge_answer(report: &mut Report<'_>, conn: &ConnReading, reply: &ReplyAt, ex
         _ => return,
     };
     let message = format!("the answer says something else than is due: {actual}");
-    let frame = Some(report.reply(conn.conn.0, reply));
-    report.push(weight, shape, rule_of(expect), message, in_words(expect), actual, frame);
+    report
+        .finding(weight, shape, rule_of(expect), message)
+        .at_reply(conn.conn.0, reply)
+        .push(in_words(expect), actual);
 }
 
 fn judge_absence(report: &mut Report<'_>, conn: &ConnReading, step: &Step, expect: Expect, at: usize) {
@@ -121,46 +116,35 @@ fn judge_absence(report: &mut Report<'_>, conn: &ConnReading, step: &Step, expec
         Some(at) => format!("a request split after byte {at}: {actual}"),
         None => format!("{} due: {actual}", in_words(expect)),
     };
-    let frame = report.subject(conn.conn.0, step);
-    report.push(weight, shape, rule_of(expect), message, in_words(expect), actual, frame);
+    report
+        .finding(weight, shape, rule_of(expect), message)
+        .at_subject(conn.conn.0, step)
+        .push(in_words(expect), actual);
 }
 
 /// No request is answered twice, and pipelined requests are answered in order.
-pub struct AnsweredOnce;
+pub const ANSWERED_ONCE: Check = Check { name: "answered-once", judge: answered_once };
 
-impl Check for AnsweredOnce {
-    fn name(&self) -> &'static str {
-        "answered-once"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        for conn in &evidence.reading.conns {
-            // Bytes that are no request may be answered, once for each step that sent some; what comes
-            // beyond that is a second answer.
-            let mut unframed = 0_usize;
-            for step in &conn.steps {
-                unframed += usize::from(step.sent > 0 && step.requests.is_empty());
-                for reply in step.answers().filter(|reply| reply.request.is_none()) {
-                    if unframed > 0 {
-                        unframed -= 1;
-                        continue;
-                    }
-                    let frame = Some(report.reply(conn.conn.0, reply));
-                    report.push(
-                        Weight::Violation,
-                        Shape::ANSWERED_TWICE,
-                        rules::DRAIN,
-                        "a reply that no open request is due",
-                        "one answer for each request",
-                        "one more",
-                        frame,
-                    );
+fn answered_once(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    for conn in &evidence.reading.conns {
+        // Bytes that are no request may be answered, once for each step that sent some; what comes
+        // beyond that is a second answer.
+        let mut unframed = 0_usize;
+        for step in &conn.steps {
+            unframed += usize::from(step.sent > 0 && step.requests.is_empty());
+            for reply in step.answers().filter(|reply| reply.request.is_none()) {
+                if unframed > 0 {
+                    unframed -= 1;
+                    continue;
                 }
-                in_order(&mut report, evidence, conn, step);
+                report
+                    .violation(Shape::ANSWERED_TWICE, rules::DRAIN, "a reply that no open request is due")
+                    .at_reply(conn.conn.0, reply)
+                    .push("one answer for each request", "one more");
             }
+            in_order(report, evidence, conn, step);
         }
-        report.finish()
     }
 }
 
@@ -178,9 +162,11 @@ fn in_order(report: &mut Report<'_>, evidence: &Evidence<'_>, conn: &ConnReading
             .find_map(|(_, s)| s.answers().next());
         let Some(alone) = alone else { continue };
         let Some((expected, actual)) = other_answer(evidence, alone, reply) else { continue };
-        let frame = Some(report.reply(conn.conn.0, reply));
         let message = format!("the answer at the place of `{name}` is not the one that it gets by itself");
-        report.push(Weight::Violation, Shape::OUT_OF_ORDER, rules::ANSWER, message, expected, actual, frame);
+        report
+            .violation(Shape::OUT_OF_ORDER, rules::ANSWER, message)
+            .at_reply(conn.conn.0, reply)
+            .push(expected, actual);
     }
 }
 
@@ -204,74 +190,47 @@ fn other_answer(evidence: &Evidence<'_>, alone: &ReplyAt, reply: &ReplyAt) -> Op
 }
 
 /// Everything that the server sends can be framed, and there is an end to it.
-pub struct ReadableReplies;
+pub const READABLE_REPLIES: Check = Check { name: "readable-replies", judge: readable_replies };
 
-impl Check for ReadableReplies {
-    fn name(&self) -> &'static str {
-        "readable-replies"
+fn readable_replies(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    if evidence.case.kind == matrix::CaseKind::Client && evidence.server_is_faulty() {
+        return;
     }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        if evidence.case.kind == matrix::CaseKind::Client && evidence.server_is_faulty() {
-            return Vec::new();
-        }
-        for conn in &evidence.reading.conns {
-            for step in &conn.steps {
-                let frame = |report: &Report<'_>| report.subject(conn.conn.0, step);
-                if let Some((_, error)) = step.undecodable {
-                    let frame = frame(&report);
-                    report.push(
-                        Weight::Violation,
-                        Shape::UNREADABLE_REPLY,
-                        rules::ANSWER,
-                        "the server's bytes cannot be framed",
-                        "complete frames",
-                        error.to_string(),
-                        frame,
-                    );
-                }
-                // A success that cannot be read says nothing.
-                for reply in step.answers().filter(|reply| reply.meaning == Meaning::Success) {
-                    let request = reply.request.as_ref();
-                    let dissection = evidence.grammar.dissect(Direction::ToClient, &reply.at.frame, request);
-                    let Some(problem) = dissection.problems.first() else { continue };
-                    report.push(
-                        Weight::Violation,
+    for conn in &evidence.reading.conns {
+        for step in &conn.steps {
+            if let Some((_, error)) = step.undecodable {
+                report
+                    .violation(Shape::UNREADABLE_REPLY, rules::ANSWER, "the server's bytes cannot be framed")
+                    .at_subject(conn.conn.0, step)
+                    .push("complete frames", error.to_string());
+            }
+            // A success that cannot be read says nothing.
+            for reply in step.answers().filter(|reply| reply.meaning == Meaning::Success) {
+                let request = reply.request.as_ref();
+                let dissection = evidence.grammar.dissect(Direction::ToClient, &reply.at.frame, request);
+                let Some(problem) = dissection.problems.first() else { continue };
+                report
+                    .violation(
                         Shape::UNREADABLE_REPLY,
                         rules::ANSWER,
                         "an answer that reports success cannot be read",
-                        "an answer of the layout that its request has",
-                        problem.what.clone(),
-                        Some(report.reply(conn.conn.0, reply)),
-                    );
-                }
-                if let Some(closed) = step.closed.filter(|closed| closed.tail > 0) {
-                    let frame = frame(&report);
-                    report.push(
-                        Weight::Violation,
-                        Shape::UNREADABLE_REPLY,
-                        rules::ANSWER,
-                        "the server closes in mid-frame",
-                        "complete frames",
-                        format!("{} bytes of an unfinished frame", closed.tail),
-                        frame,
-                    );
-                }
-                if step.flood.is_some() {
-                    let frame = frame(&report);
-                    report.push(
-                        Weight::Violation,
-                        Shape::FLOOD,
-                        rules::ANSWER,
-                        "the server sends without end",
-                        "one answer for each request",
-                        format!("{} bytes", step.received),
-                        frame,
-                    );
-                }
+                    )
+                    .at_reply(conn.conn.0, reply)
+                    .push("an answer of the layout that its request has", problem.what.clone());
+            }
+            if let Some(closed) = step.closed.filter(|closed| closed.tail > 0) {
+                report
+                    .violation(Shape::UNREADABLE_REPLY, rules::ANSWER, "the server closes in mid-frame")
+                    .at_subject(conn.conn.0, step)
+                    .push("complete frames", format!("{} bytes of an unfinished frame", closed.tail));
+            }
+            if step.flood.is_some() {
+                report
+                    .violation(Shape::FLOOD, rules::ANSWER, "the server sends without end")
+                    .at_subject(conn.conn.0, step)
+                    .push("one answer for each request", format!("{} bytes", step.received));
             }
         }
-        report.finish()
     }
 }

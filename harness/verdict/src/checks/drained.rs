@@ -3,30 +3,23 @@
 use transcript::evidence::{Role, Shape};
 
 use crate::checks::{Report, rules};
-use crate::{Check, ConnReading, Evidence, Finding, Meaning, Reading, Step, Weight};
+use crate::{Check, ConnReading, Meaning, Reading, Step, Weight};
 
 /// Looks at what the canary behind a subject got, and at how the server closed.
-pub struct PayloadDrained;
+pub const PAYLOAD_DRAINED: Check = Check { name: "payload-drained", judge: payload_drained };
 
-impl Check for PayloadDrained {
-    fn name(&self) -> &'static str {
-        "payload-drained"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        let keeps = keeps_after_answer(evidence.reading);
-        for conn in &evidence.reading.conns {
-            let Some((drain, canary)) = Drain::of(conn).zip(step_of(conn, Role::Canary)) else { continue };
-            let Some((weight, shape, message, actual)) = drain.fault(keeps) else { continue };
-            let frame = canary
-                .answers()
-                .next()
-                .map(|reply| report.reply(conn.conn.0, reply))
-                .or_else(|| report.subject(conn.conn.0, canary));
-            report.push(weight, shape, rules::DRAIN, message, "the canary is answered", actual, frame);
-        }
-        report.finish()
+fn payload_drained(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    let keeps = keeps_after_answer(evidence.reading);
+    for conn in &evidence.reading.conns {
+        let Some((drain, canary)) = Drain::of(conn).zip(step_of(conn, Role::Canary)) else { continue };
+        let Some((weight, shape, message, actual)) = drain.fault(keeps) else { continue };
+        let draft = report.finding(weight, shape, rules::DRAIN, message);
+        let draft = match canary.answers().next() {
+            Some(reply) => draft.at_reply(conn.conn.0, reply),
+            None => draft.at_subject(conn.conn.0, canary),
+        };
+        draft.push("the canary is answered", actual);
     }
 }
 

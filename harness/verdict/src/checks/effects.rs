@@ -21,75 +21,61 @@
 use transcript::evidence::{EXIT, Observation, Shape};
 
 use crate::checks::{Report, rules};
-use crate::{Blame, Check, Due, Evidence, Finding, FrameRef, Meaning, Reading, Weight};
+use crate::{Blame, Check, Due, FrameRef, Meaning, Reading, Weight};
 
 /// What is written of an effect that the server has no way to tell, where no client can have changed it.
 pub const UNTOLD: &str = "untold";
 
 /// Compares what a client says with what really is so.
-pub struct EffectMatchesClaim;
+pub const EFFECT_MATCHES_CLAIM: Check = Check { name: "effect-matches-claim", judge: effect_matches_claim };
 
-impl Check for EffectMatchesClaim {
-    fn name(&self) -> &'static str {
-        "effect-matches-claim"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        let reading = evidence.reading;
-        let Some(wanted) = reading.observed(Observation::Expected(EXIT)) else { return Vec::new() };
-        let wrong = wrong_effects(reading);
-        let unanswered = first_unanswered(&report, reading);
-        let Some(exit) = reading.observed(Observation::Claim(EXIT)) else {
-            let message = "the client was never seen to end";
-            push(&mut report, Shape::CLIENT_HANG, message, wanted, "no end", unanswered);
-            return report.finish();
-        };
-        if let Some(signal) = exit.strip_prefix("signal-") {
-            let message = format!("the client died of signal {signal}");
-            push(&mut report, Shape::CLIENT_CRASH, &message, &format!("exit {wanted}"), exit, unanswered);
-        } else if exit == "none" {
-            let message = "the client was still waiting when its deadline passed";
-            push(&mut report, Shape::CLIENT_HANG, message, &format!("exit {wanted}"), "killed", unanswered);
-        } else if exit == wanted || exit == "0" {
-            for (key, expected, actual) in &wrong {
-                let message = format!("the client says exit {exit}, but `{key}` is `{actual}`");
-                push(
-                    &mut report,
-                    Shape::SILENT_WRONG,
-                    &message,
-                    &format!("{key} = {expected}"),
-                    actual,
-                    unanswered.clone(),
-                );
-            }
-            if wrong.is_empty() && exit != wanted {
-                let message = format!("the client says exit {exit} where {wanted} is due");
-                push(&mut report, Shape::SILENT_WRONG, &message, wanted, exit, unanswered);
-            } else if wrong.is_empty() && unanswered.is_some() {
-                report.push(
+fn effect_matches_claim(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    let reading = evidence.reading;
+    let Some(wanted) = reading.observed(Observation::Expected(EXIT)) else { return };
+    let wrong = wrong_effects(reading);
+    let unanswered = first_unanswered(report, reading);
+    let Some(exit) = reading.observed(Observation::Claim(EXIT)) else {
+        let message = "the client was never seen to end";
+        push(report, Shape::CLIENT_HANG, message, wanted, "no end", unanswered);
+        return;
+    };
+    if let Some(signal) = exit.strip_prefix("signal-") {
+        let message = format!("the client died of signal {signal}");
+        push(report, Shape::CLIENT_CRASH, &message, &format!("exit {wanted}"), exit, unanswered);
+    } else if exit == "none" {
+        let message = "the client was still waiting when its deadline passed";
+        push(report, Shape::CLIENT_HANG, message, &format!("exit {wanted}"), "killed", unanswered);
+    } else if exit == wanted || exit == "0" {
+        for (key, expected, actual) in &wrong {
+            let message = format!("the client says exit {exit}, but `{key}` is `{actual}`");
+            push(
+                report,
+                Shape::SILENT_WRONG,
+                &message,
+                &format!("{key} = {expected}"),
+                actual,
+                unanswered.clone(),
+            );
+        }
+        if wrong.is_empty() && exit != wanted {
+            let message = format!("the client says exit {exit} where {wanted} is due");
+            push(report, Shape::SILENT_WRONG, &message, wanted, exit, unanswered);
+        } else if wrong.is_empty() && unanswered.is_some() {
+            report
+                .finding(
                     Weight::Restriction,
                     Shape::FELL_BACK,
                     rules::ENOSYS,
                     "the server refused a request; the client took another way to the same end",
-                    "the request is carried out",
-                    "refused or unanswered",
-                    unanswered,
-                );
-            }
-        } else if !evidence.server_is_faulty() {
-            let detail = reading.observed(Observation::Detail("stderr")).unwrap_or_default();
-            let message = format!("the operation fails with exit {exit} {detail}");
-            push(
-                &mut report,
-                Shape::LOUD_FAIL,
-                message.trim_end(),
-                &format!("exit {wanted}"),
-                exit,
-                unanswered,
-            );
+                )
+                .at(unanswered)
+                .push("the request is carried out", "refused or unanswered");
         }
-        report.finish()
+    } else if !evidence.server_is_faulty() {
+        let detail = reading.observed(Observation::Detail("stderr")).unwrap_or_default();
+        let message = format!("the operation fails with exit {exit} {detail}");
+        push(report, Shape::LOUD_FAIL, message.trim_end(), &format!("exit {wanted}"), exit, unanswered);
     }
 }
 
@@ -143,14 +129,5 @@ fn push(
     actual: &str,
     frame: Option<FrameRef>,
 ) {
-    report.push_blaming(
-        Blame::Client,
-        Weight::Violation,
-        shape,
-        rules::EFFECT,
-        message,
-        expected,
-        actual,
-        frame,
-    );
+    report.violation(shape, rules::EFFECT, message).blame(Blame::Client).at(frame).push(expected, actual);
 }

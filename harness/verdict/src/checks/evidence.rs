@@ -16,47 +16,37 @@ use transcript::evidence::{EXIT, Observation, Role, Shape};
 use wire::Direction;
 
 use crate::checks::{Report, answered};
-use crate::{Blame, Check, ConnReading, Evidence, Finding, Reading, Step, Weight};
+use crate::{Blame, Check, ConnReading, Evidence, Reading, Step};
 
 /// Says what a transcript lacks.
-pub struct EvidenceComplete;
+pub const EVIDENCE_COMPLETE: Check = Check { name: "evidence-complete", judge: evidence_complete };
 
 crate::rules! {
     RULE: "nothing passes for want of evidence: a truncated run is never green",
         "harness/ARCHITECTURE.md#nothing-passes-for-want-of-evidence";
 }
 
-impl Check for EvidenceComplete {
-    fn name(&self) -> &'static str {
-        "evidence-complete"
-    }
+fn evidence_complete(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    let mut missing = match evidence.case.kind {
+        CaseKind::Probe => of_probe(evidence.reading),
+        CaseKind::Client => of_client(evidence.reading),
+        CaseKind::Replay => of_replay(evidence),
+        CaseKind::Scenario => of_scenario(evidence.reading),
+    };
+    missing.extend(unreadable_looks(evidence.reading));
+    report.lacks(missing);
+}
 
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut missing = match evidence.case.kind {
-            CaseKind::Probe => of_probe(evidence.reading),
-            CaseKind::Client => of_client(evidence.reading),
-            CaseKind::Replay => of_replay(evidence),
-            CaseKind::Scenario => of_scenario(evidence.reading),
-        };
-        missing.extend(unreadable_looks(evidence.reading));
-        if let Some(limit) = evidence.reading.observed(Observation::Overflow) {
-            missing.push(format!("the transcript was cut after {limit}"));
-        }
-        let mut report = Report::new(self.name(), evidence);
-        for what in missing {
+impl Report<'_> {
+    /// Reports what a transcript lacks, and where it was cut.
+    pub fn lacks(&mut self, missing: Vec<String>) {
+        let limit = self.evidence.reading.observed(Observation::Overflow);
+        let cut = limit.map(|limit| format!("the transcript was cut after {limit}"));
+        for what in missing.into_iter().chain(cut) {
             let (due, was) = ("a complete transcript", "not in the transcript");
-            report.push_blaming(
-                Blame::Harness,
-                Weight::Violation,
-                Shape::INCOMPLETE,
-                RULE,
-                what,
-                due,
-                was,
-                None,
-            );
+            self.violation(Shape::INCOMPLETE, RULE, what).blame(Blame::Harness).push(due, was);
         }
-        report.finish()
     }
 }
 

@@ -7,70 +7,56 @@
 use transcript::evidence::Shape;
 
 use crate::checks::difference::first_difference;
-use crate::checks::{ReadableReplies, Report, StaysUp, rules};
+use crate::checks::{READABLE_REPLIES, Report, STAYS_UP, rules};
 use crate::reading::by_request;
 use crate::{Check, ConnReading, Due, Evidence, Finding, FrameRef, Meaning, Recorded, ReplyAt, Step, Weight};
 
 /// Compares a replay with its recording.
-pub struct SameMeaning;
+pub const SAME_MEANING: Check = Check { name: "same-meaning", judge: same_meaning };
 
-impl Check for SameMeaning {
-    fn name(&self) -> &'static str {
-        "same-meaning"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        let Some(recorded) = evidence.recorded else { return Vec::new() };
-        for then in &recorded.reading.conns {
-            match evidence.reading.conns.iter().find(|now| now.conn == then.conn) {
-                Some(now) => compare_conn(&mut report, evidence, recorded, then, now),
-                None => report.push(
-                    Weight::Violation,
+fn same_meaning(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    let Some(recorded) = evidence.recorded else { return };
+    for then in &recorded.reading.conns {
+        match evidence.reading.conns.iter().find(|now| now.conn == then.conn) {
+            Some(now) => compare_conn(report, evidence, recorded, then, now),
+            None => report
+                .violation(
                     Shape::NO_REPLY,
                     rules::SAME_MEANING,
                     format!("connection {} of the recording could not be made", then.conn),
-                    "a connection",
-                    "none",
-                    None,
-                ),
-            }
+                )
+                .push("a connection", "none"),
         }
-        report.finish()
     }
 }
 
 /// The server of a replay fares no worse than the recorded one. What the recorded server did wrong too
 /// is told by the cell that judges the recording.
-pub struct SameFate;
+pub const SAME_FATE: Check = Check { name: "same-fate", judge: same_fate };
 
-impl Check for SameFate {
-    fn name(&self) -> &'static str {
-        "same-fate"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let Some(recorded) = evidence.recorded else { return Vec::new() };
-        let then = Evidence {
-            case: evidence.case,
-            transcript: recorded.transcript,
-            reading: recorded.reading,
-            grammar: recorded.grammar,
-            recorded: None,
-        };
-        let faults = |evidence: &Evidence<'_>| -> Vec<Finding> {
-            StaysUp.check(evidence).into_iter().chain(ReadableReplies.check(evidence)).collect()
-        };
-        let before = faults(&then);
-        // A server that is dead serves nobody afterwards: one fault, however it shows.
-        let dead = |shape: &str| {
-            [Shape::CRASH, Shape::SERVER_EXITED, Shape::NOT_USABLE_AFTER].iter().any(|dead| *shape == *dead)
-        };
-        let known = |finding: &Finding| {
-            before.iter().any(|b| b.shape == finding.shape || (dead(&b.shape) && dead(&finding.shape)))
-        };
-        faults(evidence).into_iter().filter(|finding| !known(finding)).collect()
-    }
+fn same_fate(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    let Some(recorded) = evidence.recorded else { return };
+    let then = Evidence {
+        case: evidence.case,
+        transcript: recorded.transcript,
+        reading: recorded.reading,
+        grammar: recorded.grammar,
+        recorded: None,
+    };
+    let faults = |evidence: &Evidence<'_>| -> Vec<Finding> {
+        STAYS_UP.findings(evidence).into_iter().chain(READABLE_REPLIES.findings(evidence)).collect()
+    };
+    let before = faults(&then);
+    // A server that is dead serves nobody afterwards: one fault, however it shows.
+    let dead = |shape: &str| {
+        [Shape::CRASH, Shape::SERVER_EXITED, Shape::NOT_USABLE_AFTER].iter().any(|dead| *shape == *dead)
+    };
+    let known = |finding: &Finding| {
+        before.iter().any(|b| b.shape == finding.shape || (dead(&b.shape) && dead(&finding.shape)))
+    };
+    report.extend(faults(evidence).into_iter().filter(|finding| !known(finding)));
 }
 
 /// The answers of a connection in the order of its requests, whatever the order in which they came. Where an
@@ -151,7 +137,7 @@ fn one_more(report: &mut Report<'_>, evidence: &Evidence<'_>, conn: u32, new: &R
     } else {
         (Weight::Violation, Shape::ANSWERED_TWICE, "a reply that no open request is due")
     };
-    report.push(weight, shape, rules::SAME_MEANING, message, "no reply", "a reply", frame);
+    report.finding(weight, shape, rules::SAME_MEANING, message).at(frame).push("no reply", "a reply");
 }
 
 /// How a server left a connection.
@@ -198,7 +184,7 @@ fn compare_ends(report: &mut Report<'_>, then: &ConnReading, now: &ConnReading) 
         _ => return,
     };
     let frame = now.steps.iter().find_map(|step| report.subject(now.conn.0, step));
-    report.push(weight, shape, rules::SAME_MEANING, message, expected, actual, frame);
+    report.finding(weight, shape, rules::SAME_MEANING, message).at(frame).push(expected, actual);
 }
 
 fn lost(report: &mut Report<'_>, now: &ConnReading, old: &ReplyAt) {
@@ -217,7 +203,7 @@ fn lost(report: &mut Report<'_>, now: &ConnReading, old: &ReplyAt) {
         now.steps.iter().find_map(|step| step.requests.last()).map(|at| report.request(now.conn.0, at));
     let expected = format!("{:?}, as recorded", old.meaning);
     let message = format!("a request that was answered when it was recorded is not: {actual}");
-    report.push(weight, shape, rules::SAME_MEANING, message, expected, actual, frame);
+    report.finding(weight, shape, rules::SAME_MEANING, message).at(frame).push(expected, actual);
 }
 
 fn compare_reply(
@@ -241,8 +227,10 @@ fn compare_reply(
         };
         let (expected, actual) = (format!("{:?}", old.meaning), format!("{:?}", new.meaning));
         let message = format!("the answer means something else than when it was recorded: {actual}");
-        let frame = Some(report.reply(conn, new));
-        report.push(weight, shape, rules::SAME_MEANING, message, expected, actual, frame);
+        report
+            .finding(weight, shape, rules::SAME_MEANING, message)
+            .at_reply(conn, new)
+            .push(expected, actual);
         return;
     }
     let dissect = |grammar: &dyn crate::Grammar, reply: &ReplyAt| {
@@ -253,26 +241,19 @@ fn compare_reply(
     if let Some(difference) = first_difference(&was, &old.at.frame.bytes, &is, &new.at.frame.bytes) {
         let frame = FrameRef { span: difference.span, ..report.reply(conn, new) };
         let message = format!("`{}` differs from the recording", difference.field);
-        report.push(
-            Weight::Violation,
-            Shape::CHANGED_MEANING,
-            rules::SAME_MEANING,
-            message,
-            difference.expected,
-            difference.actual,
-            Some(frame),
-        );
+        report
+            .violation(Shape::CHANGED_MEANING, rules::SAME_MEANING, message)
+            .at(Some(frame))
+            .push(difference.expected, difference.actual);
     }
     if old.at.fds.len() != new.at.fds.len() {
-        let frame = Some(report.reply(conn, new));
-        report.push(
-            Weight::Violation,
-            Shape::CHANGED_MEANING,
-            rules::SAME_MEANING,
-            "another number of descriptors than when it was recorded",
-            old.at.fds.len().to_string(),
-            new.at.fds.len().to_string(),
-            frame,
-        );
+        report
+            .violation(
+                Shape::CHANGED_MEANING,
+                rules::SAME_MEANING,
+                "another number of descriptors than when it was recorded",
+            )
+            .at_reply(conn, new)
+            .push(old.at.fds.len().to_string(), new.at.fds.len().to_string());
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use transcript::evidence::{Expect, Role, Shape};
 use verdict::checks::Report;
-use verdict::{Check, ConnReading, Due, Evidence, Finding, FrameRef, Meaning, ReplyAt, Step, Weight};
+use verdict::{Check, ConnReading, Due, Evidence, FrameRef, Meaning, ReplyAt, Step, Weight};
 use wire::libvirt_rpc::{Header, MessageType, Status};
 use wire::xdr::Reader;
 use wire::{Direction, Dissection, Frame};
@@ -16,16 +16,16 @@ use crate::names::{
 };
 use crate::shapes;
 
-pub(super) fn all() -> Vec<Box<dyn Check>> {
+pub(super) fn all() -> Vec<Check> {
     vec![
-        Box::new(NumbersKeepMeaning),
-        Box::new(UnknownText),
-        Box::new(FeaturesHold),
-        Box::new(AuthenticationFirst),
-        Box::new(DriverKept),
-        Box::new(EventNotLost),
-        Box::new(StreamComplete),
-        Box::new(SerialEchoed),
+        NUMBERS_KEEP_MEANING,
+        UNKNOWN_TEXT,
+        FEATURES_HOLD,
+        AUTHENTICATION_FIRST,
+        DRIVER_KEPT,
+        EVENT_NOT_LOST,
+        STREAM_COMPLETE,
+        SERIAL_ECHOED,
     ]
 }
 
@@ -77,64 +77,42 @@ verdict::rules! {
 }
 
 /// A good answer holds what its number has always answered.
-struct NumbersKeepMeaning;
+const NUMBERS_KEEP_MEANING: Check = Check { name: "numbers-keep-meaning", judge: numbers_keep_meaning };
 
-impl Check for NumbersKeepMeaning {
-    fn name(&self) -> &'static str {
-        "numbers-keep-meaning"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        for (conn, step) in evidence.reading.steps(Role::Subject) {
-            let Some((field, value)) = step.arg("field").zip(step.arg("value")) else { continue };
-            for reply in step.answers().filter(|reply| reply.meaning == Meaning::Success) {
-                let found =
-                    text(&answer(evidence, reply), field).unwrap_or_else(|| "no such text".to_owned());
-                if found != value {
-                    let frame = Some(report.reply(conn.conn.0, reply));
-                    let message =
-                        format!("`{field}` holds something else than this number has always answered");
-                    report.push(
-                        Weight::Violation,
-                        Shape::CHANGED_MEANING,
-                        NUMBERS,
-                        message,
-                        value,
-                        found,
-                        frame,
-                    );
-                }
+fn numbers_keep_meaning(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    for (conn, step) in evidence.reading.steps(Role::Subject) {
+        let Some((field, value)) = step.arg("field").zip(step.arg("value")) else { continue };
+        for reply in step.answers().filter(|reply| reply.meaning == Meaning::Success) {
+            let found = text(&answer(evidence, reply), field).unwrap_or_else(|| "no such text".to_owned());
+            if found != value {
+                let message = format!("`{field}` holds something else than this number has always answered");
+                report
+                    .violation(Shape::CHANGED_MEANING, NUMBERS, message)
+                    .at_reply(conn.conn.0, reply)
+                    .push(value, found);
             }
         }
-        report.finish()
     }
 }
 
 /// What is unknown is told in words that clients look for.
-struct UnknownText;
+const UNKNOWN_TEXT: Check = Check { name: "unknown-text", judge: unknown_text };
 
-impl Check for UnknownText {
-    fn name(&self) -> &'static str {
-        "unknown-text"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        for (conn, step) in evidence.reading.steps(Role::Subject) {
-            let words = step.arg(Expect::ARG).unwrap_or_default().split(',');
-            for (word, reply) in words.zip(step.answers_by_request()) {
-                // An answer that belongs to no call is found by others.
-                let ours = |reply: &&ReplyAt| {
-                    Expect::parse(word) == Some(Expect::NotSupported) && reply.request.is_some()
-                };
-                let Some(reply) = reply.filter(ours) else { continue };
-                let Some(failure) = Failure::of(&answer(evidence, reply)) else { continue };
-                let frame = Some(report.reply(conn.conn.0, reply));
-                hold_text(&mut report, reply, &failure, frame);
-            }
+fn unknown_text(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    for (conn, step) in evidence.reading.steps(Role::Subject) {
+        let words = step.arg(Expect::ARG).unwrap_or_default().split(',');
+        for (word, reply) in words.zip(step.answers_by_request()) {
+            // An answer that belongs to no call is found by others.
+            let ours = |reply: &&ReplyAt| {
+                Expect::parse(word) == Some(Expect::NotSupported) && reply.request.is_some()
+            };
+            let Some(reply) = reply.filter(ours) else { continue };
+            let Some(failure) = Failure::of(&answer(evidence, reply)) else { continue };
+            let frame = Some(report.reply(conn.conn.0, reply));
+            hold_text(report, reply, &failure, frame);
         }
-        report.finish()
     }
 }
 
@@ -144,7 +122,7 @@ fn hold_text(report: &mut Report<'_>, reply: &ReplyAt, failure: &Failure, frame:
     if was != due {
         let message = "what is unknown is told by another error than clients look for";
         let (due, was) = (format!("{due:?}: code, domain, level"), format!("{was:?}"));
-        report.push(Weight::Violation, Shape::OTHER_ERROR, TEXT, message, due, was, frame);
+        report.violation(Shape::OTHER_ERROR, TEXT, message).at(frame).push(due, was);
         return;
     }
     let served = |header: Header| {
@@ -156,12 +134,12 @@ fn hold_text(report: &mut Report<'_>, reply: &ReplyAt, failure: &Failure, frame:
         let message = "the text is another one, translated perhaps: clients take it for a plain failure";
         let due = format!("`{due}…`");
         let was = format!("`{}`", failure.text);
-        report.push(Weight::Violation, shapes::TRANSLATED_TEXT, TEXT, message, due, was, frame);
+        report.violation(shapes::TRANSLATED_TEXT, TEXT, message).at(frame).push(due, was);
     }
 }
 
 /// Features and the procedures that go with them are there together.
-struct FeaturesHold;
+const FEATURES_HOLD: Check = Check { name: "features-hold", judge: features_hold };
 
 /// The procedures that go with a feature.
 const TOGETHER: [(i32, i32); 3] = [
@@ -170,29 +148,22 @@ const TOGETHER: [(i32, i32); 3] = [
     (feature::REMOTE_CLOSE_CALLBACK, p::CONNECT_UNREGISTER_CLOSE_CALLBACK),
 ];
 
-impl Check for FeaturesHold {
-    fn name(&self) -> &'static str {
-        "features-hold"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        for conn in &evidence.reading.conns {
-            let promised = promised(evidence, conn);
-            for (called, call, reply) in answered(conn) {
-                for (feature, procedure) in TOGETHER {
-                    if let (true, Some(has)) = (called == procedure, promised.get(&feature)) {
-                        hold_together(&mut report, conn, reply, (feature, *has), procedure);
-                    }
-                }
-                if called == p::NETWORK_UPDATE
-                    && let Some(has) = promised.get(&feature::NETWORK_UPDATE_HAS_CORRECT_ORDER)
-                {
-                    hold_order(&mut report, conn, call, reply, *has);
+fn features_hold(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    for conn in &evidence.reading.conns {
+        let promised = promised(evidence, conn);
+        for (called, call, reply) in answered(conn) {
+            for (feature, procedure) in TOGETHER {
+                if let (true, Some(has)) = (called == procedure, promised.get(&feature)) {
+                    hold_together(report, conn, reply, (feature, *has), procedure);
                 }
             }
+            if called == p::NETWORK_UPDATE
+                && let Some(has) = promised.get(&feature::NETWORK_UPDATE_HAS_CORRECT_ORDER)
+            {
+                hold_order(report, conn, call, reply, *has);
+            }
         }
-        report.finish()
     }
 }
 
@@ -220,16 +191,21 @@ fn hold_together(
     if knows == has {
         return;
     }
-    let frame = Some(report.reply(conn.conn.0, reply));
     let name = feature::name(feature).unwrap_or_default();
     if has {
         let message = format!("feature {name} is promised, procedure {procedure} is unknown");
         let (due, was) = ("the procedure is known", "`not supported`");
-        report.push(Weight::Violation, shapes::FEATURE_WITHOUT_PROCEDURE, FEATURES, message, due, was, frame);
+        report
+            .violation(shapes::FEATURE_WITHOUT_PROCEDURE, FEATURES, message)
+            .at_reply(conn.conn.0, reply)
+            .push(due, was);
     } else {
         let message = format!("procedure {procedure} is known, feature {name} is not promised");
         let (due, was) = ("`not supported`", "the procedure is known");
-        report.push(Weight::Note, shapes::PROCEDURE_WITHOUT_FEATURE, FEATURES, message, due, was, frame);
+        report
+            .finding(Weight::Note, shapes::PROCEDURE_WITHOUT_FEATURE, FEATURES, message)
+            .at_reply(conn.conn.0, reply)
+            .push(due, was);
     }
 }
 
@@ -245,19 +221,13 @@ fn hold_order(report: &mut Report<'_>, conn: &ConnReading, call: &Frame, reply: 
     };
     let carried_out = reply.meaning == Meaning::Success;
     if carried_out != (command_first == has) {
-        let frame = Some(report.reply(conn.conn.0, reply));
         let order = |first: bool| if first { "the command first" } else { "the section first" };
         let message = format!("with {} the call is {}", order(command_first), done(carried_out));
         let due = format!("carried out with {} alone", order(has));
-        report.push(
-            Weight::Violation,
-            shapes::ORDER_NOT_AS_ANNOUNCED,
-            ORDER,
-            message,
-            due,
-            done(carried_out),
-            frame,
-        );
+        report
+            .violation(shapes::ORDER_NOT_AS_ANNOUNCED, ORDER, message)
+            .at_reply(conn.conn.0, reply)
+            .push(due, done(carried_out));
     }
 }
 
@@ -274,199 +244,162 @@ fn update_words(call: &Frame) -> Option<[u32; 2]> {
 }
 
 /// Nothing is carried out for whoever has not authenticated, where that is asked for.
-struct AuthenticationFirst;
+const AUTHENTICATION_FIRST: Check = Check { name: "authentication-first", judge: authentication_first };
 
-impl Check for AuthenticationFirst {
-    fn name(&self) -> &'static str {
-        "authentication-first"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        let asked = evidence.reading.conns.iter().flat_map(answered).any(|(called, _, reply)| {
-            called == p::AUTH_LIST && number(&answer(evidence, reply), "types.0").is_some_and(|way| way != 0)
-        });
-        for (conn, step) in evidence.reading.steps(Role::Subject) {
-            if !asked || step.arg("before") != Some("authentication") {
-                continue;
-            }
-            let carried_out = |reply: &&ReplyAt| {
-                let called = reply.request.as_ref().and_then(procedure).unwrap_or_default();
-                reply.meaning == Meaning::Success && !(p::AUTH_LIST..=p::AUTH_POLKIT).contains(&called)
-            };
-            if let Some(reply) = step.answers().find(carried_out) {
-                let frame = Some(report.reply(conn.conn.0, reply));
-                report.push(
-                    Weight::Violation,
+fn authentication_first(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    let asked = evidence.reading.conns.iter().flat_map(answered).any(|(called, _, reply)| {
+        called == p::AUTH_LIST && number(&answer(evidence, reply), "types.0").is_some_and(|way| way != 0)
+    });
+    for (conn, step) in evidence.reading.steps(Role::Subject) {
+        if !asked || step.arg("before") != Some("authentication") {
+            continue;
+        }
+        let carried_out = |reply: &&ReplyAt| {
+            let called = reply.request.as_ref().and_then(procedure).unwrap_or_default();
+            reply.meaning == Meaning::Success && !(p::AUTH_LIST..=p::AUTH_POLKIT).contains(&called)
+        };
+        if let Some(reply) = step.answers().find(carried_out) {
+            report
+                .violation(
                     shapes::SERVED_BEFORE_AUTHENTICATION,
                     AUTHENTICATION,
                     "a call is carried out for a client that has not authenticated",
-                    "39/7 `authentication required`",
-                    "carried out",
-                    frame,
-                );
-            }
+                )
+                .at_reply(conn.conn.0, reply)
+                .push("39/7 `authentication required`", "carried out");
         }
-        report.finish()
     }
 }
 
 /// A connection has one driver; it stays until the client closes it, and goes with the client.
-struct DriverKept;
+const DRIVER_KEPT: Check = Check { name: "driver-kept", judge: driver_kept };
 
-impl Check for DriverKept {
-    fn name(&self) -> &'static str {
-        "driver-kept"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        let subjects = |arg: &'static str| {
-            evidence.reading.steps(Role::Subject).filter(move |(_, step)| step.arg(arg).is_some())
+fn driver_kept(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    let subjects = |arg: &'static str| {
+        evidence.reading.steps(Role::Subject).filter(move |(_, step)| step.arg(arg).is_some())
+    };
+    for (conn, step) in subjects("behind") {
+        let Some(reply) = step.answers().find(|reply| reply.meaning != Meaning::Success) else {
+            continue;
         };
-        for (conn, step) in subjects("behind") {
-            let Some(reply) = step.answers().find(|reply| reply.meaning != Meaning::Success) else {
-                continue;
-            };
-            let frame = Some(report.reply(conn.conn.0, reply));
-            let message = "behind a refused CONNECT_OPEN the driver that was open is gone";
-            let (due, was) = ("the call is carried out", format!("{:?}", reply.meaning));
-            report.push(Weight::Violation, shapes::FIRST_DRIVER_LOST, ONE_DRIVER, message, due, was, frame);
+        let message = "behind a refused CONNECT_OPEN the driver that was open is gone";
+        let (due, was) = ("the call is carried out", format!("{:?}", reply.meaning));
+        report
+            .violation(shapes::FIRST_DRIVER_LOST, ONE_DRIVER, message)
+            .at_reply(conn.conn.0, reply)
+            .push(due, was);
+    }
+    let carried_out = |step: &Step| step.answers().any(|reply| reply.meaning == Meaning::Success);
+    let third = subjects("open").any(|(_, step)| carried_out(step));
+    for (conn, step) in subjects("left-behind") {
+        // Where nothing was opened too much, what is still there is there to stay.
+        if third && carried_out(step) {
+            let message = "all clients are gone, and what one of them defined is still there: \
+                           somebody holds the driver";
+            let (due, was) = ("the driver as it starts", step.arg("left-behind").unwrap_or_default());
+            report
+                .violation(shapes::DRIVER_LEFT_BEHIND, ONE_DRIVER, message)
+                .at_subject(conn.conn.0, step)
+                .push(due, was);
         }
-        let carried_out = |step: &Step| step.answers().any(|reply| reply.meaning == Meaning::Success);
-        let third = subjects("open").any(|(_, step)| carried_out(step));
-        for (conn, step) in subjects("left-behind") {
-            // Where nothing was opened too much, what is still there is there to stay.
-            if third && carried_out(step) {
-                let frame = report.subject(conn.conn.0, step);
-                let message = "all clients are gone, and what one of them defined is still there: \
-                               somebody holds the driver";
-                let (due, was) = ("the driver as it starts", step.arg("left-behind").unwrap_or_default());
-                report.push(
-                    Weight::Violation,
-                    shapes::DRIVER_LEFT_BEHIND,
-                    ONE_DRIVER,
-                    message,
-                    due,
-                    was,
-                    frame,
-                );
-            }
-        }
-        report.finish()
     }
 }
 
 /// Who registered for events is told of each, once.
-struct EventNotLost;
+const EVENT_NOT_LOST: Check = Check { name: "event-not-lost", judge: event_not_lost };
 
-impl Check for EventNotLost {
-    fn name(&self) -> &'static str {
-        "event-not-lost"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        for (conn, step) in evidence.reading.steps(Role::Subject) {
-            let Some(due) = step.arg("events").and_then(|due| due.parse::<usize>().ok()) else { continue };
-            if !step.answers().any(|reply| reply.meaning == Meaning::Success) {
-                continue;
-            }
-            let is_event =
-                |header: Header| header.kind == MessageType::MESSAGE && header.program == program::REMOTE;
-            let told =
-                step.replies.iter().filter_map(|r| Header::of_frame(&r.at.frame)).filter(|h| is_event(*h));
-            let told = told.count();
-            if told != due {
-                let shape = if told < due { shapes::LOST_EVENT } else { shapes::EVENT_TWICE };
-                let message = "a client that registered is told of another number of events than happened";
-                let frame = report.subject(conn.conn.0, step);
-                let (due, was) = (format!("{due} events"), told.to_string());
-                report.push(Weight::Violation, shape, EVENTS, message, due, was, frame);
-            }
+fn event_not_lost(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    for (conn, step) in evidence.reading.steps(Role::Subject) {
+        let Some(due) = step.arg("events").and_then(|due| due.parse::<usize>().ok()) else { continue };
+        if !step.answers().any(|reply| reply.meaning == Meaning::Success) {
+            continue;
         }
-        report.finish()
+        let is_event =
+            |header: Header| header.kind == MessageType::MESSAGE && header.program == program::REMOTE;
+        let told = step.replies.iter().filter_map(|r| Header::of_frame(&r.at.frame)).filter(|h| is_event(*h));
+        let told = told.count();
+        if told != due {
+            let shape = if told < due { shapes::LOST_EVENT } else { shapes::EVENT_TWICE };
+            let message = "a client that registered is told of another number of events than happened";
+            let (due, was) = (format!("{due} events"), told.to_string());
+            report.violation(shape, EVENTS, message).at_subject(conn.conn.0, step).push(due, was);
+        }
     }
 }
 
 /// A stream comes to its end.
-struct StreamComplete;
+const STREAM_COMPLETE: Check = Check { name: "stream-complete", judge: stream_complete };
 
-impl Check for StreamComplete {
-    fn name(&self) -> &'static str {
-        "stream-complete"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        for (conn, step) in evidence.reading.steps(Role::Subject) {
-            let whole = step.arg("stream") == Some("whole");
-            // A stream that never began is found by others.
-            if !whole || !step.answers().next().is_some_and(|reply| reply.meaning == Meaning::Success) {
-                continue;
-            }
-            let data = |reply: &ReplyAt| {
-                let header = Header::of_frame(&reply.at.frame)?;
-                let is_data = header.kind == MessageType::STREAM && header.status == Status::CONTINUE;
-                is_data.then(|| reply.at.frame.payload().len())
-            };
-            let sizes: Vec<usize> = step.replies.iter().filter_map(data).collect();
-            let end = sizes.iter().position(|size| *size == 0);
-            let frame = report.subject(conn.conn.0, step);
-            let was = format!("messages of {sizes:?} bytes");
-            match end {
-                None => {
-                    let message = "the data of a stream does not come to its end";
-                    let due = "an empty message at the end";
-                    report.push(Weight::Violation, shapes::STREAM_CUT, STREAM, message, due, was, frame);
-                }
-                Some(at) if at + 1 < sizes.len() => {
-                    let message = "more data comes behind the end of a stream";
-                    let due = "nothing behind the empty message";
-                    report.push(Weight::Violation, shapes::STREAM_GOES_ON, STREAM, message, due, was, frame);
-                }
-                Some(_) => {}
-            }
+fn stream_complete(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    for (conn, step) in evidence.reading.steps(Role::Subject) {
+        let whole = step.arg("stream") == Some("whole");
+        // A stream that never began is found by others.
+        if !whole || !step.answers().next().is_some_and(|reply| reply.meaning == Meaning::Success) {
+            continue;
         }
-        report.finish()
+        let data = |reply: &ReplyAt| {
+            let header = Header::of_frame(&reply.at.frame)?;
+            let is_data = header.kind == MessageType::STREAM && header.status == Status::CONTINUE;
+            is_data.then(|| reply.at.frame.payload().len())
+        };
+        let sizes: Vec<usize> = step.replies.iter().filter_map(data).collect();
+        let end = sizes.iter().position(|size| *size == 0);
+        let was = format!("messages of {sizes:?} bytes");
+        match end {
+            None => {
+                let message = "the data of a stream does not come to its end";
+                let due = "an empty message at the end";
+                report
+                    .violation(shapes::STREAM_CUT, STREAM, message)
+                    .at_subject(conn.conn.0, step)
+                    .push(due, was);
+            }
+            Some(at) if at + 1 < sizes.len() => {
+                let message = "more data comes behind the end of a stream";
+                let due = "nothing behind the empty message";
+                report
+                    .violation(shapes::STREAM_GOES_ON, STREAM, message)
+                    .at_subject(conn.conn.0, step)
+                    .push(due, was);
+            }
+            Some(_) => {}
+        }
     }
 }
 
 /// An answer carries the serial of its call.
-pub(super) struct SerialEchoed;
+pub(super) const SERIAL_ECHOED: Check = Check { name: "serial-echoed", judge: serial_echoed };
 
-impl Check for SerialEchoed {
-    fn name(&self) -> &'static str {
-        "serial-echoed"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        for conn in &evidence.reading.conns {
-            for reply in conn.steps.iter().flat_map(Step::answers) {
-                hold_echo(&mut report, conn, reply);
-            }
-            let unanswered = conn.exchanges().into_iter().filter(|exchange| exchange.completed.is_none());
-            let mut open: Vec<Header> = unanswered
-                .filter(|exchange| exchange.asked == Direction::ToServer && exchange.request.due == Due::One)
-                .filter_map(|exchange| Header::of_frame(&exchange.request.frame))
-                .collect();
-            for reply in conn.steps.iter().flat_map(Step::answers).filter(|r| r.request.is_none()) {
-                let Some(header) = Header::of_frame(&reply.at.frame) else { continue };
-                let same = |call: &Header| {
-                    (call.program, call.procedure) == (header.program, header.procedure)
-                        && call.serial != header.serial
-                };
-                let Some(at) = open.iter().position(same) else { continue };
-                let call = open.remove(at);
-                let frame = Some(report.reply(conn.conn.0, reply));
-                let message =
-                    "the answer to a call carries another serial: no client takes it for the answer";
-                let (due, was) = (call.serial.to_string(), header.serial.to_string());
-                report.push(Weight::Violation, shapes::SERIAL_NOT_ECHOED, SERIAL, message, due, was, frame);
-            }
+fn serial_echoed(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    for conn in &evidence.reading.conns {
+        for reply in conn.steps.iter().flat_map(Step::answers) {
+            hold_echo(report, conn, reply);
         }
-        report.finish()
+        let unanswered = conn.exchanges().into_iter().filter(|exchange| exchange.completed.is_none());
+        let mut open: Vec<Header> = unanswered
+            .filter(|exchange| exchange.asked == Direction::ToServer && exchange.request.due == Due::One)
+            .filter_map(|exchange| Header::of_frame(&exchange.request.frame))
+            .collect();
+        for reply in conn.steps.iter().flat_map(Step::answers).filter(|r| r.request.is_none()) {
+            let Some(header) = Header::of_frame(&reply.at.frame) else { continue };
+            let same = |call: &Header| {
+                (call.program, call.procedure) == (header.program, header.procedure)
+                    && call.serial != header.serial
+            };
+            let Some(at) = open.iter().position(same) else { continue };
+            let call = open.remove(at);
+            let message = "the answer to a call carries another serial: no client takes it for the answer";
+            let (due, was) = (call.serial.to_string(), header.serial.to_string());
+            report
+                .violation(shapes::SERIAL_NOT_ECHOED, SERIAL, message)
+                .at_reply(conn.conn.0, reply)
+                .push(due, was);
+        }
     }
 }
 
@@ -479,16 +412,10 @@ fn hold_echo(report: &mut Report<'_>, conn: &ConnReading, reply: &ReplyAt) {
     };
     // A sign of life is answered by a procedure of its own.
     if call.kind.is_call() && words(&call) != words(&answer) {
-        let frame = Some(report.reply(conn.conn.0, reply));
         let message = "the answer to a call speaks of another one: clients drop it, or the connection";
-        report.push(
-            Weight::Violation,
-            shapes::CALL_NOT_ECHOED,
-            SERIAL,
-            message,
-            words(&call),
-            words(&answer),
-            frame,
-        );
+        report
+            .violation(shapes::CALL_NOT_ECHOED, SERIAL, message)
+            .at_reply(conn.conn.0, reply)
+            .push(words(&call), words(&answer));
     }
 }

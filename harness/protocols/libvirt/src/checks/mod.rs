@@ -51,11 +51,11 @@ pub(crate) const SHAPES: &[(&str, &[Shape])] = &[
 
 /// The checks of this protocol for a kind of case, beside the generic ones.
 #[must_use]
-pub(crate) fn of(kind: matrix::CaseKind) -> Vec<Box<dyn Check>> {
+pub(crate) fn of(kind: matrix::CaseKind) -> Vec<Check> {
     match kind {
         matrix::CaseKind::Probe => answers::all(),
         matrix::CaseKind::Scenario => {
-            vec![Box::new(transaction::TransactionHolds), Box::new(answers::SerialEchoed)]
+            vec![transaction::TRANSACTION_HOLDS, answers::SERIAL_ECHOED]
         }
         matrix::CaseKind::Client | matrix::CaseKind::Replay => Vec::new(),
     }

@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 
 use transcript::evidence::{Expect, Role, Shape};
 use verdict::checks::Report;
-use verdict::{Blame, Check, Cited, ConnReading, Evidence, Finding, FrameRef, Meaning, Step, Weight};
+use verdict::{Blame, Check, Cited, ConnReading, Evidence, FrameRef, Meaning, Step, Weight};
 use wire::Direction;
 use wire::libvirt_rpc::Header;
 
@@ -37,7 +37,7 @@ use super::{number, text};
 use crate::names::{error, procedures as p};
 use crate::shapes;
 
-/// What [`TransactionHolds`] can find.
+/// What [`TRANSACTION_HOLDS`] can find.
 #[cfg(test)]
 pub(crate) const SHAPES: &[Shape] = &[
     shapes::NOT_SUPPORTED_BY_DRIVER,
@@ -61,7 +61,7 @@ pub(crate) const SHAPES: &[Shape] = &[
 ];
 
 /// Holds each state that is due against the states that it is due to be.
-pub(super) struct TransactionHolds;
+pub(super) const TRANSACTION_HOLDS: Check = Check { name: "transaction-holds", judge: transaction_holds };
 
 verdict::rules! {
     ROLLBACK:
@@ -94,43 +94,33 @@ verdict::rules! {
          connection driver`";
 }
 
-impl Check for TransactionHolds {
-    fn name(&self) -> &'static str {
-        "transaction-holds"
+fn transaction_holds(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    let story = Story::of(evidence);
+    if let Some(first) = story.acts.iter().find(|act| act.call == "begin")
+        && first.step.arg(Expect::ARG) != Some("refusal")
+        && !first.done()
+    {
+        return did_not_begin(report, first);
     }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let mut report = Report::new(self.name(), evidence);
-        let story = Story::of(evidence);
-        if let Some(first) = story.acts.iter().find(|act| act.call == "begin")
-            && first.step.arg(Expect::ARG) != Some("refusal")
-            && !first.done()
-        {
-            return did_not_begin(report, evidence, first);
+    for (at, state) in story.states.iter().enumerate() {
+        if let Some(after) = state.step.arg("after") {
+            Held { story: &story, at, state, after }.hold(report);
         }
-        for (at, state) in story.states.iter().enumerate() {
-            if let Some(after) = state.step.arg("after") {
-                Held { story: &story, at, state, after }.hold(&mut report);
-            }
-        }
-        report.finish()
     }
 }
 
-/// No transaction began that was to begin: there is none to be held.
-fn did_not_begin(mut report: Report<'_>, evidence: &Evidence<'_>, begin: &Act<'_>) -> Vec<Finding> {
+/// No transaction began that was to begin: there is none to be judged.
+fn did_not_begin(report: &mut Report<'_>, begin: &Act<'_>) {
     let mut greetings =
-        evidence.reading.steps(Role::Greeting).filter(|(conn, _)| conn.conn == begin.conn.conn);
+        report.evidence.reading.steps(Role::Greeting).filter(|(conn, _)| conn.conn == begin.conn.conn);
     let opened = greetings.any(|(_, step)| step.answers().any(|reply| reply.meaning == Meaning::Success));
-    let frame = begin.frame(&report);
-    let due = "a transaction begins";
-    if !opened {
+    let (shape, rule, message, was) = if !opened {
         let message = "the driver that this is about is not there";
-        report.push(Weight::Refusal, shapes::NO_SUCH_DRIVER, SUPPORT, message, due, "refused to open", frame);
+        (shapes::NO_SUCH_DRIVER, SUPPORT, message, "refused to open".to_owned())
     } else if begin.refused_with_no_support() {
         let message = "the driver has no transactions of interface changes";
-        let was = "refused with code 3";
-        report.push(Weight::Refusal, shapes::NOT_SUPPORTED_BY_DRIVER, SUPPORT, message, due, was, frame);
+        (shapes::NOT_SUPPORTED_BY_DRIVER, SUPPORT, message, "refused with code 3".to_owned())
     } else {
         let (message, was) = match begin.meaning {
             Some(Meaning::Refused(code)) => (
@@ -143,9 +133,10 @@ fn did_not_begin(mut report: Report<'_>, evidence: &Evidence<'_>, begin: &Act<'_
             ),
             _ => ("whether a transaction has begun cannot be told", "no answer that can be read".to_owned()),
         };
-        report.push(Weight::Refusal, shapes::BEGIN_FAILS, BEGINS, message, due, was, frame);
-    }
-    report.finish()
+        (shapes::BEGIN_FAILS, BEGINS, message, was)
+    };
+    let frame = begin.frame(report);
+    report.finding(Weight::Refusal, shape, rule, message).at(frame).push("a transaction begins", was);
 }
 
 /// One interface as it was seen.
@@ -316,16 +307,10 @@ impl Held<'_> {
                 let message = format!("the state `{name}` was not read");
                 let (due, was) = ("a complete transcript", "not in the transcript");
                 let weight = Weight::Violation;
-                report.push_blaming(
-                    Blame::Harness,
-                    weight,
-                    Shape::INCOMPLETE,
-                    EITHER,
-                    message,
-                    due,
-                    was,
-                    None,
-                );
+                report
+                    .finding(weight, Shape::INCOMPLETE, EITHER, message)
+                    .blame(Blame::Harness)
+                    .push(due, was);
                 return;
             }
         }
@@ -389,7 +374,7 @@ impl Held<'_> {
         let due =
             if due.is_empty() { "as before".to_owned() } else { format!("as at `{}`", due.join("` or `")) };
         let frame = self.frame(report);
-        report.push(weight, shape, rule, message, due, was, frame);
+        report.finding(weight, shape, rule, message).at(frame).push(due, was);
     }
 
     /// A rollback was reported as done.

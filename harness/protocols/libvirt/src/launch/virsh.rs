@@ -1,7 +1,6 @@
 //! `virsh` of a real build.
 
 use std::fs;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,10 +8,8 @@ use session::process::Output;
 use session::proxy::Proxy;
 use session::rootfs::MOUNT_POINT;
 use session::sandbox::Slot;
-use session::{
-    Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server, Worker,
-};
-use transcript::{ConnId, Endpoint};
+use session::{Address, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server, Worker};
+use transcript::ConnId;
 
 use crate::beside::Beside;
 use crate::claims::{self, Printed};
@@ -20,6 +17,7 @@ use crate::operations::{self, NEW_INTERFACE_XML, Operation};
 use protocol::effects;
 use protocol::installed::{Installed, work};
 use protocol::launch::Place;
+use protocol::reference::call::{Tools, client};
 
 /// Where the recording proxy listens, for the client and below its directory.
 const PROXY: &str = "proxy";
@@ -33,15 +31,26 @@ pub(super) struct Virsh {
     real: Arc<Installed>,
 }
 
-impl Virsh {
-    pub(super) fn new(real: Arc<Installed>) -> Self {
-        Self { real }
+impl Tools for Virsh {
+    type Operation = Operation;
+
+    fn operation(&self, name: &str) -> Option<&'static Operation> {
+        operations::operation(name)
     }
-}
-impl Virsh {
+
+    fn command(&self, operation: &Operation) -> Vec<String> {
+        let below = |name: &str| format!("/{MOUNT_POINT}/{name}");
+        let mut line = vec!["virsh".to_owned()];
+        line.extend(self.real.args.iter().cloned());
+        line.push("-c".to_owned());
+        line.push(format!("test+unix:///default?socket={}", below(PROXY)));
+        line.push(operation.session(&below(INTERFACE_FILE), &below(OUTPUT_FILE)));
+        line
+    }
+
     async fn carry_out(
         &self,
-        operation: &Operation,
+        operation: &'static Operation,
         server: &mut dyn Server,
         recorder: &Recorder,
         deadline: Duration,
@@ -66,6 +75,13 @@ impl Virsh {
         let (stdout, stderr) = (output.stdout.bytes(), output.stderr.bytes());
         Ok(ClientReport { exit: output.exit, stdout, stderr })
     }
+}
+
+impl Virsh {
+    /// A client with that build's.
+    pub(super) fn client(real: Arc<Installed>) -> Arc<dyn Client> {
+        client(real.endpoint.clone(), Self { real })
+    }
 
     /// Runs virsh behind a proxy.
     async fn run_in(
@@ -78,44 +94,8 @@ impl Virsh {
     ) -> Result<Output, LaunchErrorKind> {
         let listen = Address::Path(place.work().join(PROXY));
         let proxy = Proxy::start(listen, server.clone(), recorder.clone(), ConnId(1))?;
-        let output = place.run(&place.command(self.command_line(operation)), deadline, worker).await?;
+        let output = place.run(&place.command(self.command(operation)), deadline, worker).await?;
         proxy.stop().await;
         Ok(output)
-    }
-
-    fn command_line(&self, operation: &Operation) -> Vec<String> {
-        let below = |name: &str| format!("/{MOUNT_POINT}/{name}");
-        let mut line = vec!["virsh".to_owned()];
-        line.extend(self.real.args.iter().cloned());
-        line.push("-c".to_owned());
-        line.push(format!("test+unix:///default?socket={}", below(PROXY)));
-        line.push(operation.session(&below(INTERFACE_FILE), &below(OUTPUT_FILE)));
-        line
-    }
-}
-
-impl Client for Virsh {
-    fn endpoint(&self) -> Endpoint {
-        self.real.endpoint.clone()
-    }
-
-    fn command(&self, operation: &str) -> Vec<String> {
-        operations::operation(operation).map(|known| self.command_line(known)).unwrap_or_default()
-    }
-
-    fn run<'a>(
-        &'a self,
-        operation: &'a str,
-        server: &'a mut dyn Server,
-        recorder: &'a Recorder,
-        deadline: Duration,
-    ) -> BoxFuture<'a, Result<ClientReport, LaunchError>> {
-        Box::pin(async move {
-            let found = operations::operation(operation).ok_or_else(|| {
-                let kind = io::Error::new(io::ErrorKind::NotFound, format!("no operation `{operation}`"));
-                self.real.error("run virsh of", LaunchErrorKind::Io(kind))
-            })?;
-            self.carry_out(found, server, recorder, deadline).await
-        })
     }
 }

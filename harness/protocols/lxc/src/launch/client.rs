@@ -1,20 +1,20 @@
 //! The tools of a real build.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
 use session::process::Output;
 use session::proxy::Proxy;
 use session::sandbox::{Input, Slot};
-use session::{Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
-use transcript::{ConnId, Endpoint, ExitStatus};
+use session::{Address, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
+use transcript::{ConnId, ExitStatus};
 
 use super::PROXY_LXCPATH;
 use super::monitor::{Monitor, MonitorLauncher, yes_or_no};
 use crate::effects::{self, CONTAINER, Operation};
 use protocol::installed::Installed;
 use protocol::launch::Place;
+use protocol::reference::call::{Tools, client};
 
 /// What `lxc-console` prints when it has a terminal, and what makes it end.
 const CONSOLE_PROMPT: &[u8] = b"to exit the console";
@@ -33,14 +33,20 @@ struct Meeting {
     stage: Option<Box<Monitor>>,
 }
 
-impl LxcTools {
-    pub(super) fn new(real: Arc<Installed>) -> Self {
-        Self { real }
+impl Tools for LxcTools {
+    type Operation = Operation;
+
+    fn operation(&self, name: &str) -> Option<&'static Operation> {
+        effects::operation(name)
+    }
+
+    fn command(&self, operation: &Operation) -> Vec<String> {
+        operation.command_line(PROXY_LXCPATH, CONTAINER)
     }
 
     async fn carry_out(
         &self,
-        operation: &Operation,
+        operation: &'static Operation,
         server: &mut dyn Server,
         recorder: &Recorder,
         deadline: Duration,
@@ -61,6 +67,13 @@ impl LxcTools {
         }
         let (stdout, stderr) = (output.stdout.bytes(), output.stderr.bytes());
         Ok(ClientReport { exit, stdout, stderr })
+    }
+}
+
+impl LxcTools {
+    /// A client with the tools of that build.
+    pub(super) fn client(real: Arc<Installed>) -> Arc<dyn Client> {
+        client(real.endpoint.clone(), Self { real })
     }
 
     /// The slot of a real server; for a reference server, that of a container of our own release, which the
@@ -91,7 +104,7 @@ impl LxcTools {
         let name = format!("{PROXY_LXCPATH}/{CONTAINER}/command").into_bytes();
         let listen = Address::InSlot(Arc::clone(slot), name);
         let proxy = Proxy::start(listen, server.clone(), recorder.clone(), ConnId(1))?;
-        let mut line = operation.command_line(PROXY_LXCPATH, CONTAINER);
+        let mut line = self.command(operation);
         if let Some(first) = line.first().cloned() {
             line.splice(0..1, std::iter::once(first).chain(self.real.args.iter().cloned()));
         }
@@ -120,33 +133,6 @@ fn behind_a_shell(exit: ExitStatus) -> ExitStatus {
 fn on_terminal(argv: &[String]) -> Vec<String> {
     let quoted: Vec<_> = argv.iter().map(|arg| format!("'{arg}'")).collect();
     ["script", "-qec", &quoted.join(" "), "/dev/null"].map(str::to_owned).to_vec()
-}
-
-impl Client for LxcTools {
-    fn endpoint(&self) -> Endpoint {
-        self.real.endpoint.clone()
-    }
-
-    fn command(&self, operation: &str) -> Vec<String> {
-        let operation = effects::operations().iter().find(|known| known.name == operation);
-        operation.map(|known| known.command_line(PROXY_LXCPATH, CONTAINER)).unwrap_or_default()
-    }
-
-    fn run<'a>(
-        &'a self,
-        operation: &'a str,
-        server: &'a mut dyn Server,
-        recorder: &'a Recorder,
-        deadline: Duration,
-    ) -> BoxFuture<'a, Result<ClientReport, LaunchError>> {
-        Box::pin(async move {
-            let found = effects::operation(operation).ok_or_else(|| {
-                let kind = io::Error::new(io::ErrorKind::NotFound, format!("no operation `{operation}`"));
-                self.real.error("run a tool of", LaunchErrorKind::Io(kind))
-            })?;
-            self.carry_out(found, server, recorder, deadline).await
-        })
-    }
 }
 
 /// What the tool says in words.

@@ -1,50 +1,22 @@
 //! Did a conversation come to its end? What was cut short proves nothing.
 
 use matrix::CaseKind;
-use transcript::evidence::{Observation, Shape};
-use verdict::checks::{EvidenceComplete, Report};
-use verdict::{Blame, Check, Evidence, Finding, Weight};
+use verdict::checks::{EVIDENCE_COMPLETE, Report};
+use verdict::{Check, Evidence};
 
 use super::timeline::{Act, Timeline, What};
 use crate::scenarios::Step;
 use crate::{names, scenarios};
 
-verdict::rules! {
-    RULE: "nothing passes for want of evidence: a truncated run is never green",
-        "harness/ARCHITECTURE.md#nothing-passes-for-want-of-evidence";
-}
-
 /// Says what a conversation lacks that has no requests and replies: its end, the ends that were to be replaced, and
 /// the time that both sides must have.
-pub(super) struct ConversationComplete;
+pub(super) const CONVERSATION_COMPLETE: Check =
+    Check { name: EVIDENCE_COMPLETE.name, judge: conversation_complete };
 
-impl Check for ConversationComplete {
-    fn name(&self) -> &'static str {
-        EvidenceComplete.name()
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let timeline = Timeline::once(evidence.transcript, evidence.reading);
-        let mut missing = missing(evidence, &timeline);
-        if let Some(limit) = evidence.reading.observed(Observation::Overflow) {
-            missing.push(format!("the transcript was cut after {limit}"));
-        }
-        let mut report = Report::new(self.name(), evidence);
-        for what in missing {
-            let (due, was) = ("a complete transcript", "not in the transcript");
-            report.push_blaming(
-                Blame::Harness,
-                Weight::Violation,
-                Shape::INCOMPLETE,
-                RULE,
-                what,
-                due,
-                was,
-                None,
-            );
-        }
-        report.finish()
-    }
+fn conversation_complete(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    let timeline = Timeline::once(evidence.transcript, evidence.reading);
+    report.lacks(missing(evidence, &timeline));
 }
 
 fn missing(evidence: &Evidence<'_>, timeline: &Timeline) -> Vec<String> {

@@ -39,7 +39,7 @@ mod tests;
 use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
 use transcript::evidence::Shape;
-use verdict::checks::{Report, SameFate, frame_ref};
+use verdict::checks::{Report, SAME_FATE, frame_ref};
 use verdict::{Blame, Check, Cited, Evidence, Finding, FrameRef, Reading, Weight};
 use wire::{Direction, Frame};
 
@@ -49,20 +49,20 @@ use super::message::{Message, Offered};
 use super::names;
 
 /// The checks of a case.
-pub(super) fn of(case: &CaseId) -> Vec<Box<dyn Check>> {
+pub(super) fn of(case: &CaseId) -> Vec<Check> {
     if case.kind == CaseKind::Replay {
-        return vec![Box::new(same::SameAnswers), Box::new(SameFate)];
+        return vec![same::SAME_ANSWERS, SAME_FATE];
     }
-    let mut checks: Vec<Box<dyn Check>> = vec![Box::new(AlongTheCourse)];
+    let mut checks: Vec<Check> = vec![ALONG_THE_COURSE];
     if case.kind == CaseKind::Scenario || case.name == BAD_INPUT {
-        checks.push(Box::new(complete::ConversationComplete));
+        checks.push(complete::CONVERSATION_COMPLETE);
     }
     checks
 }
 
 /// The rules that these checks hold peers to.
 pub(super) fn all_rules() -> Vec<Cited> {
-    [rules::RULES, complete::RULES, same::RULES].concat()
+    [rules::RULES, same::RULES].concat()
 }
 
 /// A check that follows the course of a conversation.
@@ -75,9 +75,9 @@ trait CourseCheck: Sync {
 }
 
 /// All checks that follow the course of a conversation, which is worked out once for all of them.
-struct AlongTheCourse;
+const ALONG_THE_COURSE: Check = Check { name: "along-the-course", judge: along_the_course };
 
-const ALONG_THE_COURSE: [&dyn CourseCheck; 6] = [
+const COURSE_CHECKS: [&dyn CourseCheck; 6] = [
     &agreed::NothingAboveAgreed,
     &announced::HostAnnounces,
     &settled::Renegotiated,
@@ -86,16 +86,11 @@ const ALONG_THE_COURSE: [&dyn CourseCheck; 6] = [
     &maximum::TellsItsMaximum,
 ];
 
-impl Check for AlongTheCourse {
-    fn name(&self) -> &'static str {
-        "along-the-course"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let timeline = Timeline::once(evidence.transcript, evidence.reading);
-        let course = Course::of(&timeline);
-        ALONG_THE_COURSE.iter().flat_map(|check| check.check(evidence, &course)).collect()
-    }
+fn along_the_course(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    let timeline = Timeline::once(evidence.transcript, evidence.reading);
+    let course = Course::of(&timeline);
+    report.extend(COURSE_CHECKS.iter().flat_map(|check| check.check(evidence, &course)));
 }
 
 pub(super) use self::maximum::DIALECT;
@@ -159,16 +154,11 @@ impl<'a> Sights<'a> {
 
     fn push(&mut self, sight: Sight) {
         let frame = self.timeline.acts.get(sight.act).and_then(|act| self.frame(act));
-        self.report.push_blaming(
-            sight.blame,
-            sight.weight,
-            sight.shape,
-            sight.rule,
-            sight.message,
-            sight.expected,
-            sight.actual,
-            frame,
-        );
+        self.report
+            .finding(sight.weight, sight.shape, sight.rule, sight.message)
+            .blame(sight.blame)
+            .at(frame)
+            .push(sight.expected, sight.actual);
     }
 
     /// A violation.

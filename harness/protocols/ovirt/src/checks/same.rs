@@ -11,61 +11,43 @@
 
 use transcript::evidence::Shape;
 use verdict::checks::Report;
-use verdict::{Blame, Check, Evidence, Finding, Recorded, Weight};
+use verdict::{Check, Recorded};
 
 use super::course::Course;
 use super::timeline::{Timeline, What};
 use crate::names;
 
 /// Compares the answers of a replay with those of its recording, one by one.
-pub(super) struct SameAnswers;
+pub(super) const SAME_ANSWERS: Check = Check { name: "same-answers", judge: same_answers };
 
 verdict::rules! {
     RULE: "what a recorded host said keeps its meaning",
         "harness/ARCHITECTURE.md#recordings-keep-their-meaning";
 }
 
-impl Check for SameAnswers {
-    fn name(&self) -> &'static str {
-        "same-answers"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>) -> Vec<Finding> {
-        let Some(Recorded { transcript, reading, .. }) = evidence.recorded else { return Vec::new() };
-        let then = answers(&Timeline::once(transcript, reading));
-        let now = answers(&Timeline::once(evidence.transcript, evidence.reading));
-        let mut report = Report::new(self.name(), evidence);
-        let count = then.len().max(now.len());
-        for at in 0..count {
-            let (then, now) = (then.get(at), now.get(at));
-            if then == now {
-                continue;
-            }
-            let (shape, message) = match (then, now) {
-                (Some(_), None) => {
-                    (Shape::NO_REPLY, format!("answer {} of the recording does not come", at + 1))
-                }
-                (None, _) => {
-                    (Shape::ANSWERS_MORE, format!("answer {} is one more than the recording has", at + 1))
-                }
-                _ => (Shape::CHANGED_MEANING, format!("answer {} is another one than the recorded", at + 1)),
-            };
-            let word = |answer: Option<&String>| answer.cloned().unwrap_or_else(|| "nothing".to_owned());
-            let (expected, actual) = (word(then), word(now));
-            report.push_blaming(
-                Blame::Server,
-                Weight::Violation,
-                shape,
-                RULE,
-                message,
-                expected,
-                actual,
-                None,
-            );
-            // Everything behind the first difference is shifted.
-            break;
+fn same_answers(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    let Some(Recorded { transcript, reading, .. }) = evidence.recorded else { return };
+    let then = answers(&Timeline::once(transcript, reading));
+    let now = answers(&Timeline::once(evidence.transcript, evidence.reading));
+    let count = then.len().max(now.len());
+    for at in 0..count {
+        let (then, now) = (then.get(at), now.get(at));
+        if then == now {
+            continue;
         }
-        report.finish()
+        let (shape, message) = match (then, now) {
+            (Some(_), None) => (Shape::NO_REPLY, format!("answer {} of the recording does not come", at + 1)),
+            (None, _) => {
+                (Shape::ANSWERS_MORE, format!("answer {} is one more than the recording has", at + 1))
+            }
+            _ => (Shape::CHANGED_MEANING, format!("answer {} is another one than the recorded", at + 1)),
+        };
+        let word = |answer: Option<&String>| answer.cloned().unwrap_or_else(|| "nothing".to_owned());
+        let (expected, actual) = (word(then), word(now));
+        report.violation(shape, RULE, message).push(expected, actual);
+        // Everything behind the first difference is shifted.
+        break;
     }
 }
 

@@ -19,7 +19,8 @@ fn recordings() -> Vec<(String, Transcript)> {
     for pair in std::fs::read_dir(&folder).expect("fixtures of the protocol").flatten() {
         for file in std::fs::read_dir(pair.path()).into_iter().flatten().flatten() {
             let transcript = transcript::fixture::load(file.path()).expect("a fixture");
-            found.push((transcript.provenance.fixture_id(), transcript));
+            let id = file.path().strip_prefix(&folder).expect("it is below").display().to_string();
+            found.push((id, transcript));
         }
     }
     found.sort_by(|a, b| a.0.cmp(&b.0));
