@@ -23,7 +23,7 @@ pub use connection::{
 };
 pub use conversation::{Conversation, REPLY_BYTES_MAX};
 pub use errno::errno_name;
-pub use patience::{Look, Worker, is_at_rest, until_at_rest};
+pub use patience::{Look, Pair, Worker, is_at_rest, until, until_at_rest};
 pub use peer::{
     Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launched, Launcher, Server,
     Stage, Start,

@@ -20,6 +20,8 @@ const WORK_MAX: Duration = Duration::from_secs(60);
 const FAR: Duration = Duration::from_secs(86_400 * 365);
 /// How often it is looked at behind its deadline.
 const LOOK_AGAIN: Duration = Duration::from_millis(10);
+/// How often it is asked whether what is waited for is so.
+const ASK_AGAIN: Duration = Duration::from_millis(2);
 /// How often it is looked at until it is at rest.
 pub(crate) const REST_AGAIN: Duration = Duration::from_millis(1);
 /// What part of a wait passes before the server is looked at for the first time. Most answers come sooner.
@@ -67,6 +69,45 @@ pub async fn until_at_rest(worker: &dyn Worker, cpu_max: Duration) {
     while !is_at_rest(worker) && wait.goes_on(Some(worker)) {
         tokio::time::sleep(REST_AGAIN).await;
     }
+}
+
+/// A client, and the server that it may be waiting for. It is gone with the client.
+pub struct Pair<'a> {
+    /// The client.
+    pub client: &'a dyn Worker,
+    /// The server, where its work can be seen.
+    pub server: Option<&'a dyn Worker>,
+}
+
+impl Worker for Pair<'_> {
+    fn look(&self) -> Option<Look> {
+        let client = self.client.look()?;
+        let server = self.server.and_then(Worker::look).unwrap_or_default();
+        Some(Look {
+            busy: client.busy || server.busy,
+            cpu: client.cpu + server.cpu,
+            pulse: client.pulse.wrapping_add(server.pulse),
+        })
+    }
+}
+
+/// Waits until something is so that a worker brings about. False when the worker has had its time.
+///
+/// # Errors
+/// Those of the question.
+pub async fn until<E>(
+    worker: &dyn Worker,
+    allowed: Duration,
+    mut is_so: impl FnMut() -> Result<bool, E>,
+) -> Result<bool, E> {
+    let mut wait = Wait::new(allowed);
+    while !is_so()? {
+        if wait.left(true).is_zero() && !wait.goes_on(Some(worker)) {
+            return Ok(false);
+        }
+        tokio::time::sleep(ASK_AGAIN).await;
+    }
+    Ok(true)
 }
 
 /// What was learned of how fast a server is.
@@ -158,5 +199,39 @@ impl Wait {
     /// How long it took, or was allowed to take if that is longer.
     pub(crate) fn took(&self) -> Duration {
         self.start.elapsed().max(self.allowed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One whose looks are all the same.
+    struct Still(Look);
+
+    impl Worker for Still {
+        fn look(&self) -> Option<Look> {
+            Some(self.0)
+        }
+    }
+
+    /// Waits 100 ms for what comes after `after`.
+    async fn comes(after: Duration, worker: &dyn Worker) -> bool {
+        let start = Instant::now();
+        let is_so = || Ok::<_, std::convert::Infallible>(start.elapsed() >= after);
+        until(worker, Duration::from_millis(100), is_so).await.unwrap_or_default()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_is_starved_is_waited_for_and_whoever_sleeps_is_not() {
+        let starved = Still(Look { busy: true, ..Look::default() });
+        let asleep = Still(Look::default());
+        let (soon, late) = (Duration::from_millis(50), Duration::from_secs(3));
+        assert!(comes(soon, &asleep).await);
+        assert!(!comes(late, &asleep).await);
+        assert!(comes(late, &starved).await);
+        assert!(!comes(WORK_MAX + late, &starved).await);
+        // A client that sleeps because its server is starved is waited for as well.
+        assert!(comes(late, &Pair { client: &asleep, server: Some(&starved) }).await);
     }
 }

@@ -13,9 +13,8 @@ use session::pty::Line;
 use session::sandbox::look_at_group;
 use session::{
     Address, BoxFuture, Client, ClientReport, Connection, LaunchError, LaunchErrorKind, Launcher, Listener,
-    Look, Recorder, Server, ServerAct, Start, Transport, Worker,
+    Look, Pair, Recorder, Server, ServerAct, Start, Transport, Worker, until,
 };
-use tokio::time::Instant;
 use transcript::evidence;
 use transcript::evidence::Observation;
 use transcript::{ConnId, Endpoint, EventKind};
@@ -29,12 +28,12 @@ use crate::installed::watch;
 const BACKLOG: usize = 100;
 /// How long a server may take to be ready when it is started again.
 const AGAIN_DEADLINE: Duration = Duration::from_secs(10);
-/// How often it is looked whether a client has ended.
+/// How often it is asked whether the proxy is done.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How long the proxy may take to reach the server for a client on a terminal.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
-/// How long what a client has written may take to pass the proxy.
-const PASSES_PROXY: Duration = Duration::from_millis(50);
+/// How often at most: the proxy gets a turn in between each time, however busy the machine is.
+const PASSES_PROXY: u32 = 25;
 /// Lines of what a server said at its end that are written down.
 const TAIL_LINES: usize = 5;
 /// Key of what a server said that has ended.
@@ -209,7 +208,7 @@ impl OwnClient {
     async fn run_behind(
         &self,
         operation: &str,
-        server: Address,
+        (server, worker): (Address, Option<&dyn Worker>),
         recorder: &Recorder,
         deadline: Duration,
     ) -> Result<(Output, bool), LaunchErrorKind> {
@@ -221,25 +220,20 @@ impl OwnClient {
         let (mut running, _terminal) = match proxy.address() {
             Address::Tcp(port) => (self.line.start(&Spot::Tcp(*port), operation)?, None),
             address if self.line.at() == At::Terminal => {
-                let server = Connection::connect(address, CONNECT_DEADLINE).await?;
+                let connection = Connection::connect(address, CONNECT_DEADLINE).await?;
                 let (terminal, running) = self.line.start_at_terminal(operation)?;
-                (running, Some(Line::between(server, terminal)?))
+                (running, Some(Line::between(connection, terminal)?))
             }
             Address::Path(path) => (self.line.start(&Spot::Socket(path.clone()), operation)?, None),
             _ => return Err(io::Error::from(io::ErrorKind::Unsupported).into()),
         };
-        let until = Instant::now() + deadline;
-        let mut in_time = true;
-        while running.ended()?.is_none() {
-            if Instant::now() >= until {
-                in_time = false;
+        let both = Pair { client: &Group::of(&running), server: worker };
+        let in_time = until(&both, deadline, || Ok::<_, io::Error>(running.ended()?.is_some())).await?;
+        let output = running.kill().await;
+        for _turn in 0..PASSES_PROXY {
+            if proxy.open() == 0 {
                 break;
             }
-            tokio::time::sleep(LOOK_AGAIN).await;
-        }
-        let output = running.kill().await;
-        let until = Instant::now() + PASSES_PROXY;
-        while proxy.open() > 0 && Instant::now() < until {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
         proxy.stop().await;
@@ -266,7 +260,9 @@ impl Client for OwnClient {
         Box::pin(async move {
             let expected = self.operations.get(operation).cloned().unwrap_or_default();
             effects::announce(recorder, operation, expected);
-            let ran = self.run_behind(operation, server.address().clone(), recorder, deadline).await;
+            let ran = self
+                .run_behind(operation, (server.address().clone(), server.worker()), recorder, deadline)
+                .await;
             let (output, in_time) = ran.map_err(|kind| self.line.error(kind))?;
             let exit = output.exit.filter(|_| in_time);
             effects::claim_exit(recorder, exit);

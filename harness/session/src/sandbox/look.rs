@@ -53,22 +53,15 @@ fn group(stat: &str) -> Option<i32> {
     stat.rsplit_once(") ")?.1.split(' ').nth(2)?.parse().ok()
 }
 
-/// A client in a slot, and the server that it asks: as long as one of them is at work, the client is.
-pub(super) struct Asking<'a> {
+/// A process of a slot, with whatever else is there.
+pub(super) struct Beside<'a> {
     pub(super) slot: &'a Slot,
     pub(super) pid: i32,
-    pub(super) server: Option<&'a dyn Worker>,
 }
 
-impl Worker for Asking<'_> {
+impl Worker for Beside<'_> {
     fn look(&self) -> Option<Look> {
-        let client = self.slot.look_beside(self.pid)?;
-        let server = self.server.and_then(Worker::look).unwrap_or_default();
-        Some(Look {
-            busy: client.busy || server.busy,
-            cpu: client.cpu + server.cpu,
-            pulse: client.pulse.wrapping_add(server.pulse),
-        })
+        self.slot.look_beside(self.pid)
     }
 }
 

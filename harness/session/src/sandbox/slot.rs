@@ -28,11 +28,11 @@ use tokio::time::Instant;
 use transcript::ExitStatus;
 
 use super::agent::{MountStep, Op, PACKET_LEN_MAX, Packet, Report, Request, recv, send};
-use super::look::Asking;
+use super::look::Beside;
 use super::streams::{Watched, new_pipe, open_input, receiver};
 use super::{Cgroup, ROLE, Sandbox, unshared};
 use crate::Worker;
-use crate::patience::Wait;
+use crate::patience::{Pair, Wait};
 use crate::process::{Output, capture};
 
 /// How long the agent may take to come up.
@@ -248,11 +248,18 @@ impl Slot {
     }
 
     /// Waits until a process has ended that is at work; `None` when it has had its time, or the slot itself ended.
-    async fn wait_at_work(&self, asking: &Asking<'_>, deadline: Duration) -> Option<ExitStatus> {
+    async fn wait_at_work(
+        &self,
+        pid: i32,
+        server: Option<&dyn Worker>,
+        deadline: Duration,
+    ) -> Option<ExitStatus> {
+        let client = &Beside { slot: self, pid };
         let mut wait = Wait::new(deadline);
         loop {
-            let exit = self.wait(asking.pid, wait.left(true)).await;
-            if exit.is_some() || self.ended.has_changed().is_err() || !wait.goes_on(Some(asking)) {
+            let exit = self.wait(pid, wait.left(true)).await;
+            let goes_on = |wait: &mut Wait| wait.goes_on(Some(&Pair { client, server }));
+            if exit.is_some() || self.ended.has_changed().is_err() || !goes_on(&mut wait) {
                 return exit;
             }
         }
@@ -305,7 +312,7 @@ impl Slot {
         let pid = self.spawn(command, [stdin, stdout_end, stderr_end]).await?;
         let stdout = Watched { stream: receiver(stdout)?, typist, typing: None };
         let ended = async {
-            let exit = self.wait_at_work(&Asking { slot: self, pid, server }, deadline).await;
+            let exit = self.wait_at_work(pid, server, deadline).await;
             if exit.is_none() {
                 let _ = self.kill(pid, true, Signal::KILL).await;
                 let _ = self.wait(pid, REAP_DEADLINE).await;
