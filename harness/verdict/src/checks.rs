@@ -1,6 +1,6 @@
 //! The checks that every protocol gets. They look at role steps and never at a protocol's numbers.
 //!
-//! What each can find stands in [`SHAPES`]. The words are what expectations match: they never change.
+//! The words of what they find are what expectations match: they never change.
 
 mod answered;
 mod difference;
@@ -22,55 +22,6 @@ pub use effects::{EFFECT_MATCHES_CLAIM, UNTOLD};
 pub use evidence::EVIDENCE_COMPLETE;
 pub use process::{GIVES_BACK, STAYS_UP};
 pub use replay::{SAME_FATE, SAME_MEANING};
-
-/// Every check and the shapes that it can find; a test holds it against what they do find.
-pub const SHAPES: &[(&str, &[Shape])] = &[
-    (
-        "answered-as-due",
-        &[
-            Shape::NO_REPLY,
-            Shape::HANG,
-            Shape::WRONG_SUCCESS,
-            Shape::WRONG_REFUSAL,
-            Shape::NOT_SUPPORTED,
-            Shape::REFUSED_VALID,
-            Shape::SPLIT_REFUSED,
-            Shape::LOST_PIPELINED,
-            Shape::CLOSED,
-            Shape::KEPT_OPEN,
-        ],
-    ),
-    (
-        "payload-drained",
-        &[Shape::NOT_DRAINED, Shape::CLOSED_AFTER_REFUSAL, Shape::ONE_REQUEST_PER_CONNECTION],
-    ),
-    ("answered-once", &[Shape::ANSWERED_TWICE, Shape::OUT_OF_ORDER]),
-    ("stays-up", &[Shape::CRASH, Shape::SERVER_EXITED, Shape::NOT_USABLE_AFTER, Shape::BLOCKS_OTHERS]),
-    ("gives-back", &[Shape::LEAK_FDS, Shape::LEAK_MEMORY]),
-    ("readable-replies", &[Shape::UNREADABLE_REPLY, Shape::FLOOD]),
-    (
-        "effect-matches-claim",
-        &[Shape::SILENT_WRONG, Shape::LOUD_FAIL, Shape::CLIENT_CRASH, Shape::CLIENT_HANG, Shape::FELL_BACK],
-    ),
-    (
-        "same-meaning",
-        &[
-            Shape::CHANGED_MEANING,
-            Shape::REFUSED_BEFORE_ACCEPTED,
-            Shape::NOT_SUPPORTED,
-            Shape::NO_REPLY,
-            Shape::HANG,
-            Shape::ANSWERED_TWICE,
-            Shape::ANSWERS_MORE,
-            Shape::ACCEPTS_MORE,
-            Shape::SUPPORTED_NOW,
-            Shape::OTHER_ERROR,
-            Shape::KEEPS_LONGER,
-        ],
-    ),
-    // What `stays-up` and `readable-replies` find keeps their names where the recording has it not.
-    ("evidence-complete", &[Shape::INCOMPLETE]),
-];
 
 /// Shapes of what a server said, or a client made of it, while the server went on serving.
 const SAID: [Shape; 8] = [

@@ -113,7 +113,7 @@ proptest! {
             let first = judged(kind, now.clone(), Some(then.clone()));
             prop_assert_eq!(&first, &judged(kind, now.clone(), Some(then.clone())));
             let listed = |check: &str, shape: &str| {
-                verdict::checks::SHAPES.iter().any(|(c, shapes)| *c == check && shapes.iter().any(|known| *shape == *known))
+                crate::shapes::SHAPES.iter().any(|(c, shapes)| *c == check && shapes.iter().any(|known| *shape == *known))
             };
             for finding in &first.findings {
                 prop_assert!(listed(&finding.check, &finding.shape), "{}: {}", finding.check, finding.shape);

@@ -1,13 +1,61 @@
-//! The published list of shapes is exactly what the checks can find.
+//! What the checks can find, and nothing else.
 
 use std::collections::BTreeSet;
 
 use matrix::CaseKind;
 use transcript::evidence::Shape;
-use verdict::checks::SHAPES;
 
 use crate::toy::{Tale, judged};
 use crate::{client, evidence, probe, replay, scenario};
+
+/// Every check and the shapes that it can find.
+pub(crate) const SHAPES: &[(&str, &[Shape])] = &[
+    (
+        "answered-as-due",
+        &[
+            Shape::NO_REPLY,
+            Shape::HANG,
+            Shape::WRONG_SUCCESS,
+            Shape::WRONG_REFUSAL,
+            Shape::NOT_SUPPORTED,
+            Shape::REFUSED_VALID,
+            Shape::SPLIT_REFUSED,
+            Shape::LOST_PIPELINED,
+            Shape::CLOSED,
+            Shape::KEPT_OPEN,
+        ],
+    ),
+    (
+        "payload-drained",
+        &[Shape::NOT_DRAINED, Shape::CLOSED_AFTER_REFUSAL, Shape::ONE_REQUEST_PER_CONNECTION],
+    ),
+    ("answered-once", &[Shape::ANSWERED_TWICE, Shape::OUT_OF_ORDER]),
+    ("stays-up", &[Shape::CRASH, Shape::SERVER_EXITED, Shape::NOT_USABLE_AFTER, Shape::BLOCKS_OTHERS]),
+    ("gives-back", &[Shape::LEAK_FDS, Shape::LEAK_MEMORY]),
+    ("readable-replies", &[Shape::UNREADABLE_REPLY, Shape::FLOOD]),
+    (
+        "effect-matches-claim",
+        &[Shape::SILENT_WRONG, Shape::LOUD_FAIL, Shape::CLIENT_CRASH, Shape::CLIENT_HANG, Shape::FELL_BACK],
+    ),
+    (
+        "same-meaning",
+        &[
+            Shape::CHANGED_MEANING,
+            Shape::REFUSED_BEFORE_ACCEPTED,
+            Shape::NOT_SUPPORTED,
+            Shape::NO_REPLY,
+            Shape::HANG,
+            Shape::ANSWERED_TWICE,
+            Shape::ANSWERS_MORE,
+            Shape::ACCEPTS_MORE,
+            Shape::SUPPORTED_NOW,
+            Shape::OTHER_ERROR,
+            Shape::KEEPS_LONGER,
+        ],
+    ),
+    // What `stays-up` and `readable-replies` find keeps their names where the recording has it not.
+    ("evidence-complete", &[Shape::INCOMPLETE]),
+];
 
 #[test]
 fn every_shape_is_listed_and_every_listed_shape_is_found_somewhere() {
