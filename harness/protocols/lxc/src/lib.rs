@@ -101,12 +101,12 @@ impl Protocol for LxcCommand {
         checks
     }
 
-    /// There is no negotiation. What gives a server away is whether it answers what it does not know,
-    /// and whether it keeps a connection after an answer; both changed in 4.0.7.
     fn rules(&self) -> Vec<Cited> {
         checks::RULES.to_vec()
     }
 
+    /// There is no negotiation. What gives a server away is whether it answers what it does not know,
+    /// and whether it keeps a connection after an answer; both changed in 4.0.7.
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
         let steps = || reading.conns.iter().flat_map(|conn| &conn.steps);
         let refuses = steps().flat_map(|step| &step.replies).any(|r| r.meaning == Meaning::NotSupported);
