@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A/A: the same builds twice, then the gate, in both directions. Whatever it calls a regression is none, so there must be no
+# A/A: the same builds twice, then the gate, in both directions. Nothing has changed, so there must be no
 # such thing, also on a machine that does other work.
 #
 #   ci/aa.sh [TRIES]          the default matrix (default: ten tries)

@@ -7,7 +7,7 @@
 #   WIRESKEW_CACHE     where root file systems are kept (default ~/.cache/wireskew), some 1.3 GB
 #   WIRESKEW_RESULTS   where results go (default target/wireskew-live)
 #
-# The exit code is that of `wireskew run`, or of `wireskew builds fetch` if a build could not be had.
+# The exit code is that of `wireskew run`, or of `wireskew builds fetch` if a build is unavailable.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -20,7 +20,7 @@ const EXIT_CODES: &str = "\
 Exit codes:
   0    everything is as expected      4    the selection left nothing to run
   100  some results are unexpected    96   set-up or configuration is wrong
-  101  a build could not be had       2    the command line is wrong
+  101  a build is unavailable       2    the command line is wrong
   106  the run is incomplete          1    a defect of wireskew itself";
 
 #[derive(Debug, Args)]
@@ -132,7 +132,7 @@ pub(crate) enum FlakyResult {
     Pass,
 }
 
-/// What to show on the terminal beside the one screen that every run prints.
+/// What to show on the terminal besides the one screen that every run prints.
 #[derive(Debug, Args, Clone, Copy, Default)]
 pub(crate) struct ShowMore {
     /// Show the grids: what became of each client with each server.
@@ -189,7 +189,7 @@ pub(crate) struct Run {
 
 /// The bounds of run files hold here too: beyond them it is a slip.
 fn deadline_scale(text: &str) -> Result<f64, String> {
-    let scale: f64 = text.parse().map_err(|_| format!("`{text}` is no number"))?;
+    let scale: f64 = text.parse().map_err(|_| format!("`{text}` is not a number"))?;
     if scale > 0.0 && scale <= 1000.0 {
         Ok(scale)
     } else {
@@ -386,7 +386,7 @@ pub(crate) struct Diff {
     pub(crate) before: PathBuf,
     /// `results.json` to compare with it.
     pub(crate) after: PathBuf,
-    /// The second run was a selection or a shard: cells that it lacks are not held against it.
+    /// The second run was a selection or a shard: cells that it lacks do not count against it.
     #[arg(long)]
     pub(crate) part: bool,
 }

@@ -169,7 +169,7 @@ async fn fetch(global: &Global, project: &Project, cache: &Cache, ids: &[String]
     Ok(worst.into())
 }
 
-/// A build that cannot be had outweighs a set-up that fails, and both outweigh packages that drifted.
+/// An unavailable build outweighs a set-up that fails, and both outweigh packages that drifted.
 fn worse(one: Exit, other: Exit) -> Exit {
     let weight = |exit| match exit {
         Exit::MissingBuild => 3,

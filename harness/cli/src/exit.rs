@@ -18,7 +18,7 @@ pub(crate) enum Exit {
     Setup = 96,
     /// Some results are not as expected.
     Unexpected = 100,
-    /// A build could not be had.
+    /// A build is unavailable.
     MissingBuild = 101,
     /// The run was interrupted or could not be completed.
     Incomplete = 106,

@@ -219,7 +219,7 @@ pub(crate) fn execute(
     Ok(results)
 }
 
-/// What decides results beside the cells: a run is only resumed with the same.
+/// What decides results besides the cells: a run is only resumed with the same.
 fn inputs(prepared: &Prepared) -> String {
     let mut inputs = format!("{} {:?}", env!("CARGO_PKG_VERSION"), prepared.flags);
     for files in prepared.project.protocols.values() {

@@ -44,7 +44,7 @@ pub struct BuildFlag {
 pub enum BuildFlagError {
     /// The text has another form.
     #[error(
-        "`{text}` is no build: {reason}; expected `<protocol>@<id>=path:<path>[,dialect=...][,role=...]`"
+        "`{text}` is not a build: {reason}; expected `<protocol>@<id>=path:<path>[,dialect=...][,role=...]`"
     )]
     Form {
         /// What was given.

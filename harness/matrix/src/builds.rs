@@ -232,11 +232,11 @@ fn check_sources(section: &Section<'_>, like: bool, own: &[Source]) {
     let problem = match (like, own.is_empty()) {
         (true, true) | (false, false) => return,
         (false, true) => section.problem(section.span(), "the build has no source", "this build").help(
-            "say where it can be had from: `recorded = true`, `reference = true`, `path = ...` or `debian = { ... }`"
+            "say where it comes from: `recorded = true`, `reference = true`, `path = ...` or `debian = { ... }`"
                 .to_owned(),
         ),
         (true, false) => {
-            section.problem(section.span(), "the build has sources beside `like`", "this build").help(
+            section.problem(section.span(), "the build has sources besides `like`", "this build").help(
                 "leave them out: they are those of the build that it is like".to_owned(),
             )
         }
@@ -321,7 +321,7 @@ impl FromText for PackageName {
         let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"+-.".contains(&byte);
         let starts_well = text.bytes().next().is_some_and(|byte| !b"+-.".contains(&byte));
         if text.len() < 2 || !text.bytes().all(allowed) || !starts_well {
-            return Err(BadText::new(format!("`{text}` is no name of a Debian package"), None));
+            return Err(BadText::new(format!("`{text}` is not a name of a Debian package"), None));
         }
         Ok(Self(text.to_owned()))
     }
@@ -343,7 +343,7 @@ impl FromText for ExactPackage {
             .ok_or_else(|| BadText::new(format!("`{text}` has no version"), help().to_owned()))?;
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b".+-~:".contains(&byte);
         if version.is_empty() || !version.bytes().all(allowed) {
-            return Err(BadText::new(format!("`{version}` is no Debian version"), help().to_owned()));
+            return Err(BadText::new(format!("`{version}` is not a Debian version"), help().to_owned()));
         }
         Ok(Self { name: PackageName::from_text(name)?.0, version: version.to_owned() })
     }
@@ -365,7 +365,7 @@ impl FromText for LocaleName {
         });
         if !fits {
             let help = "give language, territory and `.UTF-8`, e.g. `de_DE.UTF-8`".to_owned();
-            return Err(BadText::new(format!("`{text}` is no locale"), help));
+            return Err(BadText::new(format!("`{text}` is not a locale"), help));
         }
         Ok(Self(text.to_owned()))
     }
@@ -384,7 +384,7 @@ impl FromText for SnapshotTime {
                 _ => found == wanted,
             });
         if !fits {
-            return Err(BadText::new(format!("`{text}` is no snapshot time"), None));
+            return Err(BadText::new(format!("`{text}` is not a snapshot time"), None));
         }
         Ok(Self(text.to_owned()))
     }

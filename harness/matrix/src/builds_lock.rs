@@ -284,7 +284,7 @@ impl FromText for Sha256Text {
 
     fn from_text(text: &str) -> Result<Self, BadText> {
         if !is_sha256(text) {
-            return Err(BadText::new(format!("`{text}` is no SHA-256"), None));
+            return Err(BadText::new(format!("`{text}` is not a SHA-256"), None));
         }
         Ok(Self(text.to_owned()))
     }
@@ -297,7 +297,7 @@ impl FromText for RootDigest {
 
     fn from_text(text: &str) -> Result<Self, BadText> {
         if !text.strip_prefix("sha256:").is_some_and(is_sha256) {
-            return Err(BadText::new(format!("`{text}` is no digest"), None));
+            return Err(BadText::new(format!("`{text}` is not a digest"), None));
         }
         Ok(Self(text.to_owned()))
     }

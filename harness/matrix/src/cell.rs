@@ -98,7 +98,7 @@ impl fmt::Display for CellId {
 
 /// Why a text is no cell or case name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{text}` is no {what}: expected `{form}`")]
+#[error("`{text}` is not a {what}: expected `{form}`")]
 pub struct ParseCellError {
     text: String,
     what: &'static str,

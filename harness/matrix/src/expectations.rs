@@ -22,7 +22,7 @@
 //!
 //! # Versions
 //!
-//! A range is held against the version of the build, not its id. A reference peer has the version of
+//! A range applies to the version of the build, not its id. A reference peer has the version of
 //! the release that it stands for, so `server = "<=4.0.6"` has `4.0.6` and `ref-4.0.6` in it: that both
 //! behave alike is the point of the reference peer. What has no numeric version (`probe`, `ideal`) is
 //! in no range; rules for it name the id in `cells` and leave that range out.

@@ -396,7 +396,7 @@ fn check_side(
         if glob.as_str() == BuildId::PROBE {
             if role == Role::Server {
                 report(
-                    "`probe` is no server".to_owned(),
+                    "`probe` is not a server".to_owned(),
                     Some(
                         "it is the script on the client's side; hostile servers are cases of kind `scenario`"
                             .to_owned(),

@@ -40,7 +40,7 @@ pub struct Build {
     pub version: String,
     /// The dialect by which it is read and judged.
     pub dialect: String,
-    /// Where it can be had from, in order of preference.
+    /// Where it comes from, in order of preference.
     pub sources: Vec<Source>,
     /// The build whose sources these are, if they are not its own: it is fetched and locked under that id.
     pub like: Option<BuildId>,

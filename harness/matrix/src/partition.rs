@@ -32,7 +32,7 @@ pub struct Partition {
 pub enum PartitionError {
     /// The text has another form.
     #[error(
-        "`{0}` is no partition: expected `hash:<shard>/<shards>` or `count:<shard>/<shards>`, e.g. `hash:1/4`"
+        "`{0}` is not a partition: expected `hash:<shard>/<shards>` or `count:<shard>/<shards>`, e.g. `hash:1/4`"
     )]
     Form(String),
     /// The number of the shard is not one of them.
@@ -54,7 +54,7 @@ pub enum PartitionError {
         missing: &'static str,
     },
     /// A variable is no number.
-    #[error("`{name}={value}` is no number")]
+    #[error("`{name}={value}` is not a number")]
     NoNumber {
         /// The variable.
         name: &'static str,
@@ -198,7 +198,7 @@ mod tests {
         }
         let form = |text: &str| {
             format!(
-                "`{text}` is no partition: expected `hash:<shard>/<shards>` or `count:<shard>/<shards>`, e.g. `hash:1/4`"
+                "`{text}` is not a partition: expected `hash:<shard>/<shards>` or `count:<shard>/<shards>`, e.g. `hash:1/4`"
             )
         };
         check("hash:1/4", Ok((Deal::Hash, 1, 4)));
@@ -250,7 +250,7 @@ mod tests {
             &[("TEST_TOTAL_SHARDS", "4")],
             Err("`TEST_TOTAL_SHARDS` is set, but `TEST_SHARD_INDEX` is not"),
         );
-        check(&[("CI_NODE_INDEX", "x"), ("CI_NODE_TOTAL", "4")], Err("`CI_NODE_INDEX=x` is no number"));
+        check(&[("CI_NODE_INDEX", "x"), ("CI_NODE_TOTAL", "4")], Err("`CI_NODE_INDEX=x` is not a number"));
     }
 
     /// The hash is part of the contract between shards on different machines.

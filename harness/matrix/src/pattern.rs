@@ -70,7 +70,7 @@ impl fmt::Display for Glob {
 
 /// Why a text is no pattern.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{pattern}` is no {what}: {reason}")]
+#[error("`{pattern}` is not a {what}: {reason}")]
 pub struct ParsePatternError {
     pattern: String,
     what: &'static str,
@@ -403,7 +403,7 @@ mod tests {
         #[track_caller]
         fn check(pattern: &str, expect: &str, help: &str) {
             let error = pattern.parse::<CellPattern>().expect_err("the pattern was accepted");
-            assert_eq!(error.to_string(), format!("`{pattern}` is no cell pattern: {expect}"));
+            assert_eq!(error.to_string(), format!("`{pattern}` is not a cell pattern: {expect}"));
             assert_eq!(error.help.as_deref(), Some(help));
         }
         let form = "the form is `<protocol>/<client>..<server>/<kind>/<name>`";

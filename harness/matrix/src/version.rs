@@ -107,7 +107,7 @@ impl FromStr for Version {
         let numbers: Option<Vec<u64>> = tag.split('.').map(number).collect();
         numbers
             .map(|numbers| Self { numbers })
-            .ok_or_else(|| ParseVersionError::new(format!("`{text}` is no dotted numeric version")))
+            .ok_or_else(|| ParseVersionError::new(format!("`{text}` is not a dotted numeric version")))
     }
 }
 
@@ -317,7 +317,7 @@ mod tests {
         }
         check("", "`` does not start with one of `>=`, `>`, `<=`, `<`, `=`");
         check("5.0.2", "`5.0.2` does not start with one of `>=`, `>`, `<=`, `<`, `=`");
-        check(">=5.x", "`5.x` is no dotted numeric version");
+        check(">=5.x", "`5.x` is not a dotted numeric version");
         check(">=5,", "`` does not start with one of `>=`, `>`, `<=`, `<`, `=`");
         check(">=5, <5", "no version is in `>=5, <5`");
         check("<0", "no version is in `<0`");

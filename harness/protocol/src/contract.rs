@@ -52,7 +52,7 @@ pub trait Protocol: Send + Sync {
         None
     }
 
-    /// Why there are no recordings of it, where there are none. What its reference peers do is held against nobody then.
+    /// Why there are no recordings of it, where there are none. What its reference peers do is compared with nothing then.
     fn unrecorded(&self) -> Option<&'static str> {
         None
     }
@@ -77,7 +77,7 @@ pub trait Protocol: Send + Sync {
         Vec::new()
     }
 
-    /// A release that takes part in a case beside the two that meet, e.g. one to which a guest is migrated. What ideal
+    /// A release that takes part in a case besides the two that meet, e.g. one to which a guest is migrated. What ideal
     /// peers come to in such a case proves nothing of them.
     fn takes_part(&self, _case: &CaseId) -> Option<String> {
         None
@@ -123,7 +123,7 @@ pub trait Protocol: Send + Sync {
     /// A launcher for a server build.
     ///
     /// # Errors
-    /// The build cannot be had; the error says why and what helps.
+    /// The build is unavailable; the error says why and what helps.
     fn server(&self, build: &Build, source: &Source, bench: &Bench) -> Made<dyn Launcher> {
         let peers = self.peers();
         let made = match source {
@@ -139,7 +139,7 @@ pub trait Protocol: Send + Sync {
     /// A client build.
     ///
     /// # Errors
-    /// The build cannot be had; the error says why and what helps.
+    /// The build is unavailable; the error says why and what helps.
     fn client(&self, build: &Build, source: &Source, bench: &Bench) -> Made<dyn Client> {
         let peers = self.peers();
         let made = match source {
@@ -153,7 +153,7 @@ pub trait Protocol: Send + Sync {
     }
 }
 
-/// A peer that is made of a build, or why it cannot be had.
+/// A peer that is made of a build, or why it is unavailable.
 pub type Made<P> = Result<Arc<P>, LaunchError>;
 
 /// Makes a launcher of reference servers of a build with these defects switched on.

@@ -12,11 +12,11 @@
 //! claim.exit         c2s        when the client has ended          `0`, `1` …, `signal-11`, `none`
 //! claim.<word>       c2s        when the client has ended          what the client said, e.g. its state
 //! effect.<effect>    s2c        after the client has ended         what really is so
-//! detail.<effect>    s2c        beside it, for people              the text that it was read from
+//! detail.<effect>    s2c        next to it, for people             the text that it was read from
 //! ```
 //!
 //! `none` stands for a client that was killed when its deadline passed. An `Exit` event of direction
-//! `ToServer` is recorded beside `claim.exit`. An effect that cannot be seen is not written at all, or as
+//! `ToServer` is recorded with `claim.exit`. An effect that cannot be seen is not written at all, or as
 //! [`UNTOLD`] where that cannot be the client's doing.
 //! `verdict::checks::EFFECT_MATCHES_CLAIM` says how a check reads this.
 

@@ -28,7 +28,7 @@ pub fn dissect_input(protocol: &dyn Protocol, requests: &[u8], replies: &[u8]) -
 }
 
 /// Both directions of a connection as any bytes, in any dialect: every frame that can be framed is
-/// dissected, with every byte in exactly one field, whatever request it is held against; and so is a
+/// dissected, with every byte in exactly one field, whatever request it is read as an answer to; and so is a
 /// frame that no decoder would make, e.g. a whole message whose length lies.
 ///
 /// # Panics

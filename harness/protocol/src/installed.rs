@@ -76,7 +76,7 @@ impl Installed {
             Source::Debian(debian) => Self::debian(software, endpoint, debian, cache),
             Source::Path { path, args } => Self::path(software, endpoint, path, args, cache),
             Source::Reference { .. } | Source::Recorded => {
-                let why = format!("source `{}` is no real build", source.word());
+                let why = format!("source `{}` is not a real build", source.word());
                 Err(LaunchErrorKind::Setup(why))
             }
         };

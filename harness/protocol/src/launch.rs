@@ -24,7 +24,7 @@ pub use ready::{QUESTION_DEADLINE, ask, ready, within};
 /// A launcher of a server build of a protocol, which may be a command line.
 ///
 /// # Errors
-/// The build cannot be had; the error says why and what helps.
+/// The build is unavailable; the error says why and what helps.
 pub fn server(protocol: &dyn Protocol, build: &Build, source: &Source, bench: &Bench) -> Made<dyn Launcher> {
     match CommandLine::of(build, source, Role::Server, protocol.speaks_at(Role::Server), bench)? {
         Some(line) => protocol.own_server(line, build),

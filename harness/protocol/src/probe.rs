@@ -77,7 +77,7 @@ pub struct Description {
     pub unknown_fields: Option<Bytes>,
     /// A request that carries text.
     pub text: fn(&[u8]) -> Bytes,
-    /// What becomes of text that is none, and of payloads that are too short.
+    /// What becomes of malformed text, and of payloads that are too short.
     pub malformed: Bad,
     /// What is sent first on each connection, each answered before the next; empty where nothing has to be.
     pub greeting: Vec<Bytes>,

@@ -115,7 +115,7 @@ pub struct Outcome {
     pub found: Option<String>,
 }
 
-/// What [`Protocol::expected`] says of an operation, beside what was written down of it.
+/// What [`Protocol::expected`] says of an operation, next to what was written down of it.
 #[must_use]
 pub fn outcomes(expected: Vec<(String, String)>, events: &[Event]) -> Vec<Outcome> {
     let outcome = |(key, expected): (String, String)| {

@@ -176,7 +176,7 @@ fn outcome_phrase(outcome: Outcome) -> &'static str {
         Outcome::Xpass => "but an expectation says otherwise (xpass)",
         Outcome::Flaky => "but not in every try (flaky)",
         Outcome::Skipped => "left out (skipped)",
-        Outcome::MissingBuild => "a build could not be had (missing-build)",
+        Outcome::MissingBuild => "a build is unavailable (missing-build)",
         Outcome::HarnessError => "wireskew failed (harness-error)",
     }
 }

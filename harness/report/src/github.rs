@@ -18,7 +18,7 @@ use crate::{Mark, escape, failure};
 /// Annotations of one level that GitHub shows.
 pub const SHOWN_MAX: usize = 10;
 
-/// The commands: errors for what is not as expected, warnings for builds that could not be had.
+/// The commands: errors for what is not as expected, warnings for unavailable builds.
 #[must_use]
 pub fn render(results: &RunResults) -> String {
     let mut errors = Vec::new();

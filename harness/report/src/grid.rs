@@ -74,7 +74,7 @@ pub fn known(results: &RunResults) -> Vec<Known<'_>> {
     named.into_iter().chain(unnamed).collect()
 }
 
-/// Builds that could not be had.
+/// Unavailable builds.
 pub fn missing_builds(results: &RunResults) -> impl Iterator<Item = (&BuildRecord, &str)> {
     results.builds.iter().filter_map(|b| b.missing.as_deref().map(|why| (b, why)))
 }

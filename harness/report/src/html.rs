@@ -127,7 +127,7 @@ fn missing(results: &RunResults) -> Markup {
     let cells = results.tally.count(Outcome::MissingBuild);
     html! {
         @if !missing.is_empty() || cells > 0 {
-            h2 { "Builds that could not be had (cells that did not run: " (cells) ")" }
+            h2 { "Unavailable builds (cells that did not run: " (cells) ")" }
             ul { @for (build, why) in missing { li { (plain(&build.protocol)) "/" (plain(&build.id)) ": " (plain(why)) } } }
         }
     }

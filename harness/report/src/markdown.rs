@@ -149,7 +149,7 @@ fn missing(results: &RunResults) -> String {
     if items.is_empty() && cells == 0 {
         return String::new();
     }
-    format!("## Builds that could not be had ({} did not run)\n\n{items}", count(cells, "cell"))
+    format!("## Unavailable builds ({} did not run)\n\n{items}", count(cells, "cell"))
 }
 
 fn known(results: &RunResults) -> String {

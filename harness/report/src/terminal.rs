@@ -88,7 +88,7 @@ impl Page<'_> {
         }
     }
 
-    /// A line that stands so many columns to the right.
+    /// A line that stands that many columns to the right.
     fn indented(&mut self, columns: usize, text: &Text) {
         let width = self.style.columns().saturating_sub(columns);
         for line in text.fit(self.style).wrap(width) {
@@ -323,7 +323,7 @@ impl Page<'_> {
         if reasons.is_empty() && unused.is_empty() {
             return;
         }
-        self.heading("Builds that could not be had:");
+        self.heading("Unavailable builds:");
         let max = if self.show.detail { usize::MAX } else { LINES_SHOWN };
         for (build, why) in unused.iter().take(max) {
             let text = Text::new(Paint::Odd, &format!("∅ {}/{}", build.protocol, build.id));

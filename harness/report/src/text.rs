@@ -316,7 +316,7 @@ pub fn escape(text: &str) -> String {
     if out.contains("##[") { out.replace("##[", "#\\u{23}[") } else { out }
 }
 
-/// Cuts a text after so many characters and says how many are left out.
+/// Cuts a text after that many characters and says how many are left out.
 pub(crate) fn clip(text: &str, chars_max: usize) -> Cow<'_, str> {
     match text.char_indices().nth(chars_max) {
         None => text.into(),
@@ -327,7 +327,7 @@ pub(crate) fn clip(text: &str, chars_max: usize) -> Cow<'_, str> {
     }
 }
 
-/// Cuts a text after so many characters without saying more than `…`: for tables.
+/// Cuts a text after that many characters without saying more than `…`: for tables.
 pub(crate) fn shorten(text: &str, chars_max: usize) -> Cow<'_, str> {
     match text.char_indices().nth(chars_max) {
         None => text.into(),

@@ -30,7 +30,7 @@ const CELL_DEADLINE: Duration = Duration::from_secs(180);
 pub enum Executed {
     /// It ran.
     Ran(Box<Judgement>, Arc<Transcript>),
-    /// A build could not be had.
+    /// A build is unavailable.
     Missing(String),
     /// It was not run, for a reason that the plan gives.
     Explained(String),
@@ -75,7 +75,7 @@ impl Context<'_> {
         Start { deadline, transport: self.transport }
     }
 
-    /// Waits until there is memory for a conversation about so many bytes.
+    /// Waits until there is memory for a conversation about that many bytes.
     fn share(&self, bytes: u64) -> Option<Share<'_>> {
         self.memory.map(|memory| memory.take(bytes))
     }

@@ -50,7 +50,7 @@ pub enum Unusable {
         what: String,
     },
     /// It can be read, and records something else.
-    #[error("{} is no recording of this case: {what}", .path.display())]
+    #[error("{} is not a recording of this case: {what}", .path.display())]
     Other {
         /// The file, relative to the project.
         path: PathBuf,
@@ -221,7 +221,7 @@ pub fn fixture_path(protocol: &str, client: &BuildId, server: &BuildId, case: &C
     Path::new("fixtures").join(protocol).join(format!("{client}..{server}")).join(format!("{stem}.wire"))
 }
 
-/// What [`fixture_path`] put there. A replay is no recording.
+/// What [`fixture_path`] put there. A replay is not a recording.
 #[must_use]
 pub fn placed(path: &Path, protocol: &str) -> Option<(BuildId, BuildId, CaseId)> {
     let below = path.strip_prefix(Path::new("fixtures").join(protocol)).ok()?;

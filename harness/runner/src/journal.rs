@@ -106,7 +106,7 @@ impl Journal {
         let mut done = BTreeMap::new();
         for (at, line) in lines {
             let result: CellResult = serde_json::from_str(line).map_err(|e| damaged(at, e))?;
-            // What could not be had or failed on our side may be there now.
+            // What was unavailable or failed on our side may be there now.
             let settled = result.verdict.is_some_and(|verdict| verdict != Verdict::Inconclusive);
             if settled || result.outcome == Outcome::Skipped {
                 done.insert(result.cell.clone(), result);

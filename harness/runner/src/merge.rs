@@ -89,7 +89,7 @@ fn join(shards: BTreeMap<usize, RunResults>) -> Result<RunResults, MergeError> {
                 (&b.protocol, &b.id, &b.source) == (&build.protocol, &build.id, &build.source)
             };
             match whole.builds.iter_mut().find(|b| same(b)) {
-                // A shard may have no fixture that tells it. That it could not be had stands.
+                // A shard may have no fixture that tells it. That it was unavailable stands.
                 Some(known) if known.detail.is_empty() && known.missing.is_none() => *known = build,
                 Some(_) => {}
                 None => whole.builds.push(build),

@@ -6,7 +6,7 @@ use verdict::{Blame, CellResult, Judgement, Outcome, Reproduction};
 
 use crate::{Executed, PlanCell, ProtocolFiles};
 
-/// What the runner knows of a run beside its cells.
+/// What the runner knows of a run besides its cells.
 pub(crate) struct RunFacts<'a> {
     pub(crate) matrix: &'a str,
     pub(crate) seed: u64,

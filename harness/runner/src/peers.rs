@@ -14,7 +14,7 @@ use crate::{Plan, PlanCell, Project, Work};
 
 /// Protocol, build and source.
 type PeerKey = (String, BuildId, SourceKind);
-/// A peer, or why it cannot be had.
+/// A peer, or why it is unavailable.
 type Had<T> = Result<T, String>;
 
 /// The peers of one run.

@@ -180,7 +180,7 @@ fn group_cells(files: &ProtocolFiles, group: &CellGroup) -> Vec<PlannedCell> {
     cells
 }
 
-/// The fixtures that a group plays again, by client. What a reference server answered is no recording of a server, and
+/// The fixtures that a group plays again, by client. What a reference server answered is not a recording of a server, and
 /// nobody is held to it.
 fn replayed<'a>(files: &'a ProtocolFiles, group: &CellGroup) -> BTreeMap<&'a BuildId, Vec<&'a Fixture>> {
     let ours = |fixture: &Fixture| {
@@ -196,7 +196,7 @@ fn replayed<'a>(files: &'a ProtocolFiles, group: &CellGroup) -> BTreeMap<&'a Bui
 }
 
 /// Whether the replay of a fixture makes sense for a pair. A client's conversation is played to every server. A probe
-/// sends the same bytes to every server anyway, so its replay is only held against servers of the release
+/// sends the same bytes to every server anyway, so its replay is compared only with servers of the release
 /// that it was recorded from: there it proves that the reference peer answers as the real one did. Under other settings
 /// a server may well answer otherwise, e.g. in another language.
 fn suits(files: &ProtocolFiles, fixture: &Fixture, pair: &Pair) -> bool {

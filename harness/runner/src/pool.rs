@@ -1,7 +1,7 @@
 //! Servers that are running: a fresh one for a case that disturbs, a shared one for cases that do not.
 //!
 //! Real servers take longer to come and go than most conversations with them. So the next fresh one starts while a cell
-//! runs, and what is no longer needed ends beside the next cell.
+//! runs, and what is no longer needed ends during the next cell.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -75,7 +75,7 @@ impl Pool {
         let started = pop(&self.ahead);
         self.start_ahead(how);
         if let Some(started) = started {
-            // What failed beside another cell may be the fault of that.
+            // What failed during another cell may be the fault of that.
             if let Ok(Ok(mut server)) = started.await {
                 if is_alive(&mut *server) {
                     return Ok(server);
@@ -106,7 +106,7 @@ impl Pool {
         }
     }
 
-    /// Ends a server beside whatever comes next, unless too many are ending.
+    /// Ends a server during whatever comes next, unless too many are ending.
     async fn end(&self, server: Box<dyn Server>) {
         let first = {
             let mut ending = lock(&self.ending);
@@ -230,7 +230,7 @@ mod tests {
         (pool, counts)
     }
 
-    /// Plays so many cells one after the other, each long enough for a server to start; how many servers were started by
+    /// Plays that many cells one after the other, each long enough for a server to start; how many servers were started by
     /// then, and that none is left at the end.
     async fn cells(pool: &Pool, counts: &Counts, hazard: Hazard, count: usize) -> usize {
         for _ in 0..count {

@@ -39,7 +39,7 @@ pub struct Clock {
 pub struct RunOptions {
     /// Seed of everything random.
     pub seed: u64,
-    /// Cells at a time: threads for those of our own peers, and as many with real processes beside them. If absent, the
+    /// Cells at a time: threads for those of our own peers, and as many with real processes besides. If absent, the
     /// number of processors.
     pub jobs: Option<usize>,
     /// What carries conversations between peers of ours.
@@ -61,7 +61,7 @@ pub struct RunOptions {
 /// What happens during a run.
 #[derive(Debug)]
 pub enum RunEvent {
-    /// So many cells will be run or explained.
+    /// How many cells will be run or explained.
     Started {
         /// All cells of the plan.
         planned: usize,
@@ -224,7 +224,7 @@ impl Run {
     }
 
     /// Starts whatever has no result yet, in the order of the seed: cells of our own peers on threads, those with real
-    /// processes as tasks; so many of each at a time.
+    /// processes as tasks; each has its own limit.
     fn spawn(
         self: &Arc<Self>,
         done: &BTreeMap<String, CellResult>,

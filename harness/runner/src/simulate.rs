@@ -245,7 +245,7 @@ mod tests {
         assert_eq!([queue.next(), queue.next(), queue.next()], [Some(&"a"), Some(&"b"), None]);
     }
 
-    /// What is little goes on beside something large; a second large one waits, and is not forgotten.
+    /// What is little goes on next to something large; a second large one waits, and is not forgotten.
     #[test]
     fn what_is_large_is_handled_one_at_a_time() {
         let budget = &Budget::default();

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// After so long a cell is told of as slow, and again whenever as much time has passed.
+/// After this long a cell is reported as slow, and again whenever as much time has passed.
 const SLOW: Duration = Duration::from_secs(30);
 
 /// The cells that were begun and have not ended, by their number in the plan.

@@ -1,5 +1,5 @@
 //! What a replayed exchange costs: a request of 16 bytes and its reply over a unix socket that is kept,
-//! as the runner plays it, beside a client that does nothing but write and read.
+//! as the runner plays it, compared with a client that does nothing but write and read.
 //!
 //! ```text
 //! blocking       std, blocking write and read

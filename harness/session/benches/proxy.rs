@@ -1,4 +1,4 @@
-//! What the recording proxy adds to a round trip, beside a proxy that only copies.
+//! What the recording proxy adds to a round trip, compared with a proxy that only copies.
 //!
 //! ```text
 //! direct      a client on the server

@@ -73,7 +73,7 @@ enum Stream {
 /// What one wait for bytes gave.
 #[derive(Debug)]
 pub enum Received {
-    /// Bytes, with whatever travelled beside them.
+    /// Bytes, with whatever travelled with them.
     Data(Data, Vec<OwnedFd>),
     /// The other side ended its direction.
     Eof,

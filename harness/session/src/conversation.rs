@@ -23,7 +23,7 @@ use crate::{Connection, Received, Recorder, Script, SendEnd, Server, ServerAct, 
 pub const REPLY_BYTES_MAX: usize = 16 << 20;
 /// Most frames that are taken while waiting for one reply, none of which ends the wait; likewise.
 const FRAMES_MAX: usize = 1 << 16;
-/// After so many frames or reads others have their turn: for who floods us, neither makes us wait.
+/// After that many frames or reads others have their turn: for who floods us, neither makes us wait.
 const TURNS_AT_ONCE: usize = 1 << 10;
 /// How long a server may go on sending unasked, in milliseconds before scaling.
 const NOISE_MS: u64 = 2_000;

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// No bound is shorter than so many times what the slowest answer so far took.
+/// No bound is shorter than this many times the slowest answer so far.
 const TIMES: u32 = 10;
 /// Longest bound that comes of that: 64 clients that go leave libvirtd work for 1.35 s.
 const LEAST_MAX: Duration = Duration::from_secs(15);

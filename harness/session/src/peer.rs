@@ -116,7 +116,7 @@ pub trait Server: Send {
     fn address(&self) -> &Address;
 
     /// Writes into the recorder what can be seen from outside: an `Exit` event if it is gone, else
-    /// observations `alive`, `fds`, `rss_kib`, `held_bytes`, as far as they can be had.
+    /// observations `alive`, `fds`, `rss_kib`, `held_bytes`, as far as they can be seen.
     fn watch(&mut self, recorder: &Recorder);
 
     /// Its work, where that can be seen: a real server is waited for in its own time. Peers of this process have none:
@@ -212,7 +212,7 @@ pub enum Launched {
     Client(Arc<dyn Client>),
 }
 
-/// Why a peer could not be had.
+/// Why a peer is unavailable.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {kind}")]
 pub struct LaunchError {

@@ -34,7 +34,7 @@ pub struct Invocation {
     pub program: OsString,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// Variables that it gets beside those of wireskew; `None` removes one.
+    /// Variables that it gets besides those of wireskew; `None` removes one.
     pub env: Vec<(OsString, Option<OsString>)>,
     /// Its working directory, if not that of wireskew.
     pub dir: Option<PathBuf>,

@@ -50,7 +50,7 @@ pub struct Rootfs {
     pub manifest: Manifest,
 }
 
-/// Why a root file system could not be had.
+/// Why there is no root file system.
 #[derive(Debug, thiserror::Error)]
 #[error("{build}: {kind}")]
 pub struct RootfsError {

@@ -130,7 +130,7 @@ fn left(temp: &Path) -> BTreeSet<String> {
     let names: Vec<_> = fs::read_dir(temp).expect("it is ours").flatten().map(|e| e.file_name()).collect();
     let cgroups = Cgroup::own().expect("the tests checked it");
     for entry in fs::read_dir(cgroups.path()).expect("cgroups can be read").flatten() {
-        // Other runs may be going on beside the tests.
+        // Other runs may be going on next to the tests.
         if names.contains(&entry.file_name()) || environ_says(&entry.path(), &token) {
             left.insert(format!("cgroup {}", entry.path().display()));
         }

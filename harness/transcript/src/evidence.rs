@@ -1,4 +1,4 @@
-//! The words of evidence: what the parts of a transcript are for, what is expected of them, what is seen beside the wire,
+//! The words of evidence: what the parts of a transcript are for, what is expected of them, what is seen outside the wire,
 //! and what can be wrong. Each word is in one table; what is written in files never changes.
 
 use std::borrow::Cow;
@@ -149,7 +149,7 @@ pub enum Observation<'a> {
     Effect(&'a str),
     /// The text from which an effect was read.
     Detail(&'a str),
-    /// What an imported recording says beside its events.
+    /// What an imported recording says besides its events.
     Note,
     /// What the recorder of an imported recording read from the peers.
     Recorded(&'a str),

@@ -89,7 +89,7 @@ pub struct Data {
 #[serde(transparent)]
 pub struct FdNote(pub String);
 
-/// The credentials that travelled beside bytes.
+/// The credentials that travelled with bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Credentials {
     /// Process.

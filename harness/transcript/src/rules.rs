@@ -86,7 +86,7 @@ fn side(dir: Direction) -> &'static str {
     }
 }
 
-/// A transcript that is none, and the event that shows it.
+/// A malformed transcript, and the event that shows it.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {broken}", .event.map_or_else(|| "provenance".to_owned(), |index| format!("event {index}")))]
 pub struct Invalid {

@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 
 /// Smaller ones are made anew.
 const LARGE: usize = 1 << 20;
-/// So many are kept. The largest take no room: they are fresh memory, to which nobody writes.
+/// That many are kept. The largest take no room: they are fresh memory, to which nobody writes.
 const KEPT_MAX: usize = 64;
 
 /// A message, and the length of what is not zeros at its front.

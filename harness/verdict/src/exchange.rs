@@ -253,7 +253,7 @@ pub struct InOrder<G> {
 enum Waiting {
     /// A request that is remembered.
     For(ExchangeId, Frame),
-    /// So many in a row for which there was no room. Their answers are answers to nothing that is open.
+    /// That many in a row for which there was no room. Their answers are answers to nothing that is open.
     PassedOver(u64),
 }
 

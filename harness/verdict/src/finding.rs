@@ -26,7 +26,7 @@ pub struct Finding {
     pub actual: String,
     /// The frame that shows it, where one does.
     pub frame: Option<FrameRef>,
-    /// The rule that was held against it.
+    /// The rule that it broke.
     pub rule: Rule,
 }
 

@@ -1,5 +1,5 @@
 //! The results of a run, as they are written to `results.json`. The JSON Schema is derived from these
-//! types and committed beside the report crate.
+//! types and committed next to the report crate.
 
 use std::collections::BTreeMap;
 
@@ -25,7 +25,7 @@ pub enum Outcome {
     Flaky,
     /// Left out for a reason that is given.
     Skipped,
-    /// A build could not be had.
+    /// A build is unavailable.
     MissingBuild,
     /// The harness failed.
     HarnessError,
@@ -116,7 +116,7 @@ pub struct BuildRecord {
     pub detail: String,
     /// Digest of what ran.
     pub digest: Option<String>,
-    /// Why the build could not be had, where it could not.
+    /// Why the build is unavailable, where it is.
     pub missing: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! What framing costs: our decoders beside a hand-written read of the same bytes and beside what others
+//! What framing costs: our decoders compared with a hand-written read of the same bytes and with what others
 //! have for it, the codecs of tokio-util and the stream of serde_json.
 //!
 //! A buffer of many equal frames is taken apart, as after a large read. Two kinds of contender:

@@ -98,7 +98,7 @@ impl Rules {
     /// [`Rules::broken_utf8`]. Python's own limit of nesting is its stack, about 1000.
     pub const PYTHON: Self = Self { constants: true, lone_surrogates: true, ..Self::STRICT };
 
-    /// The parser of qemu, for requests. Held against qemu-ga 5.2 to 11.1 with 18000 requests of odd values
+    /// The parser of qemu, for requests. Compared with qemu-ga 5.2 to 11.1 with 18000 requests of odd values
     /// each: the same ones are accepted, and what is echoed is what was read.
     pub const QEMU: Self = Self {
         single_quotes: true,

@@ -10,7 +10,7 @@
 //!
 //! All integers are big-endian. `length` counts the whole message, itself included: 28 to
 //! [`LENGTH_MAX`]. The two types that end in `WITH_FDS` have a `u32` count of descriptors in front of
-//! their payload, and are followed by so many bytes without meaning, each of which carries one
+//! their payload, and are followed by that many bytes without meaning, each of which carries one
 //! descriptor. A server does so only for calls and a client only for replies: the other type is
 //! dropped whole like any that does not belong there, whatever stands where the count would be.
 //!
@@ -29,7 +29,7 @@ use crate::{
 
 /// A message: length word, header and payload.
 pub const MESSAGE: FrameKind = FrameKind(1);
-/// One byte without meaning behind a message with descriptors; a descriptor travels beside it. Its
+/// One byte without meaning behind a message with descriptors; a descriptor travels with it. Its
 /// frame has no head.
 pub const DESCRIPTOR_BYTE: FrameKind = FrameKind(2);
 

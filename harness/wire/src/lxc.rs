@@ -57,7 +57,7 @@ use crate::FrameKind;
 pub const REQUEST: FrameKind = FrameKind(1);
 /// A reply: head and payload.
 pub const RESPONSE: FrameKind = FrameKind(2);
-/// The second message of a two-part request: one byte without meaning, beside which a descriptor
+/// The second message of a two-part request: one byte without meaning, with which a descriptor
 /// travels. Its frame has no head.
 pub const DESCRIPTOR_BYTE: FrameKind = FrameKind(3);
 /// A message that the monitor sends by itself when the container changes its state.

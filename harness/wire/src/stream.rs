@@ -140,7 +140,7 @@ pub struct Unread {
     failed: Option<DecodeError>,
 }
 
-/// From so many bytes on it pays to wait for all of them, and to look for zeros while putting pieces together.
+/// From this many bytes on it pays to wait for all of them, and to look for zeros while putting pieces together.
 const LARGE: usize = 1 << 20;
 
 impl Unread {
@@ -212,7 +212,7 @@ impl Unread {
         self.len == 0
     }
 
-    /// Passes over so many bytes, or as many as there are; how many that were.
+    /// Skips that many bytes, or as many as there are; how many that were.
     pub fn skip(&mut self, len: usize) -> usize {
         self.join();
         let len = len.min(self.left.len());

@@ -155,7 +155,7 @@ impl<'a> Reader<'a> {
     /// A fixed number of bytes and their padding.
     ///
     /// # Errors
-    /// Not so many are left.
+    /// Fewer are left.
     pub fn fixed(&mut self, len: usize) -> Result<Opaque<'a>, XdrError> {
         let mut ahead = self.cursor.clone();
         let at = ahead.at();

@@ -28,7 +28,7 @@ fn a_fixture_that_is_not_there_is_a_missing_build() {
 }
 
 /// What is said of a file that can be read, and belongs elsewhere: that is no damage, but something is not there.
-const OTHER: &str = "is no recording";
+const OTHER: &str = "is not a recording";
 
 /// The run goes on with the other cells, is red, and says which file.
 #[track_caller]
@@ -138,7 +138,7 @@ fn shows_a_fixture_decoded() {
     assert_eq!(bytes.get(..4), Some(&[0x0a, 0x0d, 0x0d, 0x0a][..]), "a section header block");
 }
 
-/// Marks and bytes are held against the probe: evidence cannot be explained away by hand.
+/// Marks and bytes are compared with the probe: evidence cannot be explained away by hand.
 #[test]
 fn a_fixture_that_is_no_recording_of_its_case_is_not_taken_for_one() {
     #[track_caller]
@@ -152,7 +152,7 @@ fn a_fixture_that_is_no_recording_of_its_case_is_not_taken_for_one() {
         let first = &project.results()["cells"][0];
         assert_eq!(first["outcome"], "missing-build", "{first}");
         let reason = first["reason"].as_str().unwrap_or_default().to_owned();
-        assert!(reason.contains("is no recording of this case"), "{reason}");
+        assert!(reason.contains("is not a recording of this case"), "{reason}");
     }
     check("mark subject expect=not-supported", "mark subject expect=survive");
     check("mark canary", "mark quiet");

@@ -73,7 +73,7 @@ impl fmt::Display for LockViolation {
 
 /// Everything that is wrong with a table, in itself and against the one that was committed.
 ///
-/// In itself, a dialect is held against the one that it continues and, for numbers, against all that
+/// In itself, a dialect is compared with the one that it continues and, for numbers, against all that
 /// came before. Against the lock, any difference is wrong that does not only add: whole dialects, and
 /// messages under numbers that were free.
 #[must_use]

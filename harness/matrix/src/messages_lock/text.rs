@@ -188,7 +188,7 @@ impl FromText for LockedField {
     fn from_text(text: &str) -> Result<Self, BadText> {
         let bad = || {
             BadText::new(
-                format!("`{text}` is no field"),
+                format!("`{text}` is not a field"),
                 "the form is `<offset>+<size> <type> <name>`, with `*` for a size that varies".to_owned(),
             )
         };
@@ -229,7 +229,7 @@ impl FromText for Rename {
                 Ok(Self { subject: subject.to_owned(), from: from.to_owned(), to: to.to_owned() })
             }
             _ => Err(BadText::new(
-                format!("`{text}` is no rename"),
+                format!("`{text}` is not a rename"),
                 "the form is `<number>: <old name> -> <new name>`".to_owned(),
             )),
         }

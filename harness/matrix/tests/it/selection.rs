@@ -221,7 +221,7 @@ fn collects_the_problems_of_all_arguments() {
     assert_snapshot!(rendered(result));
 }
 
-/// An expression as a tree, to be held against the parser.
+/// An expression as a tree, to compare with the parser.
 #[derive(Debug, Clone)]
 enum Tree {
     Leaf(&'static str),

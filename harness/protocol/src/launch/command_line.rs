@@ -147,7 +147,7 @@ pub struct Started {
 }
 
 impl CommandLine {
-    /// Reads a build as a command line; `None` when it is none, as no argument has a place to speak at.
+    /// Reads a build as a command line; `None` when no argument says where to speak.
     ///
     /// # Errors
     /// The place makes no sense for this side of the protocol, or there is no such program.

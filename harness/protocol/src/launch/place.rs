@@ -54,7 +54,7 @@ impl Place {
         Self::within(real, slot).await
     }
 
-    /// Shows the build's root in a slot that is there, beside other roots.
+    /// Shows the build's root in a slot that is there, next to other roots.
     ///
     /// # Errors
     /// It cannot be mounted.

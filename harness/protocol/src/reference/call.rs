@@ -142,7 +142,7 @@ impl Caller {
         }
     }
 
-    /// At most so many bytes: in one read, or until they are complete or the stream has ended. `None` for a reset.
+    /// At most that many bytes: in one read, or until they are complete or the stream has ended. `None` for a reset.
     pub async fn take(&mut self, len: usize, in_one_read: bool) -> Option<(Bytes, Vec<OwnedFd>)> {
         let (mut bytes, mut all_fds) = (BytesMut::new(), Vec::new());
         while bytes.len() < len {

@@ -6,7 +6,7 @@
 //! |---|---|---|
 //! | `field`, `value` | `changed-meaning` | the field of a good answer has that value |
 //! | `address=none` | `address-leak` | no answer carries an address of the server |
-//! | `notifications=1` | `lost-notification`, `notified-twice` | so many state messages come |
+//! | `notifications=1` | `lost-notification`, `notified-twice` | that number of state messages comes |
 
 use transcript::evidence::{Role, Shape};
 use verdict::checks::Report;

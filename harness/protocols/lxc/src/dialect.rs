@@ -80,7 +80,7 @@ pub(crate) enum Reads {
 /// The cgroup file systems that a server sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum View {
-    /// Version 1 controllers beside a version 2 tree.
+    /// Version 1 controllers next to a version 2 tree.
     Hybrid,
     /// Version 2 alone.
     Unified,

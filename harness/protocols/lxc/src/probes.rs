@@ -18,7 +18,7 @@ use super::names::{self, GET_CONFIG_ITEM, GET_INIT_PID, GET_STATE};
 use super::request;
 
 const MAIN: u32 = SUBJECT_CONN;
-/// A second connection of the subject's, beside those of the generic frame.
+/// A second connection of the subject's, besides those of the generic frame.
 const OTHER: u32 = 20;
 /// The gap between the two messages of a two-part request.
 const GAP_MS: u64 = 5;

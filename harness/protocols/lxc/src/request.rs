@@ -70,7 +70,7 @@ pub(crate) fn cgroup_fd(controller: &str, len: usize) -> Vec<u8> {
     request
 }
 
-/// Asks for the console's buffer, at most so many bytes; zero asks for all of it.
+/// Asks for the console's buffer, at most that many bytes; zero asks for all of it.
 #[must_use]
 pub(crate) fn console_read(read_max: u64) -> Bytes {
     let mut request = vec![0, 1, 0, 0, 0, 0, 0, 0];

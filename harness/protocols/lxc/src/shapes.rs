@@ -1,4 +1,4 @@
-//! What the checks of this protocol can find beside the generic ones, in the words that expectations match.
+//! What the checks of this protocol can find besides the generic ones, in the words that expectations match.
 
 protocol::shapes! {
     LOST_NOTIFICATION = "lost-notification";

@@ -117,7 +117,7 @@ fn has_recordings(name: &str, recordings: Option<usize>, unrecorded: Option<&str
 fn a_protocol_without_recordings_says_so() {
     let said = |recordings, unrecorded| has_recordings("new", recordings, unrecorded);
     assert_eq!(said(Some(7), None), Ok(true));
-    assert_eq!(said(Some(0), Some("its builds are not to be had")), Ok(false));
+    assert_eq!(said(Some(0), Some("its builds are not available")), Ok(false));
     for (recordings, unrecorded, why) in [
         (None, None, "no folder `matrices/new`"),
         (Some(0), None, "no recording in `fixtures/new`"),

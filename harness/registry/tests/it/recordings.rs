@@ -31,7 +31,7 @@ fn no_recording_is_green_without_its_end() {
                 assert!(judgement.verdict >= Verdict::Broken, "{where_}: {}", judgement.verdict);
                 judged += 1;
             }
-            assert_ne!(fixture.case.kind, CaseKind::Replay, "a replay is no recording");
+            assert_ne!(fixture.case.kind, CaseKind::Replay, "a replay is not a recording");
         }
     }
     assert!(judged > 1000, "only {judged} cuts: where are the recordings?");

@@ -53,7 +53,7 @@ fn fixtures_that_nobody_reads_are_complained_about() {
     let no_such = "probe..kept/no-such.wire";
     check(GONE, "probe/unknown-payload-0", "probe..gone/unknown-payload-0.wire is read by no cell");
     check(no_such, "probe/no-such", "no-such.wire is read by no cell");
-    check(no_such, "nonsense", "no-such.wire is no recording of this case");
+    check(no_such, "nonsense", "no-such.wire is not a recording of this case");
     let belongs = "belongs at `fixtures/lxc-command/<client>..<server>/<case>.wire`";
     for elsewhere in ["a.wire", "a/b.wire", "probe..kept/replay.idle@4.0.6.wire"] {
         check(elsewhere, "probe/unknown-payload-0", belongs);
@@ -81,7 +81,7 @@ fn patterns_that_stand_for_no_case_are_complained_about() {
 fn one_cell_has_one_fixture() {
     let copy = "probe..kept/copy.wire";
     let twice = [(ZERO, "kept", "probe/unknown-payload-0"), (copy, "kept", "probe/unknown-payload-0")];
-    check(&twice, ["judge", "missing"], "copy.wire is no recording of this case: its header says `");
+    check(&twice, ["judge", "missing"], "copy.wire is not a recording of this case: its header says `");
 }
 
 #[test]

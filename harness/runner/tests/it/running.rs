@@ -212,7 +212,7 @@ async fn a_recording_of_something_else_is_a_missing_build() {
         let (results, _) = run(files.project(), "recorded", With::default()).await;
         assert_eq!(outcomes(&results), ["missing-build"; 2]);
         let reason = results.cells[0].reason.clone().unwrap_or_default();
-        assert_eq!(reason, format!("{path} is no recording of this case: {says}"));
+        assert_eq!(reason, format!("{path} is not a recording of this case: {says}"));
     };
     files.fixture(path, "kept", "probe/unknown-payload-0");
     let good = std::fs::read_to_string(files.path().join(path)).expect("it was written");

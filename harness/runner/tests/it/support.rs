@@ -136,7 +136,7 @@ pub(crate) fn plan(project: &Project, group: &str, partition: Option<&Partition>
     runner::plan(project, &Request { name, run: &run, selection: &Selection::all(), partition })
 }
 
-/// What a run may be given beside its plan.
+/// What a run may be given besides its plan.
 #[derive(Default)]
 pub(crate) struct With {
     pub(crate) retries: usize,

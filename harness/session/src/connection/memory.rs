@@ -29,7 +29,7 @@ use super::{FDS_PER_MESSAGE_MAX, READ_LEN_MAX, Received, note};
 
 /// How much may be under way in one direction, as Linux counts it by default (`net.core.wmem_default`).
 pub(crate) const ROOM: usize = 212_992;
-/// What a segment costs beside its bytes: about what Linux counts for a small message.
+/// What a segment costs besides its bytes: about what Linux counts for a small message.
 const SEGMENT_COST: usize = 768;
 /// The most bytes of one segment. Nobody can see where one ends.
 const SEGMENT_LEN_MAX: usize = READ_LEN_MAX;
@@ -192,7 +192,7 @@ impl End {
         }
     }
 
-    /// Takes what is there, at most so many bytes; `None` if there is nothing yet.
+    /// Takes what is there, at most that many bytes; `None` if there is nothing yet.
     pub(crate) fn take(&self, len_max: usize) -> Option<Received> {
         let mut both = self.lock();
         let (me, other) = self.sides(&mut both);

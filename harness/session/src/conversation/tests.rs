@@ -132,7 +132,7 @@ impl Grammar for Heads {
     }
 }
 
-/// Plays a script to a server that answers each request after so many milliseconds, on a clock that is not real; what
+/// Plays a script to a server that answers each request after that many milliseconds, on a clock that is not real; what
 /// was received, in short.
 fn play(seen: Seen, answers: &'static [u64], script: &Script) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
@@ -265,7 +265,7 @@ fn flooded(heads: &Heads, piece: &'static [u8], script: &Script) -> (Vec<String>
     })
 }
 
-/// So many frames at once that others would wait long if they had to wait for all.
+/// Enough frames at once that others would wait long if they had to wait for all.
 static MANY: [u8; 4000 * MESSAGE.len()] = [0; 4000 * MESSAGE.len()];
 
 #[test]

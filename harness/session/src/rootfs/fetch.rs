@@ -277,7 +277,7 @@ fn check_words(source: &DebianSource) -> Result<(), RootfsErrorKind> {
     for word in names.chain(&source.extra).chain([&source.suite]).chain(&source.locales).chain(snapshot) {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "+-.:~_".contains(c);
         if word.is_empty() || word.starts_with('-') || !word.chars().all(allowed) {
-            let why = format!("`{word}` is no name of a suite, package or locale and no version");
+            let why = format!("`{word}` is not a name of a suite, package or locale and no version");
             return Err(RootfsErrorKind::Malformed(why));
         }
     }

@@ -26,7 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 
 /// Longest packet in either direction.
 pub(super) const PACKET_LEN_MAX: usize = 64 << 10;
-/// Most descriptors beside one packet: the three standard streams.
+/// Most descriptors with one packet: the three standard streams.
 const FDS_MAX: usize = 3;
 
 /// A request to the agent.
@@ -42,7 +42,7 @@ pub(super) struct Request {
 pub(super) enum Op {
     /// Carries out the steps in order.
     Mount(Vec<MountStep>),
-    /// Starts a process; its standard streams come beside the packet.
+    /// Starts a process; its standard streams come with the packet.
     Spawn {
         /// Its root directory.
         root: PathBuf,
@@ -162,7 +162,7 @@ impl MountStep {
     }
 }
 
-/// Sends one packet, with descriptors beside it.
+/// Sends one packet, with descriptors.
 pub(super) fn send(
     socket: BorrowedFd<'_>,
     packet: &impl Serialize,

@@ -51,7 +51,7 @@ pub type Ended = HashMap<i32, ExitStatus>;
 #[derive(Debug, thiserror::Error)]
 pub enum SlotError {
     /// This process is not in a sandbox.
-    #[error("live builds run in a sandbox only")]
+    #[error("live builds run only in a sandbox")]
     NoSandbox,
     /// The operating system refused.
     #[error("{what}")]

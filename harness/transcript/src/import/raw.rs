@@ -45,7 +45,7 @@ const PROBE: &str = "probe";
 /// Latest time in a recording: a year. Up to here, milliseconds keep their decimals.
 const T_MS_MAX: f64 = 366.0 * 24.0 * 3600.0 * 1000.0;
 
-/// Why a text is no raw recording, and in which line.
+/// Why a file is not a valid raw recording, and in which line.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 #[error("line {line}: {kind}")]
 pub struct ImportError {

@@ -184,7 +184,7 @@ impl Call {
         self.result.strip_prefix("-1 ")?.split(' ').next()
     }
 
-    /// The `len` bytes that passed, with what passed beside them.
+    /// The `len` bytes that passed, with what passed with them.
     fn data(&self, len: usize) -> Result<Data, ImportErrorKind> {
         let mut bytes = Vec::new();
         if self.args.contains("iov_base=") {

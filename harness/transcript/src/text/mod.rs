@@ -28,7 +28,7 @@
 //! data     = ( "O " | "I " ) where " len=" number [ " fds=" word { "," word } ]
 //!            [ " creds=" pid ":" uid ":" gid ]  and below it the dump
 //! dump     = offset { " " byte } spaces "  |" text "|"        16 bytes a line, six digits of offset
-//!          | "# repeat " number          a full line of 16 bytes, so many times more; from 1024 times on
+//!          | "# repeat " number          a full line of 16 bytes, that many times more; from 1024 times on
 //! where    = time " " ( "c2s" | "s2c" ) " conn=" number       seconds with six decimals
 //! what     = "connect"                   c2s: the client connected; s2c: a new server took over
 //!          | "connect-failed " word      the name of the error
@@ -96,7 +96,7 @@ pub const FILE_LEN_MAX: usize = 256 << 20;
 /// Longest line that is read, in bytes.
 pub const LINE_LEN_MAX: usize = 1 << 20;
 
-/// So many repetitions of a dump line, 16 KiB, are folded into one line.
+/// That many repetitions of a dump line, 16 KiB, are folded into one line.
 const FOLD_FROM: usize = 1024;
 
 /// Most bytes that a text with folded lines may stand for: what a recorder keeps at most.

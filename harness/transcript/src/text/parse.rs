@@ -258,7 +258,7 @@ impl<'a> Parser<'a> {
         Ok(data)
     }
 
-    /// `# repeat 4096`: the dump line above, so many times more.
+    /// `# repeat 4096`: the dump line above, that many times more.
     fn repeat(&self, line: &mut Line<'a>, bytes: &mut Dumped, len: usize) -> Result<(), Fault> {
         line.need("# repeat ", "`# repeat ` and a number")?;
         let at = line.at();
@@ -409,7 +409,7 @@ fn args(line: &mut Line<'_>) -> Result<BTreeMap<String, String>, Fault> {
 struct Dumped {
     /// What was written out.
     bytes: Vec<u8>,
-    /// So many zeros are behind it: from a line of zeros on that was repeated.
+    /// That many zeros follow it: from a line of zeros on that was repeated.
     zeros: usize,
 }
 

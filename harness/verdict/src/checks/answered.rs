@@ -32,7 +32,7 @@ fn rule_of(expect: Expect) -> Cited {
 fn answered_as_due(report: &mut Report<'_>) {
     let evidence = report.evidence;
     for (conn, step) in evidence.reading.steps(Role::Subject) {
-        // A word that is none is no expectation; `evidence-complete` tells of it.
+        // Unknown words are ignored here; `evidence-complete` reports them.
         let expects: Vec<_> = words(step).filter_map(Expect::parse).collect();
         let answers = step.answers_by_request();
         for (at, expect) in expects.iter().enumerate() {
@@ -60,7 +60,7 @@ fn words(step: &Step) -> impl Iterator<Item = &str> {
     step.arg(Expect::ARG).unwrap_or_default().split(',')
 }
 
-/// The first word of a subject's expectation that is none, and how many ends it must come to.
+/// The first unknown word of a subject's expectation, and how many ends it must come to.
 pub(super) fn expectations(step: &Step) -> (Option<&str>, usize) {
     let unknown = words(step).find(|word| Expect::parse(word).is_none());
     let due = words(step).filter(|word| !matches!(Expect::parse(word), None | Some(Expect::Survive)));

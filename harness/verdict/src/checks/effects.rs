@@ -79,7 +79,7 @@ fn effect_matches_claim(report: &mut Report<'_>) {
     }
 }
 
-/// Every `expected.<key>` beside `exit` whose observed value is another one. An effect that was expected
+/// Every `expected.<key>` besides `exit` whose observed value is another one. An effect that was expected
 /// and never observed is wrong too: nothing may pass for want of evidence.
 fn wrong_effects(reading: &Reading) -> Vec<(String, String, String)> {
     let mut wrong = Vec::new();

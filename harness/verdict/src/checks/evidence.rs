@@ -158,7 +158,7 @@ fn looked_at(reading: &Reading, after: usize) -> Vec<String> {
             missing.push(format!("`{count}` was not seen both before and after"));
         }
         if !number(&first.3) || !number(&last.3) {
-            missing.push(format!("`{count}` is no number"));
+            missing.push(format!("`{count}` is not a number"));
         }
     }
     missing
@@ -178,7 +178,7 @@ fn of_client(reading: &Reading) -> Vec<String> {
 
 fn of_replay(evidence: &Evidence<'_>) -> Vec<String> {
     let Some(recorded) = evidence.recorded else {
-        return vec!["there is no recording to compare with".to_owned()];
+        return vec!["there is not a recording to compare with".to_owned()];
     };
     let mut missing = Vec::new();
     if recorded.reading.conns.iter().all(|conn| sent(conn) == 0) {

@@ -71,7 +71,7 @@ fn answers(conn: &ConnReading) -> Vec<&ReplyAt> {
     conn.steps.iter().flat_map(Step::answers).collect()
 }
 
-/// What the server said beside the ends of its answers.
+/// What the server said besides the ends of its answers.
 fn others(conn: &ConnReading) -> Vec<Option<&ReplyAt>> {
     let replies = conn.steps.iter().flat_map(|step| &step.replies);
     replies.filter(|reply| !reply.meaning.is_answer()).map(Some).collect()

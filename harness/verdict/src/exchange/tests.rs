@@ -94,7 +94,7 @@ impl Pairing for Keys {
                 Place::Opens(Due::One)
             }
             b'n' => Place::Opens(Due::None),
-            // An id is kept, so that the machine is told of exchanges that are over.
+            // An id is kept, so that the machine is told about exchanges that are over.
             b'p' => self.open.get(&key).map_or(Place::Unasked, |id| Place::Part(*id)),
             b'c' => self.open.get(&key).map_or(Place::Unasked, |id| Place::Completes(*id, Meaning::Success)),
             b'f' => {

@@ -1,4 +1,4 @@
-//! Replays: the same conversation once more, held against its recording.
+//! Replays: the same conversation once more, compared with its recording.
 
 use matrix::{CaseKind, Verdict};
 use transcript::ExitStatus;

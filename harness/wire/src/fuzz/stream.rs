@@ -1,4 +1,4 @@
-//! One direction of a connection, fed in pieces and held against a decoder that sees it whole.
+//! One direction of a connection, fed in pieces and compared with a decoder that sees it whole.
 
 use bytes::{Buf, BytesMut};
 

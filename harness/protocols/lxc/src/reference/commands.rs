@@ -11,7 +11,7 @@ use super::super::names::{self, CGROUP1_TYPE, CGROUP2_TYPE, EINVAL, ENODATA, ENO
 use super::container::{Container, open_dir};
 use protocol::reference::serve::Peer;
 
-/// The descriptor of the cgroup as the server counts its own. Clients have to take the one that comes beside it.
+/// The descriptor of the cgroup as the server counts its own. Clients have to take the one that comes with it.
 const CGROUP_FD: i32 = 12;
 /// An address such as real servers leak; the same one in every answer.
 const LEAKED_ADDRESS: u64 = 0x0000_5581_3c40_92a0;
@@ -38,7 +38,7 @@ pub(super) enum Answer {
     Entered(i32),
 }
 
-/// A reply with what travels beside it.
+/// A reply with what travels with it.
 #[derive(Debug, Default)]
 pub(super) struct Reply {
     pub(super) ret: i32,

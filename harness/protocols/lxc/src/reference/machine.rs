@@ -11,7 +11,7 @@ use session::Server;
 /// The file of version 1 that freezes.
 const FREEZER: &str = "freezer.state";
 
-/// The cgroup file systems beside one server.
+/// The cgroup file systems around one server.
 #[derive(Debug, Clone)]
 pub(super) struct Machine {
     directory: Option<PathBuf>,

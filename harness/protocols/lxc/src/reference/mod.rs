@@ -4,7 +4,7 @@
 //! protocol's designers asked for, and carries the seeded defects with which the checks are checked.
 //!
 //! ```text
-//! server.rs      starts servers, and what is done to them beside their socket
+//! server.rs      starts servers, and what is done to them other than through their socket
 //! engine.rs      the monitor: reading, answering, closing
 //! commands.rs    what each command does and answers
 //! container.rs   the container behind it

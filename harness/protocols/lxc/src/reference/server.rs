@@ -44,7 +44,7 @@ impl Servers for Monitors {
     }
 }
 
-/// What can be done to a container beside its socket.
+/// What can be done to a container other than through its socket.
 pub(super) struct Control(pub(super) Shared);
 
 impl Outside for Control {

@@ -7,7 +7,7 @@ use super::*;
 /// What a peer can do with its end.
 #[derive(Debug, Clone)]
 enum Act {
-    /// So many bytes with so many descriptors; credentials of somebody else where we may claim them.
+    /// That many bytes with that many descriptors; credentials of somebody else where we may claim them.
     Send {
         len: usize,
         fds: usize,
