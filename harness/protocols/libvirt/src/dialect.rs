@@ -19,7 +19,7 @@ use wire::libvirt_rpc::{FDS_MAX, LENGTH_MAX, PAYLOAD_MAX, STRING_MAX};
 
 #[cfg(test)]
 use super::names::procedures;
-use super::names::{self, ProcedureKind, feature, program};
+use super::names::{self, feature, program};
 use super::releases::RELEASES;
 
 /// One release's reading of the protocol, for servers and clients.
@@ -98,6 +98,12 @@ impl Limits {
         auth_types: 20,
         sasl_data: 65_536,
     };
+
+    /// The limit of that name.
+    #[must_use]
+    pub(crate) fn named(&self, name: &str) -> Option<u32> {
+        self.entries().into_iter().find(|(known, _)| *known == name).map(|(_, limit)| limit)
+    }
 
     /// All of them with their names.
     #[must_use]
@@ -348,7 +354,10 @@ impl Dialect {
     #[must_use]
     pub(crate) fn knows(&self, program: u32, procedure: i32) -> bool {
         match program {
-            program::REMOTE => procedure <= self.highest_procedure && is_kind(procedure, ProcedureKind::Call),
+            program::REMOTE => {
+                let known = names::procedure(procedure).is_some() && !names::is_event(procedure);
+                known && procedure <= self.highest_procedure
+            }
             program::QEMU => self.qemu.contains(&procedure),
             // Measured on 7.0.0, 9.0.0, 11.3.0 and 12.8.0: numbers 0 to 7.
             program::LXC => procedure == names::lxc::DOMAIN_OPEN_NAMESPACE,
@@ -359,7 +368,7 @@ impl Dialect {
     /// Whether a server sends that event of program `remote`.
     #[must_use]
     pub(crate) fn sends(&self, event: i32) -> bool {
-        event <= self.highest_event && is_kind(event, ProcedureKind::Event)
+        event <= self.highest_event && names::is_event(event)
     }
 
     /// Whether a program is served in that version. `keepalive` is no program of calls, and `admin`, `lock`
@@ -408,10 +417,6 @@ impl Dialect {
             ..self.client
         };
     }
-}
-
-fn is_kind(procedure: i32, kind: ProcedureKind) -> bool {
-    names::procedure(procedure).is_some_and(|known| known.kind == kind)
 }
 
 impl ServerFacts {

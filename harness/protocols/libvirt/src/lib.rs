@@ -5,9 +5,9 @@
 //! are only added and none is changed under its number.
 //!
 //! ```text
-//! names.rs       procedures, errors, features and flags with their numbers
+//! names.rs       procedures, errors, features and flags with their numbers, in tables of text
 //! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each release
-//! message.rs     messages field by field, by layouts that are data
+//! message.rs     messages field by field, by layouts that are data: message/layouts.txt
 //! grammar.rs     how a dialect is read               lock.rs       what every release has promised
 //! request.rs     how messages are written            probes/       what is asked of every server
 //! scenarios.rs   transactions of interface changes, with deaths and restarts in the middle

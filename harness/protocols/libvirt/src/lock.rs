@@ -20,8 +20,7 @@ use matrix::{LockTable, LockedDialect, LockedField, LockedMessage};
 use wire::libvirt_rpc::{MessageType, Status};
 
 use super::dialect::{DIALECTS, Dialect, Limits};
-use super::message::layout::{Kind, Part};
-use super::message::layouts::{self, layout};
+use super::message::layouts::{self, Kind, Part, layout};
 use super::names::{self, procedures, program};
 
 /// The table of all dialects.
@@ -31,12 +30,11 @@ pub(crate) fn lock_table() -> LockTable {
 
 /// What a dialect has promised.
 fn promised(dialect: &Dialect) -> LockedDialect {
-    let mut messages: Vec<LockedMessage> =
-        [remote(dialect), qemu(dialect), lxc(dialect), keepalive(), features(dialect), known_flags(dialect)]
-            .into_iter()
-            .chain([payloads(dialect), values()])
-            .flatten()
-            .collect();
+    let programs = [("remote", program::REMOTE, "procedures"), ("qemu", program::QEMU, "qemu")];
+    let programs = programs.into_iter().chain([("lxc", program::LXC, "lxc")]);
+    let procedures = programs.flat_map(|(kind, program, table)| procedures_of(dialect, kind, program, table));
+    let others = [features(dialect), known_flags(dialect), payloads(dialect), values()];
+    let mut messages: Vec<LockedMessage> = procedures.chain(others.into_iter().flatten()).collect();
     messages.sort_by(|one, next| (&one.kind, one.number).cmp(&(&next.kind, next.number)));
     LockedDialect {
         limits: dialect.limits.entries().map(|(name, limit)| (name.to_owned(), limit.into())).into(),
@@ -58,10 +56,13 @@ fn flags() -> BTreeMap<String, String> {
     flags.map(|(name, value)| (name.to_owned(), value)).into()
 }
 
-fn entry(kind: &str, number: i64, name: &str) -> LockedMessage {
-    // Numbers in the file have no sign; none that has a name is negative.
-    let number = Some(number.unsigned_abs());
-    LockedMessage { kind: kind.to_owned(), number, name: name.to_owned(), ..LockedMessage::default() }
+fn entry(kind: &str, number: u32, name: &str) -> LockedMessage {
+    LockedMessage {
+        kind: kind.to_owned(),
+        number: Some(number.into()),
+        name: name.to_owned(),
+        ..LockedMessage::default()
+    }
 }
 
 /// The first dialect of which something holds.
@@ -69,63 +70,41 @@ fn since(holds: impl Fn(&Dialect) -> bool) -> Option<String> {
     DIALECTS.all().iter().find(|dialect| holds(dialect)).map(|dialect| dialect.name.to_owned())
 }
 
-fn remote(dialect: &Dialect) -> Vec<LockedMessage> {
-    let has = |dialect: &Dialect, number| dialect.knows(program::REMOTE, number) || dialect.sends(number);
-    let known = names::all_procedures().iter().filter(|procedure| has(dialect, procedure.number));
-    known
-        .map(|procedure| LockedMessage {
-            since: since(|dialect| has(dialect, procedure.number)),
-            ..with_layout(dialect, program::REMOTE, procedure.number, "remote", procedure.name)
-        })
-        .collect()
-}
-
-fn qemu(dialect: &Dialect) -> Vec<LockedMessage> {
-    let has = |dialect: &Dialect, number: i32| {
-        dialect.qemu.contains(&number) || number == names::qemu::DOMAIN_MONITOR_EVENT
+/// The procedures and events of a program that a dialect has, in the table of that name.
+fn procedures_of(dialect: &Dialect, kind: &str, program: u32, table: &str) -> Vec<LockedMessage> {
+    let has = |dialect: &Dialect, number: i32| match program {
+        program::REMOTE if dialect.sends(number) => true,
+        program::QEMU if number == names::qemu::DOMAIN_MONITOR_EVENT => true,
+        _ => dialect.knows(program, number),
     };
-    let known = names::qemu::ALL.iter().filter(|(number, _)| has(dialect, *number));
-    known
+    let numbered = names::table(table).map(|known| (known.number.cast_signed(), known.name));
+    numbered
+        .filter(|(number, _)| has(dialect, *number))
         .map(|(number, name)| LockedMessage {
-            since: since(|dialect| has(dialect, *number)),
-            ..with_layout(dialect, program::QEMU, *number, "qemu", name)
-        })
-        .collect()
-}
-
-fn lxc(dialect: &Dialect) -> Vec<LockedMessage> {
-    let has = |dialect: &Dialect, number: i32| dialect.knows(program::LXC, number);
-    let known = names::lxc::ALL.iter().filter(|(number, _)| has(dialect, *number));
-    known
-        .map(|(number, name)| LockedMessage {
-            since: since(|dialect| has(dialect, *number)),
-            ..with_layout(dialect, program::LXC, *number, "lxc", name)
+            since: since(|dialect| has(dialect, number)),
+            ..with_layout(dialect, program, number, kind, name)
         })
         .collect()
 }
 
 fn with_layout(dialect: &Dialect, program: u32, number: i32, kind: &str, name: &str) -> LockedMessage {
     let unknown = |name| vec![LockedField::open(0, "opaque", name)];
-    let event = program == program::REMOTE
-        && names::procedure(number).is_some_and(|known| known.kind == names::ProcedureKind::Event);
+    let event = program == program::REMOTE && names::is_event(number);
     let (request, reply) = match layout(dialect, program, number) {
-        Some(layout) => (fields(layout.arguments, &dialect.limits), fields(layout.result, &dialect.limits)),
+        Some(layout) => (fields(&layout.arguments, &dialect.limits), fields(&layout.result, &dialect.limits)),
         None if event => (Vec::new(), unknown("carried")),
         None => (unknown("arguments"), unknown("result")),
     };
-    LockedMessage { request, reply, ..entry(kind, number.into(), name) }
-}
-
-fn keepalive() -> Vec<LockedMessage> {
-    names::keepalive::ALL.iter().map(|(number, name)| entry("keepalive", (*number).into(), name)).collect()
+    LockedMessage { request, reply, ..entry(kind, number.unsigned_abs(), name) }
 }
 
 fn features(dialect: &Dialect) -> Vec<LockedMessage> {
-    let named = dialect.features.iter().filter_map(|number| Some((*number, names::feature::name(*number)?)));
-    named
-        .map(|(number, name)| LockedMessage {
-            since: since(|dialect| dialect.has_feature(number)),
-            ..entry("feature", number.into(), name)
+    let has = |dialect: &Dialect, number: u32| dialect.has_feature(number.cast_signed());
+    let supported = names::table("feature").filter(|feature| has(dialect, feature.number));
+    supported
+        .map(|feature| LockedMessage {
+            since: since(|dialect| has(dialect, feature.number)),
+            ..entry("feature", feature.number, feature.name)
         })
         .collect()
 }
@@ -136,23 +115,23 @@ fn known_flags(dialect: &Dialect) -> Vec<LockedMessage> {
         let bits = (0..u32::BITS).map(|bit| 1_u32 << bit).filter(|bit| known & bit != 0);
         found.extend(bits.map(|bit| LockedMessage {
             since: since(|dialect| dialect.flags.get(procedure).is_some_and(|known| known & bit != 0)),
-            ..entry(&format!("flag-{procedure}"), bit.into(), &flag_name(*procedure, bit))
+            ..entry(&format!("flag-{procedure}"), bit, &flag_name(*procedure, bit))
         }));
     }
     found
 }
 
 fn flag_name(procedure: i32, bit: u32) -> String {
-    let name = match procedure {
-        procedures::CONNECT_LIST_ALL_INTERFACES => names::interface_list_flag::name(bit),
-        procedures::CONNECT_LIST_ALL_NODE_DEVICES => names::node_device_list_flag::name(bit),
-        _ => None,
+    let table = match procedure {
+        procedures::CONNECT_LIST_ALL_INTERFACES => "interface_list_flag",
+        procedures::CONNECT_LIST_ALL_NODE_DEVICES => "node_device_list_flag",
+        _ => "",
     };
-    name.map_or_else(|| format!("{bit:#x}"), ToOwned::to_owned)
+    names::name(table, bit.into()).map_or_else(|| format!("{bit:#x}"), ToOwned::to_owned)
 }
 
 fn payloads(dialect: &Dialect) -> Vec<LockedMessage> {
-    [("error", layouts::ERROR), ("stream-hole", layouts::STREAM_HOLE)]
+    [("error", layouts::error()), ("stream-hole", layouts::stream_hole())]
         .map(|(name, parts)| LockedMessage {
             kind: name.to_owned(),
             name: name.to_owned(),
@@ -164,30 +143,25 @@ fn payloads(dialect: &Dialect) -> Vec<LockedMessage> {
 
 /// The numbers that fields hold.
 fn values() -> Vec<LockedMessage> {
-    let types = (0..=6).filter_map(|number| Some((number, MessageType(number).name()?)));
-    let statuses = (0..=2).filter_map(|number| Some((number, Status(number).name()?)));
-    let tables: [(&str, Vec<(i32, &'static str)>); 8] = [
-        ("message-type", types.collect()),
-        ("status", statuses.collect()),
-        ("error-code", names::error::ALL.to_vec()),
-        ("error-domain", names::error_domain::ALL.to_vec()),
-        ("auth", names::auth::ALL.to_vec()),
-        ("typed-parameter", names::typed_parameter::ALL.to_vec()),
-        ("lifecycle", names::lifecycle::ALL.to_vec()),
-        ("domain-state", names::domain_state::ALL.to_vec()),
+    let types =
+        (0..=6).filter_map(|at| Some(entry("message-type", at, MessageType(at.cast_signed()).name()?)));
+    let statuses = (0..=2).filter_map(|at| Some(entry("status", at, Status(at.cast_signed()).name()?)));
+    let tables = [
+        ("program", "program"),
+        ("keepalive", "keepalive"),
+        ("error-code", "error"),
+        ("error-domain", "error_domain"),
+        ("auth", "auth"),
+        ("typed-parameter", "typed_parameter"),
+        ("lifecycle", "lifecycle"),
+        ("domain-state", "domain_state"),
+        ("update-command", "update_command"),
+        ("update-section", "update_section"),
     ];
-    let unsigned = [
-        ("program", names::program::ALL),
-        ("update-command", names::update_command::ALL),
-        ("update-section", names::update_section::ALL),
-    ];
-    let signed = tables
-        .iter()
-        .flat_map(|(kind, all)| all.iter().map(|(number, name)| entry(kind, (*number).into(), name)));
-    let unsigned = unsigned
-        .iter()
-        .flat_map(|(kind, all)| all.iter().map(|(number, name)| entry(kind, (*number).into(), name)));
-    signed.chain(unsigned).collect()
+    let named = tables.into_iter().flat_map(|(kind, table)| {
+        names::table(table).map(move |known| entry(kind, known.number, known.name))
+    });
+    types.chain(statuses).chain(named).collect()
 }
 
 /// The fields of a layout, each with its rank.
@@ -209,7 +183,7 @@ fn flatten(found: &mut Vec<LockedField>, prefix: &str, parts: &[Part], limits: &
         let fixed = |size, type_name: &str| LockedField::new(rank, size, type_name, &name);
         let open = |type_name: &str| LockedField::open(rank, type_name, &name);
         let bounded = |word: &str, limit: u32| format!("{word}<{limit}>");
-        match part.kind {
+        match &part.kind {
             Kind::Int => found.push(fixed(4, "i32")),
             Kind::Uint => found.push(fixed(4, "u32")),
             Kind::Flags => found.push(fixed(4, "flags")),
@@ -218,7 +192,7 @@ fn flatten(found: &mut Vec<LockedField>, prefix: &str, parts: &[Part], limits: &
             Kind::Uuid => found.push(fixed(16, "uuid")),
             Kind::Text => found.push(open(&bounded("string", limits.string))),
             Kind::OptionalText => found.push(open(&bounded("string", limits.string).replace('<', "?<"))),
-            Kind::Chars(count) => found.push(fixed(u64::from(count) * 4, &format!("char[{count}]"))),
+            Kind::Chars(count) => found.push(fixed(u64::from(*count) * 4, &format!("char[{count}]"))),
             Kind::CharList(bound) => found.push(open(&bounded("char", bound.of(limits)))),
             Kind::Opaque(bound) => found.push(open(&bounded("bytes", bound.of(limits)))),
             Kind::Group(parts) => flatten(found, &name, parts, limits),
@@ -296,7 +270,7 @@ mod tests {
             added
         };
         let of = |pairs: &[(&'static str, usize)]| pairs.iter().copied().collect::<BTreeMap<_, _>>();
-        // Section 2.4 of the fact sheet: 18 numbers, then 10.
+        // Measured: 18 numbers, then 10.
         let first = of(&[("feature", 1), ("flag-131", 1), ("flag-285", 1), ("qemu", 1), ("remote", 18)]);
         assert_eq!(kinds("7.0.0", "9.0.0"), first);
         let second = [("flag-114", 1), ("flag-285", 6), ("flag-444", 2), ("flag-445", 2), ("remote", 10)];

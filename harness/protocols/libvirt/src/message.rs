@@ -11,7 +11,7 @@
 //! ..._WITH_FDS                 the number of descriptors comes first; then one byte for each
 //! ```
 //!
-//! What a procedure carries is data, see [`layouts`]. A text is one field over its length, bytes and
+//! What a procedure carries is data, see `message/layouts.txt`. A text is one field over its length, bytes and
 //! padding, an optional one also over its flag, so that fields compare by what they mean; what a peer
 //! should not have written there is a problem beside them. Texts that are not UTF-8 are bytes.
 //!
@@ -26,36 +26,19 @@ use wire::xdr::{Opaque, Reader, XdrError};
 use wire::{Direction, Dissection, Field, Frame, Problem, Value};
 
 use super::dialect::Dialect;
-use super::names::{self, ProcedureKind, keepalive, program};
+use super::names::{self, program};
 
-pub(crate) mod layout;
 pub(crate) mod layouts;
 mod payload;
 
-/// The masks of fields that differ although they mean the same.
+/// The masks of fields that differ although they mean the same; those of payloads are in `message/layouts.txt`.
 pub(crate) mod masks {
     /// Length of the message: the fields behind it say everything that it says.
     pub(crate) const LENGTH: &str = "length";
     /// Serial of a call, which the client chooses, and of an event, which says nothing.
     pub(crate) const SERIAL: &str = "serial";
-    /// Text of an error: worded and translated by the release; its code and domain are compared.
-    pub(crate) const TEXT: &str = "text";
-    /// Format of an error's text.
-    pub(crate) const STR1: &str = "str1";
-    /// Detail in an error's text; an empty one is as good as none.
-    pub(crate) const STR2: &str = "str2";
     /// An errno beside an error of the system.
     pub(crate) const ERRNO: &str = "errno";
-    /// Version of the library.
-    pub(crate) const VERSION: &str = "version";
-    /// Name of the machine.
-    pub(crate) const HOSTNAME: &str = "hostname";
-    /// A uuid that the server made up.
-    pub(crate) const UUID: &str = "uuid";
-    /// Descriptions in XML other than those of interfaces: releases add elements.
-    pub(crate) const DOCUMENT: &str = "document";
-    /// What the test driver makes of the time of day.
-    pub(crate) const CLOCK: &str = "clock";
     /// Bytes of a stream: how they are cut into messages is nobody's promise.
     pub(crate) const STREAM: &str = "stream";
 }
@@ -81,11 +64,12 @@ pub(crate) fn dissect(
 /// How a procedure is shown: its name and number, and whether the dialect lacks it.
 #[must_use]
 pub(crate) fn procedure_text(dialect: &Dialect, program: u32, procedure: i32) -> String {
-    let known = match names::procedure(procedure).map(|procedure| procedure.kind) {
-        Some(ProcedureKind::Event) if program == program::REMOTE => dialect.sends(procedure),
-        _ => dialect.knows(program, procedure) || program == program::KEEPALIVE,
+    let known = if program == program::REMOTE && names::is_event(procedure) {
+        dialect.sends(procedure)
+    } else {
+        dialect.knows(program, procedure) || program == program::KEEPALIVE
     };
-    match (names::procedure_name(program, procedure), names::program::name(program)) {
+    match (names::procedure_name(program, procedure), names::name("program", program.into())) {
         (Some(name), _) if known || program == program::QEMU => format!("{name} ({procedure})"),
         (Some(name), _) => format!("{name} ({procedure}), not known to {}", dialect.name),
         (None, Some(_)) if program == program::REMOTE => format!("unknown procedure {procedure}"),
@@ -184,7 +168,7 @@ impl<'a> Dissector<'a> {
         self.push("length", span, Value::Uint(length.into()), None);
         self.mask(Some(masks::LENGTH));
         let (span, program) = self.reader.u32()?;
-        let label = names::program::name(program).map(Cow::Borrowed);
+        let label = names::name("program", program.into()).map(Cow::Borrowed);
         self.push("program", span, Value::Hex(program.into()), label);
         let (span, version) = self.reader.u32()?;
         self.push("version", span, Value::Uint(version.into()), None);
@@ -247,21 +231,19 @@ impl<'a> Dissector<'a> {
         if failed && dir == Direction::ToClient {
             self.error();
         } else if header.kind == MessageType::STREAM_HOLE {
-            self.by_layout(layouts::STREAM_HOLE);
+            self.by_layout(layouts::stream_hole());
         } else if stream && header.status == Status::CONTINUE {
             self.stream_data();
         } else if stream || (header.program, header.kind) == (program::KEEPALIVE, MessageType::MESSAGE) {
             self.trailing();
         } else if let Some(layout) = layout.filter(|_| header.version == names::VERSION) {
-            let event = names::procedure(header.procedure).map(|procedure| procedure.kind)
-                == Some(ProcedureKind::Event)
-                && header.program == program::REMOTE;
+            let event = header.program == program::REMOTE && names::is_event(header.procedure);
             match header.kind {
-                kind if kind.is_call() && !event => self.by_layout(layout.arguments),
+                kind if kind.is_call() && !event => self.by_layout(&layout.arguments),
                 kind if kind.is_reply() && !event && header.status == Status::OK => {
-                    self.by_layout(layout.result);
+                    self.by_layout(&layout.result);
                 }
-                MessageType::MESSAGE if event => self.by_layout(layout.result),
+                MessageType::MESSAGE if event => self.by_layout(&layout.result),
                 _ => self.unknown(),
             }
         } else {
@@ -270,7 +252,7 @@ impl<'a> Dissector<'a> {
     }
 
     fn error(&mut self) {
-        self.by_layout(layouts::ERROR);
+        self.by_layout(layouts::error());
         let value = |out: &Dissection, name: &str| out.field(name).map(|field| field.value.clone());
         if value(&self.out, "code") == Some(Value::Int(names::error::SYSTEM_ERROR.into()))
             && let Some(field) = self.out.fields.iter_mut().find(|field| field.name == "int1")
@@ -313,10 +295,11 @@ fn title(dialect: &Dialect, dir: Direction, header: &Header) -> String {
         (kind, Status::ERROR) if kind.is_reply() => format!("refusal of {name}"),
         (kind, _) if kind.is_reply() => format!("reply to {name}"),
         (MessageType::MESSAGE, _) if header.program == program::KEEPALIVE => {
-            match keepalive::name(header.procedure) {
-                Some(name) => format!("keepalive {name}"),
-                None => format!("keepalive {}", header.procedure),
-            }
+            let number = header.procedure.to_string();
+            format!(
+                "keepalive {}",
+                names::procedure_name(header.program, header.procedure).unwrap_or(&number)
+            )
         }
         (MessageType::MESSAGE, _) => format!("event {name}"),
         (MessageType::STREAM, Status::CONTINUE) => format!("stream of {name}"),

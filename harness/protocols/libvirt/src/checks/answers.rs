@@ -11,7 +11,7 @@ use wire::{Direction, Dissection, Frame};
 
 use super::{Failure, number, text};
 use crate::names::{
-    UNKNOWN_PROCEDURE_TEXT, UNKNOWN_PROGRAM_TEXT, VERSION, error, error_domain, error_level, feature,
+    self, UNKNOWN_PROCEDURE_TEXT, UNKNOWN_PROGRAM_TEXT, VERSION, error, error_domain, error_level, feature,
     procedures as p, program, update_command, update_section,
 };
 use crate::shapes;
@@ -191,7 +191,7 @@ fn hold_together(
     if knows == has {
         return;
     }
-    let name = feature::name(feature).unwrap_or_default();
+    let name = names::name("feature", feature.into()).unwrap_or_default();
     if has {
         let message = format!("feature {name} is promised, procedure {procedure} is unknown");
         let (due, was) = ("the procedure is known", "`not supported`");

@@ -7,8 +7,8 @@ use wire::Value;
 use wire::xdr::{Opaque, XdrError};
 
 use super::Dissector;
-use super::layout::{Kind, Order, Part};
-use crate::names::typed_parameter as types;
+use super::layouts::{Kind, Order, Part};
+use crate::names::{self, typed_parameter as types};
 
 /// Why a payload cannot be read further.
 enum Stop {
@@ -48,8 +48,8 @@ impl Dissector<'_> {
     }
 
     fn part(&mut self, name: Cow<'static, str>, part: &Part) -> Result<(), Stop> {
-        let label = |value: i64| part.label.and_then(|label| label(value)).map(Cow::Borrowed);
-        match part.kind {
+        let label = |value: i64| part.label.and_then(|table| names::name(table, value)).map(Cow::Borrowed);
+        match &part.kind {
             Kind::Int => {
                 let (span, value) = self.reader.i32()?;
                 self.push(name, span, Value::Int(value.into()), label(value.into()));
@@ -76,7 +76,7 @@ impl Dissector<'_> {
                 let opaque = self.reader.fixed(16)?;
                 self.push(name, opaque.span, Value::Text(uuid(opaque.bytes)), None);
             }
-            Kind::Chars(count) => self.chars(name, count)?,
+            Kind::Chars(count) => self.chars(name, *count)?,
             Kind::CharList(bound) => {
                 let (span, count) = self.reader.count(bound.of(&self.dialect.limits))?;
                 self.push(format!("{name}.count"), span, Value::Uint(count.into()), None);
@@ -91,7 +91,7 @@ impl Dissector<'_> {
             Kind::Group(parts) => return self.parts(&name, parts),
             Kind::Optional(parts) => return self.optional(name, parts),
             Kind::List(bound, order, item) => {
-                return self.list(&name, bound.of(&self.dialect.limits), order, item);
+                return self.list(&name, bound.of(&self.dialect.limits), *order, item);
             }
             Kind::Parameters(bound) => return self.parameters(&name, bound.of(&self.dialect.limits)),
             Kind::Rest => {
@@ -176,7 +176,7 @@ impl Dissector<'_> {
         for at in 0..count {
             self.text(Cow::Owned(format!("{name}.{at}.field")))?;
             let (span, kind) = self.reader.i32()?;
-            let label = types::name(kind).map(Cow::Borrowed);
+            let label = names::name("typed_parameter", kind.into()).map(Cow::Borrowed);
             self.push(format!("{name}.{at}.type"), span.clone(), Value::Int(kind.into()), label);
             let value = Cow::Owned(format!("{name}.{at}.value"));
             match kind {

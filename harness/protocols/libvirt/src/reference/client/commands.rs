@@ -21,7 +21,9 @@ use wire::xdr::{Reader, Writer};
 
 use super::super::super::beside::element;
 use super::super::super::dialect::UpdateOrder;
-use super::super::super::names::{feature, lifecycle, procedures as call, update_command, update_section};
+use super::super::super::names::{
+    self, feature, lifecycle, procedures as call, update_command, update_section,
+};
 use super::super::super::operations::{NEW_INTERFACE_XML, URI};
 use super::super::super::rpc::{Failure, Message};
 use super::super::super::values::{self, Kind, Object};
@@ -329,6 +331,6 @@ fn happened(event: &Message, with_callback: bool) -> Option<String> {
     Some(match (what, detail) {
         (lifecycle::SUSPENDED, 0) => "Suspended Paused".to_owned(),
         (lifecycle::RESUMED, 0) => "Resumed Unpaused".to_owned(),
-        _ => format!("{} {detail}", lifecycle::name(what).unwrap_or("unknown")),
+        _ => format!("{} {detail}", names::name("lifecycle", what.into()).unwrap_or("unknown")),
     })
 }
