@@ -116,7 +116,7 @@ impl Beside {
             protocol::effects::detail(recorder, "beside", &failure.to_string());
         }
         let claimed = |word: &str| claims.iter().find(|(claim, _)| *claim == word).map(|(_, said)| said);
-        for word in operation.answers {
+        for word in &operation.answers {
             let said = claimed(word).map(String::as_str);
             let as_said = match self.told(word).await {
                 Ok(told) => {
@@ -131,7 +131,7 @@ impl Beside {
             protocol::effects::effect(recorder, &format!("{AS_SAID}{word}"), &as_said);
         }
         // What a client was answered has happened: there is nothing to wait for.
-        for (word, _) in operation.effects {
+        for (word, _) in &operation.effects {
             match self.told(word).await {
                 Ok(seen) => protocol::effects::effect(recorder, word, &seen),
                 Err(failure) if may_be_untold(operation, &failure) => {

@@ -98,7 +98,7 @@ impl Protocol for LibvirtRemote {
         let operations = operations::operations().map(|operation| Case {
             id: CaseId::new(CaseKind::Client, operation.name),
             about: operation.about,
-            hazard: operation.hazard,
+            hazard: operation.hazard(),
             action: Action::Operation(operation.name),
         });
         probes::all().into_iter().chain(scenarios::all()).chain(operations).collect()

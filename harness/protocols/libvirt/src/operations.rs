@@ -29,8 +29,11 @@
 //! error         invalid, unsupported, …             why a command failed, see [`super::claims`]
 //! ```
 
+use std::sync::LazyLock;
+
 use matrix::Version;
 use protocol::Hazard;
+use serde::Deserialize;
 use session::Recorder;
 use transcript::evidence::Observation;
 
@@ -81,10 +84,6 @@ pub(crate) const INTERFACE: &str = "eth1";
 pub(crate) const DEVICE_NAME: &str = "computer";
 /// What is written of a network without a description.
 pub(crate) const NO_DESCRIPTION: &str = "none";
-/// The text that an operation describes the network with.
-pub(crate) const NEW_DESCRIPTION: &str = "hello";
-/// The host that an operation adds to the network.
-pub(crate) const NEW_HOST: &str = "<host mac='00:11:22:33:44:55' ip='192.168.122.77'/>";
 /// The interface that operations define.
 pub(crate) const NEW_INTERFACE_XML: &str = "<interface type='ethernet' name='eth9'><start mode='none'/>\
 <mac address='aa:bb:cc:dd:ee:99'/><mtu size='1500'/><protocol family='ipv4'>\
@@ -95,289 +94,62 @@ pub(crate) const INTERFACE_FILE: &str = "{interface-file}";
 /// Placeholder: a file that the client may write, as the client sees it.
 pub(crate) const OUTPUT_FILE: &str = "{output-file}";
 
-/// One thing that a client can do, and what it is for.
-#[derive(Debug, Clone, Copy)]
+/// One thing that a client can do, and what it is for; what the fields mean stands in `operations.toml`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 pub(crate) struct Operation {
     /// Its name; the case is `client/<name>`.
     pub name: &'static str,
     /// What it does, in one sentence.
     pub about: &'static str,
     /// The commands of one session of virsh. [`INTERFACE_FILE`] and [`OUTPUT_FILE`] stand for files.
-    pub commands: &'static [&'static [&'static str]],
-    /// The release with which the command came, together with the procedure that it is for; `None` for what
-    /// every measured release has. Measured: which of 7.0.0, 9.0.0, 11.3.0 and 12.8.0 have it.
-    pub since: Option<&'static str>,
+    pub commands: Vec<Vec<&'static str>>,
+    /// The release with which the command came; `None` for what every measured release has.
+    since: Option<&'static str>,
     /// What our own connection does while the client is at it.
     pub meanwhile: Meanwhile,
-    /// Exit code of a client that is right.
-    pub exit: i32,
-    /// What the client must have said: `(word, value)`; written as `expected.claim.<word>`.
-    pub claims: &'static [(&'static str, &'static str)],
-    /// What the client must have said as our own connection is told it; written as
-    /// `expected.as-said.<word>`.
-    pub answers: &'static [&'static str],
+    exit: i32,
+    /// What the client must have said: `(word, value)`.
+    pub claims: Vec<(&'static str, &'static str)>,
+    /// What the client must have said as our own connection is told it.
+    pub answers: Vec<&'static str>,
     /// What must be so afterwards: `(word, value)`.
-    pub effects: &'static [(&'static str, &'static str)],
+    #[serde(default = "unchanged")]
+    pub effects: Vec<(&'static str, &'static str)>,
     /// Whether it is to change something, though it may be refused.
     pub changes: bool,
-    /// What it does to the server.
-    pub hazard: Hazard,
+    disturbs: bool,
+    /// The procedures of which a client calls one, by their names.
+    pub asks: Vec<&'static str>,
+}
+
+fn unchanged() -> Vec<(&'static str, &'static str)> {
+    vec![(INTERFACES, "eth1:active"), (TRANSACTION, "none")]
 }
 
 /// What happens on our own connection while a client carries out an operation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Meanwhile {
     /// Nothing; it only keeps the state of the driver from vanishing with the client.
+    #[default]
     Nothing,
     /// [`DOMAIN`] is suspended and resumed again and again, so that there are events.
     DomainTogglesPause,
 }
 
-const PLAIN: Operation = Operation {
-    name: "",
-    about: "",
-    commands: &[],
-    since: None,
-    meanwhile: Meanwhile::Nothing,
-    exit: 0,
-    claims: &[],
-    answers: &[],
-    effects: &[(INTERFACES, "eth1:active"), (TRANSACTION, "none")],
-    changes: false,
-    hazard: Hazard::Harmless,
-};
-
-const BEGIN: &[&str] = &["iface-begin"];
-const DEFINE: &[&str] = &["iface-define", INTERFACE_FILE];
-const DESTROY: &[&str] = &["iface-destroy", INTERFACE];
-const COMMIT: &[&str] = &["iface-commit"];
-const ROLLBACK: &[&str] = &["iface-rollback"];
-
-const READING: &[Operation] = &[
-    Operation { name: "connect", about: "opens a driver and closes it", commands: &[&["uri"]], ..PLAIN },
-    Operation {
-        name: "version",
-        about: "asks for the versions of driver and server",
-        commands: &[&["version", "--daemon"]],
-        answers: &[DAEMON],
-        ..PLAIN
-    },
-    Operation {
-        name: "list",
-        about: "lists the domains",
-        commands: &[&["list", "--all"]],
-        answers: &[DOMAINS],
-        ..PLAIN
-    },
-    Operation {
-        name: "net-list",
-        about: "lists the networks",
-        commands: &[&["net-list", "--all"]],
-        answers: &[NETWORKS],
-        ..PLAIN
-    },
-    Operation {
-        name: "pool-list",
-        about: "lists the storage pools",
-        commands: &[&["pool-list", "--all"]],
-        answers: &[POOLS],
-        ..PLAIN
-    },
-    Operation {
-        name: "iface-list",
-        about: "lists the interfaces",
-        commands: &[&["iface-list", "--all"]],
-        answers: &[INTERFACES],
-        ..PLAIN
-    },
-    Operation {
-        name: "iface-dumpxml",
-        about: "reads how an interface is described",
-        commands: &[&["iface-dumpxml", INTERFACE]],
-        answers: &[XML],
-        ..PLAIN
-    },
-    Operation {
-        name: "nodedev-list",
-        about: "lists the node devices",
-        commands: &[&["nodedev-list"]],
-        answers: &[DEVICES],
-        ..PLAIN
-    },
-    Operation {
-        name: "nodedev-info",
-        about: "asks whether a node device is active, persistent and started by itself",
-        commands: &[&["nodedev-info", DEVICE_NAME]],
-        since: Some("7.8.0"),
-        answers: &[DEVICE],
-        ..PLAIN
-    },
-    Operation {
-        name: "net-desc",
-        about: "reads the text that a network is described with",
-        commands: &[&["net-desc", NETWORK]],
-        since: Some("9.7.0"),
-        answers: &[DESCRIPTION],
-        ..PLAIN
-    },
-    Operation {
-        name: "screenshot",
-        about: "takes a picture through a stream",
-        commands: &[&["screenshot", DOMAIN, OUTPUT_FILE]],
-        answers: &[SCREENSHOT],
-        ..PLAIN
-    },
-    Operation {
-        name: "event",
-        about: "waits for an event of a domain that is paused and goes on",
-        commands: &[&["event", "--domain", DOMAIN, "--event", "lifecycle", "--timeout", "2"]],
-        meanwhile: Meanwhile::DomainTogglesPause,
-        claims: &[(EVENT, "lifecycle of test")],
-        effects: &[(DOMAINS, "test:running")],
-        changes: true,
-        hazard: Hazard::Disturbs,
-        ..PLAIN
-    },
-];
-
-const CHANGING: &[Operation] = &[
-    Operation {
-        name: "begin",
-        about: "begins a transaction of interface changes",
-        commands: &[BEGIN],
-        effects: &[(INTERFACES, "eth1:active"), (TRANSACTION, "open")],
-        changes: true,
-        hazard: Hazard::Disturbs,
-        ..PLAIN
-    },
-    Operation {
-        name: "begin-twice",
-        about: "begins a transaction while one is open",
-        commands: &[BEGIN, BEGIN],
-        exit: 1,
-        claims: &[(ERROR, "invalid")],
-        effects: &[(INTERFACES, "eth1:active"), (TRANSACTION, "open")],
-        changes: true,
-        hazard: Hazard::Disturbs,
-        ..PLAIN
-    },
-    Operation {
-        name: "commit-nothing",
-        about: "commits although no transaction is open",
-        commands: &[COMMIT],
-        exit: 1,
-        claims: &[(ERROR, "invalid")],
-        changes: true,
-        ..PLAIN
-    },
-    Operation {
-        name: "rollback-nothing",
-        about: "rolls back although no transaction is open",
-        commands: &[ROLLBACK],
-        exit: 1,
-        claims: &[(ERROR, "invalid")],
-        changes: true,
-        ..PLAIN
-    },
-    Operation {
-        name: "define",
-        about: "defines an interface outside of any transaction",
-        commands: &[DEFINE],
-        effects: &[(INTERFACES, "eth1:active eth9:inactive"), (TRANSACTION, "none")],
-        changes: true,
-        hazard: Hazard::Disturbs,
-        ..PLAIN
-    },
-    Operation {
-        name: "destroy",
-        about: "stops an interface",
-        commands: &[DESTROY],
-        effects: &[(INTERFACES, "eth1:inactive"), (TRANSACTION, "none")],
-        changes: true,
-        hazard: Hazard::Disturbs,
-        ..PLAIN
-    },
-    Operation {
-        name: "commit",
-        about: "defines an interface in a transaction and commits it",
-        commands: &[BEGIN, DEFINE, COMMIT],
-        effects: &[(INTERFACES, "eth1:active eth9:inactive"), (TRANSACTION, "none")],
-        changes: true,
-        hazard: Hazard::Disturbs,
-        ..PLAIN
-    },
-    Operation {
-        name: "rollback",
-        about: "defines an interface in a transaction and rolls it back",
-        commands: &[BEGIN, DEFINE, ROLLBACK],
-        changes: true,
-        hazard: Hazard::Disturbs,
-        ..PLAIN
-    },
-    Operation {
-        name: "rollback-destroyed",
-        about: "stops an interface in a transaction and rolls it back",
-        commands: &[BEGIN, DESTROY, ROLLBACK],
-        changes: true,
-        hazard: Hazard::Disturbs,
-        ..PLAIN
-    },
-    Operation {
-        name: "net-update",
-        about: "adds a host to a running network, behind those that it has",
-        commands: &[&["net-update", NETWORK, "add", "ip-dhcp-host", NEW_HOST, "--live"]],
-        effects: &[(DHCP_HOSTS, "00:11:22:33:44:55=192.168.122.77")],
-        changes: true,
-        hazard: Hazard::Disturbs,
-        ..PLAIN
-    },
-    Operation {
-        name: "net-desc-write",
-        about: "describes a network with a text",
-        commands: &[&["net-desc", NETWORK, NEW_DESCRIPTION]],
-        since: Some("9.7.0"),
-        effects: &[(DESCRIPTION, NEW_DESCRIPTION)],
-        changes: true,
-        hazard: Hazard::Disturbs,
-        ..PLAIN
-    },
-];
-
-/// What the test driver has no function for, in any release. A client that says so is right, whether the
-/// server does not know the procedure or has no driver for it.
-const BEYOND_THE_DRIVER: &[Operation] = &[
-    Operation {
-        name: "postcopy-abort",
-        about: "ends the post-copy phase of a migration that does not go on",
-        commands: &[&["domjobabort", DOMAIN, "--postcopy"]],
-        since: Some("8.5.0"),
-        exit: 1,
-        claims: &[(ERROR, "unsupported")],
-        ..PLAIN
-    },
-    Operation {
-        name: "dirty-rate",
-        about: "has the rate measured at which a domain writes to its memory",
-        commands: &[&["domdirtyrate-calc", DOMAIN, "--seconds", "1"]],
-        since: Some("7.2.0"),
-        exit: 1,
-        claims: &[(ERROR, "unsupported")],
-        ..PLAIN
-    },
-    Operation {
-        name: "announce-interface",
-        about: "has a domain announce its interfaces",
-        commands: &[&["domifannounce", DOMAIN]],
-        since: Some("12.5.0"),
-        exit: 1,
-        claims: &[(ERROR, "unsupported")],
-        ..PLAIN
-    },
-];
+#[derive(Deserialize)]
+#[serde(bound(deserialize = "'de: 'static"))]
+struct Operations {
+    operation: Vec<Operation>,
+}
 
 /// Every operation, for reference clients and virsh alike.
 pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
-    [READING, CHANGING, BEYOND_THE_DRIVER].into_iter().flatten()
+    static ALL: LazyLock<Operations> = LazyLock::new(|| {
+        toml::from_str(include_str!("operations.toml")).expect("a constant, which tests read")
+    });
+    ALL.operation.iter()
 }
 
 /// The operation of that name.
@@ -387,6 +159,11 @@ pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
 }
 
 impl Operation {
+    /// What it does to the server.
+    pub(crate) fn hazard(&self) -> Hazard {
+        if self.disturbs { Hazard::Disturbs } else { Hazard::Harmless }
+    }
+
     /// The commands in the one argument that virsh takes them in: words quoted where they need it,
     /// commands parted by `;`.
     #[must_use]
@@ -394,7 +171,7 @@ impl Operation {
         let fill =
             |word: &&str| word.replace(INTERFACE_FILE, interface_file).replace(OUTPUT_FILE, output_file);
         let line =
-            |words: &&[&str]| words.iter().map(|word| quoted(&fill(word))).collect::<Vec<_>>().join(" ");
+            |words: &Vec<&str>| words.iter().map(|word| quoted(&fill(word))).collect::<Vec<_>>().join(" ");
         self.commands.iter().map(line).collect::<Vec<_>>().join("; ")
     }
 
@@ -414,7 +191,7 @@ impl Operation {
             let word = format!("{AS_SAID}{word}");
             Observation::Expected(&word).key().into_owned()
         });
-        let mut expected = protocol::effects::expected(self.exit, self.claims, self.effects);
+        let mut expected = protocol::effects::expected(self.exit, &self.claims, &self.effects);
         expected.extend(answers.map(|key| (key, AS_SAID_YES.to_owned())));
         expected
     }
@@ -454,6 +231,10 @@ mod tests {
             assert!(words.clone().count() > 0 && words.clone().all(|word| !word.contains(['"', '\\', ';'])));
             if let Some(since) = operation.since {
                 assert!(since.parse::<Version>().is_ok(), "{since}");
+            }
+            for procedure in &operation.asks {
+                let known = crate::names::table("procedures").any(|known| known.name == *procedure);
+                assert!(known, "{procedure}");
             }
         }
     }

@@ -129,16 +129,13 @@ pub(crate) fn stream_hole() -> &'static [Part] {
 
 static UPDATE_SECTION_FIRST: LazyLock<Layout> = LazyLock::new(|| {
     let known = TEXT.layouts.iter().find(|known| known.procedure == p::NETWORK_UPDATE);
-    #[expect(clippy::expect_used, reason = "a constant, which tests read")]
-    let mut swapped = known.expect("in the text").clone();
+    let mut swapped = known.expect("a constant, which tests read").clone();
     swapped.arguments.swap(1, 2);
     swapped
 });
 
-static TEXT: LazyLock<Text> = LazyLock::new(|| {
-    #[expect(clippy::expect_used, reason = "a constant, which tests read")]
-    Text::read(include_str!("layouts.txt")).expect("well formed")
-});
+static TEXT: LazyLock<Text> =
+    LazyLock::new(|| Text::read(include_str!("layouts.txt")).expect("a constant, which tests read"));
 
 type Types = BTreeMap<&'static str, Vec<Part>>;
 

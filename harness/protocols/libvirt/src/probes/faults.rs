@@ -36,7 +36,7 @@ fn third_open(d: &Description) -> Case {
     let args = [Expect::Refusal.arg(), ("open", "third")];
     let script = asks(script, MAIN, Role::Subject, &args, request::open(SUBJECT + 1, Some(URI), 0));
     let script = open(d, script, OTHER, Role::Setup, &[("name", "define")]);
-    let define = Writer::new().opaque(crate::scenarios::ETH9_XML.as_bytes()).u32(0);
+    let define = Writer::new().opaque(crate::operations::NEW_INTERFACE_XML.as_bytes()).u32(0);
     let script =
         script.send(OTHER, call_with(p::INTERFACE_DEFINE_XML, SUBJECT, define)).reply(OTHER, REPLY_MS);
     let script = script.close(OTHER).close(MAIN).pause(STALL_MS);

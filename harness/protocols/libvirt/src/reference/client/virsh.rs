@@ -89,7 +89,7 @@ impl<'a> Virsh<'a> {
             return 1;
         }
         let mut exit = 0;
-        for words in operation.commands {
+        for words in &operation.commands {
             exit = match self.command(words).await {
                 Ok(()) => 0,
                 Err(complaint) => {
