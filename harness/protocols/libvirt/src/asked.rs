@@ -10,9 +10,8 @@ use verdict::checks::Report;
 use verdict::{Blame, Check};
 use wire::libvirt_rpc::Header;
 
-use super::names::procedure_name;
+use super::names::{procedure_name, program::REMOTE};
 use super::operations::operation;
-use super::request::REMOTE;
 use crate::shapes;
 
 /// A client asks what its operation is about: one of its procedures in `operations.toml`, behind CONNECT_OPEN.

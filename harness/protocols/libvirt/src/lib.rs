@@ -145,7 +145,7 @@ impl Protocol for LibvirtRemote {
         let said = steps.flat_map(|step| &step.replies).filter(|reply| reply.meaning == Meaning::Success);
         said.filter_map(|reply| {
             let asked = Header::of_frame(reply.request.as_ref()?)?;
-            let wanted = asked.program == request::REMOTE
+            let wanted = asked.program == names::program::REMOTE
                 && asked.procedure == names::procedures::CONNECT_GET_LIB_VERSION;
             let (_, version) = wanted.then(|| Reader::new(reply.at.frame.payload()).u64().ok())??;
             Some(format!("{}.{}.{}", version / 1_000_000, version / 1000 % 1000, version % 1000))

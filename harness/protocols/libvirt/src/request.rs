@@ -4,20 +4,13 @@ use bytes::Bytes;
 use wire::libvirt_rpc::{Header, MessageType, Status};
 use wire::xdr::Writer;
 
-/// Program number of the remote calls.
-pub(crate) const REMOTE: u32 = 0x2000_8086;
-/// Program number of the calls for QEMU alone.
-pub(crate) const QEMU: u32 = 0x2000_8087;
-/// Program number of the signs of life.
-pub(crate) const KEEPALIVE: u32 = 0x6b65_6570;
-/// The version of every program so far.
-pub(crate) const VERSION: u32 = 1;
+use super::names::{VERSION, procedures, program};
 
 /// The header of a call of the remote program.
 #[must_use]
 pub(crate) const fn header(procedure: i32, serial: u32) -> Header {
     Header {
-        program: REMOTE,
+        program: program::REMOTE,
         version: VERSION,
         procedure,
         kind: MessageType::CALL,
@@ -41,7 +34,7 @@ pub(crate) fn call_with(procedure: i32, serial: u32, arguments: Writer) -> Bytes
 /// Opens a connection to a driver; `flags` 1 asks for read-only.
 #[must_use]
 pub(crate) fn open(serial: u32, uri: Option<&str>, flags: u32) -> Bytes {
-    call_with(1, serial, Writer::new().optional(uri.map(str::as_bytes)).u32(flags))
+    call_with(procedures::CONNECT_OPEN, serial, Writer::new().optional(uri.map(str::as_bytes)).u32(flags))
 }
 
 /// An interface as it is named in calls.

@@ -4,20 +4,12 @@
 use transcript::evidence::{Expect, Role};
 
 use super::*;
-use crate::names::UNKNOWN_PROGRAM;
-use crate::request::QEMU;
+use crate::names::{UNKNOWN_PROGRAM, program};
 
 pub(super) fn all(d: &Description) -> Vec<Case> {
-    let mut cases = unknown_procedures(d);
-    cases.extend(unknown_programs(d));
-    cases.extend(length_words(d));
-    cases.extend(types(d));
-    cases.extend(descriptors(d));
-    cases.extend(statuses(d));
-    cases.extend(many_at_once(d));
-    cases.extend(arguments(d));
-    cases.extend(counts(d));
-    cases
+    let unknown = [unknown_procedures(d), unknown_programs(d)];
+    let messages = [length_words(d), types(d), descriptors(d), statuses(d), many_at_once(d)];
+    unknown.into_iter().chain(messages).chain([arguments(d), counts(d)]).flatten().collect()
 }
 
 fn unknown_procedures(d: &Description) -> Vec<Case> {
@@ -50,36 +42,24 @@ fn unknown_procedures(d: &Description) -> Vec<Case> {
 fn unknown_programs(d: &Description) -> Vec<Case> {
     const PROGRAM: &str = "a program that nobody serves is drained and answered as unknown";
     const VERSION: &str = "a version that nobody serves is drained and answered as an unknown program";
-    let program = |program: u32, len: usize| {
-        filled(Header { program, ..request::header(p::CONNECT_GET_TYPE, SUBJECT) }, len)
-    };
-    let version = |version: u32, len: usize| {
-        filled(Header { version, ..request::header(p::CONNECT_GET_TYPE, SUBJECT) }, len)
-    };
-    vec![
-        one(d, "program-deadbeef", PROGRAM, "not-supported", program(UNKNOWN_PROGRAM, 0)),
-        one(d, "program-deadbeef-payload-4096", PROGRAM, "not-supported", program(UNKNOWN_PROGRAM, 4096)),
-        one(
-            d,
-            "program-deadbeef-payload-limit",
-            PROGRAM,
-            "not-supported",
-            program(UNKNOWN_PROGRAM, PAYLOAD_MAX),
-        ),
-        one(d, "program-0", PROGRAM, "not-supported", program(0, 0)),
-        one(d, "version-0", VERSION, "not-supported", version(0, 0)),
-        one(d, "version-2", VERSION, "not-supported", version(2, 0)),
-        one(d, "version-2-payload-4096", VERSION, "not-supported", version(2, 4096)),
-        one(d, "version-2-payload-limit", VERSION, "not-supported", version(2, PAYLOAD_MAX)),
-        one(d, "version-ffffffff", VERSION, "not-supported", version(u32::MAX, 0)),
-        one(
-            d,
-            "qemu-procedure-9999",
-            "an unknown procedure of a known program is answered as unknown",
-            "not-supported",
-            filled(Header { program: QEMU, ..request::header(UNKNOWN_PROCEDURE, SUBJECT) }, 16),
-        ),
-    ]
+    const PROCEDURE: &str = "an unknown procedure of a known program is answered as unknown";
+    let header = request::header(p::CONNECT_GET_TYPE, SUBJECT);
+    let program = |program: u32, len: usize| filled(Header { program, ..header }, len);
+    let version = |version: u32, len: usize| filled(Header { version, ..header }, len);
+    let qemu = Header { program: program::QEMU, ..request::header(UNKNOWN_PROCEDURE, SUBJECT) };
+    let rows = [
+        ("program-deadbeef", PROGRAM, program(UNKNOWN_PROGRAM, 0)),
+        ("program-deadbeef-payload-4096", PROGRAM, program(UNKNOWN_PROGRAM, 4096)),
+        ("program-deadbeef-payload-limit", PROGRAM, program(UNKNOWN_PROGRAM, PAYLOAD_MAX)),
+        ("program-0", PROGRAM, program(0, 0)),
+        ("version-0", VERSION, version(0, 0)),
+        ("version-2", VERSION, version(2, 0)),
+        ("version-2-payload-4096", VERSION, version(2, 4096)),
+        ("version-2-payload-limit", VERSION, version(2, PAYLOAD_MAX)),
+        ("version-ffffffff", VERSION, version(u32::MAX, 0)),
+        ("qemu-procedure-9999", PROCEDURE, filled(qemu, 16)),
+    ];
+    rows.map(|(name, about, request)| one(d, name, about, "not-supported", request)).into()
 }
 
 fn length_words(d: &Description) -> Vec<Case> {
@@ -109,14 +89,9 @@ fn length_words(d: &Description) -> Vec<Case> {
 
 fn types(d: &Description) -> Vec<Case> {
     const ABOUT: &str = "a message of a type that is no call is dropped without a word";
+    let header = request::header(p::CONNECT_GET_TYPE, SUBJECT);
     let message = |kind: i32, status: i32| {
-        call_of(
-            |header| {
-                header.kind = MessageType(kind);
-                header.status = Status(status);
-            },
-            b"",
-        )
+        Header { kind: MessageType(kind), status: Status(status), ..header }.message(b"")
     };
     let mut cases = Vec::new();
     let kinds = [("1", 1), ("2", 2), ("5", 5), ("6", 6), ("7", 7), ("99", 99), ("minus-1", -1)];
@@ -137,19 +112,16 @@ fn types(d: &Description) -> Vec<Case> {
 
 fn descriptors(d: &Description) -> Vec<Case> {
     const WAITS: &str = "descriptors that are announced and do not come are waited for, others are served";
-    let message = |payload: &[u8]| call_of(|header| header.kind = MessageType::CALL_WITH_FDS, payload);
+    const UNCOUNTED: &str = "a call with descriptors that does not say how many ends";
+    let header = request::header(p::CONNECT_GET_TYPE, SUBJECT);
+    let message = |payload: &[u8]| Header { kind: MessageType::CALL_WITH_FDS, ..header }.message(payload);
     let count = |count: u32| message(&count.to_be_bytes());
     let on_byte = "a descriptor with a byte of its own behind the message is taken";
     let script = |s: Script| {
         s.send(MAIN, count(1)).then(with_descriptor(Bytes::from_static(b"\0"))).reply(MAIN, REPLY_MS)
     };
     vec![
-        ending(
-            d,
-            "fds-without-count",
-            "a call with descriptors that does not say how many ends",
-            message(b""),
-        ),
+        ending(d, "fds-without-count", UNCOUNTED, message(b"")),
         ending(d, "fds-33", "more descriptors than the limit end the connection", count(33)),
         held(d, "fds-1-none-sent", WAITS, vec![plain(count(1))]),
         held(d, "fds-1-on-the-message", WAITS, vec![with_descriptor(count(1))]),
@@ -161,13 +133,11 @@ fn descriptors(d: &Description) -> Vec<Case> {
 fn statuses(d: &Description) -> Vec<Case> {
     const ABOUT: &str = "a call with a status is refused";
     let statuses = [("1", 1), ("2", 2), ("3", 3), ("99", 99), ("ffffffff", -1)];
-    statuses
-        .into_iter()
-        .map(|(name, status)| {
-            let call = call_of(|header| header.status = Status(status), b"");
-            one(d, &format!("call-status-{name}"), ABOUT, "refusal", call)
-        })
-        .collect()
+    let header = request::header(p::CONNECT_GET_TYPE, SUBJECT);
+    let with_status = |status: i32| Header { status: Status(status), ..header }.message(b"");
+    let refused =
+        |(name, status)| one(d, &format!("call-status-{name}"), ABOUT, "refusal", with_status(status));
+    statuses.map(refused).into()
 }
 
 fn many_at_once(d: &Description) -> Vec<Case> {
@@ -181,14 +151,10 @@ fn many_at_once(d: &Description) -> Vec<Case> {
     });
     let both = [&unknown(4096)[..], &d.second].concat();
     let about = "an unknown call with a payload and a known one in one write are both answered";
-    let unknown_and_known = around(
-        d,
-        "unknown-4096-and-known-in-one-write",
-        about,
-        Hazard::Harmless,
-        "not-supported,answer",
-        |s| s.send(MAIN, both).reply(MAIN, REPLY_MS).reply(MAIN, REPLY_MS),
-    );
+    let (name, expect) = ("unknown-4096-and-known-in-one-write", "not-supported,answer");
+    let unknown_and_known = around(d, name, about, Hazard::Harmless, expect, |s| {
+        s.send(MAIN, both).reply(MAIN, REPLY_MS).reply(MAIN, REPLY_MS)
+    });
     let later = open(d, opening(d), MAIN, Role::Subject, &[Expect::Answer.arg()])
         .send(MAIN, d.canary.clone())
         .pause(20)
@@ -196,74 +162,41 @@ fn many_at_once(d: &Description) -> Vec<Case> {
         .reply(MAIN, REPLY_MS)
         .close(MAIN);
     let about = "a client that ends its sending half 20 ms behind a call is answered (LV-10)";
-    vec![
-        pipelined,
-        unknown_and_known,
-        case(d, "half-close-20-ms-after-request", about, Hazard::Harmless, later),
-    ]
+    let half_closed = case(d, "half-close-20-ms-after-request", about, Hazard::Harmless, later);
+    vec![pipelined, unknown_and_known, half_closed]
 }
 
 fn arguments(d: &Description) -> Vec<Case> {
     let lookup = |arguments: &[u8]| call(p::INTERFACE_LOOKUP_BY_NAME, SUBJECT, arguments);
     let announced = |length: u32| lookup(&[&length.to_be_bytes()[..], b"eth1"].concat());
     let with_nul = Writer::new().opaque(b"eth1\0more").finish();
-    vec![
-        one(
-            d,
-            "arguments-missing",
-            "a call that lacks an argument is refused",
-            "refusal",
-            call(p::INTERFACE_CHANGE_BEGIN, SUBJECT, b""),
-        ),
-        one(
-            d,
+    let missing = call(p::INTERFACE_CHANGE_BEGIN, SUBJECT, b"");
+    let unpadded = lookup(b"\0\0\0\x05eth1x");
+    // No filter by domain is due behind such a call, and none is sent: the flag says 2, then comes one.
+    let filter = Writer::new().i32(0).u32(2).raw(&domain().finish());
+    let flagged = call_with(p::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, SUBJECT, filter);
+    let trailing = call_with(p::INTERFACE_CHANGE_COMMIT, SUBJECT, Writer::new().u32(0).u32(0));
+    let rows = [
+        ("arguments-missing", "a call that lacks an argument is refused", "refusal", missing),
+        (
             "string-length-ffffffff",
             "a string that announces 4 GiB is refused",
             "refusal",
             announced(u32::MAX),
         ),
-        one(
-            d,
-            "string-length-4194305",
-            "a string above the limit is refused",
-            "refusal",
-            announced(4_194_305),
-        ),
-        one(
-            d,
-            "string-without-padding",
-            "a string whose padding is missing is refused",
-            "refusal",
-            lookup(b"\0\0\0\x05eth1x"),
-        ),
-        one(
-            d,
+        ("string-length-4194305", "a string above the limit is refused", "refusal", announced(4_194_305)),
+        ("string-without-padding", "a string whose padding is missing is refused", "refusal", unpadded),
+        (
             "string-padding-not-zero",
             "what padding holds does not matter",
             "any",
             lookup(b"\0\0\0\x03ethzzzzz"),
         ),
-        one(d, "string-with-nul", "a string ends at its first NUL", "answer", lookup(&with_nul)),
-        one(
-            d,
-            "optional-flag-2",
-            "any flag but 0 says that there is a value",
-            "answer",
-            // No filter by domain is due behind such a call, and none is sent: the flag says 2, then comes one.
-            call_with(
-                p::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY,
-                SUBJECT,
-                Writer::new().i32(0).u32(2).raw(&domain().finish()),
-            ),
-        ),
-        one(
-            d,
-            "arguments-of-8-bytes-for-4",
-            "what stands behind the arguments is passed over",
-            "any",
-            call_with(p::INTERFACE_CHANGE_COMMIT, SUBJECT, Writer::new().u32(0).u32(0)),
-        ),
-    ]
+        ("string-with-nul", "a string ends at its first NUL", "answer", lookup(&with_nul)),
+        ("optional-flag-2", "any flag but 0 says that there is a value", "answer", flagged),
+        ("arguments-of-8-bytes-for-4", "what stands behind the arguments is passed over", "any", trailing),
+    ];
+    rows.map(|(name, about, expect, request)| one(d, name, about, expect, request)).into()
 }
 
 /// How many names somebody wants, negative or above the limit (LV-14).
@@ -280,19 +213,16 @@ fn counts(d: &Description) -> Vec<Case> {
     ];
     let number =
         |serial: u32, procedure: i32, value: i32| call_with(procedure, serial, Writer::new().i32(value));
-    let mut cases: Vec<Case> = lists
-        .into_iter()
-        .map(|procedure| {
-            let [first, more @ ..] = VALUES;
-            around(d, &format!("count-out-of-range-{procedure}"), ABOUT, Hazard::Harmless, "refusal", |s| {
-                let s = s.send(MAIN, number(SUBJECT, procedure, first)).reply(MAIN, REPLY_MS);
-                (SUBJECT + 1..).zip(more).fold(s, |s, (serial, value)| {
-                    let request = number(serial, procedure, value);
-                    asks(s, MAIN, Role::Subject, &[Expect::Refusal.arg()], request)
-                })
+    let out_of_range = |procedure: i32| {
+        let [first, more @ ..] = VALUES;
+        around(d, &format!("count-out-of-range-{procedure}"), ABOUT, Hazard::Harmless, "refusal", |s| {
+            let s = s.send(MAIN, number(SUBJECT, procedure, first)).reply(MAIN, REPLY_MS);
+            (SUBJECT + 1..).zip(more).fold(s, |s, (serial, value)| {
+                asks(s, MAIN, Role::Subject, &[Expect::Refusal.arg()], number(serial, procedure, value))
             })
         })
-        .collect();
+    };
+    let mut cases: Vec<Case> = lists.map(out_of_range).into();
     let cells = call_with(p::NODE_GET_CELLS_FREE_MEMORY, SUBJECT, Writer::new().i32(0).i32(-1));
     cases.push(one(d, "count-negative-101", ABOUT, "refusal", cells));
     let vcpus = Writer::new().raw(&domain().finish()).i32(-1).i32(-1);

@@ -140,11 +140,7 @@ fn filled(header: Header, len: usize) -> Bytes {
 #[must_use]
 pub(crate) fn all() -> Vec<Case> {
     let d = description();
-    let mut cases = generic(&d);
-    cases.extend(bad_input::all(&d));
-    cases.extend(rules::all(&d));
-    cases.extend(faults::all(&d));
-    cases
+    [generic(&d), bad_input::all(&d), rules::all(&d), faults::all(&d)].concat()
 }
 
 /// One subject, and what is due.
@@ -205,14 +201,13 @@ fn plain(bytes: Bytes) -> Step {
     Step::Send { conn: ConnId(MAIN), bytes, fds: Vec::new(), creds: None }
 }
 
-/// A call whose header is another one.
-fn call_of(change: impl FnOnce(&mut Header), payload: &[u8]) -> Bytes {
-    let mut header = request::header(p::CONNECT_GET_TYPE, SUBJECT);
-    change(&mut header);
-    header.message(payload)
-}
-
 /// What comes unasked at the end of a connection.
 fn quiet(script: Script, conn: u32) -> Script {
     script.role(conn, Role::Quiet, &[]).quiet(conn, QUIET_MS).close(conn)
+}
+
+/// A connection on which the driver is open, as the second canary shows.
+fn opened(d: &Description) -> Script {
+    let script = open(d, opening(d), MAIN, Role::Setup, &[("name", "opened")]);
+    script.send(MAIN, d.second.clone()).reply(MAIN, REPLY_MS)
 }

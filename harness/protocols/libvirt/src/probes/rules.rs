@@ -4,30 +4,21 @@
 use transcript::evidence::{Expect, Role};
 
 use super::*;
-use crate::names::{UNKNOWN_PROGRAM, keepalive};
-use crate::request::{KEEPALIVE, VERSION};
+use crate::names::{UNKNOWN_PROGRAM, keepalive, program};
 
 /// Features that are asked for, those that nobody has among them. Number 10 is not: it makes the server send
 /// signs of life of its own, and close where they stay unanswered.
 const FEATURES: std::ops::RangeInclusive<i32> = 0..=24;
 
 pub(super) fn all(d: &Description) -> Vec<Case> {
-    let mut cases = opens(d);
-    cases.push(meanings(d));
-    cases.extend(features(d));
-    cases.extend(keepalives(d));
-    cases.extend(before_authentication(d));
-    cases.extend(events_and_streams(d));
-    cases
+    let cases = [opens(d), vec![meanings(d)], features(d), keepalives(d), before_authentication(d)];
+    cases.into_iter().flatten().chain(events_and_streams(d)).collect()
 }
 
 /// What a number has answered since it exists: the driver's type, and the address that was opened.
 fn meanings(d: &Description) -> Case {
     let rows = [(p::CONNECT_GET_TYPE, "driver_type", "TEST"), (p::CONNECT_GET_URI, "uri", URI)];
-    let script = open(d, opening(d), MAIN, Role::Setup, &[("name", "opened")])
-        .send(MAIN, d.second.clone())
-        .reply(MAIN, REPLY_MS);
-    let script = (SUBJECT..).zip(rows).fold(script, |script, (serial, (procedure, field, value))| {
+    let script = (SUBJECT..).zip(rows).fold(opened(d), |script, (serial, (procedure, field, value))| {
         let args = [Expect::Answer.arg(), ("field", field), ("value", value)];
         asks(script, MAIN, Role::Subject, &args, call(procedure, serial, b""))
     });
@@ -44,6 +35,11 @@ fn begin(serial: u32) -> Bytes {
 }
 
 fn opens(d: &Description) -> Vec<Case> {
+    const FLAGS: &str = "flags that nobody knows do not keep a driver from opening";
+    const UNKNOWN: &str = "a driver that nobody knows is refused, and another can be opened";
+    const BEFORE: &str = "a call that needs a driver is refused until there is one";
+    const READ_ONLY: &str = "who may only read cannot begin a transaction";
+    const CLOSE: &str = "a client that says good-bye is answered, and then closed";
     let unopened = |script: Script, expect: &str| script.open(MAIN, Role::Subject, &[(Expect::ARG, expect)]);
     let type_of = |serial: u32| call(p::CONNECT_GET_TYPE, serial, b"");
     let answer = [Expect::Answer.arg()];
@@ -72,39 +68,25 @@ fn opens(d: &Description) -> Vec<Case> {
         s.send(MAIN, call(p::CONNECT_CLOSE, SUBJECT, b"")).reply(MAIN, REPLY_MS).quiet(MAIN, STALL_MS)
     };
     let closed = close(open(d, opening(d), MAIN, Role::Subject, &answer)).close(MAIN);
-    let rows: [(&str, &'static str, Hazard, Script); 5] = [
-        (
-            "open-with-unknown-flags",
-            "flags that nobody knows do not keep a driver from opening",
-            Hazard::Harmless,
-            flags,
-        ),
-        (
-            "open-unknown-driver",
-            "a driver that nobody knows is refused, and another can be opened",
-            Hazard::Harmless,
-            unknown,
-        ),
-        (
-            "call-before-open",
-            "a call that needs a driver is refused until there is one",
-            Hazard::Harmless,
-            before,
-        ),
-        ("read-only-begin", "who may only read cannot begin a transaction", Hazard::Harmless, read_only),
-        ("close", "a client that says good-bye is answered, and then closed", Hazard::Harmless, closed),
+    let rows = [
+        ("open-with-unknown-flags", FLAGS, flags),
+        ("open-unknown-driver", UNKNOWN, unknown),
+        ("call-before-open", BEFORE, before),
+        ("read-only-begin", READ_ONLY, read_only),
+        ("close", CLOSE, closed),
     ];
-    rows.into_iter().map(|(name, about, hazard, script)| case(d, name, about, hazard, script)).collect()
+    rows.map(|(name, about, script)| case(d, name, about, Hazard::Harmless, script)).into()
 }
 
 fn features(d: &Description) -> Vec<Case> {
+    const ANSWERED: &str = "every feature is answered, known or not";
+    const BEFORE: &str =
+        "features of the driver are refused or answered before there is one, and it can be opened then";
+    const KEPT: &str = "whoever promises a feature knows the procedures that go with it";
     let asked = || FEATURES.filter(|feature| *feature != feature::PROGRAM_KEEPALIVE).chain([999, -1]);
     let numbered = || (SUBJECT..).zip(asked());
 
-    let script = open(d, opening(d), MAIN, Role::Setup, &[("name", "opened")])
-        .send(MAIN, d.second.clone())
-        .reply(MAIN, REPLY_MS);
-    let after = numbered().fold(script, |script, (serial, feature)| {
+    let after = numbered().fold(opened(d), |script, (serial, feature)| {
         asks(script, MAIN, Role::Subject, &[Expect::Answer.arg()], feature_call(serial, feature))
     });
 
@@ -123,70 +105,39 @@ fn features(d: &Description) -> Vec<Case> {
         call(p::CONNECT_UNREGISTER_CLOSE_CALLBACK, SUBJECT + 4, b""),
         feature_call(SUBJECT + 5, feature::NETWORK_UPDATE_HAS_CORRECT_ORDER),
     ];
-    let script = open(d, opening(d), MAIN, Role::Setup, &[("name", "opened")])
-        .send(MAIN, d.second.clone())
-        .reply(MAIN, REPLY_MS);
     let kept = promised
         .into_iter()
-        .fold(script, |script, request| asks(script, MAIN, Role::Subject, &[Expect::Any.arg()], request));
-    vec![
-        case(d, "features", "every feature is answered, known or not", Hazard::Harmless, after.close(MAIN)),
-        case(
-            d,
-            "features-before-open",
-            "features of the driver are refused or answered before there is one, and it can be opened then",
-            Hazard::Harmless,
-            before.close(MAIN),
-        ),
-        case(
-            d,
-            "features-and-procedures",
-            "whoever promises a feature knows the procedures that go with it",
-            Hazard::Harmless,
-            kept.close(MAIN),
-        ),
-    ]
+        .fold(opened(d), |script, request| asks(script, MAIN, Role::Subject, &[Expect::Any.arg()], request));
+    let rows = [
+        ("features", ANSWERED, after),
+        ("features-before-open", BEFORE, before),
+        ("features-and-procedures", KEPT, kept),
+    ];
+    rows.map(|(name, about, script)| case(d, name, about, Hazard::Harmless, script.close(MAIN))).into()
 }
 
 fn keepalives(d: &Description) -> Vec<Case> {
+    const BEFORE: &str = "a sign of life is answered before anything else is said";
+    const AS_CALL: &str = "signs of life are no program that can be called";
+    const UNKNOWN: &str = "a sign of life of an unknown kind is dropped without a word";
+    const UNASKED: &str = "an answer to a sign of life that was not asked for is dropped without a word";
     let message = |procedure: i32, kind: MessageType| {
-        let header =
-            Header { program: KEEPALIVE, version: VERSION, procedure, kind, serial: 0, status: Status::OK };
-        header.message(b"")
+        Header { program: program::KEEPALIVE, kind, ..request::header(procedure, 0) }.message(b"")
     };
     let ping = message(keepalive::PING, MessageType::MESSAGE);
     let unopened = opening(d)
         .open(MAIN, Role::Subject, &[Expect::Answer.arg()])
         .send(MAIN, ping.clone())
         .reply(MAIN, REPLY_MS);
+    let as_call = message(keepalive::PING, MessageType::CALL);
+    let unknown = message(9, MessageType::MESSAGE);
+    let pong = message(keepalive::PONG, MessageType::MESSAGE);
     vec![
         one(d, "keepalive-ping", "a sign of life is answered", "answer", ping),
-        case(
-            d,
-            "keepalive-ping-before-open",
-            "a sign of life is answered before anything else is said",
-            Hazard::Harmless,
-            quiet(unopened, MAIN),
-        ),
-        one(
-            d,
-            "keepalive-ping-as-call",
-            "signs of life are no program that can be called",
-            "not-supported",
-            message(keepalive::PING, MessageType::CALL),
-        ),
-        dropped(
-            d,
-            "keepalive-unknown",
-            "a sign of life of an unknown kind is dropped without a word",
-            &message(9, MessageType::MESSAGE),
-        ),
-        dropped(
-            d,
-            "keepalive-pong-unasked",
-            "an answer to a sign of life that was not asked for is dropped without a word",
-            &message(keepalive::PONG, MessageType::MESSAGE),
-        ),
+        case(d, "keepalive-ping-before-open", BEFORE, Hazard::Harmless, quiet(unopened, MAIN)),
+        one(d, "keepalive-ping-as-call", AS_CALL, "not-supported", as_call),
+        dropped(d, "keepalive-unknown", UNKNOWN, &unknown),
+        dropped(d, "keepalive-pong-unasked", UNASKED, &pong),
     ]
 }
 
@@ -195,6 +146,8 @@ fn keepalives(d: &Description) -> Vec<Case> {
 fn before_authentication(d: &Description) -> Vec<Case> {
     const REFUSED: &str = "before authentication nothing is carried out";
     const UNKNOWN: &str = "what is unknown is answered as unknown, before authentication too";
+    const NOT_OFFERED: &str = "a way to authenticate that is not offered is refused";
+    const NO_MECHANISM: &str = "a mechanism that nobody has is refused";
     let list = |serial: u32| call(p::AUTH_LIST, serial, b"");
     let d = Description { greeting: Vec::new(), canary: list(CANARY), second: list(SECOND), ..d.clone() };
     let sasl_start = Writer::new().opaque(b"NO-SUCH").i32(0).opaque(b"");
@@ -203,18 +156,8 @@ fn before_authentication(d: &Description) -> Vec<Case> {
         ("open", REFUSED, "any", request::open(SUBJECT, Some(URI), 0)),
         ("call", REFUSED, "any", call(p::CONNECT_GET_LIB_VERSION, SUBJECT, b"")),
         ("feature", REFUSED, "any", feature_call(SUBJECT, feature::REMOTE_CLOSE_CALLBACK)),
-        (
-            "polkit",
-            "a way to authenticate that is not offered is refused",
-            "refusal",
-            call(p::AUTH_POLKIT, SUBJECT, b""),
-        ),
-        (
-            "sasl",
-            "a mechanism that nobody has is refused",
-            "refusal",
-            call_with(p::AUTH_SASL_START, SUBJECT, sasl_start),
-        ),
+        ("polkit", NOT_OFFERED, "refusal", call(p::AUTH_POLKIT, SUBJECT, b"")),
+        ("sasl", NO_MECHANISM, "refusal", call_with(p::AUTH_SASL_START, SUBJECT, sasl_start)),
         ("unknown-procedure", UNKNOWN, "not-supported", unknown(0)),
         ("unknown-procedure-payload-4096", UNKNOWN, "not-supported", unknown(4096)),
         ("unknown-program", UNKNOWN, "not-supported", filled(program, 16)),
@@ -238,13 +181,8 @@ fn events_and_streams(d: &Description) -> Vec<Case> {
         let arguments = Writer::new().i32(event).u32(0);
         call_with(p::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, serial, arguments)
     };
-    let unknown = one(
-        d,
-        "event-unknown",
-        "an event that nobody sends cannot be registered for",
-        "refusal",
-        register(SUBJECT, 9999),
-    );
+    let about = "an event that nobody sends cannot be registered for";
+    let unknown = one(d, "event-unknown", about, "refusal", register(SUBJECT, 9999));
     let about = "who registers in the new way cannot register in the old way too";
     let twice = around(d, "event-registered-in-both-ways", about, Hazard::Harmless, "answer", |s| {
         let s = s.send(MAIN, register(SUBJECT, 0)).reply(MAIN, REPLY_MS);

@@ -205,7 +205,7 @@ fn nothing_is_sent_that_spoils_the_rest() {
                     let mut bytes = BytesMut::from(&bytes[..]);
                     while let Ok(Some(frame)) = wire::Decoder::decode(&mut decoder, &mut bytes) {
                         let Some(header) = Header::of_frame(&frame) else { continue };
-                        let asks_for_pings = header.program == request::REMOTE
+                        let asks_for_pings = header.program == crate::names::program::REMOTE
                             && header.procedure == p::CONNECT_SUPPORTS_FEATURE
                             && frame.payload() == feature::PROGRAM_KEEPALIVE.to_be_bytes();
                         assert!(!asks_for_pings, "{} asks for signs of life", case.id);

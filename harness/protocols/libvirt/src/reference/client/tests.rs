@@ -223,7 +223,7 @@ fn a_translated_refusal_ends_the_command() {
 fn the_ideal_client_reaches_every_end_or_says_that_it_cannot() {
     for server in DIALECTS.all() {
         let faithful = server.name == "ideal";
-        let knows = |procedure| server.knows(crate::request::REMOTE, procedure);
+        let knows = |procedure| server.knows(crate::names::program::REMOTE, procedure);
         for operation in operations() {
             let found = shapes(("ideal", &[]), peer(server.name), operation.name);
             let expect: &[&str] = match operation.name {
