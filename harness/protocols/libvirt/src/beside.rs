@@ -32,7 +32,7 @@ use super::operations::{
     TRANSACTION, URI, XML,
 };
 use super::rpc::{Failure, Habits, Rpc};
-use super::values::{self, Kind, Object};
+use super::values::{self, Calls, Kind, Object};
 use protocol::effects::UNTOLD;
 
 /// How long it waits for an answer. A server under test may not give any.
@@ -54,6 +54,15 @@ pub(crate) struct Beside {
 
 type Told = Result<String, Failure>;
 
+impl Calls for Beside {
+    async fn call(&mut self, procedure: i32, arguments: Writer) -> Result<Bytes, Failure> {
+        match &mut self.rpc {
+            Ok(rpc) => rpc.call(procedure, arguments).await,
+            Err(failure) => Err(failure.clone()),
+        }
+    }
+}
+
 impl Beside {
     /// Opens the driver, which is held until this is dropped. A server that does not take it cannot be looked
     /// at: then no effect is written down, and none that is expected passes.
@@ -67,13 +76,6 @@ impl Beside {
         let mut rpc = connected.map_err(|error| Failure::Lost(error.to_string()))?;
         rpc.call(call::CONNECT_OPEN, Writer::new().optional(Some(URI.as_bytes())).u32(0)).await?;
         Ok(rpc)
-    }
-
-    async fn call(&mut self, procedure: i32, arguments: Writer) -> Result<Bytes, Failure> {
-        match &mut self.rpc {
-            Ok(rpc) => rpc.call(procedure, arguments).await,
-            Err(failure) => Err(failure.clone()),
-        }
     }
 
     /// Waits for the client, and does meanwhile what the operation needs.
@@ -151,9 +153,15 @@ impl Beside {
         match word {
             DAEMON => self.daemon().await,
             DOMAINS => self.domains().await,
-            INTERFACES => self.listed(&INTERFACE_LISTS).await,
-            NETWORKS => self.listed(&NETWORK_LISTS).await,
-            POOLS => self.listed(&POOL_LISTS).await,
+            INTERFACES => {
+                self.listed(call::CONNECT_LIST_INTERFACES, call::CONNECT_LIST_DEFINED_INTERFACES).await
+            }
+            NETWORKS => self.listed(call::CONNECT_LIST_NETWORKS, call::CONNECT_LIST_DEFINED_NETWORKS).await,
+            POOLS => {
+                let (active, inactive) =
+                    (call::CONNECT_LIST_STORAGE_POOLS, call::CONNECT_LIST_DEFINED_STORAGE_POOLS);
+                self.listed(active, inactive).await
+            }
             TRANSACTION => self.transaction().await,
             DEVICES => self.devices().await,
             DEVICE => self.device().await,
@@ -169,37 +177,34 @@ impl Beside {
     }
 
     async fn daemon(&mut self) -> Told {
-        let version = self.call(call::CONNECT_GET_LIB_VERSION, Writer::new()).await?;
-        values::long(&version).map(values::version)
+        let version = self.ask(call::CONNECT_GET_LIB_VERSION, Writer::new(), values::long).await;
+        version.map(values::version)
     }
 
     async fn domain(&mut self) -> Result<Object, Failure> {
-        let name = Writer::new().opaque(DOMAIN.as_bytes());
-        let found = self.call(call::DOMAIN_LOOKUP_BY_NAME, name).await?;
-        values::object(&found, Kind::Domain)
+        self.lookup(call::DOMAIN_LOOKUP_BY_NAME, DOMAIN, Kind::Domain).await
     }
 
     async fn domains(&mut self) -> Told {
-        let ids = self.call(call::CONNECT_LIST_DOMAINS, Writer::new().i32(LIST_MAX)).await?;
+        let most = Writer::new().i32(LIST_MAX);
         let mut all = Vec::new();
-        for id in values::numbers(&ids)? {
-            let found = self.call(call::DOMAIN_LOOKUP_BY_ID, Writer::new().i32(id)).await?;
-            let domain = values::object(&found, Kind::Domain)?;
-            let info = self.call(call::DOMAIN_GET_INFO, domain.arguments()).await?;
-            all.push(named(&domain.name, state_text(values::number(&info)?)));
+        for id in self.ask(call::CONNECT_LIST_DOMAINS, most.clone(), values::numbers).await? {
+            let domain = self.domain_of(id).await?;
+            let state = self.ask(call::DOMAIN_GET_INFO, domain.arguments(), values::number).await?;
+            all.push(named(&domain.name, state_text(state)));
         }
-        let names = self.call(call::CONNECT_LIST_DEFINED_DOMAINS, Writer::new().i32(LIST_MAX)).await?;
-        all.extend(values::texts(&names)?.iter().map(|name| named(name, state_text(domain_state::SHUTOFF))));
+        let names = self.ask(call::CONNECT_LIST_DEFINED_DOMAINS, most, values::texts).await?;
+        all.extend(names.iter().map(|name| named(name, state_text(domain_state::SHUTOFF))));
         all.sort();
         Ok(all.join(" "))
     }
 
     /// Names from two lists, of what is active and of what is not.
-    async fn listed(&mut self, lists: &Lists) -> Told {
+    async fn listed(&mut self, active: i32, inactive: i32) -> Told {
         let mut all = Vec::new();
-        for (procedure, state) in [(lists.active, "active"), (lists.inactive, "inactive")] {
-            let names = self.call(procedure, Writer::new().i32(LIST_MAX)).await?;
-            all.extend(values::texts(&names)?.iter().map(|name| named(name, state)));
+        for (procedure, state) in [(active, "active"), (inactive, "inactive")] {
+            let names = self.ask(procedure, Writer::new().i32(LIST_MAX), values::texts).await?;
+            all.extend(names.iter().map(|name| named(name, state)));
         }
         all.sort();
         Ok(all.join(" "))
@@ -220,8 +225,7 @@ impl Beside {
 
     async fn devices(&mut self) -> Told {
         let arguments = Writer::new().optional(None).i32(LIST_MAX).u32(0);
-        let names = self.call(call::NODE_LIST_DEVICES, arguments).await?;
-        let mut names = values::texts(&names)?;
+        let mut names = self.ask(call::NODE_LIST_DEVICES, arguments, values::texts).await?;
         names.sort();
         Ok(names.join(" "))
     }
@@ -233,8 +237,8 @@ impl Beside {
             [call::NODE_DEVICE_IS_ACTIVE, call::NODE_DEVICE_IS_PERSISTENT, call::NODE_DEVICE_GET_AUTOSTART]
         {
             let name = Writer::new().opaque(DEVICE_NAME.as_bytes());
-            words.push(match self.call(procedure, name).await {
-                Ok(told) if values::number(&told)? == 0 => "no",
+            words.push(match self.ask(procedure, name, values::number).await {
+                Ok(0) => "no",
                 Ok(_) => "yes",
                 Err(Failure::Refused(_)) => UNKNOWN,
                 Err(failure) => return Err(failure),
@@ -244,19 +248,14 @@ impl Beside {
     }
 
     async fn xml(&mut self) -> Told {
-        let name = Writer::new().opaque(INTERFACE.as_bytes());
-        let found = self.call(call::INTERFACE_LOOKUP_BY_NAME, name).await?;
-        let interface = values::object(&found, Kind::Interface)?;
-        let xml = self.call(call::INTERFACE_GET_XML_DESC, interface.arguments().u32(0)).await?;
-        values::text(&xml).map(|xml| one_line(&xml))
+        let interface = self.lookup(call::INTERFACE_LOOKUP_BY_NAME, INTERFACE, Kind::Interface).await?;
+        let xml = self.ask(call::INTERFACE_GET_XML_DESC, interface.arguments().u32(0), values::text).await;
+        xml.map(|xml| one_line(&xml))
     }
 
     async fn network_xml(&mut self) -> Told {
-        let name = Writer::new().opaque(NETWORK.as_bytes());
-        let found = self.call(call::NETWORK_LOOKUP_BY_NAME, name).await?;
-        let network = values::object(&found, Kind::Network)?;
-        let xml = self.call(call::NETWORK_GET_XML_DESC, network.arguments().u32(0)).await?;
-        values::text(&xml)
+        let network = self.lookup(call::NETWORK_LOOKUP_BY_NAME, NETWORK, Kind::Network).await?;
+        self.ask(call::NETWORK_GET_XML_DESC, network.arguments().u32(0), values::text).await
     }
 
     async fn screenshot(&mut self) -> Told {
@@ -268,19 +267,6 @@ impl Beside {
         Ok(picture(&kind, &bytes))
     }
 }
-
-/// Two procedures that list names.
-struct Lists {
-    active: i32,
-    inactive: i32,
-}
-
-const INTERFACE_LISTS: Lists =
-    Lists { active: call::CONNECT_LIST_INTERFACES, inactive: call::CONNECT_LIST_DEFINED_INTERFACES };
-const NETWORK_LISTS: Lists =
-    Lists { active: call::CONNECT_LIST_NETWORKS, inactive: call::CONNECT_LIST_DEFINED_NETWORKS };
-const POOL_LISTS: Lists =
-    Lists { active: call::CONNECT_LIST_STORAGE_POOLS, inactive: call::CONNECT_LIST_DEFINED_STORAGE_POOLS };
 
 /// Whether it is no fault of the client that our own connection is not told something: nothing was to be
 /// changed, and the server says that it has no procedure for it.

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use wire::libvirt_rpc::STRING_MAX;
 use wire::xdr::{Reader, Writer, XdrError};
 
+use super::names::procedures;
 use super::rpc::Failure;
 
 /// Most elements that are read of any list: the limit of the longest one.
@@ -57,6 +58,32 @@ impl Object {
             }
         }
         Ok(Self { name, raw: payload.slice(start..reader.at()), id, mac })
+    }
+}
+
+/// Whoever calls procedures of a server.
+pub(super) trait Calls {
+    /// Calls a procedure of program `remote` and waits for its answer.
+    async fn call(&mut self, procedure: i32, arguments: Writer) -> Result<Bytes, Failure>;
+
+    /// The same; reads the result.
+    async fn ask<T>(
+        &mut self,
+        procedure: i32,
+        arguments: Writer,
+        read: fn(&Bytes) -> Result<T, Failure>,
+    ) -> Result<T, Failure> {
+        read(&self.call(procedure, arguments).await?)
+    }
+
+    /// An object by its name.
+    async fn lookup(&mut self, procedure: i32, name: &str, kind: Kind) -> Result<Object, Failure> {
+        object(&self.call(procedure, Writer::new().opaque(name.as_bytes())).await?, kind)
+    }
+
+    /// A domain by its id.
+    async fn domain_of(&mut self, id: i32) -> Result<Object, Failure> {
+        object(&self.call(procedures::DOMAIN_LOOKUP_BY_ID, Writer::new().i32(id)).await?, Kind::Domain)
     }
 }
 

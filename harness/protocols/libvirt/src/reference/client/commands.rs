@@ -22,17 +22,15 @@ use wire::xdr::{Reader, Writer};
 use super::super::super::beside::element;
 use super::super::super::dialect::UpdateOrder;
 use super::super::super::names::{
-    self, feature, lifecycle, procedures as call, update_command, update_section,
+    self, error, feature, lifecycle, procedures as call, update_command, update_section,
 };
 use super::super::super::operations::{NEW_INTERFACE_XML, URI};
 use super::super::super::rpc::{Failure, Message};
-use super::super::super::values::{self, Kind, Object};
+use super::super::super::values::{self, Calls, Kind, Object};
 use super::defects;
 use super::lists::yes_no;
 use super::virsh::{Attempt, Complaint, Done, Virsh};
 
-/// The code of `metadata not found` of a network. `include/libvirt/virterror.h`.
-const NO_NETWORK_METADATA: i32 = 111;
 /// The part of the metadata that is the description. `include/libvirt/libvirt-network.h`.
 const DESCRIPTION: i32 = 0;
 /// Change the running network. `include/libvirt/libvirt-network.h`.
@@ -96,11 +94,10 @@ impl Virsh<'_> {
         let own = values::version(self.dialect.lib_version);
         self.say(&format!("Compiled against library: libvirt {own}"));
         self.say(&format!("Using library: libvirt {own}"));
-        let kind = self.call(call::CONNECT_GET_TYPE, Writer::new()).await.map_err(Complaint::from)?;
-        let kind = values::text(&kind)?;
+        let kind = self.ask(call::CONNECT_GET_TYPE, Writer::new(), values::text).await?;
         self.say(&format!("Using API: {kind} {own}"));
-        let version = self.call(call::CONNECT_GET_VERSION, Writer::new()).await?;
-        self.say(&format!("Running hypervisor: {kind} {}", values::version(values::long(&version)?)));
+        let version = self.ask(call::CONNECT_GET_VERSION, Writer::new(), values::long).await?;
+        self.say(&format!("Running hypervisor: {kind} {}", values::version(version)));
         // A failure here does not make the command fail.
         match self.call(call::CONNECT_GET_LIB_VERSION, Writer::new()).await {
             Ok(version) => {
@@ -128,8 +125,7 @@ impl Virsh<'_> {
 
     async fn interface_xml(&mut self, name: &str) -> Done {
         let arguments = self.interface(name).await?.arguments().u32(0);
-        let xml = self.call(call::INTERFACE_GET_XML_DESC, arguments).await?;
-        let xml = values::text(&xml)?;
+        let xml = self.ask(call::INTERFACE_GET_XML_DESC, arguments, values::text).await?;
         self.say(&xml);
         Ok(())
     }
@@ -162,13 +158,15 @@ impl Virsh<'_> {
         let facts = self.dialect.client;
         let device = self.lookup(call::NODE_DEVICE_LOOKUP_BY_NAME, name, Kind::NodeDevice).await;
         let device = device.while_doing(&format!("Could not find matching device '{name}'"))?;
-        let parent = self.call(call::NODE_DEVICE_GET_PARENT, device.arguments()).await?;
-        let parent = values::optional_text(&parent)?.unwrap_or_default();
+        let parent =
+            self.ask(call::NODE_DEVICE_GET_PARENT, device.arguments(), values::optional_text).await?;
+        let parent = parent.unwrap_or_default();
         let active = self.flag(call::NODE_DEVICE_IS_ACTIVE, &device).await?;
         let persistent = self.flag(call::NODE_DEVICE_IS_PERSISTENT, &device).await?;
         // This one releases do not take for yes.
-        let autostart = match self.call(call::NODE_DEVICE_GET_AUTOSTART, device.arguments()).await {
-            Ok(told) => yes_no(Some(values::number(&told)? != 0)),
+        let autostart = self.ask(call::NODE_DEVICE_GET_AUTOSTART, device.arguments(), values::number).await;
+        let autostart = match autostart {
+            Ok(told) => yes_no(Some(told != 0)),
             Err(Failure::Refused(_)) => facts.unknown_autostart.to_owned(),
             Err(failure) => return Err(failure.into()),
         };
@@ -202,12 +200,13 @@ impl Virsh<'_> {
 
     async fn description(&mut self, network: &Object) -> Result<Option<String>, Failure> {
         let arguments = network.arguments().i32(DESCRIPTION).optional(None).u32(0);
-        let text = match self.call(call::NETWORK_GET_METADATA, arguments).await {
-            Ok(text) => Some(values::text(&text)?),
-            Err(Failure::Refused(refusal)) if refusal.code == NO_NETWORK_METADATA => None,
+        let text = match self.ask(call::NETWORK_GET_METADATA, arguments, values::text).await {
+            Ok(text) => Some(text),
+            Err(Failure::Refused(refusal)) if refusal.code == error::NO_NETWORK_METADATA => None,
             Err(failure) if self.falls_back(&failure) => {
-                let xml = self.call(call::NETWORK_GET_XML_DESC, network.arguments().u32(0)).await?;
-                element(&values::text(&xml)?, "description")
+                let arguments = network.arguments().u32(0);
+                let xml = self.ask(call::NETWORK_GET_XML_DESC, arguments, values::text).await?;
+                element(&xml, "description")
             }
             Err(failure) => return Err(failure),
         };
@@ -281,8 +280,7 @@ impl Virsh<'_> {
             return Ok((&OF_ALL, LIFECYCLE));
         }
         let arguments = Writer::new().i32(LIFECYCLE).u32(1).raw(&domain.arguments().finish());
-        let callback = self.call(OF_ONE.register, arguments).await?;
-        Ok((&OF_ONE, values::number(&callback)?))
+        Ok((&OF_ONE, self.ask(OF_ONE.register, arguments, values::number).await?))
     }
 
     async fn announce(&mut self, domain: &str) -> Done {

@@ -17,7 +17,7 @@ use wire::xdr::Writer;
 use super::super::super::beside::state_text;
 use super::super::super::names::{error, interface_list_flag, procedures as call};
 use super::super::super::rpc::Failure;
-use super::super::super::values::{self, Kind, Object};
+use super::super::super::values::{self, Calls, Kind, Object};
 use super::defects;
 use super::virsh::{Attempt, Complaint, Done, Virsh};
 
@@ -75,11 +75,9 @@ impl Virsh<'_> {
     }
 
     pub(super) async fn list_interfaces(&mut self) -> Done {
-        let interfaces = self
-            .listed(call::CONNECT_LIST_ALL_INTERFACES, Kind::Interface, &INTERFACES, "interfaces")
-            .await?;
+        let all = call::CONNECT_LIST_ALL_INTERFACES;
         let mut rows = Vec::new();
-        for interface in interfaces {
+        for interface in self.listed(all, Kind::Interface, &INTERFACES, "interfaces").await? {
             let active = self.flag(call::INTERFACE_IS_ACTIVE, &interface).await?;
             rows.push(vec![interface.name, activity(active), interface.mac]);
         }
@@ -88,10 +86,9 @@ impl Virsh<'_> {
     }
 
     pub(super) async fn list_networks(&mut self) -> Done {
-        let networks =
-            self.listed(call::CONNECT_LIST_ALL_NETWORKS, Kind::Network, &NETWORKS, "networks").await?;
+        let all = call::CONNECT_LIST_ALL_NETWORKS;
         let mut rows = Vec::new();
-        for network in networks {
+        for network in self.listed(all, Kind::Network, &NETWORKS, "networks").await? {
             let autostart = self.flag(call::NETWORK_GET_AUTOSTART, &network).await?;
             let persistent = self.flag(call::NETWORK_IS_PERSISTENT, &network).await?;
             let active = self.flag(call::NETWORK_IS_ACTIVE, &network).await?;
@@ -129,15 +126,10 @@ impl Virsh<'_> {
             Err(failure) if self.falls_back(&failure) => self.old_devices().await,
             other => other,
         };
-        let mut names: Vec<String> = devices
-            .while_doing("Failed to list node devices")?
-            .into_iter()
-            .map(|device| device.name)
-            .collect();
+        let devices = devices.while_doing("Failed to list node devices")?;
+        let mut names: Vec<String> = devices.into_iter().map(|device| device.name).collect();
         names.sort();
-        for name in names {
-            self.say(&name);
-        }
+        names.iter().for_each(|name| self.say(name));
         self.say("");
         Ok(())
     }
@@ -160,8 +152,7 @@ impl Virsh<'_> {
     /// The call that gives everything at once.
     async fn all(&mut self, procedure: i32, flags: u32, kind: Kind) -> Result<Vec<Object>, Failure> {
         let need_results = 1;
-        let listed = self.call(procedure, Writer::new().i32(need_results).u32(flags)).await?;
-        values::objects(&listed, kind)
+        values::objects(&self.call(procedure, Writer::new().i32(need_results).u32(flags)).await?, kind)
     }
 
     async fn old(&mut self, old: &Old, kind: Kind) -> Result<Vec<Object>, Failure> {
@@ -180,9 +171,14 @@ impl Virsh<'_> {
             }
         }
         names.sort();
+        self.each(old.lookup, &names, kind).await
+    }
+
+    /// Objects by their names.
+    async fn each(&mut self, lookup: i32, names: &[String], kind: Kind) -> Result<Vec<Object>, Failure> {
         let mut objects = Vec::new();
         for name in names {
-            objects.push(self.lookup(old.lookup, &name, kind).await?);
+            objects.push(self.lookup(lookup, name, kind).await?);
         }
         Ok(objects)
     }
@@ -191,8 +187,8 @@ impl Virsh<'_> {
         let (mut ids, mut names) = (Vec::new(), Vec::new());
         let running = self.count(call::CONNECT_NUM_OF_DOMAINS).await?;
         if running > 0 {
-            let listed = self.call(call::CONNECT_LIST_DOMAINS, Writer::new().i32(running)).await?;
-            ids = values::numbers(&listed)?;
+            let most = Writer::new().i32(running);
+            ids = self.ask(call::CONNECT_LIST_DOMAINS, most, values::numbers).await?;
         }
         let defined = self.count(call::CONNECT_NUM_OF_DEFINED_DOMAINS).await?;
         if defined > 0 {
@@ -200,52 +196,44 @@ impl Virsh<'_> {
         }
         let mut domains = Vec::new();
         for id in ids {
-            let found = self.call(call::DOMAIN_LOOKUP_BY_ID, Writer::new().i32(id)).await?;
-            domains.push(values::object(&found, Kind::Domain)?);
+            domains.push(self.domain_of(id).await?);
         }
-        for name in names {
-            domains.push(self.lookup(call::DOMAIN_LOOKUP_BY_NAME, &name, Kind::Domain).await?);
-        }
+        domains.extend(self.each(call::DOMAIN_LOOKUP_BY_NAME, &names, Kind::Domain).await?);
         Ok(domains)
     }
 
     async fn old_devices(&mut self) -> Result<Vec<Object>, Failure> {
-        let counted = self.call(call::NODE_NUM_OF_DEVICES, Writer::new().optional(None).u32(0)).await?;
-        let arguments = Writer::new().optional(None).i32(values::number(&counted)?).u32(0);
-        let listed = self.call(call::NODE_LIST_DEVICES, arguments).await?;
-        let mut devices = Vec::new();
-        for name in values::texts(&listed)? {
-            devices.push(self.lookup(call::NODE_DEVICE_LOOKUP_BY_NAME, &name, Kind::NodeDevice).await?);
-        }
-        Ok(devices)
+        let all = Writer::new().optional(None).u32(0);
+        let count = self.ask(call::NODE_NUM_OF_DEVICES, all, values::number).await?;
+        let arguments = Writer::new().optional(None).i32(count).u32(0);
+        let names = self.ask(call::NODE_LIST_DEVICES, arguments, values::texts).await?;
+        self.each(call::NODE_DEVICE_LOOKUP_BY_NAME, &names, Kind::NodeDevice).await
     }
 
     async fn domain_state(&mut self, domain: &Object) -> Result<&'static str, Failure> {
-        let told = match self.call(call::DOMAIN_GET_STATE, domain.arguments().u32(0)).await {
-            Err(failure) if self.falls_back(&failure) => {
-                self.call(call::DOMAIN_GET_INFO, domain.arguments()).await?
-            }
-            other => other?,
-        };
         // Both results begin with the state.
-        Ok(state_text(values::number(&told)?))
+        let told = match self.ask(call::DOMAIN_GET_STATE, domain.arguments().u32(0), values::number).await {
+            Err(failure) if self.falls_back(&failure) => {
+                self.ask(call::DOMAIN_GET_INFO, domain.arguments(), values::number).await
+            }
+            other => other,
+        };
+        Ok(state_text(told?))
     }
 
     async fn count(&mut self, procedure: i32) -> Result<i32, Failure> {
-        let counted = self.call(procedure, Writer::new()).await?;
-        values::number(&counted)
+        self.ask(procedure, Writer::new(), values::number).await
     }
 
     async fn names(&mut self, procedure: i32, most: i32) -> Result<Vec<String>, Failure> {
-        let listed = self.call(procedure, Writer::new().i32(most)).await?;
-        values::texts(&listed)
+        self.ask(procedure, Writer::new().i32(most), values::texts).await
     }
 
     /// What the server says of an object: yes, no, or nothing. A careless client reads a refusal as yes: the library
     /// answers -1 for a failure, and virsh asks whether that is zero.
     pub(super) async fn flag(&mut self, procedure: i32, object: &Object) -> Result<Option<bool>, Failure> {
-        match self.call(procedure, object.arguments()).await {
-            Ok(told) => Ok(Some(values::number(&told)? != 0)),
+        match self.ask(procedure, object.arguments(), values::number).await {
+            Ok(told) => Ok(Some(told != 0)),
             Err(Failure::Refused(_)) => Ok(self.is_careless().then_some(true)),
             Err(failure) => Err(failure),
         }
@@ -253,12 +241,6 @@ impl Virsh<'_> {
 
     fn is_careless(&self) -> bool {
         self.dialect.client.prints_failures_as_values || self.switches.has(defects::PRINTS_ERROR_AS_VALUE)
-    }
-
-    /// An object by its name.
-    pub(super) async fn lookup(&mut self, procedure: i32, name: &str, kind: Kind) -> Result<Object, Failure> {
-        let found = self.call(procedure, Writer::new().opaque(name.as_bytes())).await?;
-        values::object(&found, kind)
     }
 }
 

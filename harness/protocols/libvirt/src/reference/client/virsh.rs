@@ -20,7 +20,7 @@ use super::super::super::dialect::Dialect;
 use super::super::super::names::{auth, feature, procedures as call};
 use super::super::super::operations::{Operation, URI};
 use super::super::super::rpc::{Failure, Rpc};
-use super::super::super::values;
+use super::super::super::values::{self, Calls};
 use super::defects;
 
 /// What a result of zeroes is read as by a client that takes a refusal for success.
@@ -107,8 +107,7 @@ impl<'a> Virsh<'a> {
     }
 
     async fn open(&mut self) -> Result<(), Failure> {
-        let offered = self.call(call::AUTH_LIST, Writer::new()).await?;
-        let offered = values::numbers(&offered)?;
+        let offered = self.ask(call::AUTH_LIST, Writer::new(), values::numbers).await?;
         if !offered.is_empty() && !offered.contains(&auth::NONE) {
             return Err(Failure::Unreadable("authentication failed: unsupported type".to_owned()));
         }
@@ -138,20 +137,8 @@ impl<'a> Virsh<'a> {
 
     /// Whether the server has a feature.
     pub(super) async fn supports(&mut self, feature: i32) -> Result<bool, Failure> {
-        let answer = self.call(call::CONNECT_SUPPORTS_FEATURE, Writer::new().i32(feature)).await?;
-        Ok(values::number(&answer)? != 0)
-    }
-
-    /// Calls, as a client with the seeded defects does.
-    pub(super) async fn call(&mut self, procedure: i32, arguments: Writer) -> Result<Bytes, Failure> {
-        match self.rpc.call(procedure, arguments).await {
-            Err(failure)
-                if failure.is_not_supported() && self.switches.has(defects::TAKES_REFUSAL_FOR_SUCCESS) =>
-            {
-                Ok(Bytes::from_static(ZEROES))
-            }
-            other => other,
-        }
+        let arguments = Writer::new().i32(feature);
+        Ok(self.ask(call::CONNECT_SUPPORTS_FEATURE, arguments, values::number).await? != 0)
     }
 
     /// Whether an older call is to be tried.
@@ -176,6 +163,20 @@ impl<'a> Virsh<'a> {
     pub(super) fn say_table(&mut self, head: &[&str], rows: &[Vec<String>]) {
         self.stdout.push_str(&table(head, rows));
         self.stdout.push('\n');
+    }
+}
+
+impl Calls for Virsh<'_> {
+    /// As a client with the seeded defects does.
+    async fn call(&mut self, procedure: i32, arguments: Writer) -> Result<Bytes, Failure> {
+        match self.rpc.call(procedure, arguments).await {
+            Err(failure)
+                if failure.is_not_supported() && self.switches.has(defects::TAKES_REFUSAL_FOR_SUCCESS) =>
+            {
+                Ok(Bytes::from_static(ZEROES))
+            }
+            other => other,
+        }
     }
 }
 
