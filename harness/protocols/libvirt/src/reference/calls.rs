@@ -20,7 +20,7 @@ use super::super::dialect::{
 use super::super::names::{self, error, error_domain, open_flag, procedures as proc, program};
 use super::defects;
 use super::driver::{self, Lifecycle, TestDriver};
-use super::failure::{ARGUMENT_UNSUPPORTED, Failure, XML_ERROR};
+use super::failure::{ARGUMENT_UNSUPPORTED, Failure};
 use super::settings::{Auth, Settings};
 use super::transaction::Owner;
 
@@ -192,7 +192,7 @@ impl Call<'_> {
         self.driver(needs)?;
         if self.session.read_only {
             let detail = format!("read only access prevents {}", library_name(self.procedure));
-            return Err(Failure::made(error::OPERATION_DENIED, domain, "operation forbidden: {}", detail));
+            return Err(Failure::made(error::OPERATION_DENIED, domain, detail));
         }
         self.driver(needs)
     }
@@ -274,8 +274,7 @@ const CONNECTION: &[(i32, Function)] = &[
 ];
 
 fn not_authenticated() -> Failure {
-    let format = "authentication failed: {}";
-    Failure::made(error::AUTH_FAILED, error_domain::RPC, format, "authentication failed")
+    Failure::made(error::AUTH_FAILED, error_domain::RPC, "authentication failed")
 }
 
 fn nothing(call: &mut Call<'_>, _arguments: &mut Arguments<'_>) -> Outcome {
@@ -351,10 +350,7 @@ const MACHINE_URI: &str = "interface:///session";
 const PRIVATE_DIR: &str = "/wireskew/";
 
 fn place(call: &Call<'_>, uri: &str) -> Result<Place, Failure> {
-    let no_driver = |detail: &str| {
-        let format = "no connection driver available for {}";
-        Failure::made(error::NO_CONNECT, error_domain::NONE, format, detail)
-    };
+    let no_driver = |detail: &str| Failure::made(error::NO_CONNECT, error_domain::NONE, detail);
     let Some((scheme, rest)) = uri.split_once("://") else {
         if uri.is_empty() {
             return Err(no_driver("<null>"));
@@ -383,16 +379,13 @@ fn place(call: &Call<'_>, uri: &str) -> Result<Place, Failure> {
     let path = rest.split(['?', '#']).next().unwrap_or(rest);
     match path {
         "/default" => Ok(Place::Shared),
-        "" | "/" => Err(Failure::made(
-            error::INVALID_ARG,
-            error_domain::TEST,
-            "invalid argument: {}",
-            "testOpen: supply a path or use test:///default",
-        )),
+        "" | "/" => {
+            let detail = "testOpen: supply a path or use test:///default";
+            Err(Failure::made(error::INVALID_ARG, error_domain::TEST, detail))
+        }
         path if path.starts_with(PRIVATE_DIR) => Ok(Place::Private),
         path if call.dialect.server.xml_place == XmlPlace::Document => {
-            let detail = format!("failed to parse xml document '{path}'");
-            Err(Failure::made(XML_ERROR, error_domain::TEST, "XML error: {}", detail))
+            Err(Failure::xml(error_domain::TEST, format!("failed to parse xml document '{path}'")))
         }
         path => {
             let text = format!("Failed to open file '{path}': No such file or directory");
@@ -428,8 +421,7 @@ fn set_identity(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     call.driver(Needs::Hypervisor)?;
     if count > 0 {
         let detail = format!("parameter '{}' not supported", String::from_utf8_lossy(name));
-        let format = "argument unsupported: {}";
-        return Err(Failure::made(ARGUMENT_UNSUPPORTED, error_domain::NONE, format, detail));
+        return Err(Failure::made(ARGUMENT_UNSUPPORTED, error_domain::NONE, detail));
     }
     Ok(Answer::Result(Writer::new()))
 }
@@ -514,10 +506,10 @@ fn error_domain_of(procedure: i32) -> i32 {
     let name = names::procedure(procedure).map_or("", |known| known.name);
     for (word, domain) in [
         ("INTERFACE", error_domain::INTERFACE),
-        ("NODE_DEVICE", super::failure::NODE_DEVICE_DOMAIN),
+        ("NODE_DEVICE", error_domain::NODEDEV),
         ("STORAGE", super::failure::STORAGE_DOMAIN),
         ("NWFILTER", error_domain::NWFILTER),
-        ("SECRET", 30),
+        ("SECRET", error_domain::SECRET),
         ("NETWORK", error_domain::NETWORK),
     ] {
         if name.starts_with(word) || name.starts_with("CONNECT_") && name.contains(word) {

@@ -2,7 +2,7 @@
 
 use super::super::dialect::{Dialect, XmlFaults, XmlPlace};
 use super::super::names::{error, error_domain};
-use super::failure::{CONFIG_UNSUPPORTED, Failure, XML_DOMAIN};
+use super::failure::Failure;
 
 /// How deep elements may lie in each other.
 const DEPTH_MAX: usize = 16;
@@ -143,35 +143,30 @@ impl Unreadable {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let by_driver = dialect.server.xml_faults == XmlFaults::Driver;
         let old = dialect.server.xml_place == XmlPlace::Document;
-        let place = |line: usize| {
-            if old { format!("({document}):{line}: ") } else { format!("at line {line}: ") }
+        let detail = |line: usize, what: &str| {
+            let place = if old { format!("({document}):{line}") } else { format!("at line {line}") };
+            Failure::plain(error::XML_DETAIL, domain, format!("{place}: {what}\n"))
         };
         match self {
-            Self::Empty => {
-                let text = format!("{}Document is empty\n", place(1));
-                Failure::plain(error::XML_DETAIL, domain, text)
-            }
-            Self::Malformed(line) => {
-                let text = format!("{}not well-formed\n", place(*line));
-                Failure::plain(error::XML_DETAIL, domain, text)
-            }
+            Self::Empty => detail(1, "Document is empty"),
+            Self::Malformed(line) => detail(*line, "not well-formed"),
             Self::Root(root) if by_driver => {
                 let detail = format!("unexpected root element <{}>, expecting <interface>", text(root));
                 Failure::xml(domain, detail)
             }
             Self::Root(root) => {
                 let detail = format!("expecting root element of 'interface', not '{}'", text(root));
-                Failure::xml(XML_DOMAIN, detail)
+                Failure::xml(error_domain::XML, detail)
             }
             Self::NoName => Failure::xml(error_domain::INTERFACE, "interface has no name"),
             Self::Kind(kind) if by_driver => {
                 let detail = format!("unknown interface type {}", text(kind));
-                Failure::made(CONFIG_UNSUPPORTED, domain, "unsupported configuration: {}", detail)
+                Failure::made(error::CONFIG_UNSUPPORTED, domain, detail)
             }
             Self::Kind(kind) => {
                 let kind = text(kind);
                 let detail = format!("Invalid value for attribute 'type' in element 'interface': '{kind}'.");
-                Failure::xml(XML_DOMAIN, detail)
+                Failure::xml(error_domain::XML, detail)
             }
         }
     }

@@ -2,7 +2,7 @@
 //! node devices, as `test:///default` has them in every measured release.
 
 use super::super::dialect::Dialect;
-use super::super::names::{domain_state, lifecycle};
+use super::super::names::{domain_state, lifecycle, number};
 use super::description::Description;
 use super::interfaces::{Interface, Keeper};
 
@@ -22,21 +22,26 @@ pub(super) const POOL: &str = "default-pool";
 pub(super) const POOL_UUID: [u8; 16] =
     [0xdf, 0xe2, 0x24, 0xcb, 0x28, 0xfb, 0x8d, 0xd0, 0xc4, 0xb2, 0x64, 0xeb, 0x3f, 0x0f, 0x45, 0x66];
 /// The interface, as it is described.
-pub(super) const FIRST_INTERFACE: &str = "<interface type='ethernet' name='eth1'>\n  <start mode='onboot'/>\n  \
-    <mtu size='1492'/>\n  <protocol family='ipv4'>\n    <ip address='192.168.0.5' prefix='24'/>\n    \
-    <route gateway='192.168.0.1'/>\n  </protocol>\n  <mac address='aa:bb:cc:dd:ee:ff'/>\n</interface>\n";
+pub(super) const FIRST_INTERFACE: &str = include_str!("driver/interface.xml");
 
 /// A node device.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct NodeDevice {
     pub(super) name: &'static str,
     pub(super) parent: Option<&'static str>,
-    /// What it can do, as a list of names and as the flags of lists.
+    /// What it can do.
     pub(super) capabilities: &'static [&'static str],
-    pub(super) capability_flags: u32,
+    /// As releases describe it.
+    pub(super) xml: &'static str,
 }
 
-use super::super::names::node_device_list_flag as flag;
+impl NodeDevice {
+    /// What it can do, as the flags of lists.
+    pub(super) fn capability_flags(&self) -> u32 {
+        let flag = |name: &&str| number("node_device_list_flag", &format!("CAP_{}", name.to_uppercase()));
+        self.capabilities.iter().map(flag).sum()
+    }
+}
 
 /// The node devices.
 pub(super) const NODE_DEVICES: [NodeDevice; 4] = [
@@ -44,25 +49,25 @@ pub(super) const NODE_DEVICES: [NodeDevice; 4] = [
         name: "computer",
         parent: None,
         capabilities: &["system"],
-        capability_flags: flag::CAP_SYSTEM,
+        xml: include_str!("driver/computer.xml"),
     },
     NodeDevice {
         name: "scsi_host1",
         parent: Some("computer"),
         capabilities: &["scsi_host", "fc_host", "vports"],
-        capability_flags: flag::CAP_SCSI_HOST | flag::CAP_FC_HOST | flag::CAP_VPORTS,
+        xml: include_str!("driver/scsi_host1.xml"),
     },
     NodeDevice {
         name: "scsi_host2",
         parent: Some("computer"),
         capabilities: &["scsi_host", "fc_host", "vports"],
-        capability_flags: flag::CAP_SCSI_HOST | flag::CAP_FC_HOST | flag::CAP_VPORTS,
+        xml: include_str!("driver/scsi_host2.xml"),
     },
     NodeDevice {
         name: "scsi_host11",
         parent: Some("scsi_host1"),
         capabilities: &["scsi_host", "fc_host"],
-        capability_flags: flag::CAP_SCSI_HOST | flag::CAP_FC_HOST,
+        xml: include_str!("driver/scsi_host11.xml"),
     },
 ];
 
@@ -136,31 +141,21 @@ pub(super) struct Network {
 impl Network {
     /// As releases write it.
     pub(super) fn xml(&self) -> Vec<u8> {
-        let mut out = b"<network>\n  <name>default</name>\n".to_vec();
-        out.extend_from_slice(b"  <uuid>dd8fe884-6c02-601e-7551-cca97df1c5df</uuid>\n");
-        for (tag, text) in [("title", &self.title), ("description", &self.description)] {
-            if let Some(text) = text {
-                out.extend_from_slice(format!("  <{tag}>").as_bytes());
-                out.extend_from_slice(text);
-                out.extend_from_slice(format!("</{tag}>\n").as_bytes());
-            }
-        }
-        out.extend_from_slice(b"  <forward mode='nat'/>\n  <bridge name='virbr0' stp='on' delay='0'/>\n");
-        out.extend_from_slice(b"  <ip address='192.168.122.1' netmask='255.255.255.0'>\n    <dhcp>\n");
-        out.extend_from_slice(b"      <range start='192.168.122.2' end='192.168.122.254'/>\n");
-        for host in &self.hosts {
-            out.extend_from_slice(b"      <host");
-            for (tag, value) in [("mac", &host.mac), ("name", &host.name), ("ip", &host.ip)] {
-                if let Some(value) = value {
-                    out.extend_from_slice(format!(" {tag}='").as_bytes());
-                    out.extend_from_slice(value);
-                    out.push(b'\'');
-                }
-            }
-            out.extend_from_slice(b"/>\n");
-        }
-        out.extend_from_slice(b"    </dhcp>\n  </ip>\n</network>\n");
-        out
+        let around = |before: String, value: &Option<Vec<u8>>, behind: &str| match value {
+            Some(value) => [before.as_bytes(), value, behind.as_bytes()].concat(),
+            None => Vec::new(),
+        };
+        let texts = [("title", &self.title), ("description", &self.description)]
+            .map(|(tag, text)| around(format!("  <{tag}>"), text, &format!("</{tag}>\n")));
+        let hosts = self.hosts.iter().flat_map(|host| {
+            let values = [("mac", &host.mac), ("name", &host.name), ("ip", &host.ip)]
+                .map(|(tag, value)| around(format!(" {tag}='"), value, "'"));
+            [b"      <host", &values.concat()[..], b"/>\n"].concat()
+        });
+        let (head, rest) = NETWORK_XML.split_once("{texts}").unwrap_or_default();
+        let (range, end) = rest.split_once("{hosts}").unwrap_or_default();
+        let hosts: Vec<u8> = hosts.collect();
+        [head.as_bytes(), &texts.concat(), range.as_bytes(), &hosts, end.as_bytes()].concat()
     }
 }
 
@@ -194,52 +189,15 @@ pub(super) fn first_interface() -> Interface {
     Interface { description, active: true }
 }
 
-/// The description of a node device, as releases write it.
-pub(super) fn node_device_xml(device: &NodeDevice) -> String {
-    let Some(parent) = device.parent else {
-        return "<device>\n  <name>computer</name>\n  <capability type='system'>\n    <hardware>\n      \
-            <vendor>Libvirt</vendor>\n      <version>Test driver</version>\n      <serial>123456</serial>\n      \
-            <uuid>11111111-2222-3333-4444-555555555555</uuid>\n    </hardware>\n    <firmware>\n      \
-            <vendor>Libvirt</vendor>\n      <version>Test Driver</version>\n      \
-            <release_date>01/22/2007</release_date>\n    </firmware>\n  </capability>\n</device>\n"
-            .to_owned();
-    };
-    let (host, unique, id, fabric) = match device.name {
-        "scsi_host1" => (1, 0, "12341234", "43214321"),
-        "scsi_host2" => (2, 1, "56785678", "87658765"),
-        _ => (11, 10, "34563456", "43214321"),
-    };
-    let mut xml = format!(
-        "<device>\n  <name>{}</name>\n  <parent>{parent}</parent>\n  <capability type='scsi_host'>\n    \
-         <host>{host}</host>\n    <unique_id>{unique}</unique_id>\n    <capability type='fc_host'>\n      \
-         <wwnn>20000000{id}</wwnn>\n      <wwpn>10000000{id}</wwpn>\n      \
-         <fabric_wwn>20000000{fabric}</fabric_wwn>\n    </capability>\n",
-        device.name
-    );
-    if device.capabilities.contains(&"vports") {
-        xml.push_str(
-            "    <capability type='vport_ops'>\n      <max_vports>0</max_vports>\n      \
-             <vports>0</vports>\n    </capability>\n",
-        );
-    }
-    xml.push_str("  </capability>\n</device>\n");
-    xml
-}
-
+/// The description of the network, as releases write it.
+const NETWORK_XML: &str = include_str!("driver/network.xml");
 /// The description of the pool, as releases write it.
-pub(super) const POOL_XML: &str = "<pool type='dir'>\n  <name>default-pool</name>\n  \
-    <uuid>dfe224cb-28fb-8dd0-c4b2-64eb3f0f4566</uuid>\n  <capacity unit='bytes'>107374182400</capacity>\n  \
-    <allocation unit='bytes'>0</allocation>\n  <available unit='bytes'>107374182400</available>\n  <source>\n  \
-    </source>\n  <target>\n    <path>/default-pool</path>\n  </target>\n</pool>\n";
+pub(super) const POOL_XML: &str = include_str!("driver/pool.xml");
 
 /// The description of the domain: what it is and no more.
 pub(super) fn domain_xml(domain: Domain) -> String {
     let id = if domain.id < 0 { String::new() } else { format!(" id='{}'", domain.id) };
-    format!(
-        "<domain type='test'{id}>\n  <name>test</name>\n  <uuid>6695eb01-f6a4-8304-79aa-97f2502e193f</uuid>\n  \
-         <memory unit='KiB'>8388608</memory>\n  <currentMemory unit='KiB'>2097152</currentMemory>\n  \
-         <vcpu placement='static'>2</vcpu>\n  <os>\n    <type arch='i686'>hvm</type>\n  </os>\n</domain>\n"
-    )
+    include_str!("driver/domain.xml").replace("{id}", &id)
 }
 
 /// How many bytes a screenshot has, in every measured release.

@@ -34,9 +34,16 @@ impl Failure {
         Self { code, domain, text: Text::Plain(text.into()), errno: 0 }
     }
 
-    /// A text made of a format, in which `{}` stands for the detail.
-    pub(super) fn made(code: i32, domain: i32, format: &'static str, detail: impl Into<String>) -> Self {
+    /// A text made of the format of its code.
+    pub(super) fn made(code: i32, domain: i32, detail: impl Into<String>) -> Self {
+        let format = FORMATS.iter().find(|(known, _)| *known == code).map_or("{}", |(_, format)| format);
         Self { code, domain, text: Text::Made { format, detail: detail.into() }, errno: 0 }
+    }
+
+    /// Nothing has that name.
+    pub(super) fn unknown(code: i32, what: &str, name: &[u8]) -> Self {
+        let detail = format!("no {what} with matching name '{}'", String::from_utf8_lossy(name));
+        Self::made(code, error_domain::TEST, detail)
     }
 
     /// A text without detail.
@@ -61,23 +68,22 @@ impl Failure {
 
     /// 1/7, the daemon's own way to be at a loss.
     pub(super) fn internal(detail: impl Into<String>) -> Self {
-        Self::made(error::INTERNAL_ERROR, error_domain::RPC, "internal error: {}", detail)
+        Self::made(error::INTERNAL_ERROR, error_domain::RPC, detail)
     }
 
     /// The state of things does not allow it.
     pub(super) fn invalid(domain: i32, detail: impl Into<String>) -> Self {
-        Self::made(error::OPERATION_INVALID, domain, "Requested operation is not valid: {}", detail)
+        Self::made(error::OPERATION_INVALID, domain, detail)
     }
 
     /// Something that is wrong with XML, found by its reader.
     pub(super) fn xml(domain: i32, detail: impl Into<String>) -> Self {
-        Self::made(XML_ERROR, domain, "XML error: {}", detail)
+        Self::made(error::XML_ERROR, domain, detail)
     }
 
     /// The driver has no function for it.
     pub(super) fn no_support(domain: i32, function: impl Into<String>) -> Self {
-        let format = "this function is not supported by the connection driver: {}";
-        Self::made(error::NO_SUPPORT, domain, format, function)
+        Self::made(error::NO_SUPPORT, domain, function)
     }
 
     /// Flags that the function does not know.
@@ -135,10 +141,27 @@ impl Failure {
     }
 }
 
-/// The code of XML that is well formed and means nothing.
-pub(super) const XML_ERROR: i32 = 27;
-/// The code of a configuration that the driver cannot have.
-pub(super) const CONFIG_UNSUPPORTED: i32 = 67;
+/// The formats of texts by code, in which `{}` stands for the detail.
+/// `libvirt/libvirt@v11.3.0:src/util/virerror.c`, virErrorMsgStrings.
+const FORMATS: [(i32, &str); 16] = [
+    (error::INTERNAL_ERROR, "internal error: {}"),
+    (error::NO_SUPPORT, "this function is not supported by the connection driver: {}"),
+    (error::NO_CONNECT, "no connection driver available for {}"),
+    (error::INVALID_ARG, "invalid argument: {}"),
+    (error::XML_ERROR, "XML error: {}"),
+    (error::OPERATION_DENIED, "operation forbidden: {}"),
+    (NO_NETWORK, "Network not found: {}"),
+    (error::AUTH_FAILED, "authentication failed: {}"),
+    (NO_STORAGE_POOL, "Storage pool not found: {}"),
+    (NO_NODE_DEVICE, "Node device not found: {}"),
+    (error::OPERATION_INVALID, "Requested operation is not valid: {}"),
+    (error::NO_INTERFACE, "Interface not found: {}"),
+    (error::CONFIG_UNSUPPORTED, "unsupported configuration: {}"),
+    (ARGUMENT_UNSUPPORTED, "argument unsupported: {}"),
+    (error::OPERATION_UNSUPPORTED, "Operation not supported: {}"),
+    (error::NO_NETWORK_METADATA, "metadata not found: {}"),
+];
+
 /// The code of an unknown network.
 pub(super) const NO_NETWORK: i32 = 43;
 /// The code of an unknown storage pool.
@@ -149,13 +172,7 @@ pub(super) const NO_NODE_DEVICE: i32 = 53;
 pub(super) const MULTIPLE_INTERFACES: i32 = 59;
 /// The code of an argument that is known and not supported.
 pub(super) const ARGUMENT_UNSUPPORTED: i32 = 74;
-/// The code of metadata of a network that is not there.
-pub(super) const NO_NETWORK_METADATA: i32 = 111;
-/// The domain of node devices.
-pub(super) const NODE_DEVICE_DOMAIN: i32 = 22;
 /// The domain of storage.
 pub(super) const STORAGE_DOMAIN: i32 = 18;
-/// The domain of XML.
-pub(super) const XML_DOMAIN: i32 = 5;
 /// The domain of streams.
 pub(super) const STREAMS_DOMAIN: i32 = 38;

@@ -24,24 +24,36 @@ pub(super) type Interfaces = BTreeMap<Vec<u8>, Interface>;
 
 type Done = Result<(), Failure>;
 
-/// A place where interfaces are kept.
+/// A place where interfaces are kept; without functions of its own it changes nothing.
 pub(super) trait Keeper: Send + Sync + std::fmt::Debug {
     /// All of them.
     fn all(&self) -> Result<Interfaces, Failure>;
     /// Adds one, or changes the one of that name.
-    fn define(&mut self, description: Description) -> Done;
+    fn define(&mut self, _description: Description) -> Done {
+        fixed()
+    }
     /// Takes one away that is known.
-    fn undefine(&mut self, name: &[u8]) -> Done;
+    fn undefine(&mut self, _name: &[u8]) -> Done {
+        fixed()
+    }
     /// Starts or stops one that is known and in the other state.
-    fn set_active(&mut self, name: &[u8], active: bool) -> Done;
+    fn set_active(&mut self, _name: &[u8], _active: bool) -> Done {
+        fixed()
+    }
     /// Begins a transaction.
-    fn begin(&mut self, owner: Owner) -> Done;
+    fn begin(&mut self, _owner: Owner) -> Done {
+        fixed()
+    }
     /// Keeps its changes.
-    fn commit(&mut self, owner: Owner) -> Done;
+    fn commit(&mut self, _owner: Owner) -> Done {
+        fixed()
+    }
     /// Takes its changes back.
-    fn rollback(&mut self, owner: Owner) -> Done;
+    fn rollback(&mut self, _owner: Owner) -> Done {
+        fixed()
+    }
     /// A client has gone; `last` if no other one uses the driver.
-    fn client_gone(&mut self, owner: Owner, last: bool);
+    fn client_gone(&mut self, _owner: Owner, _last: bool) {}
     /// Whether nothing can be changed here, because the driver has no functions for it.
     fn is_fixed(&self) -> bool {
         false
@@ -49,7 +61,7 @@ pub(super) trait Keeper: Send + Sync + std::fmt::Debug {
     /// What is said of a name or address that nothing here has.
     fn not_found(&self, by: &str, value: &str) -> Failure {
         let detail = format!("no interface with matching {by} '{value}'");
-        Failure::made(error::NO_INTERFACE, error_domain::TEST, "Interface not found: {}", detail)
+        Failure::made(error::NO_INTERFACE, error_domain::TEST, detail)
     }
     /// The connectivity test that the open transaction still has to pass.
     fn test(&self) -> Option<ConnectivityTest> {
@@ -135,8 +147,6 @@ impl Keeper for Listed {
         self.now = kept;
         Ok(())
     }
-
-    fn client_gone(&mut self, _owner: Owner, _last: bool) {}
 }
 
 /// The machine's own interfaces as udev tells of them, on a machine that has none but `lo`.
@@ -161,34 +171,8 @@ impl Keeper for Machine {
     fn not_found(&self, by: &str, value: &str) -> Failure {
         let what = if by == "mac" { "with MAC address" } else { "named" };
         let detail = format!("couldn't find interface {what} '{value}'");
-        Failure::made(error::NO_INTERFACE, error_domain::INTERFACE, "Interface not found: {}", detail)
+        Failure::made(error::NO_INTERFACE, error_domain::INTERFACE, detail)
     }
-
-    fn define(&mut self, _description: Description) -> Done {
-        fixed()
-    }
-
-    fn undefine(&mut self, _name: &[u8]) -> Done {
-        fixed()
-    }
-
-    fn set_active(&mut self, _name: &[u8], _active: bool) -> Done {
-        fixed()
-    }
-
-    fn begin(&mut self, _owner: Owner) -> Done {
-        fixed()
-    }
-
-    fn commit(&mut self, _owner: Owner) -> Done {
-        fixed()
-    }
-
-    fn rollback(&mut self, _owner: Owner) -> Done {
-        fixed()
-    }
-
-    fn client_gone(&mut self, _owner: Owner, _last: bool) {}
 }
 
 /// What every change says; callers who look at [`Keeper::is_fixed`] first name the function.
@@ -218,10 +202,7 @@ fn told(what: &str, why: &TransactionError) -> Failure {
         TransactionError::NotOwner => {
             Failure::invalid(error_domain::TEST, "the transaction belongs to another client.")
         }
-        other => {
-            let format = "internal error: {}";
-            Failure::made(error::INTERNAL_ERROR, error_domain::INTERFACE, format, other.to_string())
-        }
+        other => Failure::made(error::INTERNAL_ERROR, error_domain::INTERFACE, other.to_string()),
     }
 }
 

@@ -233,8 +233,7 @@ fn told(call: &mut Call<'_>, event: Lifecycle) -> Outcome {
 }
 
 fn not_in_state(what: &str) -> Failure {
-    let detail = format!("domain 'test' not {what}");
-    Failure::made(error::INTERNAL_ERROR, error_domain::TEST, "internal error: {}", detail)
+    Failure::made(error::INTERNAL_ERROR, error_domain::TEST, format!("domain 'test' not {what}"))
 }
 
 fn suspend(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
@@ -277,8 +276,7 @@ fn create(call: &mut Call<'_>, arguments: &mut Arguments<'_>, flags: bool) -> Ou
     call.check_flags(flags, 0)?;
     if check(call, named)?.is_active() {
         let detail = "Domain 'test' is already running";
-        let format = "internal error: {}";
-        return Err(Failure::made(error::INTERNAL_ERROR, error_domain::TEST, format, detail));
+        return Err(Failure::made(error::INTERNAL_ERROR, error_domain::TEST, detail));
     }
     let event = call.driver(Needs::Hypervisor)?.domain.start();
     call.events.push(event);
@@ -315,8 +313,7 @@ fn register(call: &mut Call<'_>, event: i32, legacy: bool, one_domain: bool) -> 
     let same = |known: &Callback| known.event == event && known.one_domain == one_domain;
     if call.session.callbacks.iter().any(same) {
         let detail = "event callback already tracked";
-        let format = "invalid argument: {}";
-        return Err(Failure::made(error::INVALID_ARG, error_domain::NONE, format, detail));
+        return Err(Failure::made(error::INVALID_ARG, error_domain::NONE, detail));
     }
     let id = call.driver(Needs::Hypervisor)?.callback();
     call.session.callbacks.push(Callback { id, event, legacy, one_domain });

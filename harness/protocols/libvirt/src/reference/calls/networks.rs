@@ -6,7 +6,7 @@ use super::super::super::dialect::UpdateOrder;
 use super::super::super::names::{error, error_domain, procedures as proc, update_command, update_section};
 use super::super::description::Element;
 use super::super::driver::{DhcpHost, NETWORK, NETWORK_UUID, Network, POOL, POOL_UUID, POOL_XML};
-use super::super::failure::{Failure, NO_NETWORK, NO_NETWORK_METADATA, NO_STORAGE_POOL};
+use super::super::failure::{Failure, NO_NETWORK, NO_STORAGE_POOL};
 use super::domains::{check_max, selected};
 use super::{Answer, Arguments, Call, Function, Needs, Outcome, swaps_update};
 
@@ -132,8 +132,7 @@ fn named<'a>(arguments: &mut Arguments<'a>) -> Result<&'a [u8], Failure> {
 }
 
 fn no_network(name: &[u8]) -> Failure {
-    let detail = format!("no network with matching name '{}'", String::from_utf8_lossy(name));
-    Failure::made(NO_NETWORK, error_domain::TEST, "Network not found: {}", detail)
+    Failure::unknown(NO_NETWORK, "network", name)
 }
 
 fn network<'a>(call: &'a mut Call<'_>, name: &[u8]) -> Result<&'a mut Network, Failure> {
@@ -148,11 +147,8 @@ fn asked(call: &mut Call<'_>, arguments: &mut Arguments<'_>, value: i32) -> Outc
 }
 
 fn check_pool(name: &[u8]) -> Result<(), Failure> {
-    if name == POOL.as_bytes() {
-        return Ok(());
-    }
-    let detail = format!("no storage pool with matching name '{}'", String::from_utf8_lossy(name));
-    Err(Failure::made(NO_STORAGE_POOL, error_domain::TEST, "Storage pool not found: {}", detail))
+    let known = name == POOL.as_bytes();
+    known.then_some(()).ok_or_else(|| Failure::unknown(NO_STORAGE_POOL, "storage pool", name))
 }
 
 fn pool(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Result<(), Failure> {
@@ -210,10 +206,7 @@ fn unexpected(element: &[u8], wanted: &str) -> String {
 
 /// What the driver says for sections of which this server keeps nothing.
 fn section_refused(section: u32, command: u32) -> Failure {
-    let cannot = |what: &str| {
-        let format = "Operation not supported: {}";
-        Failure::made(error::OPERATION_UNSUPPORTED, NETWORK_DOMAIN, format, what)
-    };
+    let cannot = |what: &str| Failure::made(error::OPERATION_UNSUPPORTED, NETWORK_DOMAIN, what);
     let section_of = |name: &str| cannot(&format!("can't update '{name}' section of network 'default'"));
     let element = |wanted: &str| Failure::xml(NETWORK_DOMAIN, unexpected(b"host", wanted));
     match section {
@@ -265,8 +258,7 @@ fn change_hosts(hosts: &mut Vec<DhcpHost>, host: DhcpHost, command: u32) -> Resu
         (update_command::ADD_LAST, None) => hosts.push(host),
         (other, _) => {
             let detail = format!("unrecognized network update command code {other}");
-            let format = "Operation not supported: {}";
-            return Err(Failure::made(error::OPERATION_UNSUPPORTED, NETWORK_DOMAIN, format, detail));
+            return Err(Failure::made(error::OPERATION_UNSUPPORTED, NETWORK_DOMAIN, detail));
         }
     }
     Ok(())
@@ -278,8 +270,7 @@ const TITLE: i32 = 1;
 const ELEMENT: i32 = 2;
 
 fn unknown_metadata(kind: i32) -> Failure {
-    let detail = format!("unknown metadata type '{kind}'");
-    Failure::made(error::INVALID_ARG, NETWORK_DOMAIN, "invalid argument: {}", detail)
+    Failure::made(error::INVALID_ARG, NETWORK_DOMAIN, format!("unknown metadata type '{kind}'"))
 }
 
 fn set_metadata(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
@@ -314,8 +305,7 @@ fn get_metadata(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     };
     let Some(text) = text else {
         let detail = "Requested metadata element is not present";
-        let format = "metadata not found: {}";
-        return Err(Failure::made(NO_NETWORK_METADATA, NETWORK_DOMAIN, format, detail));
+        return Err(Failure::made(error::NO_NETWORK_METADATA, NETWORK_DOMAIN, detail));
     };
     Ok(Answer::Result(Writer::new().opaque(text)))
 }

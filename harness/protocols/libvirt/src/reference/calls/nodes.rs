@@ -3,8 +3,8 @@
 use wire::xdr::Writer;
 
 use super::super::super::names::{error_domain, node_device_list_flag as flag, procedures as proc};
-use super::super::driver::{NODE_DEVICES, NodeDevice, lacks, node_device_xml};
-use super::super::failure::{Failure, NO_NODE_DEVICE, NODE_DEVICE_DOMAIN};
+use super::super::driver::{NODE_DEVICES, NodeDevice, lacks};
+use super::super::failure::{Failure, NO_NODE_DEVICE};
 use super::domains::selected;
 use super::{Answer, Arguments, Call, Function, Needs, Outcome, library_name};
 
@@ -37,7 +37,7 @@ pub(super) const TABLE: &[(i32, Function)] = &[
         let device = looked_up(call, arguments)?;
         let flags = arguments.u32()?;
         call.check_flags(flags, 0)?;
-        Ok(Answer::Result(Writer::new().opaque(node_device_xml(device).as_bytes())))
+        Ok(Answer::Result(Writer::new().opaque(device.xml.as_bytes())))
     }),
     (proc::NODE_DEVICE_GET_PARENT, |call, arguments| {
         let device = looked_up(call, arguments)?;
@@ -115,7 +115,7 @@ fn list_all(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     let (states, lasting) = (flag::ACTIVE | flag::INACTIVE, PERSISTENT | TRANSIENT);
     let capabilities = !(states | lasting);
     let listed = NODE_DEVICES.iter().filter(|device| {
-        let own = [(states, flag::ACTIVE), (lasting, PERSISTENT), (capabilities, device.capability_flags)];
+        let own = [(states, flag::ACTIVE), (lasting, PERSISTENT), (capabilities, device.capability_flags())];
         selected(flags, &own)
     });
     let names: Vec<&str> = listed.map(|device| device.name).collect();
@@ -135,10 +135,8 @@ const TRANSIENT: u32 = 0x2000_0000;
 fn looked_up(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Result<&'static NodeDevice, Failure> {
     let name = arguments.string()?;
     call.driver(OBJECTS)?;
-    NODE_DEVICES.iter().find(|device| device.name.as_bytes() == name).ok_or_else(|| {
-        let detail = format!("no node device with matching name '{}'", String::from_utf8_lossy(name));
-        Failure::made(NO_NODE_DEVICE, error_domain::TEST, "Node device not found: {}", detail)
-    })
+    let known = NODE_DEVICES.iter().find(|device| device.name.as_bytes() == name);
+    known.ok_or_else(|| Failure::unknown(NO_NODE_DEVICE, "node device", name))
 }
 
 /// Whether a device is active, lasting, started by itself: as far as the dialect's driver says it.
@@ -146,7 +144,7 @@ fn state(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     if lacks(call.dialect, call.procedure) {
         arguments.string()?;
         call.driver(OBJECTS)?;
-        return Err(Failure::no_support(NODE_DEVICE_DOMAIN, library_name(call.procedure)));
+        return Err(Failure::no_support(error_domain::NODEDEV, library_name(call.procedure)));
     }
     looked_up(call, arguments)?;
     Ok(Answer::Result(Writer::new().i32(1)))
