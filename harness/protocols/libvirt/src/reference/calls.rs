@@ -42,6 +42,11 @@ pub(super) enum Answer {
 
 pub(super) type Outcome = Result<Answer, Failure>;
 
+/// A call that is carried out with that result.
+fn done(result: Writer) -> Outcome {
+    Ok(Answer::Result(result))
+}
+
 type Function = fn(&mut Call<'_>, &mut Arguments<'_>) -> Outcome;
 
 /// What a server has beside its connections.
@@ -221,6 +226,48 @@ pub(super) fn answer(call: &mut Call<'_>, served: u32, payload: &[u8]) -> Outcom
     }
 }
 
+fn counted(count: usize) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
+}
+
+/// A list: how many elements there are, and each.
+fn list_of<T>(all: &[T], written: impl Fn(Writer, &T) -> Writer) -> Writer {
+    all.iter().fold(Writer::new().u32(counted(all.len())), written)
+}
+
+/// Refuses to list fewer than none or more than there can be; `limit` by its name.
+fn check_max(max: i32, limit: u32, name: &str, limit_name: &str) -> Result<usize, Failure> {
+    let Ok(wanted) = u32::try_from(max) else {
+        return Err(Failure::rpc(format!("{name} must be non-negative")));
+    };
+    if wanted > limit {
+        return Err(Failure::rpc(format!("{name} > REMOTE_{limit_name}")));
+    }
+    Ok(usize::try_from(wanted).unwrap_or(usize::MAX))
+}
+
+/// What flags ask for among everything: the elements, if they are wanted, and how many there are. Flags come in
+/// groups, of which each element has one flag; a group of which none is set asks for nothing in particular.
+fn list_all<T, const GROUPS: usize>(
+    call: &mut Call<'_>,
+    arguments: &mut Arguments<'_>,
+    (needs, known): (Needs, u32),
+    all: impl FnOnce(&mut TestDriver) -> Result<Vec<T>, Failure>,
+    own: impl Fn(&T) -> [(u32, u32); GROUPS],
+    written: impl Fn(Writer, &T) -> Writer,
+) -> Outcome {
+    let (wanted, flags) = (arguments.i32()?, arguments.u32()?);
+    call.driver(needs)?;
+    call.check_flags(flags, known)?;
+    let mut all = all(call.driver(needs)?)?;
+    all.retain(|one| own(one).iter().all(|(group, own)| flags & group == 0 || flags & own != 0));
+    let count = counted(all.len());
+    if wanted == 0 {
+        all.clear();
+    }
+    done(list_of(&all, written).u32(count))
+}
+
 /// Whether a procedure can be called before authentication.
 pub(super) fn needs_no_authentication(procedure: i32) -> bool {
     matches!(
@@ -245,7 +292,7 @@ const CONNECTION: &[(i32, Function)] = &[
     (proc::CONNECT_GET_MAX_VCPUS, |call, arguments| {
         arguments.optional()?;
         call.driver(Needs::Hypervisor)?;
-        Ok(Answer::Result(Writer::new().i32(32)))
+        done(Writer::new().i32(32))
     }),
     (proc::CONNECT_SUPPORTS_FEATURE, supports_feature),
     (proc::CONNECT_SET_IDENTITY, set_identity),
@@ -256,7 +303,7 @@ const CONNECTION: &[(i32, Function)] = &[
             Auth::None => names::auth::NONE,
             Auth::Sasl => names::auth::SASL,
         };
-        Ok(Answer::Result(Writer::new().u32(1).i32(list)))
+        done(Writer::new().u32(1).i32(list))
     }),
     (proc::AUTH_SASL_INIT, |_, _| Err(not_authenticated())),
     (proc::AUTH_SASL_START, |_, arguments| {
@@ -279,22 +326,22 @@ fn not_authenticated() -> Failure {
 
 fn nothing(call: &mut Call<'_>, _arguments: &mut Arguments<'_>) -> Outcome {
     call.driver(Needs::Hypervisor)?;
-    Ok(Answer::Result(Writer::new()))
+    done(Writer::new())
 }
 
 fn text(call: &mut Call<'_>, text: &[u8]) -> Outcome {
     call.driver(Needs::Hypervisor)?;
-    Ok(Answer::Result(Writer::new().opaque(text)))
+    done(Writer::new().opaque(text))
 }
 
 fn number(call: &mut Call<'_>, number: u64) -> Outcome {
     call.driver(Needs::Hypervisor)?;
-    Ok(Answer::Result(Writer::new().u64(number)))
+    done(Writer::new().u64(number))
 }
 
 fn flag(call: &mut Call<'_>, flag: bool) -> Outcome {
     call.driver(Needs::Hypervisor)?;
-    Ok(Answer::Result(Writer::new().i32(flag.into())))
+    done(Writer::new().i32(flag.into()))
 }
 
 fn open(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
@@ -321,7 +368,7 @@ fn open(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     };
     if let Some(driver) = private {
         call.session.opened = Opened::Private(Box::new(driver));
-        return Ok(Answer::Result(Writer::new()));
+        return done(Writer::new());
     }
     if call.host.shared.is_none() {
         call.host.shared = Some(call.host.make.make());
@@ -330,7 +377,7 @@ fn open(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     call.host.users = call.host.users.saturating_add(1);
     call.session.uses_shared = true;
     call.session.opened = Opened::Shared;
-    Ok(Answer::Result(Writer::new()))
+    done(Writer::new())
 }
 
 /// Which driver an address means.
@@ -412,7 +459,7 @@ fn supports_feature(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outco
     }
     let has = call.dialect.has_feature(feature);
     call.session.keepalive |= has && feature == names::feature::PROGRAM_KEEPALIVE;
-    Ok(Answer::Result(Writer::new().i32(has.into())))
+    done(Writer::new().i32(has.into()))
 }
 
 fn set_identity(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
@@ -423,7 +470,7 @@ fn set_identity(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
         let detail = format!("parameter '{}' not supported", String::from_utf8_lossy(name));
         return Err(Failure::made(ARGUMENT_UNSUPPORTED, error_domain::NONE, detail));
     }
-    Ok(Answer::Result(Writer::new()))
+    done(Writer::new())
 }
 
 fn free_pages(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
@@ -463,7 +510,7 @@ fn free_pages(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
             counts = counts.u64(driver::free_pages(page, cell));
         }
     }
-    Ok(Answer::Result(counts))
+    done(counts)
 }
 
 /// What the programs beside `remote` say: that the test driver has none of it.

@@ -4,10 +4,12 @@ use wire::xdr::Writer;
 
 use super::super::super::names::{error, error_domain, interface_list_flag, procedures as proc};
 use super::super::description::Description;
+use super::super::driver::TestDriver;
 use super::super::failure::{Failure, MULTIPLE_INTERFACES};
 use super::super::interfaces::{Interface, Interfaces};
-use super::domains::{check_max, selected};
-use super::{Answer, Arguments, Call, Function, Needs, Outcome, library_name};
+use super::{
+    Arguments, Call, Function, Needs, Outcome, check_max, counted, done, library_name, list_all, list_of,
+};
 
 const OBJECTS: Needs = Needs::Objects;
 const INTERFACE: i32 = error_domain::INTERFACE;
@@ -17,11 +19,11 @@ pub(super) const TABLE: &[(i32, Function)] = &[
     (proc::CONNECT_NUM_OF_DEFINED_INTERFACES, |call, _| count(call, false)),
     (proc::CONNECT_LIST_INTERFACES, |call, arguments| list(call, arguments, true)),
     (proc::CONNECT_LIST_DEFINED_INTERFACES, |call, arguments| list(call, arguments, false)),
-    (proc::CONNECT_LIST_ALL_INTERFACES, list_all),
+    (proc::CONNECT_LIST_ALL_INTERFACES, list_all_interfaces),
     (proc::INTERFACE_LOOKUP_BY_NAME, |call, arguments| {
         let name = arguments.string()?;
         let (_, interface) = known(call, name)?;
-        Ok(Answer::Result(written(Writer::new(), &interface)))
+        done(written(Writer::new(), &interface))
     }),
     (proc::INTERFACE_LOOKUP_BY_MAC_STRING, by_mac),
     (proc::INTERFACE_GET_XML_DESC, |call, arguments| {
@@ -29,12 +31,12 @@ pub(super) const TABLE: &[(i32, Function)] = &[
         call.driver(OBJECTS)?;
         call.check_flags(flags, 0)?;
         let (_, interface) = known(call, name)?;
-        Ok(Answer::Result(Writer::new().opaque(&interface.description.format())))
+        done(Writer::new().opaque(&interface.description.format()))
     }),
     (proc::INTERFACE_IS_ACTIVE, |call, arguments| {
         let (name, _) = named(arguments, false)?;
         let (_, interface) = known(call, name)?;
-        Ok(Answer::Result(Writer::new().i32(interface.active.into())))
+        done(Writer::new().i32(interface.active.into()))
     }),
     (proc::INTERFACE_DEFINE_XML, define),
     (proc::INTERFACE_UNDEFINE, |call, arguments| {
@@ -42,7 +44,7 @@ pub(super) const TABLE: &[(i32, Function)] = &[
         check_change(call)?;
         let (name, _) = known(call, name)?;
         call.driver(OBJECTS)?.interfaces.undefine(&name)?;
-        Ok(Answer::Result(Writer::new()))
+        done(Writer::new())
     }),
     (proc::INTERFACE_CREATE, |call, arguments| set_active(call, arguments, true)),
     (proc::INTERFACE_DESTROY, |call, arguments| set_active(call, arguments, false)),
@@ -86,44 +88,26 @@ fn written(writer: Writer, interface: &Interface) -> Writer {
     writer.opaque(&interface.description.name).opaque(&interface.description.mac)
 }
 
-fn counted(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
-
 fn count(call: &mut Call<'_>, active: bool) -> Outcome {
     let count = all(call)?.values().filter(|interface| interface.active == active).count();
-    Ok(Answer::Result(Writer::new().u32(counted(count))))
+    done(Writer::new().u32(counted(count)))
 }
 
 fn list(call: &mut Call<'_>, arguments: &mut Arguments<'_>, active: bool) -> Outcome {
     let max = arguments.i32()?;
     call.driver(OBJECTS)?;
-    check_max(call, max, "maxnames", "INTERFACE")?;
+    let wanted = check_max(max, call.dialect.limits.list, "maxnames", "INTERFACE_LIST_MAX")?;
     let interfaces = all(call)?;
     let listed = interfaces.iter().filter(|(_, interface)| interface.active == active);
-    let names: Vec<&Vec<u8>> = listed.map(|(name, _)| name).take(usize::try_from(max).unwrap_or(0)).collect();
-    let list = Writer::new().u32(counted(names.len()));
-    Ok(Answer::Result(names.into_iter().fold(list, |list, name| list.opaque(name))))
+    let names: Vec<&Vec<u8>> = listed.map(|(name, _)| name).take(wanted).collect();
+    done(list_of(&names, |list, name| list.opaque(name)))
 }
 
-fn list_all(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
-    let (wanted, flags) = (arguments.i32()?, arguments.u32()?);
-    call.driver(OBJECTS)?;
+fn list_all_interfaces(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     let (inactive, active) = (interface_list_flag::INACTIVE, interface_list_flag::ACTIVE);
-    call.check_flags(flags, inactive | active)?;
-    let interfaces = all(call)?;
-    let listed = |interface: &&Interface| {
-        let own = if interface.active { active } else { inactive };
-        selected(flags, &[(inactive | active, own)])
-    };
-    let listed: Vec<&Interface> = interfaces.values().filter(listed).collect();
-    let count = counted(listed.len());
-    let list = if wanted == 0 {
-        Writer::new().u32(0)
-    } else {
-        listed.into_iter().fold(Writer::new().u32(count), written)
-    };
-    Ok(Answer::Result(list.u32(count)))
+    let own = |one: &Interface| [(inactive | active, if one.active { active } else { inactive })];
+    let all = |driver: &mut TestDriver| Ok(driver.interfaces.all()?.into_values().collect());
+    list_all(call, arguments, (OBJECTS, inactive | active), all, own, written)
 }
 
 fn by_mac(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
@@ -132,7 +116,7 @@ fn by_mac(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     let mut found = interfaces.values().filter(|known| known.description.mac.eq_ignore_ascii_case(mac));
     match (found.next(), found.next()) {
         (None, _) => Err(not_found(call, "mac", mac)),
-        (Some(interface), None) => Ok(Answer::Result(written(Writer::new(), interface))),
+        (Some(interface), None) => done(written(Writer::new(), interface)),
         (Some(_), Some(_)) => {
             let text = "multiple matching interfaces found";
             Err(Failure::bare(MULTIPLE_INTERFACES, error_domain::TEST, text))
@@ -148,7 +132,7 @@ fn define(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
         Description::parse(xml).map_err(|why| why.told(call.dialect, INTERFACE, "interface_definition"))?;
     let result = Writer::new().opaque(&description.name).opaque(&description.mac);
     call.driver(OBJECTS)?.interfaces.define(description)?;
-    Ok(Answer::Result(result))
+    done(result)
 }
 
 fn set_active(call: &mut Call<'_>, arguments: &mut Arguments<'_>, active: bool) -> Outcome {
@@ -161,7 +145,7 @@ fn set_active(call: &mut Call<'_>, arguments: &mut Arguments<'_>, active: bool) 
         return Err(Failure::bare(error::OPERATION_INVALID, error_domain::TEST, text));
     }
     call.driver(OBJECTS)?.interfaces.set_active(&name, active)?;
-    Ok(Answer::Result(Writer::new()))
+    done(Writer::new())
 }
 
 fn transaction(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
@@ -175,5 +159,5 @@ fn transaction(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
         proc::INTERFACE_CHANGE_COMMIT => interfaces.commit(owner)?,
         _ => interfaces.rollback(owner)?,
     }
-    Ok(Answer::Result(Writer::new()))
+    done(Writer::new())
 }

@@ -7,8 +7,7 @@ use super::super::super::names::{error, error_domain, procedures as proc, update
 use super::super::description::Element;
 use super::super::driver::{DhcpHost, NETWORK, NETWORK_UUID, Network, POOL, POOL_UUID, POOL_XML};
 use super::super::failure::{Failure, NO_NETWORK, NO_STORAGE_POOL};
-use super::domains::{check_max, selected};
-use super::{Answer, Arguments, Call, Function, Needs, Outcome, swaps_update};
+use super::{Arguments, Call, Function, Needs, Outcome, check_max, done, list_all, list_of, swaps_update};
 
 const OBJECTS: Needs = Needs::Objects;
 const NETWORK_DOMAIN: i32 = error_domain::NETWORK;
@@ -16,20 +15,18 @@ const NETWORK_DOMAIN: i32 = error_domain::NETWORK;
 pub(super) const TABLE: &[(i32, Function)] = &[
     (proc::CONNECT_NUM_OF_NETWORKS, |call, _| integer(call, 1)),
     (proc::CONNECT_NUM_OF_DEFINED_NETWORKS, |call, _| integer(call, 0)),
-    (proc::CONNECT_LIST_NETWORKS, |call, arguments| list(call, arguments, "NETWORK", Some(NETWORK))),
-    (proc::CONNECT_LIST_DEFINED_NETWORKS, |call, arguments| list(call, arguments, "NETWORK", None)),
+    (proc::CONNECT_LIST_NETWORKS, |call, arguments| list(call, arguments, "NETWORK_LIST_MAX", Some(NETWORK))),
+    (proc::CONNECT_LIST_DEFINED_NETWORKS, |call, arguments| list(call, arguments, "NETWORK_LIST_MAX", None)),
     (proc::CONNECT_LIST_ALL_NETWORKS, |call, arguments| {
         // Active, persistent, autostart.
-        let own = [(0x3, 0x2), (0xc, 0x4), (0x30, 0x20)];
-        list_all(call, arguments, 0x3f, &own, (NETWORK, NETWORK_UUID))
+        let own = |_: &&str| [(0x3, 0x2), (0xc, 0x4), (0x30, 0x20)];
+        let written = |list: Writer, name: &&str| list.opaque(name.as_bytes()).fixed(&NETWORK_UUID);
+        list_all(call, arguments, (OBJECTS, 0x3f), |_| Ok(vec![NETWORK]), own, written)
     }),
     (proc::NETWORK_LOOKUP_BY_NAME, |call, arguments| {
         let name = arguments.string()?;
-        call.driver(OBJECTS)?;
-        if name != NETWORK.as_bytes() {
-            return Err(no_network(name));
-        }
-        Ok(Answer::Result(Writer::new().opaque(name).fixed(&NETWORK_UUID)))
+        network(call, name)?;
+        done(Writer::new().opaque(name).fixed(&NETWORK_UUID))
     }),
     (proc::NETWORK_LOOKUP_BY_UUID, |call, arguments| {
         let uuid = arguments.uuid()?;
@@ -37,7 +34,7 @@ pub(super) const TABLE: &[(i32, Function)] = &[
         if uuid != NETWORK_UUID {
             return Err(no_network(&[]));
         }
-        Ok(Answer::Result(Writer::new().opaque(NETWORK.as_bytes()).fixed(&NETWORK_UUID)))
+        done(Writer::new().opaque(NETWORK.as_bytes()).fixed(&NETWORK_UUID))
     }),
     (proc::NETWORK_GET_XML_DESC, |call, arguments| {
         let name = named(arguments)?;
@@ -45,12 +42,12 @@ pub(super) const TABLE: &[(i32, Function)] = &[
         call.driver(OBJECTS)?;
         call.check_flags(flags, 0)?;
         let xml = network(call, name)?.xml();
-        Ok(Answer::Result(Writer::new().opaque(&xml)))
+        done(Writer::new().opaque(&xml))
     }),
     (proc::NETWORK_GET_BRIDGE_NAME, |call, arguments| {
         let name = named(arguments)?;
         network(call, name)?;
-        Ok(Answer::Result(Writer::new().opaque(b"virbr0")))
+        done(Writer::new().opaque(b"virbr0"))
     }),
     (proc::NETWORK_IS_ACTIVE, |call, arguments| asked(call, arguments, 1)),
     (proc::NETWORK_IS_PERSISTENT, |call, arguments| asked(call, arguments, 1)),
@@ -60,28 +57,33 @@ pub(super) const TABLE: &[(i32, Function)] = &[
     (proc::NETWORK_GET_METADATA, get_metadata),
     (proc::CONNECT_NUM_OF_STORAGE_POOLS, |call, _| integer(call, 1)),
     (proc::CONNECT_NUM_OF_DEFINED_STORAGE_POOLS, |call, _| integer(call, 0)),
-    (proc::CONNECT_LIST_STORAGE_POOLS, |call, arguments| list(call, arguments, "STORAGE_POOL", Some(POOL))),
-    (proc::CONNECT_LIST_DEFINED_STORAGE_POOLS, |call, arguments| list(call, arguments, "STORAGE_POOL", None)),
+    (proc::CONNECT_LIST_STORAGE_POOLS, |call, arguments| {
+        list(call, arguments, "STORAGE_POOL_LIST_MAX", Some(POOL))
+    }),
+    (proc::CONNECT_LIST_DEFINED_STORAGE_POOLS, |call, arguments| {
+        list(call, arguments, "STORAGE_POOL_LIST_MAX", None)
+    }),
     (proc::CONNECT_LIST_ALL_STORAGE_POOLS, |call, arguments| {
         // Active, persistent, autostart, kind.
-        let own = [(0x3, 0x2), (0xc, 0x4), (0x30, 0x20), (0xf_ffc0, 0x40)];
-        list_all(call, arguments, 0xf_ffff, &own, (POOL, POOL_UUID))
+        let own = |_: &&str| [(0x3, 0x2), (0xc, 0x4), (0x30, 0x20), (0xf_ffc0, 0x40)];
+        let written = |list: Writer, name: &&str| list.opaque(name.as_bytes()).fixed(&POOL_UUID);
+        list_all(call, arguments, (OBJECTS, 0xf_ffff), |_| Ok(vec![POOL]), own, written)
     }),
     (proc::STORAGE_POOL_LOOKUP_BY_NAME, |call, arguments| {
         let name = arguments.string()?;
         call.driver(OBJECTS)?;
         check_pool(name)?;
-        Ok(Answer::Result(Writer::new().opaque(name).fixed(&POOL_UUID)))
+        done(Writer::new().opaque(name).fixed(&POOL_UUID))
     }),
     (proc::STORAGE_POOL_GET_INFO, |call, arguments| {
         pool(call, arguments)?;
         // Running; capacity, allocation and what is left in bytes.
-        Ok(Answer::Result(Writer::new().i32(2).u64(POOL_LEN).u64(0).u64(POOL_LEN)))
+        done(Writer::new().i32(2).u64(POOL_LEN).u64(0).u64(POOL_LEN))
     }),
     (proc::STORAGE_POOL_GET_XML_DESC, |call, arguments| {
         pool(call, arguments)?;
         arguments.u32()?;
-        Ok(Answer::Result(Writer::new().opaque(POOL_XML.as_bytes())))
+        done(Writer::new().opaque(POOL_XML.as_bytes()))
     }),
     (proc::STORAGE_POOL_IS_ACTIVE, |call, arguments| pool_says(call, arguments, 1)),
     (proc::STORAGE_POOL_IS_PERSISTENT, |call, arguments| pool_says(call, arguments, 1)),
@@ -94,35 +96,15 @@ const POOL_LEN: u64 = 107_374_182_400;
 
 fn integer(call: &mut Call<'_>, value: i32) -> Outcome {
     call.driver(OBJECTS)?;
-    Ok(Answer::Result(Writer::new().i32(value)))
+    done(Writer::new().i32(value))
 }
 
 fn list(call: &mut Call<'_>, arguments: &mut Arguments<'_>, objects: &str, one: Option<&str>) -> Outcome {
     let max = arguments.i32()?;
     call.driver(OBJECTS)?;
-    check_max(call, max, "maxnames", objects)?;
-    let list = Writer::new();
-    Ok(Answer::Result(match one {
-        Some(name) if max > 0 => list.u32(1).opaque(name.as_bytes()),
-        _ => list.u32(0),
-    }))
-}
-
-fn list_all(
-    call: &mut Call<'_>,
-    arguments: &mut Arguments<'_>,
-    known: u32,
-    own: &[(u32, u32)],
-    (name, uuid): (&str, [u8; 16]),
-) -> Outcome {
-    let (wanted, flags) = (arguments.i32()?, arguments.u32()?);
-    call.driver(OBJECTS)?;
-    call.check_flags(flags, known)?;
-    let listed = selected(flags, own);
-    let list = Writer::new();
-    let list =
-        if listed && wanted != 0 { list.u32(1).opaque(name.as_bytes()).fixed(&uuid) } else { list.u32(0) };
-    Ok(Answer::Result(list.u32(listed.into())))
+    let wanted = check_max(max, call.dialect.limits.list, "maxnames", objects)?;
+    let listed: Vec<&str> = one.into_iter().take(wanted).collect();
+    done(list_of(&listed, |list, name| list.opaque(name.as_bytes())))
 }
 
 /// A network or pool as a call names it: name and identity. The driver goes by the name.
@@ -143,7 +125,7 @@ fn network<'a>(call: &'a mut Call<'_>, name: &[u8]) -> Result<&'a mut Network, F
 fn asked(call: &mut Call<'_>, arguments: &mut Arguments<'_>, value: i32) -> Outcome {
     let name = named(arguments)?;
     network(call, name)?;
-    Ok(Answer::Result(Writer::new().i32(value)))
+    done(Writer::new().i32(value))
 }
 
 fn check_pool(name: &[u8]) -> Result<(), Failure> {
@@ -159,7 +141,7 @@ fn pool(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Result<(), Failur
 
 fn pool_says(call: &mut Call<'_>, arguments: &mut Arguments<'_>, value: i32) -> Outcome {
     pool(call, arguments)?;
-    Ok(Answer::Result(Writer::new().i32(value)))
+    done(Writer::new().i32(value))
 }
 
 /// Changes a part of the network. Which of the first two integers is which depends on the release.
@@ -196,7 +178,7 @@ fn update(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
         return Err(Failure::xml(NETWORK_DOMAIN, detail));
     }
     change_hosts(&mut network.hosts, host, command)?;
-    Ok(Answer::Result(Writer::new()))
+    done(Writer::new())
 }
 
 fn unexpected(element: &[u8], wanted: &str) -> String {
@@ -287,7 +269,7 @@ fn set_metadata(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
         TITLE => network.title = text,
         other => return Err(unknown_metadata(other)),
     }
-    Ok(Answer::Result(Writer::new()))
+    done(Writer::new())
 }
 
 fn get_metadata(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
@@ -307,5 +289,5 @@ fn get_metadata(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
         let detail = "Requested metadata element is not present";
         return Err(Failure::made(error::NO_NETWORK_METADATA, NETWORK_DOMAIN, detail));
     };
-    Ok(Answer::Result(Writer::new().opaque(text)))
+    done(Writer::new().opaque(text))
 }

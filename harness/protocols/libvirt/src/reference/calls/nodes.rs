@@ -5,8 +5,9 @@ use wire::xdr::Writer;
 use super::super::super::names::{error_domain, node_device_list_flag as flag, procedures as proc};
 use super::super::driver::{NODE_DEVICES, NodeDevice, lacks};
 use super::super::failure::{Failure, NO_NODE_DEVICE};
-use super::domains::selected;
-use super::{Answer, Arguments, Call, Function, Needs, Outcome, library_name};
+use super::{
+    Arguments, Call, Function, Needs, Outcome, check_max, counted, done, library_name, list_all, list_of,
+};
 
 const OBJECTS: Needs = Needs::Objects;
 /// The most bytes of the name of a processor.
@@ -18,50 +19,45 @@ pub(super) const TABLE: &[(i32, Function)] = &[
     (proc::NODE_GET_INFO, node_info),
     (proc::NODE_GET_FREE_MEMORY, |call, _| {
         call.driver(Needs::Hypervisor)?;
-        Ok(Answer::Result(Writer::new().u64(3 << 20)))
+        done(Writer::new().u64(3 << 20))
     }),
     (proc::NODE_GET_CELLS_FREE_MEMORY, cells),
     (proc::NODE_NUM_OF_DEVICES, |call, arguments| {
         let (capability, _flags) = (arguments.optional()?, arguments.u32()?);
         call.driver(OBJECTS)?;
         let count = NODE_DEVICES.iter().filter(|device| can(device, capability)).count();
-        Ok(Answer::Result(Writer::new().u32(counted(count))))
+        done(Writer::new().u32(counted(count)))
     }),
     (proc::NODE_LIST_DEVICES, list),
-    (proc::CONNECT_LIST_ALL_NODE_DEVICES, list_all),
+    (proc::CONNECT_LIST_ALL_NODE_DEVICES, list_all_devices),
     (proc::NODE_DEVICE_LOOKUP_BY_NAME, |call, arguments| {
         let device = looked_up(call, arguments)?;
-        Ok(Answer::Result(Writer::new().opaque(device.name.as_bytes())))
+        done(Writer::new().opaque(device.name.as_bytes()))
     }),
     (proc::NODE_DEVICE_GET_XML_DESC, |call, arguments| {
         let device = looked_up(call, arguments)?;
         let flags = arguments.u32()?;
         call.check_flags(flags, 0)?;
-        Ok(Answer::Result(Writer::new().opaque(device.xml.as_bytes())))
+        done(Writer::new().opaque(device.xml.as_bytes()))
     }),
     (proc::NODE_DEVICE_GET_PARENT, |call, arguments| {
         let device = looked_up(call, arguments)?;
-        Ok(Answer::Result(Writer::new().optional(device.parent.map(str::as_bytes))))
+        done(Writer::new().optional(device.parent.map(str::as_bytes)))
     }),
     (proc::NODE_DEVICE_NUM_OF_CAPS, |call, arguments| {
         let device = looked_up(call, arguments)?;
-        Ok(Answer::Result(Writer::new().u32(counted(device.capabilities.len()))))
+        done(Writer::new().u32(counted(device.capabilities.len())))
     }),
     (proc::NODE_DEVICE_LIST_CAPS, |call, arguments| {
         let device = looked_up(call, arguments)?;
         let max = usize::try_from(arguments.i32()?).unwrap_or(0);
-        let listed = device.capabilities.iter().take(max);
-        let writer = Writer::new().u32(counted(listed.len()));
-        Ok(Answer::Result(listed.fold(writer, |list, name| list.opaque(name.as_bytes()))))
+        let listed = device.capabilities.get(..max).unwrap_or(device.capabilities);
+        done(list_of(listed, |list, name| list.opaque(name.as_bytes())))
     }),
     (proc::NODE_DEVICE_IS_ACTIVE, state),
     (proc::NODE_DEVICE_IS_PERSISTENT, state),
     (proc::NODE_DEVICE_GET_AUTOSTART, state),
 ];
-
-fn counted(count: usize) -> u32 {
-    u32::try_from(count).unwrap_or(u32::MAX)
-}
 
 fn node_info(call: &mut Call<'_>, _arguments: &mut Arguments<'_>) -> Outcome {
     call.driver(Needs::Hypervisor)?;
@@ -70,21 +66,15 @@ fn node_info(call: &mut Call<'_>, _arguments: &mut Arguments<'_>) -> Outcome {
     let info = model.fold(Writer::new(), |info, byte| info.u32(byte.into()));
     // Memory in KiB, processors, MHz, nodes, sockets, cores, threads.
     let counts = [16, 1400, 2, 2, 2, 2];
-    Ok(Answer::Result(counts.into_iter().fold(info.u64(3 << 20), Writer::i32)))
+    done(counts.into_iter().fold(info.u64(3 << 20), Writer::i32))
 }
 
 fn cells(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     let (first, max) = (arguments.i32()?, arguments.i32()?);
     call.driver(Needs::Hypervisor)?;
-    let Ok(wanted) = usize::try_from(max) else {
-        return Err(Failure::rpc("maxcells must be non-negative"));
-    };
-    if counted(wanted) > call.dialect.limits.cells {
-        return Err(Failure::rpc("maxcells > REMOTE_NODE_MAX_CELLS"));
-    }
-    let told = CELLS.iter().skip(usize::try_from(first).unwrap_or(0)).take(wanted);
-    let list = Writer::new().u32(counted(told.len()));
-    Ok(Answer::Result(told.fold(list, |list, cell| list.u64(*cell))))
+    let wanted = check_max(max, call.dialect.limits.cells, "maxcells", "NODE_MAX_CELLS")?;
+    let told = CELLS.into_iter().skip(usize::try_from(first).unwrap_or(0)).take(wanted);
+    done(list_of(&told.collect::<Vec<_>>(), |list, cell| list.u64(*cell)))
 }
 
 fn can(device: &NodeDevice, capability: Option<&[u8]>) -> bool {
@@ -95,37 +85,21 @@ fn list(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     let capability = arguments.optional()?;
     let (max, _flags) = (arguments.i32()?, arguments.u32()?);
     call.driver(OBJECTS)?;
-    let Ok(wanted) = usize::try_from(max) else {
-        return Err(Failure::rpc("maxnames must be non-negative"));
-    };
-    if counted(wanted) > call.dialect.limits.node_devices {
-        return Err(Failure::rpc("maxnames > REMOTE_NODE_DEVICE_LIST_MAX"));
-    }
+    let limit = call.dialect.limits.node_devices;
+    let wanted = check_max(max, limit, "maxnames", "NODE_DEVICE_LIST_MAX")?;
     let listed = NODE_DEVICES.iter().filter(|device| can(device, capability)).take(wanted);
-    let names: Vec<&str> = listed.map(|device| device.name).collect();
-    let list = Writer::new().u32(counted(names.len()));
-    Ok(Answer::Result(names.into_iter().fold(list, |list, name| list.opaque(name.as_bytes()))))
+    done(list_of(&listed.collect::<Vec<_>>(), |list, device| list.opaque(device.name.as_bytes())))
 }
 
-fn list_all(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
-    let (wanted, flags) = (arguments.i32()?, arguments.u32()?);
-    call.driver(OBJECTS)?;
-    call.check_flags(flags, u32::MAX)?;
+fn list_all_devices(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     // All of them are active and persistent.
     let (states, lasting) = (flag::ACTIVE | flag::INACTIVE, PERSISTENT | TRANSIENT);
-    let capabilities = !(states | lasting);
-    let listed = NODE_DEVICES.iter().filter(|device| {
-        let own = [(states, flag::ACTIVE), (lasting, PERSISTENT), (capabilities, device.capability_flags())];
-        selected(flags, &own)
-    });
-    let names: Vec<&str> = listed.map(|device| device.name).collect();
-    let count = counted(names.len());
-    let list = if wanted == 0 {
-        Writer::new().u32(0)
-    } else {
-        names.into_iter().fold(Writer::new().u32(count), |list, name| list.opaque(name.as_bytes()))
+    let own = |device: &NodeDevice| {
+        let able = device.capability_flags();
+        [(states, flag::ACTIVE), (lasting, PERSISTENT), (!(states | lasting), able)]
     };
-    Ok(Answer::Result(list.u32(count)))
+    let written = |list: Writer, device: &NodeDevice| list.opaque(device.name.as_bytes());
+    list_all(call, arguments, (OBJECTS, u32::MAX), |_| Ok(NODE_DEVICES.to_vec()), own, written)
 }
 
 /// Flags of lists since 10.1.0, measured on 11.3.0: both are known.
@@ -147,5 +121,5 @@ fn state(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
         return Err(Failure::no_support(error_domain::NODEDEV, library_name(call.procedure)));
     }
     looked_up(call, arguments)?;
-    Ok(Answer::Result(Writer::new().i32(1)))
+    done(Writer::new().i32(1))
 }
