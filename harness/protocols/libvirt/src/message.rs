@@ -164,29 +164,39 @@ impl<'a> Dissector<'a> {
     }
 
     fn header(&mut self, dir: Direction) -> Result<Header, XdrError> {
-        let (span, length) = self.reader.u32()?;
-        self.push("length", span, Value::Uint(length.into()), None);
+        self.unsigned("length", Value::Uint, |_| None)?;
         self.mask(Some(masks::LENGTH));
-        let (span, program) = self.reader.u32()?;
-        let label = names::name("program", program.into()).map(Cow::Borrowed);
-        self.push("program", span, Value::Hex(program.into()), label);
-        let (span, version) = self.reader.u32()?;
-        self.push("version", span, Value::Uint(version.into()), None);
-        let (span, procedure) = self.reader.i32()?;
-        let label = names::procedure_name(program, procedure).map(Cow::Borrowed);
-        self.push("procedure", span, Value::Int(procedure.into()), label);
-        let (span, kind) = self.reader.i32()?;
-        let kind = MessageType(kind);
-        self.push("type", span, Value::Int(kind.0.into()), kind.name().map(Cow::Borrowed));
-        let (span, serial) = self.reader.u32()?;
-        self.push("serial", span, Value::Uint(serial.into()), None);
+        let program = self.unsigned("program", Value::Hex, |it| names::name("program", it.into()))?;
+        let version = self.unsigned("version", Value::Uint, |_| None)?;
+        let procedure = self.signed("procedure", |it| names::procedure_name(program, it))?;
+        let kind = MessageType(self.signed("type", |it| MessageType(it).name())?);
+        let serial = self.unsigned("serial", Value::Uint, |_| None)?;
         if dir == Direction::ToServer || kind == MessageType::MESSAGE {
             self.mask(Some(masks::SERIAL));
         }
-        let (span, status) = self.reader.i32()?;
-        let status = Status(status);
-        self.push("status", span, Value::Int(status.0.into()), status.name().map(Cow::Borrowed));
+        let status = Status(self.signed("status", |it| Status(it).name())?);
         Ok(Header { program, version, procedure, kind, serial, status })
+    }
+
+    fn unsigned(
+        &mut self,
+        name: &'static str,
+        value: fn(u64) -> Value,
+        label: impl Fn(u32) -> Option<&'static str>,
+    ) -> Result<u32, XdrError> {
+        let (span, number) = self.reader.u32()?;
+        self.push(name, span, value(number.into()), label(number).map(Cow::Borrowed));
+        Ok(number)
+    }
+
+    fn signed(
+        &mut self,
+        name: &'static str,
+        label: impl Fn(i32) -> Option<&'static str>,
+    ) -> Result<i32, XdrError> {
+        let (span, number) = self.reader.i32()?;
+        self.push(name, span, Value::Int(number.into()), label(number).map(Cow::Borrowed));
+        Ok(number)
     }
 
     /// What is wrong with a header by itself, or held against the call that it answers.

@@ -179,32 +179,22 @@ impl Dissector<'_> {
             let label = names::name("typed_parameter", kind.into()).map(Cow::Borrowed);
             self.push(format!("{name}.{at}.type"), span.clone(), Value::Int(kind.into()), label);
             let value = Cow::Owned(format!("{name}.{at}.value"));
-            match kind {
-                types::INT | types::BOOLEAN => {
-                    let (span, number) = self.reader.i32()?;
-                    self.push(value, span, Value::Int(number.into()), None);
-                }
-                types::UINT => {
-                    let (span, number) = self.reader.u32()?;
-                    self.push(value, span, Value::Uint(number.into()), None);
-                }
-                types::LLONG => {
-                    let (span, number) = self.reader.i64()?;
-                    self.push(value, span, Value::Int(number), None);
-                }
-                types::ULLONG => {
-                    let (span, number) = self.reader.u64()?;
-                    self.push(value, span, Value::Uint(number), None);
-                }
+            let kind = match kind {
+                types::INT | types::BOOLEAN => Kind::Int,
+                types::UINT => Kind::Uint,
+                types::LLONG => Kind::Hyper,
+                types::ULLONG => Kind::UnsignedHyper,
+                types::STRING => Kind::Text,
                 // The bits of an IEEE 754 number.
                 types::DOUBLE => {
                     let (span, bits) = self.reader.u64()?;
                     let label = Cow::Owned(f64::from_bits(bits).to_string());
                     self.push(value, span, Value::Hex(bits), Some(label));
+                    continue;
                 }
-                types::STRING => self.text(value)?,
                 _ => return Err(Stop::UnknownType(span, kind)),
-            }
+            };
+            self.part(value, &Part { name: "", kind, label: None, mask: None })?;
         }
         Ok(())
     }

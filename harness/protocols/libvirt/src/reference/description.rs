@@ -66,29 +66,19 @@ impl Element {
 
     fn write(&self, depth: usize, out: &mut Vec<u8>) {
         let indent = " ".repeat(2 * depth);
-        out.extend_from_slice(indent.as_bytes());
-        out.push(b'<');
-        out.extend_from_slice(&self.name);
+        out.extend([indent.as_bytes(), b"<", &self.name].concat());
         for (name, value) in &self.attributes {
-            out.push(b' ');
-            out.extend_from_slice(name);
-            out.extend_from_slice(b"='");
+            out.extend([b" ", &name[..], b"='"].concat());
             escape(value, out);
             out.push(b'\'');
         }
         // Interfaces inside of interfaces are never written short.
         if self.children.is_empty() && self.name != b"interface" {
-            out.extend_from_slice(b"/>\n");
-            return;
+            return out.extend_from_slice(b"/>\n");
         }
         out.extend_from_slice(b">\n");
-        for child in &self.children {
-            child.write(depth + 1, out);
-        }
-        out.extend_from_slice(indent.as_bytes());
-        out.extend_from_slice(b"</");
-        out.extend_from_slice(&self.name);
-        out.extend_from_slice(b">\n");
+        self.children.iter().for_each(|child| child.write(depth + 1, out));
+        out.extend([indent.as_bytes(), b"</", &self.name, b">\n"].concat());
     }
 }
 
@@ -172,15 +162,15 @@ impl Unreadable {
     }
 }
 
+/// The five entities that XML itself has.
+const ENTITIES: [(u8, &str); 5] =
+    [(b'&', "amp"), (b'<', "lt"), (b'>', "gt"), (b'\'', "apos"), (b'"', "quot")];
+
 fn escape(value: &[u8], out: &mut Vec<u8>) {
     for byte in value {
-        match byte {
-            b'&' => out.extend_from_slice(b"&amp;"),
-            b'<' => out.extend_from_slice(b"&lt;"),
-            b'>' => out.extend_from_slice(b"&gt;"),
-            b'\'' => out.extend_from_slice(b"&apos;"),
-            b'"' => out.extend_from_slice(b"&quot;"),
-            _ => out.push(*byte),
+        match ENTITIES.iter().find(|(known, _)| known == byte) {
+            Some((_, name)) => out.extend(format!("&{name};").bytes()),
+            None => out.push(*byte),
         }
     }
 }
@@ -287,7 +277,7 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// Resolves the five entities that XML itself has.
+/// Resolves entities.
 fn unescape(value: &[u8]) -> Option<Vec<u8>> {
     let mut out = Vec::with_capacity(value.len());
     let mut rest = value;
@@ -297,14 +287,8 @@ fn unescape(value: &[u8]) -> Option<Vec<u8>> {
             b'<' => return None,
             b'&' => {
                 let len = rest.iter().position(|byte| *byte == b';')?;
-                out.push(match rest.get(..len)? {
-                    b"amp" => b'&',
-                    b"lt" => b'<',
-                    b"gt" => b'>',
-                    b"apos" => b'\'',
-                    b"quot" => b'"',
-                    _ => return None,
-                });
+                let name = rest.get(..len)?;
+                out.push(ENTITIES.iter().find(|(_, known)| known.as_bytes() == name)?.0);
                 rest = rest.get(len + 1..)?;
             }
             _ => out.push(*byte),

@@ -52,15 +52,6 @@ pub(super) struct Daemon {
     kept: Vec<Bytes>,
 }
 
-/// What a server is made of.
-pub(super) struct Parts {
-    pub(super) dialect: Dialect,
-    pub(super) settings: Settings,
-    pub(super) switches: Switches,
-    pub(super) host: Host,
-    pub(super) keepalive: Duration,
-}
-
 impl Machine for Daemon {
     type Client = Client;
 
@@ -225,8 +216,14 @@ fn hang_up(clients: &mut All, peer: Peer) -> Step {
 }
 
 impl Daemon {
-    pub(super) fn new(parts: Parts) -> Self {
-        let Parts { dialect, settings, switches, host, keepalive } = parts;
+    /// `keepalive` is the time from one sign of life to the next.
+    pub(super) fn new(
+        dialect: Dialect,
+        settings: Settings,
+        switches: Switches,
+        host: Host,
+        keepalive: Duration,
+    ) -> Self {
         let (dialect, settings) = seeded(dialect, settings, &switches);
         Self { dialect, settings, switches, host, keepalive, test: None, kept: Vec::new() }
     }

@@ -1,7 +1,7 @@
 //! What a server says when it refuses: code, domain, text, and the pieces that the text was made of.
 
 use super::super::dialect::{Dialect, NoDetail};
-use super::super::names::{error, error_domain};
+use super::super::names::{error, error_domain, error_level};
 use super::super::request::RpcError;
 
 /// A refusal, before a dialect gives it its form.
@@ -113,14 +113,6 @@ impl Failure {
     pub(super) fn error(&self, dialect: &Dialect) -> RpcError {
         let bytes = |text: &str| text.as_bytes().to_vec();
         let none = (dialect.server.no_detail == NoDetail::Empty).then(Vec::new);
-        let blank = RpcError {
-            code: self.code,
-            domain: self.domain,
-            message: None,
-            level: 2,
-            texts: [None, None, None],
-            ints: [-1, -1],
-        };
         let (message, texts, ints) = match &self.text {
             Text::Plain(text) => (text.clone(), [Some(bytes("%s")), Some(text.clone()), None], [-1, -1]),
             Text::Made { format, detail } => {
@@ -137,7 +129,8 @@ impl Failure {
             }
         };
         let ints = if self.errno == 0 { ints } else { [self.errno, -1] };
-        RpcError { message: Some(message), texts, ints, ..blank }
+        let (code, domain) = (self.code, self.domain);
+        RpcError { code, domain, message: Some(message), level: error_level::ERROR, texts, ints }
     }
 }
 

@@ -20,7 +20,7 @@ use super::calls::{Host, Maker};
 use super::defects::{self, SERVER_DEFECTS};
 use super::description::Description;
 use super::driver::{self, FIRST_INTERFACE, TestDriver};
-use super::engine::{Daemon, Parts};
+use super::engine::Daemon;
 use super::interfaces::{Kept, ListFaults};
 use super::settings::Settings;
 use super::transaction::{ConnectivityTest, Fault, Owner, TransactionError, Transactions};
@@ -164,13 +164,9 @@ impl Servers for Daemons {
         if self.keeps() {
             host.shared = Some(TestDriver::new(Box::new(self.open(site).map_err(io::Error::other)?)));
         }
-        let seconds = self.dialect.server.keepalive.interval_s;
-        Ok(Daemon::new(Parts {
-            dialect: self.dialect.clone(),
-            settings: self.settings.clone(),
-            switches: self.switches.clone(),
-            host,
-            keepalive: self.keepalive.unwrap_or_else(|| Duration::from_secs(seconds.into())),
-        }))
+        let usual = Duration::from_secs(self.dialect.server.keepalive.interval_s.into());
+        let (dialect, settings, switches) =
+            (self.dialect.clone(), self.settings.clone(), self.switches.clone());
+        Ok(Daemon::new(dialect, settings, switches, host, self.keepalive.unwrap_or(usual)))
     }
 }
