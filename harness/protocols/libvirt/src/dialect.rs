@@ -140,8 +140,6 @@ pub(crate) struct ServerFacts {
     pub rollback: Rollback,
     /// The last connection that uses a driver goes.
     pub last_close: LastClose,
-    /// A client that ends its direction right behind a call.
-    pub half_close: HalfClose,
     /// Whether formats in errors number their places: `%1$s`, not `%s`.
     pub numbered_formats: bool,
     /// The detail (`str2`) of an error without one, seen with "Domain not found".
@@ -158,8 +156,6 @@ pub(crate) struct ServerFacts {
     pub event_serial: u32,
     /// When feature 10 was asked for.
     pub keepalive: Keepalive,
-    /// Calls of one client that are worked on at a time; more wait.
-    pub requests_at_a_time: u32,
 }
 
 /// The translated texts of errors of the RPC layer. Clients look for the first words of the untranslated ones.
@@ -236,15 +232,6 @@ pub(crate) enum LastClose {
     Resets,
     /// It stays, and so does an open transaction.
     Keeps,
-}
-
-/// What becomes of a call behind which the client ended its direction at once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum HalfClose {
-    /// Its reply is lost in 13 to 83 of 100 tries.
-    MayLoseReply,
-    /// It is answered.
-    Answers,
 }
 
 /// How a server sends that there is no detail.
@@ -404,7 +391,6 @@ impl Dialect {
             free_pages: FreePages::Refused,
             rollback: Rollback::Faithful,
             last_close: LastClose::Keeps,
-            half_close: HalfClose::Answers,
             machine: MachineDriver::Directory,
             event_serial: 0,
             ..self.server.clone()
@@ -430,7 +416,6 @@ impl ServerFacts {
             free_pages: FreePages::Overflows,
             rollback: Rollback::AllInactive,
             last_close: LastClose::Resets,
-            half_close: HalfClose::MayLoseReply,
             numbered_formats: false,
             no_detail: NoDetail::Empty,
             xml_place: XmlPlace::Document,
@@ -439,7 +424,6 @@ impl ServerFacts {
             german: Translation::GERMAN,
             event_serial: 1,
             keepalive: Keepalive { interval_s: 5, count: 5 },
-            requests_at_a_time: 5,
         }
     }
 }

@@ -20,11 +20,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::reference::call::{Caller, End, Trace};
 use session::Address;
-use wire::libvirt_rpc::{HEAD_LEN, Header, MESSAGE, MessageDecoder, MessageType, STRING_MAX, Status};
+use wire::libvirt_rpc::{HEAD_LEN, Header, MESSAGE, MessageDecoder, MessageType, Status};
 use wire::xdr::{Reader, Writer};
 
 use super::names::{UNKNOWN_PROCEDURE_TEXT, VERSION};
 use super::names::{error, error_domain, error_level, keepalive, program};
+use super::values;
 
 /// How long a connection may take to be made, and bytes to be taken.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(2);
@@ -74,7 +75,7 @@ impl Refusal {
         let mut reader = Reader::new(payload);
         let (_, code) = reader.i32().ok()?;
         let (_, domain) = reader.i32().ok()?;
-        let text = optional_text(&mut reader)?;
+        let text = values::optional_text_of(&mut reader).ok()?;
         let (_, level) = reader.i32().ok()?;
         Some(Self { code, domain, level, text: text.unwrap_or_default() })
     }
@@ -92,15 +93,6 @@ impl Refusal {
     pub(super) fn is_not_supported(&self) -> bool {
         self.code == error::NO_SUPPORT || self.is_unknown_procedure()
     }
-}
-
-fn optional_text(reader: &mut Reader<'_>) -> Option<Option<String>> {
-    let (_, there) = reader.flag().ok()?;
-    if !there {
-        return Some(None);
-    }
-    let text = reader.opaque(STRING_MAX).ok()?;
-    Some(Some(String::from_utf8_lossy(text.bytes).into_owned()))
 }
 
 /// Where a client differs from one that is right. All are off unless a defect switches one on.

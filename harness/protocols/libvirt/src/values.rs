@@ -91,6 +91,11 @@ fn text_of(reader: &mut Reader<'_>) -> Result<String, XdrError> {
     Ok(String::from_utf8_lossy(reader.opaque(STRING_MAX)?.bytes).into_owned())
 }
 
+pub(super) fn optional_text_of(reader: &mut Reader<'_>) -> Result<Option<String>, XdrError> {
+    let (_, there) = reader.flag()?;
+    there.then(|| text_of(reader)).transpose()
+}
+
 fn read<T>(payload: &Bytes, with: impl FnOnce(&mut Reader<'_>) -> Result<T, XdrError>) -> Result<T, Failure> {
     // What follows a result is passed over, as in the library.
     with(&mut Reader::new(payload))
@@ -133,10 +138,7 @@ pub(super) fn text(payload: &Bytes) -> Result<String, Failure> {
 
 /// A text that need not be there.
 pub(super) fn optional_text(payload: &Bytes) -> Result<Option<String>, Failure> {
-    read(payload, |reader| {
-        let (_, there) = reader.flag()?;
-        there.then(|| text_of(reader)).transpose()
-    })
+    read(payload, optional_text_of)
 }
 
 /// A number of 32 bits.
