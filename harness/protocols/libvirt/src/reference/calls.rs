@@ -14,15 +14,13 @@ use wire::xdr::{Reader, Writer};
 
 use protocol::defect::Switches;
 
-use super::super::dialect::{
-    Dialect, FreePages, MachineDriver, SecondOpen, UnknownUri, XmlPlace, free_pages_wrap,
-};
-use super::super::names::{self, error, error_domain, open_flag, procedures as proc, program};
 use super::defects;
 use super::driver::{self, Lifecycle, TestDriver};
 use super::failure::{ARGUMENT_UNSUPPORTED, Failure};
 use super::settings::{Auth, Settings};
 use super::transaction::Owner;
+use crate::dialect::{Dialect, FreePages, MachineDriver, SecondOpen, UnknownUri, XmlPlace, free_pages_wrap};
+use crate::names::{self, error, error_domain, open_flag, procedures as proc, program};
 
 pub(super) use domains::domain;
 
@@ -64,7 +62,7 @@ pub(super) struct Host {
 #[derive(Debug)]
 pub(super) struct Maker {
     pub(super) faults: super::interfaces::ListFaults,
-    pub(super) rollback: super::super::dialect::Rollback,
+    pub(super) rollback: crate::dialect::Rollback,
 }
 
 impl Maker {
@@ -86,15 +84,16 @@ pub(super) struct Callback {
 }
 
 /// What a connection has opened.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) enum Opened {
+    #[default]
     No,
     Shared,
     Private(Box<TestDriver>),
 }
 
 /// What a server keeps for one connection.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Session {
     pub(super) owner: Owner,
     pub(super) opened: Opened,
@@ -104,19 +103,6 @@ pub(super) struct Session {
     pub(super) callbacks: Vec<Callback>,
     /// Whether the server sends signs of life of its own.
     pub(super) keepalive: bool,
-}
-
-impl Session {
-    pub(super) fn new(owner: Owner) -> Self {
-        Self {
-            owner,
-            opened: Opened::No,
-            read_only: false,
-            uses_shared: false,
-            callbacks: Vec::new(),
-            keepalive: false,
-        }
-    }
 }
 
 /// A call while it is carried out.
@@ -270,34 +256,26 @@ fn list_all<T, const GROUPS: usize>(
 
 /// Whether a procedure can be called before authentication.
 pub(super) fn needs_no_authentication(procedure: i32) -> bool {
-    matches!(
-        procedure,
-        proc::AUTH_LIST
-            | proc::AUTH_SASL_INIT
-            | proc::AUTH_SASL_START
-            | proc::AUTH_SASL_STEP
-            | proc::AUTH_POLKIT
-    )
+    (proc::AUTH_LIST..=proc::AUTH_POLKIT).contains(&procedure)
 }
 
 const CONNECTION: &[(i32, Function)] = &[
     (proc::CONNECT_OPEN, open),
     (proc::CONNECT_CLOSE, |_, _| Ok(Answer::Close)),
-    (proc::CONNECT_GET_TYPE, |call, _| text(call, b"TEST")),
-    (proc::CONNECT_GET_VERSION, |call, _| number(call, 2)),
-    (proc::CONNECT_GET_LIB_VERSION, |call, _| number(call, call.dialect.lib_version)),
-    (proc::CONNECT_GET_HOSTNAME, |call, _| text(call, b"localhost")),
-    (proc::CONNECT_GET_URI, |call, _| text(call, b"test:///default")),
-    (proc::CONNECT_IS_SECURE, |call, _| flag(call, true)),
+    (proc::CONNECT_GET_TYPE, |call, _| says(call, Writer::new().opaque(b"TEST"))),
+    (proc::CONNECT_GET_VERSION, |call, _| says(call, Writer::new().u64(2))),
+    (proc::CONNECT_GET_LIB_VERSION, |call, _| says(call, Writer::new().u64(call.dialect.lib_version))),
+    (proc::CONNECT_GET_HOSTNAME, |call, _| says(call, Writer::new().opaque(b"localhost"))),
+    (proc::CONNECT_GET_URI, |call, _| says(call, Writer::new().opaque(b"test:///default"))),
+    (proc::CONNECT_IS_SECURE, |call, _| says(call, Writer::new().i32(1))),
     (proc::CONNECT_GET_MAX_VCPUS, |call, arguments| {
         arguments.optional()?;
-        call.driver(Needs::Hypervisor)?;
-        done(Writer::new().i32(32))
+        says(call, Writer::new().i32(32))
     }),
     (proc::CONNECT_SUPPORTS_FEATURE, supports_feature),
     (proc::CONNECT_SET_IDENTITY, set_identity),
-    (proc::CONNECT_REGISTER_CLOSE_CALLBACK, nothing),
-    (proc::CONNECT_UNREGISTER_CLOSE_CALLBACK, nothing),
+    (proc::CONNECT_REGISTER_CLOSE_CALLBACK, |call, _| says(call, Writer::new())),
+    (proc::CONNECT_UNREGISTER_CLOSE_CALLBACK, |call, _| says(call, Writer::new())),
     (proc::AUTH_LIST, |call, _| {
         let list = match call.settings.auth {
             Auth::None => names::auth::NONE,
@@ -306,14 +284,8 @@ const CONNECTION: &[(i32, Function)] = &[
         done(Writer::new().u32(1).i32(list))
     }),
     (proc::AUTH_SASL_INIT, |_, _| Err(not_authenticated())),
-    (proc::AUTH_SASL_START, |_, arguments| {
-        arguments.string()?;
-        Err(not_authenticated())
-    }),
-    (proc::AUTH_SASL_STEP, |_, arguments| {
-        arguments.i32()?;
-        Err(not_authenticated())
-    }),
+    (proc::AUTH_SASL_START, |_, arguments| arguments.string().and_then(|_| Err(not_authenticated()))),
+    (proc::AUTH_SASL_STEP, |_, arguments| arguments.i32().and_then(|_| Err(not_authenticated()))),
     // Where polkit is not offered the reason is whatever the thread that answers failed with before; in one
     // that has not failed yet, none.
     (proc::AUTH_POLKIT, |_, _| Err(Failure::unset())),
@@ -324,24 +296,10 @@ fn not_authenticated() -> Failure {
     Failure::made(error::AUTH_FAILED, error_domain::RPC, "authentication failed")
 }
 
-fn nothing(call: &mut Call<'_>, _arguments: &mut Arguments<'_>) -> Outcome {
+/// Answers the same to everybody who has opened a driver.
+fn says(call: &mut Call<'_>, result: Writer) -> Outcome {
     call.driver(Needs::Hypervisor)?;
-    done(Writer::new())
-}
-
-fn text(call: &mut Call<'_>, text: &[u8]) -> Outcome {
-    call.driver(Needs::Hypervisor)?;
-    done(Writer::new().opaque(text))
-}
-
-fn number(call: &mut Call<'_>, number: u64) -> Outcome {
-    call.driver(Needs::Hypervisor)?;
-    done(Writer::new().u64(number))
-}
-
-fn flag(call: &mut Call<'_>, flag: bool) -> Outcome {
-    call.driver(Needs::Hypervisor)?;
-    done(Writer::new().i32(flag.into()))
+    done(result)
 }
 
 fn open(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
@@ -370,9 +328,7 @@ fn open(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
         call.session.opened = Opened::Private(Box::new(driver));
         return done(Writer::new());
     }
-    if call.host.shared.is_none() {
-        call.host.shared = Some(call.host.make.make());
-    }
+    call.host.shared.get_or_insert_with(|| call.host.make.make());
     // Opened for the third time on one connection, it is used twice and will be given back once (LV-06).
     call.host.users = call.host.users.saturating_add(1);
     call.session.uses_shared = true;
@@ -515,31 +471,24 @@ fn free_pages(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
 
 /// What the programs beside `remote` say: that the test driver has none of it.
 fn other_program(call: &mut Call<'_>, served: u32, arguments: &mut Arguments<'_>) -> Outcome {
-    let function = match (served, call.procedure) {
-        (program::QEMU, names::qemu::DOMAIN_MONITOR_COMMAND) => "virDomainQemuMonitorCommand",
-        (program::QEMU, names::qemu::DOMAIN_ATTACH) => "virDomainQemuAttach",
-        (program::QEMU, names::qemu::DOMAIN_AGENT_COMMAND) => "virDomainQemuAgentCommand",
-        (program::QEMU, names::qemu::CONNECT_DOMAIN_MONITOR_EVENT_REGISTER) => {
-            "virConnectDomainQemuMonitorEventRegister"
-        }
-        (program::QEMU, names::qemu::CONNECT_DOMAIN_MONITOR_EVENT_DEREGISTER) => {
-            let id = arguments.i32()?;
-            call.driver(Needs::Hypervisor)?;
-            return Err(Failure::internal(format!("qemu monitor event callback {id} not registered")));
-        }
-        (program::QEMU, _) => "virDomainQemuMonitorCommandWithFiles",
-        _ => "virDomainLxcOpenNamespace",
-    };
+    if (served, call.procedure) == (program::QEMU, names::qemu::CONNECT_DOMAIN_MONITOR_EVENT_DEREGISTER) {
+        let id = arguments.i32()?;
+        call.driver(Needs::Hypervisor)?;
+        return Err(Failure::internal(format!("qemu monitor event callback {id} not registered")));
+    }
     // Every one of them has an argument of four bytes at least.
     arguments.u32()?;
     call.driver(Needs::Hypervisor)?;
+    let name = names::procedure_name(served, call.procedure).unwrap_or_default();
+    let object = if served == program::QEMU { "DomainQemu" } else { "DomainLxc" };
+    let function = function_name("vir", name).replace("Domain", object);
     Err(Failure::no_support(error_domain::NONE, function))
 }
 
 /// A procedure that is known and has no function here. Arguments are read first: every procedure of a domain has
 /// some, and without them it cannot be called at all.
 fn lacking(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
-    if names::procedure(call.procedure).is_some_and(|known| known.name.starts_with("DOMAIN_")) {
+    if name_of(call.procedure).starts_with("DOMAIN_") {
         arguments.u32()?;
     }
     let domain = error_domain_of(call.procedure);
@@ -548,9 +497,13 @@ fn lacking(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     Err(Failure::no_support(domain, library_name(call.procedure)))
 }
 
+fn name_of(procedure: i32) -> &'static str {
+    names::procedure_name(program::REMOTE, procedure).unwrap_or_default()
+}
+
 /// The part of the library that a procedure belongs to, by its name.
 fn error_domain_of(procedure: i32) -> i32 {
-    let name = names::procedure(procedure).map_or("", |known| known.name);
+    let name = name_of(procedure);
     for (word, domain) in [
         ("INTERFACE", error_domain::INTERFACE),
         ("NODE_DEVICE", error_domain::NODEDEV),
@@ -567,8 +520,7 @@ fn error_domain_of(procedure: i32) -> i32 {
 }
 
 /// The name of a procedure as a function, behind a prefix.
-fn function_name(prefix: &str, procedure: i32) -> String {
-    let name = names::procedure(procedure).map_or("", |known| known.name);
+fn function_name(prefix: &str, name: &str) -> String {
     let mut out = prefix.to_owned();
     for word in name.split('_') {
         match word {
@@ -586,15 +538,10 @@ fn function_name(prefix: &str, procedure: i32) -> String {
 
 /// The name of the library's function behind a procedure.
 fn library_name(procedure: i32) -> String {
-    function_name("vir", procedure)
+    function_name("vir", name_of(procedure))
 }
 
 /// The name of the test driver's function behind a procedure.
 fn driver_name(procedure: i32) -> String {
-    function_name("test", procedure)
-}
-
-/// Whether a defect changes what this call means.
-pub(super) fn swaps_update(switches: &Switches) -> bool {
-    switches.has(defects::UPDATE_SWAPPED)
+    function_name("test", name_of(procedure))
 }

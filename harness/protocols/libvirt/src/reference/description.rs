@@ -1,8 +1,8 @@
 //! Descriptions of interfaces: the small part of XML that they need, read and written as releases do.
 
-use super::super::dialect::{Dialect, XmlFaults, XmlPlace};
-use super::super::names::{error, error_domain};
 use super::failure::Failure;
+use crate::dialect::{Dialect, XmlFaults, XmlPlace};
+use crate::names::{error, error_domain};
 
 /// How deep elements may lie in each other.
 const DEPTH_MAX: usize = 16;

@@ -1,10 +1,10 @@
 //! The test driver behind a reference server: one domain, one interface, one network, one pool and four
 //! node devices, as `test:///default` has them in every measured release.
 
-use super::super::dialect::Dialect;
-use super::super::names::{domain_state, lifecycle, number};
 use super::description::Description;
 use super::interfaces::{Interface, Keeper};
+use crate::dialect::Dialect;
+use crate::names::{domain_state, lifecycle, number};
 
 /// Name of the domain.
 pub(super) const DOMAIN: &str = "test";

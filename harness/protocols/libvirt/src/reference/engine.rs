@@ -20,9 +20,6 @@ use wire::Frame;
 use wire::libvirt_rpc::{DESCRIPTOR_BYTE, HEAD_LEN, Header, MessageType, Status};
 use wire::xdr::Writer;
 
-use super::super::dialect::{Dialect, FreePages, LastClose, SecondOpen, Translation};
-use super::super::names::{self, keepalive, procedures as proc, program};
-use super::super::request::{self, RpcError};
 use super::calls::{self, Answer, Call, Host, Opened};
 use super::driver::Lifecycle;
 use super::failure::{Failure, STREAMS_DOMAIN};
@@ -30,6 +27,9 @@ use super::peer::Client;
 use super::settings::{Auth, Language, Settings};
 use super::transaction::Owner;
 use super::{defects, hostile};
+use crate::dialect::{Dialect, FreePages, LastClose, SecondOpen, Translation};
+use crate::names::{self, keepalive, procedures as proc, program};
+use crate::request::{self, RpcError};
 
 /// `SIGSEGV`, of which real servers die.
 const SIGSEGV: i32 = 11;

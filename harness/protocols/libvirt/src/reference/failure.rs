@@ -1,8 +1,8 @@
 //! What a server says when it refuses: code, domain, text, and the pieces that the text was made of.
 
-use super::super::dialect::{Dialect, NoDetail};
-use super::super::names::{error, error_domain, error_level};
-use super::super::request::RpcError;
+use crate::dialect::{Dialect, NoDetail};
+use crate::names::{error, error_domain, error_level};
+use crate::request::RpcError;
 
 /// A refusal, before a dialect gives it its form.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,11 +4,11 @@ use bytes::{BufMut, Bytes, BytesMut};
 use wire::libvirt_rpc::{HEAD_LEN, Header, MessageType, Status};
 use wire::xdr::Writer;
 
-use super::super::dialect::Dialect;
-use super::super::names::{self, procedures as proc};
-use super::super::request;
 use super::defects;
 use super::failure::Failure;
+use crate::dialect::Dialect;
+use crate::names::{self, procedures as proc};
+use crate::request;
 
 /// A type that no message has.
 const NO_TYPE: MessageType = MessageType(9);

@@ -6,11 +6,11 @@
 
 use std::collections::BTreeMap;
 
-use super::super::dialect::Rollback;
-use super::super::names::{error, error_domain};
 use super::description::Description;
 use super::failure::Failure;
 use super::transaction::{ConnectivityTest, Owner, TransactionError, Transactions};
+use crate::dialect::Rollback;
+use crate::names::{error, error_domain};
 
 /// One interface as it is listed.
 #[derive(Debug, Clone, PartialEq, Eq)]

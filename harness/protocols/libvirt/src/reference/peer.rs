@@ -38,7 +38,7 @@ impl Client {
     /// One that has just come.
     pub(super) fn new(owner: Owner) -> Self {
         Self {
-            session: Session::new(owner),
+            session: Session { owner, ..Session::default() },
             decoder: MessageDecoder::towards(Direction::ToServer),
             incoming: Unread::default(),
             passes_over: 0,

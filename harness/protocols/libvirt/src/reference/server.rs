@@ -15,7 +15,6 @@ use protocol::{Bench, Made};
 use session::{Address, LaunchError, Launcher};
 use transcript::Endpoint;
 
-use super::super::dialect::{DIALECTS, Dialect, LastClose, Rollback};
 use super::calls::{Host, Maker};
 use super::defects::{self, SERVER_DEFECTS};
 use super::description::Description;
@@ -24,6 +23,7 @@ use super::engine::Daemon;
 use super::interfaces::{Kept, ListFaults};
 use super::settings::Settings;
 use super::transaction::{ConnectivityTest, Fault, Owner, TransactionError, Transactions};
+use crate::dialect::{DIALECTS, Dialect, LastClose, Rollback};
 
 /// A launcher of servers of a build with defects switched on.
 ///

@@ -16,9 +16,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::super::dialect::{Dialect, LastClose, MachineDriver, Translation};
-use super::super::names::{UNKNOWN_PROCEDURE_TEXT, UNKNOWN_PROGRAM_TEXT, feature, procedures as proc};
 use super::failure::Failure;
+use crate::dialect::{Dialect, LastClose, MachineDriver, Translation};
+use crate::names::{UNKNOWN_PROCEDURE_TEXT, UNKNOWN_PROGRAM_TEXT, feature, procedures as proc};
 
 /// How clients have to say who they are.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -39,7 +39,7 @@ const TEST: &str = "test";
 const HOST_LEN_MAX: usize = 255;
 
 /// Who began a transaction: a number that a client has for as long as it is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Owner(pub u64);
 
 /// What a client must be able to do, or it has locked itself out.

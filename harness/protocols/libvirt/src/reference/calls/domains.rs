@@ -2,12 +2,12 @@
 
 use wire::xdr::Writer;
 
-use super::super::super::names::{domain_state, error, error_domain, procedures as proc};
 use super::super::driver::{DOMAIN, DOMAIN_UUID, Domain, Lifecycle, TestDriver, domain_xml, screenshot};
 use super::super::failure::Failure;
 use super::{
     Answer, Arguments, Call, Callback, Function, Needs, Outcome, check_max, done, list_all, list_of,
 };
+use crate::names::{domain_state, error, error_domain, procedures as proc};
 
 const DOMAIN_CODE: i32 = error_domain::DOMAIN;
 /// Numbers of domain events that exist: those above are refused.

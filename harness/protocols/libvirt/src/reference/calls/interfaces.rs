@@ -2,7 +2,6 @@
 
 use wire::xdr::Writer;
 
-use super::super::super::names::{error, error_domain, interface_list_flag, procedures as proc};
 use super::super::description::Description;
 use super::super::driver::TestDriver;
 use super::super::failure::{Failure, MULTIPLE_INTERFACES};
@@ -10,6 +9,7 @@ use super::super::interfaces::{Interface, Interfaces};
 use super::{
     Arguments, Call, Function, Needs, Outcome, check_max, counted, done, library_name, list_all, list_of,
 };
+use crate::names::{error, error_domain, interface_list_flag, procedures as proc};
 
 const OBJECTS: Needs = Needs::Objects;
 const INTERFACE: i32 = error_domain::INTERFACE;

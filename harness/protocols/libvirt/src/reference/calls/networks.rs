@@ -2,12 +2,13 @@
 
 use wire::xdr::Writer;
 
-use super::super::super::dialect::UpdateOrder;
-use super::super::super::names::{error, error_domain, procedures as proc, update_command, update_section};
+use super::super::defects;
 use super::super::description::Element;
 use super::super::driver::{DhcpHost, NETWORK, NETWORK_UUID, Network, POOL, POOL_UUID, POOL_XML};
 use super::super::failure::{Failure, NO_NETWORK, NO_STORAGE_POOL};
-use super::{Arguments, Call, Function, Needs, Outcome, check_max, done, list_all, list_of, swaps_update};
+use super::{Arguments, Call, Function, Needs, Outcome, check_max, done, list_all, list_of};
+use crate::dialect::UpdateOrder;
+use crate::names::{error, error_domain, procedures as proc, update_command, update_section};
 
 const OBJECTS: Needs = Needs::Objects;
 const NETWORK_DOMAIN: i32 = error_domain::NETWORK;
@@ -151,8 +152,8 @@ fn update(call: &mut Call<'_>, arguments: &mut Arguments<'_>) -> Outcome {
     let (index, xml, flags) = (arguments.i32()?, arguments.string()?, arguments.u32()?);
     call.writable(OBJECTS, NETWORK_DOMAIN)?;
     call.check_flags(flags, 0x3)?;
-    let command_first =
-        (call.dialect.update_order == UpdateOrder::CommandFirst) != swaps_update(call.switches);
+    let command_first = (call.dialect.update_order == UpdateOrder::CommandFirst)
+        != call.switches.has(defects::UPDATE_SWAPPED);
     let (command, section) = if command_first { (first, second) } else { (second, first) };
     let dialect = call.dialect;
     let network = network(call, name)?;

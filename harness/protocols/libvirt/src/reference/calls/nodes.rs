@@ -2,12 +2,12 @@
 
 use wire::xdr::Writer;
 
-use super::super::super::names::{error_domain, node_device_list_flag as flag, procedures as proc};
 use super::super::driver::{NODE_DEVICES, NodeDevice, lacks};
 use super::super::failure::{Failure, NO_NODE_DEVICE};
 use super::{
     Arguments, Call, Function, Needs, Outcome, check_max, counted, done, library_name, list_all, list_of,
 };
+use crate::names::{error_domain, node_device_list_flag as flag, procedures as proc};
 
 const OBJECTS: Needs = Needs::Objects;
 /// The most bytes of the name of a processor.

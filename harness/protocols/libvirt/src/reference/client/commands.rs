@@ -19,17 +19,15 @@ use std::time::Duration;
 
 use wire::xdr::{Reader, Writer};
 
-use super::super::super::beside::element;
-use super::super::super::dialect::UpdateOrder;
-use super::super::super::names::{
-    self, error, feature, lifecycle, procedures as call, update_command, update_section,
-};
-use super::super::super::operations::{NEW_INTERFACE_XML, URI};
-use super::super::super::rpc::{Failure, Message};
-use super::super::super::values::{self, Calls, Kind, Object};
 use super::defects;
 use super::lists::yes_no;
 use super::virsh::{Attempt, Complaint, Done, Virsh};
+use crate::beside::element;
+use crate::dialect::UpdateOrder;
+use crate::names::{self, error, feature, lifecycle, procedures as call, update_command, update_section};
+use crate::operations::{NEW_INTERFACE_XML, URI};
+use crate::rpc::{Failure, Message};
+use crate::values::{self, Calls, Kind, Object};
 
 /// The part of the metadata that is the description. `include/libvirt/libvirt-network.h`.
 const DESCRIPTION: i32 = 0;

@@ -14,12 +14,12 @@
 
 use wire::xdr::Writer;
 
-use super::super::super::beside::state_text;
-use super::super::super::names::{error, interface_list_flag, procedures as call};
-use super::super::super::rpc::Failure;
-use super::super::super::values::{self, Calls, Kind, Object};
 use super::defects;
 use super::virsh::{Attempt, Complaint, Done, Virsh};
+use crate::beside::state_text;
+use crate::names::{error, interface_list_flag, procedures as call};
+use crate::rpc::Failure;
+use crate::values::{self, Calls, Kind, Object};
 
 /// How a kind of object is listed by a server that cannot list it whole.
 struct Old {

@@ -22,11 +22,11 @@ use session::{Client, ClientReport, LaunchError, Recorder, Server};
 use transcript::{ConnId, ExitStatus};
 use virsh::Virsh;
 
-use super::super::beside::Beside;
-use super::super::claims::{self, Printed};
-use super::super::dialect::{DIALECTS, Dialect, NoReply};
-use super::super::operations::{self, Operation};
-use super::super::rpc::{Habits, Rpc};
+use crate::beside::Beside;
+use crate::claims::{self, Printed};
+use crate::dialect::{DIALECTS, Dialect, NoReply};
+use crate::operations::{self, Operation};
+use crate::rpc::{Habits, Rpc};
 
 pub(crate) use defects::CLIENT_DEFECTS;
 

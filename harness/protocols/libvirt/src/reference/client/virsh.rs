@@ -16,12 +16,12 @@ use wire::xdr::Writer;
 
 use protocol::defect::Switches;
 
-use super::super::super::dialect::Dialect;
-use super::super::super::names::{auth, feature, procedures as call};
-use super::super::super::operations::{Operation, URI};
-use super::super::super::rpc::{Failure, Rpc};
-use super::super::super::values::{self, Calls};
 use super::defects;
+use crate::dialect::Dialect;
+use crate::names::{auth, feature, procedures as call};
+use crate::operations::{Operation, URI};
+use crate::rpc::{Failure, Rpc};
+use crate::values::{self, Calls};
 
 /// What a result of zeroes is read as by a client that takes a refusal for success.
 const ZEROES: &[u8] = &[0; 64];

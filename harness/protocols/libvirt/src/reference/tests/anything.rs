@@ -42,7 +42,7 @@ proptest! {
         let (settings, switches) = (Settings::default(), Switches::default());
         let make = Maker { faults: ListFaults::default(), rollback: Rollback::AllInactive };
         let mut host = Host { shared: None, users: 0, make };
-        let mut session = Session::new(Owner(1));
+        let mut session = Session { owner: Owner(1), ..Session::default() };
         for (procedure, beginning, words, cut) in calls {
             let payload = words.into_iter().fold(beginning, Writer::u32).finish();
             let payload = &payload[..payload.len().saturating_sub(cut)];
