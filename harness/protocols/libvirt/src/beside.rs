@@ -2,7 +2,7 @@
 //!
 //! It is open before the client comes and closed after the state was read: the test driver forgets
 //! everything, an open transaction too, when its last connection goes. What it reads are the *effects* of an
-//! operation, and what it is told is what the client's *answers* are held against. It uses the oldest calls
+//! operation, and what it is told is compared with the client's *answers*. It uses the oldest calls
 //! that there are, so that it can look at a server that stands for an old release. Nothing of it is written
 //! down as traffic.
 //!

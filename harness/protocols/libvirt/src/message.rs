@@ -199,7 +199,7 @@ impl<'a> Dissector<'a> {
         Ok(number)
     }
 
-    /// What is wrong with a header by itself, or held against the call that it answers.
+    /// What is wrong with a header by itself, or compared with the call that it answers.
     fn check(&mut self, dir: Direction, header: &Header, call: Option<Header>) {
         let span = |name: &str, out: &Dissection| out.field(name).map_or(0..0, |field| field.span.clone());
         let (kind, to_server) = (header.kind, dir == Direction::ToServer);

@@ -2,12 +2,12 @@
 //!
 //! One operation is one session of `virsh`: some commands on one connection. The reference clients do the
 //! same without a process. What a client says is no evidence: releases print failures as values and report
-//! rollbacks that leave every interface inactive. So each operation names
+//! rollbacks that leave every interface inactive. So each operation, in `operations.toml`, names
 //!
 //! - its *effects*: what must be so on the server afterwards, read over a connection of our own that is
 //!   open before the client comes and after it has gone ([`super::beside`]);
 //! - its *claims*: what the client must say, whoever the server is;
-//! - its *answers*: what the client says that depends on the server. They are held against what our own
+//! - its *answers*: what the client says that depends on the server. They are compared with what our own
 //!   connection is told: `effect.as-said.<word>` is `yes`, or says what is so instead.
 //!
 //! The words of the keys are those of [`protocol::effects`]; what is written under which word:

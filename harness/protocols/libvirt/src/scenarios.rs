@@ -1,11 +1,11 @@
 //! Transactions of interface changes, with other clients, deaths and restarts in the middle.
 //!
-//! A scenario acts in steps of the role `subject`, and reads the interfaces back in steps of the role `state`.
-//! Their marks say all that the checks have to know ([`super::checks`]):
+//! The scenarios are in `scenarios.txt`. A scenario acts in steps of the role `subject`, and reads the interfaces
+//! back in steps of the role `state`. Their marks say all that the checks have to know ([`super::checks`]):
 //!
 //! ```text
 //! subject   call=begin by=a expect=answer        what is called, by which client, and what is due
-//! state     at=begin                             a state that others are held against
+//! state     at=begin                             a state that others are compared with
 //! state     at=end after=rollback due=begin      what came of it, and which state that must be
 //! ```
 //!

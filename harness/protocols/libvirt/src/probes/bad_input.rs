@@ -1,5 +1,5 @@
-//! What no client should send. Each row of the fact sheet's table of bad input is here or among the generic
-//! probes; a test counts them (`tests.rs`).
+//! What no client should send. Whatever was measured of bad input is here or among the generic probes; a test
+//! counts it (`tests.rs`).
 
 use transcript::evidence::{Expect, Role};
 

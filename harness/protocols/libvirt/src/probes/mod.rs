@@ -107,7 +107,7 @@ pub(crate) fn description() -> Description {
     }
 }
 
-/// In 13 to 83 of 100 tries the answer is lost (LV-10): with so many, a server that loses any is found all but
+/// In 13 to 83 of 100 tries the answer is lost (LV-10): with this number, a server that loses any is found all but
 /// once in 300,000 times.
 const HALF_CLOSE_TRIES: u32 = 90;
 

@@ -88,7 +88,7 @@ impl Store {
         Ok(Self { root, steps_left: None, steps_done: 0 })
     }
 
-    /// Lets so many more steps succeed and no other one.
+    /// Lets that number of steps succeed and no other one.
     #[cfg(test)]
     pub(crate) fn crash_after(&mut self, steps: Option<u64>) {
         self.steps_left = steps;

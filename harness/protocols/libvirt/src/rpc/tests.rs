@@ -62,7 +62,7 @@ fn check(what: &str, answers: &[Bytes], expect: [&str; 2]) {
     assert_eq!(words, expect, "{what}");
 }
 
-/// Section 4.6 of the fact sheet, measured with clients of 7.0.0 and 12.8.0.
+/// Measured with clients of 7.0.0 and 12.8.0.
 #[test]
 fn makes_of_bad_answers_what_releases_make_of_them() {
     let good = |serial| reply(serial, b"\0\0\0\x01");

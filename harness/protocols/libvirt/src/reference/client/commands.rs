@@ -37,7 +37,7 @@ const AFFECT_LIVE: u32 = 1;
 const POSTCOPY: u32 = 1;
 /// The event of domains that start, stop, are paused and go on.
 const LIFECYCLE: i32 = 0;
-/// A client that throws the rest of a stream away keeps so many bytes of it.
+/// The bytes of a stream that a client keeps which throws the rest away.
 const FIRST_PART_LEN: usize = 1000;
 
 impl Virsh<'_> {

@@ -103,7 +103,7 @@ fn check(clients: &[&str], servers: &[&'static str], operations: &[&str], expect
 const NEW: &[&str] = &["9.0.0", "11.3.0", "12.8.0"];
 const METADATA: &[&str] = &["11.3.0", "12.8.0"];
 
-/// Section 4.2 of the fact sheet, and the operations beside it.
+/// Measured with 7.0.0, 9.0.0, 11.3.0 and 12.8.0, clients against servers.
 #[test]
 fn four_releases_meet_as_measured() {
     let fine = [
@@ -169,7 +169,7 @@ fn every_release_reaches_the_same_end_on_a_server_of_2011() {
     }
 }
 
-/// Section 4.5 of the fact sheet: without transactions, and from a time before interfaces. What the server has no
+/// Measured with servers without transactions, and from a time before interfaces. What the server has no
 /// procedure for cannot be read beside the client either; nobody but a client that changes it is held to it.
 #[test]
 fn older_servers_are_read_and_not_changed() {
@@ -254,7 +254,7 @@ fn every_defect_shows_in_its_case_and_not_without_it() {
     }
 }
 
-/// What the client calls, in the words of the fact sheet: `60(10)` is SUPPORTS_FEATURE of 10, `211+` the end of
+/// What the client calls, in short: `60(10)` is SUPPORTS_FEATURE of 10, `211+` the end of
 /// a stream.
 fn calls(events: &[Event]) -> String {
     let mut decoder = wire::libvirt_rpc::MessageDecoder::towards(Direction::ToServer);

@@ -21,7 +21,7 @@ const OURS: ConnId = ConnId(1);
 struct Recorded {
     asked: Vec<Bytes>,
     answered: Vec<BytesMut>,
-    /// Behind so many messages the server closed by itself.
+    /// The number of messages behind which the server closed by itself.
     closed: Option<usize>,
     claims: Vec<(String, String)>,
 }
