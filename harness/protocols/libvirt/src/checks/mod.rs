@@ -14,40 +14,14 @@
 //! | `serial-echoed` | `serial-not-echoed`, `call-not-echoed` | an answer carries the serial, program and procedure of its call |
 //! | `transaction-holds` | see [`transaction`] | commit keeps, rollback gives back |
 
-#[cfg(test)]
-use transcript::evidence::Shape;
 use verdict::{Check, Cited};
 use wire::{Dissection, Value};
-
-#[cfg(test)]
-use crate::shapes;
 
 mod answers;
 pub(crate) mod transaction;
 
 #[cfg(test)]
 mod tests;
-
-/// What each of these checks can find; a test holds it against what they do find.
-#[cfg(test)]
-pub(crate) const SHAPES: &[(&str, &[Shape])] = &[
-    ("numbers-keep-meaning", &[Shape::CHANGED_MEANING]),
-    ("unknown-text", &[Shape::OTHER_ERROR, shapes::TRANSLATED_TEXT]),
-    (
-        "features-hold",
-        &[
-            shapes::FEATURE_WITHOUT_PROCEDURE,
-            shapes::PROCEDURE_WITHOUT_FEATURE,
-            shapes::ORDER_NOT_AS_ANNOUNCED,
-        ],
-    ),
-    ("authentication-first", &[shapes::SERVED_BEFORE_AUTHENTICATION]),
-    ("driver-kept", &[shapes::FIRST_DRIVER_LOST, shapes::DRIVER_LEFT_BEHIND]),
-    ("event-not-lost", &[shapes::LOST_EVENT, shapes::EVENT_TWICE]),
-    ("stream-complete", &[shapes::STREAM_CUT, shapes::STREAM_GOES_ON]),
-    ("serial-echoed", &[shapes::SERIAL_NOT_ECHOED, shapes::CALL_NOT_ECHOED]),
-    ("transaction-holds", transaction::SHAPES),
-];
 
 /// The checks of this protocol for a kind of case, beside the generic ones.
 #[must_use]

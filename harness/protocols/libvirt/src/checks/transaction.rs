@@ -37,29 +37,6 @@ use super::{number, text};
 use crate::names::{error, procedures as p};
 use crate::shapes;
 
-/// What [`TRANSACTION_HOLDS`] can find.
-#[cfg(test)]
-pub(crate) const SHAPES: &[Shape] = &[
-    shapes::NOT_SUPPORTED_BY_DRIVER,
-    shapes::BEGIN_FAILS,
-    shapes::NO_SUCH_DRIVER,
-    shapes::ROLLBACK_LEAVES_INACTIVE,
-    shapes::ROLLBACK_TOUCHES_OTHERS,
-    shapes::CHANGES_KEPT,
-    shapes::CHANGES_LOST,
-    shapes::REFUSED_BUT_CHANGED,
-    shapes::HALF_DONE,
-    shapes::SECOND_BEGIN_ACCEPTED,
-    shapes::DISCARDED_AT_LAST_CLOSE,
-    shapes::DISCARDED_AT_RESTART,
-    shapes::TRANSACTION_LOST_AT_RESTART,
-    shapes::TRANSACTION_LOST_WITH_CLIENT,
-    shapes::STATE_OF_DRIVER,
-    shapes::STATE_OF_CLIENT,
-    shapes::NO_AUTOMATIC_ROLLBACK,
-    Shape::INCOMPLETE,
-];
-
 /// Holds each state that is due against the states that it is due to be.
 pub(super) const TRANSACTION_HOLDS: Check = Check { name: "transaction-holds", judge: transaction_holds };
 

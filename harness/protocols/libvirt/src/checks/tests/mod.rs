@@ -4,19 +4,61 @@ use std::collections::BTreeSet;
 
 use matrix::{CaseId, CaseKind, Verdict};
 use protocol::{Action, Case};
+use transcript::evidence::Shape;
 use verdict::{Judgement, Weight};
 use wire::libvirt_rpc::{Header, MessageType, Status};
 use wire::xdr::{Reader, Writer};
 
 use self::driver::{Driver, Habit};
 use self::toy::{Answers, Server, answers, fails, judged, plain, played, stream};
-use super::SHAPES;
 use crate::names::{error, error_domain, procedures as p, program, update_command};
-use crate::{probes, request, scenarios};
+use crate::{probes, request, scenarios, shapes};
 
 mod driver;
 mod releases;
 mod toy;
+
+/// What each of these checks can find.
+const SHAPES: &[(&str, &[Shape])] = &[
+    ("numbers-keep-meaning", &[Shape::CHANGED_MEANING]),
+    ("unknown-text", &[Shape::OTHER_ERROR, shapes::TRANSLATED_TEXT]),
+    (
+        "features-hold",
+        &[
+            shapes::FEATURE_WITHOUT_PROCEDURE,
+            shapes::PROCEDURE_WITHOUT_FEATURE,
+            shapes::ORDER_NOT_AS_ANNOUNCED,
+        ],
+    ),
+    ("authentication-first", &[shapes::SERVED_BEFORE_AUTHENTICATION]),
+    ("driver-kept", &[shapes::FIRST_DRIVER_LOST, shapes::DRIVER_LEFT_BEHIND]),
+    ("event-not-lost", &[shapes::LOST_EVENT, shapes::EVENT_TWICE]),
+    ("stream-complete", &[shapes::STREAM_CUT, shapes::STREAM_GOES_ON]),
+    ("serial-echoed", &[shapes::SERIAL_NOT_ECHOED, shapes::CALL_NOT_ECHOED]),
+    ("transaction-holds", TRANSACTION_SHAPES),
+];
+
+/// What `transaction-holds` can find.
+const TRANSACTION_SHAPES: &[Shape] = &[
+    shapes::NOT_SUPPORTED_BY_DRIVER,
+    shapes::BEGIN_FAILS,
+    shapes::NO_SUCH_DRIVER,
+    shapes::ROLLBACK_LEAVES_INACTIVE,
+    shapes::ROLLBACK_TOUCHES_OTHERS,
+    shapes::CHANGES_KEPT,
+    shapes::CHANGES_LOST,
+    shapes::REFUSED_BUT_CHANGED,
+    shapes::HALF_DONE,
+    shapes::SECOND_BEGIN_ACCEPTED,
+    shapes::DISCARDED_AT_LAST_CLOSE,
+    shapes::DISCARDED_AT_RESTART,
+    shapes::TRANSACTION_LOST_AT_RESTART,
+    shapes::TRANSACTION_LOST_WITH_CLIENT,
+    shapes::STATE_OF_DRIVER,
+    shapes::STATE_OF_CLIENT,
+    shapes::NO_AUTOMATIC_ROLLBACK,
+    Shape::INCOMPLETE,
+];
 
 fn named(kind: CaseKind, name: &str) -> Case {
     let id = CaseId::new(kind, name);
