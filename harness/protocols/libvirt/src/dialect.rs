@@ -10,15 +10,13 @@
 //! ```
 //!
 //! Releases older than 7.0.0 are not here: a peer that stands for one is a newer one that knows only the
-//! numbers up to [`names::highest_procedure`] and the features of that time.
+//! numbers that came until then (`names/procedures.txt`) and the features of that time.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use protocol::dialect::{Facts, Table};
 use wire::libvirt_rpc::{FDS_MAX, LENGTH_MAX, PAYLOAD_MAX, STRING_MAX};
 
-#[cfg(test)]
-use super::names::procedures;
 use super::names::{self, feature, program};
 use super::releases::RELEASES;
 
@@ -371,13 +369,6 @@ impl Dialect {
         self.features.contains(&feature)
     }
 
-    /// The flags among `flags` that the procedure refuses, where it was measured what it knows.
-    #[must_use]
-    #[cfg(test)]
-    pub(crate) fn unknown_flags(&self, procedure: i32, flags: u32) -> u32 {
-        self.flags.get(&procedure).map_or(0, |known| flags & !known)
-    }
-
     /// The format of an error as it is sent in `str1`; `{}` stands for the detail.
     #[must_use]
     pub(crate) fn error_format(&self, format: &str) -> String {
@@ -452,20 +443,27 @@ pub(crate) fn free_pages_wrap(pages: u32, cells: u32, limit: u32) -> bool {
     u64::from(pages) * u64::from(cells) > u64::from(limit) && pages.wrapping_mul(cells) <= limit
 }
 
-/// The procedures of an interface transaction: begin, commit, rollback. They know no flags.
-#[cfg(test)]
-pub(crate) const TRANSACTION: [i32; 3] = [
-    procedures::INTERFACE_CHANGE_BEGIN,
-    procedures::INTERFACE_CHANGE_COMMIT,
-    procedures::INTERFACE_CHANGE_ROLLBACK,
-];
-
 #[cfg(test)]
 mod tests {
     use protocol::dialect::IDEAL;
     use protocol::testing::check_table;
 
     use super::*;
+    use crate::names::procedures;
+
+    /// The procedures of an interface transaction: begin, commit, rollback. They know no flags.
+    const TRANSACTION: [i32; 3] = [
+        procedures::INTERFACE_CHANGE_BEGIN,
+        procedures::INTERFACE_CHANGE_COMMIT,
+        procedures::INTERFACE_CHANGE_ROLLBACK,
+    ];
+
+    impl Dialect {
+        /// The flags among `flags` that the procedure refuses, where it was measured what it knows.
+        fn unknown_flags(&self, procedure: i32, flags: u32) -> u32 {
+            self.flags.get(&procedure).map_or(0, |known| flags & !known)
+        }
+    }
 
     fn dialect(name: &str) -> &'static Dialect {
         DIALECTS.for_version(name).expect("in the table")
@@ -481,7 +479,7 @@ mod tests {
             assert_eq!((known.last(), known.len()), (Some(&highest), callable), "{name}");
             let events = (-1..520).filter(|at| dialect.sends(*at)).count();
             assert_eq!(known.len() + events, numbers, "{name} has neither calls nor events twice");
-            assert_eq!(names::highest_procedure(name), Some(highest), "{name}");
+            assert_eq!(names::tests::highest_procedure(name), Some(highest), "{name}");
         }
         // 18 numbers were added, then 10; the last three are 454 to 456.
         check("7.0.0", 425, 375, 425);

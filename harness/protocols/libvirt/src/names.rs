@@ -231,22 +231,20 @@ pub(crate) fn procedure_name(program: u32, number: i32) -> Option<&'static str> 
     }
 }
 
-/// The highest number that a release as old as `version` answers: every call up to it carries an
-/// interface that the release has. For peers that stand for releases older than any that was measured.
-#[must_use]
 #[cfg(test)]
-pub(crate) fn highest_procedure(version: &str) -> Option<i32> {
-    let wanted = matrix::Version::of_package(version)?;
-    let calls = || (1..).map_while(procedure).filter(|procedure| procedure.about != "event");
-    let newer = |call: &&Number| matrix::Version::of_package(call.about).as_ref() > Some(&wanted);
-    let end = calls().find(newer).map_or(u32::MAX, |procedure| procedure.number);
-    let last = calls().take_while(|procedure| procedure.number < end).last()?;
-    i32::try_from(last.number).ok()
-}
-
-#[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// The highest number that a release as old as `version` answers: every call up to it carries an
+    /// interface that the release has. For peers that stand for releases older than any that was measured.
+    pub(crate) fn highest_procedure(version: &str) -> Option<i32> {
+        let wanted = matrix::Version::of_package(version)?;
+        let calls = || (1..).map_while(procedure).filter(|procedure| procedure.about != "event");
+        let newer = |call: &&Number| matrix::Version::of_package(call.about).as_ref() > Some(&wanted);
+        let end = calls().find(newer).map_or(u32::MAX, |procedure| procedure.number);
+        let last = calls().take_while(|procedure| procedure.number < end).last()?;
+        i32::try_from(last.number).ok()
+    }
 
     #[test]
     fn every_number_is_there_once_and_every_name_too() {

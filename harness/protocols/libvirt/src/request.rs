@@ -74,21 +74,6 @@ pub(crate) struct RpcError {
 }
 
 impl RpcError {
-    /// An error as releases write it: the text, its format, and the detail in it.
-    #[must_use]
-    #[cfg(test)]
-    pub(crate) fn new(code: i32, domain: i32, message: &str, format: &str, detail: Option<&str>) -> Self {
-        let bytes = |text: &str| text.as_bytes().to_vec();
-        Self {
-            code,
-            domain,
-            message: Some(bytes(message)),
-            level: 2,
-            texts: [Some(bytes(format)), detail.map(bytes), None],
-            ints: [-1, -1],
-        }
-    }
-
     /// The error as it travels. It names neither a domain nor a network.
     #[must_use]
     pub(crate) fn encode(&self) -> Bytes {
@@ -118,6 +103,21 @@ pub(crate) fn failure(call: &Header, error: &RpcError) -> Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl RpcError {
+        /// An error as releases write it: the text, its format, and the detail in it.
+        pub(crate) fn new(code: i32, domain: i32, message: &str, format: &str, detail: Option<&str>) -> Self {
+            let bytes = |text: &str| text.as_bytes().to_vec();
+            Self {
+                code,
+                domain,
+                message: Some(bytes(message)),
+                level: 2,
+                texts: [Some(bytes(format)), detail.map(bytes), None],
+                ints: [-1, -1],
+            }
+        }
+    }
 
     fn hex(bytes: &[u8]) -> String {
         bytes.iter().map(|byte| format!("{byte:02x}")).collect()

@@ -88,19 +88,6 @@ impl Store {
         Ok(Self { root, steps_left: None, steps_done: 0 })
     }
 
-    /// Lets that number of steps succeed and no other one.
-    #[cfg(test)]
-    pub(crate) fn crash_after(&mut self, steps: Option<u64>) {
-        self.steps_left = steps;
-    }
-
-    /// How many steps were done.
-    #[must_use]
-    #[cfg(test)]
-    pub(crate) fn steps_done(&self) -> u64 {
-        self.steps_done
-    }
-
     /// Everything that is defined and up.
     ///
     /// # Errors
@@ -323,6 +310,18 @@ fn names_in(dir: &Path) -> Result<Vec<Vec<u8>>, StoreError> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    impl Store {
+        /// Lets that number of steps succeed and no other one.
+        pub(crate) fn crash_after(&mut self, steps: Option<u64>) {
+            self.steps_left = steps;
+        }
+
+        /// How many steps were done.
+        pub(crate) fn steps_done(&self) -> u64 {
+            self.steps_done
+        }
+    }
 
     proptest! {
         #[test]

@@ -131,12 +131,6 @@ impl Transactions {
         Self { faults: faults.into_iter().collect(), ..self }
     }
 
-    /// The directory itself, for tests that count steps.
-    #[cfg(test)]
-    pub(crate) fn store(&mut self) -> &mut Store {
-        &mut self.store
-    }
-
     /// Everything that is defined and up.
     ///
     /// # Errors
@@ -149,13 +143,6 @@ impl Transactions {
     #[must_use]
     pub(crate) fn is_open(&self) -> bool {
         self.store.has(OPEN)
-    }
-
-    /// Who began the open transaction, if that is still known.
-    #[must_use]
-    #[cfg(test)]
-    pub(crate) fn owner(&self) -> Option<Owner> {
-        self.owner
     }
 
     /// The connectivity test of the open transaction, and whether it was passed.

@@ -9,6 +9,18 @@ use tempfile::TempDir;
 
 use super::*;
 
+impl Transactions {
+    /// The directory itself, for tests that count steps.
+    fn store(&mut self) -> &mut Store {
+        &mut self.store
+    }
+
+    /// Who began the open transaction, if that is still known.
+    fn owner(&self) -> Option<Owner> {
+        self.owner
+    }
+}
+
 const NAMES: [&[u8]; 3] = [b"eth1", b"eth9", b"br/0"];
 const OWNERS: [Owner; 2] = [Owner(1), Owner(2)];
 /// Most operations on three interfaces take fewer steps than this.
