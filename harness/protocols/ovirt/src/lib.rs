@@ -16,7 +16,7 @@
 //! reference/     hosts and agents over a unix socket, in scaled real time
 //! launch.rs      a user's own agent or VDSM, given as a command line
 //! scenarios.rs   what can happen to a running pair     inputs.rs     what a guest can send that a host must survive
-//! defects.rs     faults that can be switched on
+//! defects.rs     faults that can be switched on        table.rs      tables of messages as text: probes.txt, inputs.txt
 //! ```
 
 use std::sync::Arc;
@@ -45,6 +45,7 @@ mod releases;
 mod replay;
 mod scenarios;
 mod shapes;
+mod table;
 
 pub(crate) use dialect::{DIALECTS, Dialect};
 pub(crate) use grammar::OvirtGrammar;

@@ -131,7 +131,7 @@ static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
     let mut all = plain();
     all.extend(migrations());
     all.extend(replacements());
-    all.extend(inputs::all().iter().map(guest_sends));
+    all.extend(inputs::all().map(guest_sends));
     all
 });
 

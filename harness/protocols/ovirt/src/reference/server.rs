@@ -140,13 +140,13 @@ impl PortServer {
     async fn inject(&self, name: &str) -> Result<(), String> {
         let input = inputs::input(name).ok_or_else(|| format!("no input `{name}`"))?;
         let last = input.writes.len().saturating_sub(1);
-        for (at, write) in input.writes.into_iter().enumerate() {
+        for (at, write) in input.writes.iter().enumerate() {
             if at > 0 {
                 // Time for the host to read what came before by itself.
                 tokio::time::sleep((self.pass / 2).min(GAP_MAX)).await;
             }
             let closes = input.closes == Closes::AtOnce && at == last;
-            self.handle.act(Act::Inject(Bytes::from(write), closes)).await?;
+            self.handle.act(Act::Inject(Bytes::from_static(write), closes)).await?;
         }
         if input.closes == Closes::Later {
             tokio::time::sleep((self.pass / 2).min(GAP_MAX)).await;

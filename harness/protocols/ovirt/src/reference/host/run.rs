@@ -403,7 +403,7 @@ impl<'a> Run<'a> {
     async fn inject(&mut self, name: &str, server: &mut dyn Server) -> Result<(), LaunchError> {
         self.drain().await?;
         let input = inputs::input(name);
-        let parts = input.as_ref().map(|input| input.writes.len()).unwrap_or_default();
+        let parts = input.map(|input| input.writes.len()).unwrap_or_default();
         self.mark("guest sends", &[("input", name), ("writes", &parts.to_string())]);
         // What is sent is read meanwhile: a line of 3 MiB fits into no socket.
         let condition = format!("inject {name}");
