@@ -18,7 +18,7 @@ use protocol::dialect::{Facts, Table};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::NO_VERSION;
-use super::releases::RELEASES;
+use super::releases::{self, RELEASES};
 
 /// One release's reading of the protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(crate) struct Dialect {
 }
 
 /// What an agent does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct AgentFacts {
     /// The highest version; none is no versioning at all.
     pub max: Option<i64>,
@@ -81,27 +81,29 @@ pub(crate) struct AgentFacts {
 }
 
 /// What an agent makes of the value in `refresh`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum RefreshValue {
-    /// Only that it is there counts (D1).
+    /// Only that it is there counts.
+    #[default]
     Ignored,
     /// The lower one of it and the own maximum counts at once, as the proposal says.
     Taken,
 }
 
 /// What the first heartbeat of a process says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum FirstHeartbeat {
     /// The maximum.
+    #[default]
     Max,
-    /// 0, so that the host negotiates anew (D2).
+    /// 0, so that the host negotiates anew.
     Zero,
     /// 0 unless a host has told its version since the process began.
     ZeroUnlessTold,
 }
 
 /// What a host does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct HostFacts {
     /// The highest version; none is no versioning at all.
     pub max: Option<i64>,
@@ -138,27 +140,30 @@ pub(crate) struct HostFacts {
 }
 
 /// What a host keeps of a heartbeat's version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Stores {
-    /// The value as it came, unlimited, whenever the limited one differs from what is kept (bug 1318657, D6).
+    /// The value as it came, unlimited, whenever the limited one differs from what is kept (bug 1318657).
+    #[default]
     Raw,
     /// The value limited to 0 and the own maximum.
     Min,
 }
 
 /// When a host announces a version.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum Announces {
     /// When the limited value differs from what is kept.
+    #[default]
     OnChange,
     /// Also with the first heartbeat behind a connection and behind the start of an agent.
     OnNegotiation,
 }
 
 /// What happens to the rest of a read behind a line that a host stumbles over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum RestOfChunk {
     /// It is thrown away.
+    #[default]
     Lost,
     /// Each line stands for itself.
     Handled,
@@ -209,18 +214,14 @@ impl Dialect {
         dialect
     }
 
-    /// Changes the part of an agent; a release of a host has none.
-    pub(super) fn agent(&mut self, change: impl FnOnce(&mut AgentFacts)) {
-        if let Some(agent) = &mut self.agent {
-            change(agent);
-        }
+    /// The part of an agent, to be changed; at first what the oldest agents do.
+    pub(super) fn agent(&mut self) -> &mut AgentFacts {
+        self.agent.get_or_insert_with(releases::first_agent)
     }
 
-    /// Changes the part of a host.
-    pub(super) fn host(&mut self, change: impl FnOnce(&mut HostFacts)) {
-        if let Some(host) = &mut self.host {
-            change(host);
-        }
+    /// The part of a host.
+    pub(super) fn host(&mut self) -> &mut HostFacts {
+        self.host.get_or_insert_with(releases::first_host)
     }
 }
 
@@ -306,7 +307,7 @@ mod tests {
         }
     }
 
-    /// Section 3.3 of the facts, in full.
+    /// In full, as the sources of the releases have them.
     #[test]
     fn holds_the_lookup_tables() {
         #[track_caller]

@@ -31,22 +31,8 @@ pub(crate) const DISKS_USAGE: &str = "disks-usage";
 pub(crate) const FQDN: &str = "fqdn";
 /// A session began.
 pub(crate) const SESSION_STARTUP: &str = "session-startup";
-/// A session ended.
-pub(crate) const SESSION_SHUTDOWN: &str = "session-shutdown";
-/// Somebody logged in.
-pub(crate) const SESSION_LOGON: &str = "session-logon";
-/// Somebody logged out.
-pub(crate) const SESSION_LOGOFF: &str = "session-logoff";
-/// The screen was locked.
-pub(crate) const SESSION_LOCK: &str = "session-lock";
-/// The screen was unlocked.
-pub(crate) const SESSION_UNLOCK: &str = "session-unlock";
 /// Sent back as it came; also host to guest.
 pub(crate) const ECHO: &str = "echo";
-/// In the agent's table, and sent by no code.
-pub(crate) const MEMORY_STATS: &str = "memory-stats";
-/// The package was removed.
-pub(crate) const UNINSTALLED: &str = "uninstalled";
 /// Number of processors.
 pub(crate) const NUMBER_OF_CPUS: &str = "number-of-cpus";
 /// The operating system in detail.
@@ -64,16 +50,6 @@ pub(crate) const COMPLETION: &str = "completion";
 pub(crate) const REFRESH: &str = "refresh";
 /// Announces a version.
 pub(crate) const API_VERSION_MESSAGE: &str = "api-version";
-/// Locks the screen.
-pub(crate) const LOCK_SCREEN: &str = "lock-screen";
-/// Logs out.
-pub(crate) const LOG_OFF: &str = "log-off";
-/// Shuts the guest down.
-pub(crate) const SHUTDOWN: &str = "shutdown";
-/// Logs in.
-pub(crate) const LOGIN: &str = "login";
-/// Suspends the guest.
-pub(crate) const HIBERNATE: &str = "hibernate";
 /// Changes the number of processors.
 pub(crate) const SET_NUMBER_OF_CPUS: &str = "set-number-of-cpus";
 /// Tells of a migration or a hibernation.
@@ -105,14 +81,21 @@ pub(crate) const GUEST: &[Known] = &[
     known(DISKS_USAGE, 0, &["disks", "mapping"]),
     known(FQDN, 0, &["fqdn"]),
     known(SESSION_STARTUP, 0, &[]),
-    known(SESSION_SHUTDOWN, 0, &[]),
-    known(SESSION_LOGON, 0, &[]),
-    known(SESSION_LOGOFF, 0, &[]),
-    known(SESSION_LOCK, 0, &[]),
-    known(SESSION_UNLOCK, 0, &[]),
+    // A session ended.
+    known("session-shutdown", 0, &[]),
+    // Somebody logged in.
+    known("session-logon", 0, &[]),
+    // Somebody logged out.
+    known("session-logoff", 0, &[]),
+    // The screen was locked.
+    known("session-lock", 0, &[]),
+    // The screen was unlocked.
+    known("session-unlock", 0, &[]),
     known(ECHO, 0, &[]),
-    known(MEMORY_STATS, 0, &["memory"]),
-    known(UNINSTALLED, 0, &[]),
+    // In the agent's table, and sent by no code.
+    known("memory-stats", 0, &["memory"]),
+    // The package was removed.
+    known("uninstalled", 0, &[]),
     known(NUMBER_OF_CPUS, 1, &["count"]),
     known(OS_INFO, 2, &["version", "distribution", "codename", "arch", "type", "kernel"]),
     known(TIMEZONE, 2, &["zone", "offset"]),
@@ -124,11 +107,16 @@ pub(crate) const GUEST: &[Known] = &[
 pub(crate) const HOST: &[Known] = &[
     known(REFRESH, 0, &[]),
     known(API_VERSION_MESSAGE, 0, &[]),
-    known(LOCK_SCREEN, 0, &[]),
-    known(LOG_OFF, 0, &[]),
-    known(SHUTDOWN, 0, &["timeout", "message", "reboot"]),
-    known(LOGIN, 0, &["username", "password"]),
-    known(HIBERNATE, 0, &["state"]),
+    // Locks the screen.
+    known("lock-screen", 0, &[]),
+    // Logs out.
+    known("log-off", 0, &[]),
+    // Shuts the guest down.
+    known("shutdown", 0, &["timeout", "message", "reboot"]),
+    // Logs in.
+    known("login", 0, &["username", "password"]),
+    // Suspends the guest.
+    known("hibernate", 0, &["state"]),
     known(ECHO, 0, &[]),
     known(SET_NUMBER_OF_CPUS, 1, &["count"]),
     known(LIFECYCLE_EVENT, 3, &["type", "failure", "reply_id"]),
@@ -143,7 +131,7 @@ pub(crate) fn type_of(message: &str, member: &str) -> &'static str {
         (_, "interfaces" | "applications" | "disks" | "list") => "list",
         (_, "done" | "failure") => "boolean",
         // Seconds as a number or as text; any value at all.
-        (SHUTDOWN, "timeout") | (_, "reply_id") => "any",
+        ("shutdown", "timeout") | (_, "reply_id") => "any",
         _ => "text",
     }
 }
@@ -161,6 +149,15 @@ pub(crate) fn guest(name: &str) -> Option<&'static Known> {
 #[must_use]
 pub(crate) fn host(name: &str) -> Option<&'static Known> {
     HOST.iter().find(|known| known.name == name)
+}
+
+/// The messages of a table that ask for no version, but for these.
+pub(crate) fn of_any_version(
+    table: &'static [Known],
+    but: &'static [&str],
+) -> impl Iterator<Item = &'static str> {
+    let names = table.iter().filter(|known| known.min == NO_VERSION).map(|known| known.name);
+    names.filter(|name| !but.contains(name))
 }
 
 /// The lowest version of a message from the guest; what nobody knows counts as the lowest.

@@ -2,9 +2,7 @@
 //!
 //! Short forms in the sources: `vdsm` is `oVirt/vdsm`, `oga` is `oVirt/ovirt-guest-agent`.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use protocol::dialect::{Facts as _, IDEAL, Release, change};
+use protocol::dialect::{self, Change, Facts as _, IDEAL, Release};
 
 use super::dialect::{
     AgentFacts, Announces, Dialect, FirstHeartbeat, HostFacts, PATCHED_MAX_2, RefreshValue, RestOfChunk,
@@ -23,6 +21,11 @@ const ECHO_DEPTH_MAX: usize = 890;
 /// Digits of a number that Python 3.11 and later still read.
 const DIGITS_MAX: usize = 4300;
 
+/// As the kit's [`dialect::change`], of this protocol.
+const fn change(what: &'static str, source: &'static str, apply: fn(&mut Dialect)) -> Change<Dialect> {
+    dialect::change(what, source, apply)
+}
+
 /// Every release that changed something: agents, hosts, and `ideal`.
 pub(super) const RELEASES: &[Release<Dialect>] = &[
     Release {
@@ -39,47 +42,40 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         after: Some("1.0.5"),
         changes: &[
             change("sends fqdn at start and in refresh answers", "oga@1.0.8; measured on 1.0.9", |d| {
-                d.agent(|a| {
-                    a.fqdn = true;
-                    a.sends.insert(n::FQDN, 0);
-                });
+                let a = d.agent();
+                a.fqdn = true;
+                a.sends.insert(n::FQDN, 0);
             }),
             change("filters characters on sending", "oga@1.0.8; measured on 1.0.9", |d| {
-                d.agent(|a| a.filters = true);
+                d.agent().filters = true;
             }),
-            change("understands `reboot` of shutdown", "oga@1.0.8", |d| d.agent(|a| a.reboot = true)),
+            change("understands `reboot` of shutdown", "oga@1.0.8", |d| d.agent().reboot = true),
         ],
     },
     Release {
         name: "1.0.9",
         after: Some("1.0.8"),
         changes: &[change("memory-stat tells of swap space", "oga@1.0.9; measured on 1.0.9", |d| {
-            d.agent(|a| a.swap_space = true);
+            d.agent().swap_space = true;
         })],
     },
     Release {
         name: "1.0.9.1",
         after: Some("1.0.9"),
         changes: &[
-            change(
-                "has versions, maximum 1",
-                "oga 906949e; rhbz 1063281; measured on 1.0.9.1",
-                |d: &mut Dialect| {
-                    d.agent(|a| {
-                        a.max = Some(1);
-                        a.understands.insert(n::API_VERSION_MESSAGE);
-                    });
-                },
-            )
+            change("has versions, maximum 1", "oga 906949e; rhbz 1063281; measured on 1.0.9.1", |d| {
+                let a = d.agent();
+                a.max = Some(1);
+                a.understands.insert(n::API_VERSION_MESSAGE);
+            })
             .declares(&[("max", "none -> 1"), ("guest-to-host/heartbeat", "says the maximum")]),
-            change("learns number-of-cpus", "oga@1.0.9.1; measured on 1.0.9.1", |d: &mut Dialect| {
-                d.agent(|a| {
-                    a.sends.insert(n::NUMBER_OF_CPUS, 1);
-                    a.understands.insert(n::SET_NUMBER_OF_CPUS);
-                });
+            change("learns number-of-cpus", "oga@1.0.9.1; measured on 1.0.9.1", |d| {
+                let a = d.agent();
+                a.sends.insert(n::NUMBER_OF_CPUS, 1);
+                a.understands.insert(n::SET_NUMBER_OF_CPUS);
             })
             .declares(&[("min.number-of-cpus", "a new message")]),
-            change("memory-stat tells of buffers", "measured on 1.0.9.1", |d| d.agent(|a| a.buffers = true)),
+            change("memory-stat tells of buffers", "measured on 1.0.9.1", |d| d.agent().buffers = true),
         ],
     },
     Release {
@@ -88,23 +84,22 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "sends fqdn in the periodic pass",
             "oga@1.0.10; measured on 1.0.11.2, not on 1.0.9.1",
-            |d| d.agent(|a| a.fqdn_periodic = true),
+            |d| d.agent().fqdn_periodic = true,
         )],
     },
     Release {
         name: "1.0.10.2",
         after: Some("1.0.10"),
-        changes: &[change("disks-usage has the mapping", "oga@1.0.10.2", |d| d.agent(|a| a.mapping = true))],
+        changes: &[change("disks-usage has the mapping", "oga@1.0.10.2", |d| d.agent().mapping = true)],
     },
     Release {
         name: "1.0.11",
         after: Some("1.0.10.2"),
         changes: &[
-            change("maximum 2: os-info, timezone", "oga@1.0.11; measured on 1.0.11.2", |d: &mut Dialect| {
-                d.agent(|a| {
-                    a.max = Some(2);
-                    a.sends.extend([(n::OS_INFO, 2), (n::TIMEZONE, 2)]);
-                });
+            change("maximum 2: os-info, timezone", "oga@1.0.11; measured on 1.0.11.2", |d| {
+                let a = d.agent();
+                a.max = Some(2);
+                a.sends.extend([(n::OS_INFO, 2), (n::TIMEZONE, 2)]);
             })
             .declares(&[
                 ("max", "1 -> 2"),
@@ -112,7 +107,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 ("min.timezone", "a new message"),
             ]),
             change("a refresh answer follows a change", "oga deeaf0f; measured on 1.0.11.2", |d| {
-                d.agent(|a| a.answers_after_change = true);
+                d.agent().answers_after_change = true;
             }),
         ],
     },
@@ -122,7 +117,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "the first heartbeat of a process says 0",
             "oga 55b63a2; rhbz 1285851; measured on 1.0.11.3",
-            |d: &mut Dialect| d.agent(|a| a.first_heartbeat = FirstHeartbeat::Zero),
+            |d| d.agent().first_heartbeat = FirstHeartbeat::Zero,
         )
         .declares(&[("first-heartbeat", "the maximum -> 0")])],
     },
@@ -132,12 +127,11 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "maximum 3: containers, lifecycle events and their completion",
             "oga@1.0.12; measured on 1.0.12.3",
-            |d: &mut Dialect| {
-                d.agent(|a| {
-                    a.max = Some(3);
-                    a.sends.extend([(n::CONTAINERS, 3), (n::COMPLETION, 3)]);
-                    a.understands.insert(n::LIFECYCLE_EVENT);
-                });
+            |d| {
+                let a = d.agent();
+                a.max = Some(3);
+                a.sends.extend([(n::CONTAINERS, 3), (n::COMPLETION, 3)]);
+                a.understands.insert(n::LIFECYCLE_EVENT);
             },
         )
         .declares(&[
@@ -152,14 +146,14 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "session-startup at start and in every refresh answer, session-shutdown at the end",
             "oga baa1be1, d89d961; rhbz 1341106; measured on 1.0.12.3",
-            |d| d.agent(|a| a.session_startup = true),
+            |d| d.agent().session_startup = true,
         )],
     },
     Release {
         name: "1.0.13",
         after: Some("1.0.12.3"),
         changes: &[change("another name of the port", "oga 7d97f4693; rhbz 1350334", |d| {
-            d.agent(|a| a.port = NEW_PORT);
+            d.agent().port = NEW_PORT;
         })],
     },
     Release {
@@ -175,9 +169,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "4.12.0",
         after: Some("4.11.0"),
         changes: &[change("understands fqdn", "vdsm@v4.12.0; measured on 4.13.4", |d| {
-            d.host(|h| {
-                h.understands.insert(n::FQDN);
-            });
+            d.host().understands.insert(n::FQDN);
         })],
     },
     Release {
@@ -186,13 +178,12 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "has versions, maximum 1, an empty lookup table, and keeps the raw value",
             "vdsm 9a00df7a7, e8eaf0089; rhbz 1063281; measured on 4.14.17",
-            |d: &mut Dialect| {
-                d.host(|h| {
-                    h.max = Some(1);
-                    h.tells_version = true;
-                    h.sends.insert(n::API_VERSION_MESSAGE, 0);
-                    h.understands.insert(n::NUMBER_OF_CPUS);
-                });
+            |d| {
+                let h = d.host();
+                h.max = Some(1);
+                h.tells_version = true;
+                h.sends.insert(n::API_VERSION_MESSAGE, 0);
+                h.understands.insert(n::NUMBER_OF_CPUS);
             },
         )
         .declares(&[("max", "none -> 1"), ("host-to-guest/refresh", "says the maximum")])],
@@ -200,30 +191,23 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
     Release {
         name: "4.15.0",
         after: Some("4.14.8"),
-        changes: &[change(
-            "sends set-number-of-cpus from 1 on",
-            "vdsm@v4.15.0; measured on 4.16.38",
-            |d: &mut Dialect| {
-                d.host(|h| {
-                    h.sends.insert(n::SET_NUMBER_OF_CPUS, 1);
-                });
-            },
-        )
+        changes: &[change("sends set-number-of-cpus from 1 on", "vdsm@v4.15.0; measured on 4.16.38", |d| {
+            d.host().sends.insert(n::SET_NUMBER_OF_CPUS, 1);
+        })
         .declares(&[("min.set-number-of-cpus", "a new entry of the lookup table")])],
     },
     Release {
         name: "4.17.1",
         after: Some("4.15.0"),
         changes: &[
-            change("maximum 2: os-info, timezone", "vdsm@v4.17.1; measured on 4.17.24", |d: &mut Dialect| {
-                d.host(|h| {
-                    h.max = Some(2);
-                    h.understands.extend([n::OS_INFO, n::TIMEZONE]);
-                });
+            change("maximum 2: os-info, timezone", "vdsm@v4.17.1; measured on 4.17.24", |d| {
+                let h = d.host();
+                h.max = Some(2);
+                h.understands.extend([n::OS_INFO, n::TIMEZONE]);
             })
             .declares(&[("max", "1 -> 2")]),
             change("the filter takes all above U+10FFF", "vdsm@v4.17.1; measured on 4.17.24", |d| {
-                d.host(|h| h.loses_astral = true);
+                d.host().loses_astral = true;
             }),
         ],
     },
@@ -233,7 +217,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "keeps the lower one of both",
             "vdsm b79f8ae73; rhbz 1318657; measured on 4.17.44",
-            |d: &mut Dialect| d.host(|h| h.stores = Stores::Min),
+            |d| d.host().stores = Stores::Min,
         )
         .declares(&[("keeps", "the value as it came -> the lower one of both maxima")])],
     },
@@ -241,29 +225,24 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "4.18.0",
         after: Some("4.17.25"),
         changes: &[
-            change(
-                "maximum 3: containers, lifecycle events",
-                "vdsm@v4.18.0; measured on 4.18.25",
-                |d: &mut Dialect| {
-                    d.host(|h| {
-                        h.max = Some(3);
-                        h.sends.insert(n::LIFECYCLE_EVENT, 3);
-                        h.understands.extend([n::CONTAINERS, n::COMPLETION]);
-                    });
-                },
-            )
+            change("maximum 3: containers, lifecycle events", "vdsm@v4.18.0; measured on 4.18.25", |d| {
+                let h = d.host();
+                h.max = Some(3);
+                h.sends.insert(n::LIFECYCLE_EVENT, 3);
+                h.understands.extend([n::CONTAINERS, n::COMPLETION]);
+            })
             .declares(&[("max", "2 -> 3"), ("min.lifecycle-event", "a new message")]),
             change("hands the version over", "vdsm f44643546; rhbz 1298120; measured on 4.18.25", |d| {
-                d.host(|h| h.hand_over = true);
+                d.host().hand_over = true;
             }),
             change("the filter keeps what is above U+10FFF", "measured on 4.18.25", |d| {
-                d.host(|h| h.loses_astral = false);
+                d.host().loses_astral = false;
             }),
             change("stumbles over null for applications", "measured on 4.18.25, not on 4.17.44", |d| {
-                d.host(|h| h.stumbles_over_null_applications = true);
+                d.host().stumbles_over_null_applications = true;
             }),
             change("takes 900 nested lists", "measured on 4.18.25, not before", |d| {
-                d.host(|h| h.depth_max = 990);
+                d.host().depth_max = 990;
             }),
         ],
     },
@@ -273,7 +252,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[change(
             "a build of our own with the maximum 2, in which hand-over meets a lower maximum",
             "measured on the modified build",
-            |d| d.host(|h| h.max = Some(2)),
+            |d| d.host().max = Some(2),
         )],
     },
     Release {
@@ -281,16 +260,16 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         after: Some("4.18.0"),
         changes: &[
             change("Python 3: numbers have at most 4300 digits", "measured on 4.50.7, not on 4.18.25", |d| {
-                d.host(|h| h.digits_max = Some(DIGITS_MAX));
+                d.host().digits_max = Some(DIGITS_MAX);
             }),
             change("takes a list for memory-stat", "measured on 4.50.7, not on 4.18.25", |d| {
-                d.host(|h| h.stumbles_over_memory_list = false);
+                d.host().stumbles_over_memory_list = false;
             }),
             change("stumbles over 900 nested lists", "measured on 4.50.7, not on 4.18.25", |d| {
-                d.host(|h| h.depth_max = DEPTH_MAX);
+                d.host().depth_max = DEPTH_MAX;
             }),
             change("writes arguments before the name", "measured on 4.50.7, not on 4.30.53", |d| {
-                d.host(|h| h.arguments_first = true);
+                d.host().arguments_first = true;
             }),
         ],
     },
@@ -298,15 +277,14 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: IDEAL,
         after: Some("4.50.7"),
         changes: &[
-            change("is an agent as well", "the newest one", |d: &mut Dialect| d.agent = Some(newest_agent()))
-                .declares(&[
-                    ("first-heartbeat", "is an agent as well"),
-                    ("min.completion", "is an agent as well"),
-                    ("min.containers", "is an agent as well"),
-                    ("min.number-of-cpus", "is an agent as well"),
-                    ("min.os-info", "is an agent as well"),
-                    ("min.timezone", "is an agent as well"),
-                ]),
+            change("is an agent as well", "the newest one", |d| d.agent = Some(newest_agent())).declares(&[
+                ("first-heartbeat", "is an agent as well"),
+                ("min.completion", "is an agent as well"),
+                ("min.containers", "is an agent as well"),
+                ("min.number-of-cpus", "is an agent as well"),
+                ("min.os-info", "is an agent as well"),
+                ("min.timezone", "is an agent as well"),
+            ]),
             change(
                 "does what the protocol's designers asked for, with every hole of the merged scheme mended",
                 "commit messages of vdsm 9a00df7a7 and oga 906949e",
@@ -320,95 +298,32 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
 const DEPTH_MAX: usize = 890;
 
 /// Agents of 1.0.5, and everything that no later line of the table changes.
-fn first_agent() -> AgentFacts {
-    let level_0 = [
-        n::HEARTBEAT,
-        n::HOST_NAME,
-        n::OS_VERSION,
-        n::NETWORK_INTERFACES,
-        n::APPLICATIONS,
-        n::ACTIVE_USER,
-        n::DISKS_USAGE,
-        n::SESSION_STARTUP,
-        n::SESSION_SHUTDOWN,
-        n::SESSION_LOGON,
-        n::SESSION_LOGOFF,
-        n::SESSION_LOCK,
-        n::SESSION_UNLOCK,
-        n::ECHO,
-        n::MEMORY_STATS,
-    ];
+pub(super) fn first_agent() -> AgentFacts {
+    let sends = n::of_any_version(n::GUEST, &[n::FQDN, "uninstalled"]);
     AgentFacts {
-        max: None,
-        sends: level_0.map(|name| (name, 0)).into(),
-        understands: BTreeSet::from([
-            n::REFRESH,
-            n::LOCK_SCREEN,
-            n::LOG_OFF,
-            n::SHUTDOWN,
-            n::LOGIN,
-            n::HIBERNATE,
-            n::ECHO,
-        ]),
-        refresh_value: RefreshValue::Ignored,
-        first_heartbeat: FirstHeartbeat::Max,
-        clamps_below: false,
-        answers_after_change: false,
-        fqdn: false,
-        fqdn_periodic: false,
-        session_startup: false,
-        filters: false,
+        sends: sends.map(|name| (name, n::NO_VERSION)).collect(),
+        understands: n::of_any_version(n::HOST, &[n::API_VERSION_MESSAGE]).collect(),
         keeps_half_line: true,
         gate_before_wait: true,
         trusts_old_level: true,
         naps: true,
-        completes_whatever_happens: false,
         echo_depth_max: ECHO_DEPTH_MAX,
-        swap_space: false,
-        buffers: false,
-        mapping: false,
-        reboot: false,
         port: OLD_PORT,
+        ..AgentFacts::default()
     }
 }
 
 /// Hosts of 4.11.0, and everything that no later line of the table changes.
-fn first_host() -> HostFacts {
+pub(super) fn first_host() -> HostFacts {
+    let sends = n::of_any_version(n::HOST, &[n::API_VERSION_MESSAGE, n::ECHO]);
     HostFacts {
-        max: None,
-        sends: BTreeMap::from(
-            [n::REFRESH, n::LOCK_SCREEN, n::LOG_OFF, n::SHUTDOWN, n::LOGIN, n::HIBERNATE]
-                .map(|name| (name, 0)),
-        ),
-        understands: BTreeSet::from([
-            n::HEARTBEAT,
-            n::HOST_NAME,
-            n::OS_VERSION,
-            n::NETWORK_INTERFACES,
-            n::APPLICATIONS,
-            n::ACTIVE_USER,
-            n::DISKS_USAGE,
-            n::SESSION_STARTUP,
-            n::SESSION_SHUTDOWN,
-            n::SESSION_LOGON,
-            n::SESSION_LOGOFF,
-            n::SESSION_LOCK,
-            n::SESSION_UNLOCK,
-            n::UNINSTALLED,
-        ]),
-        stores: Stores::Raw,
-        announces: Announces::OnChange,
-        hand_over: false,
-        rest_of_chunk: RestOfChunk::Lost,
-        loses_astral: false,
-        digits_max: None,
+        sends: sends.map(|name| (name, n::NO_VERSION)).collect(),
+        understands: n::of_any_version(n::GUEST, &[n::FQDN, n::ECHO, "memory-stats"]).collect(),
         stumbles_over_memory_list: true,
-        stumbles_over_null_applications: false,
         depth_max: DEPTH_MAX,
         line_max: LINE_MAX,
         hang_up_loses: true,
-        arguments_first: false,
-        tells_version: false,
+        ..HostFacts::default()
     }
 }
 
@@ -435,25 +350,23 @@ fn newest_agent() -> AgentFacts {
 /// - A first heartbeat says 0 only while no host has told its version.
 /// - A lifecycle event is completed, whether there are hooks or not.
 fn make_ideal(d: &mut Dialect) {
-    d.agent(|a| {
-        a.refresh_value = RefreshValue::Taken;
-        a.first_heartbeat = FirstHeartbeat::ZeroUnlessTold;
-        a.clamps_below = true;
-        a.answers_after_change = true;
-        a.keeps_half_line = false;
-        a.gate_before_wait = false;
-        a.trusts_old_level = false;
-        a.naps = false;
-        a.completes_whatever_happens = true;
-        a.echo_depth_max = super::message::DEPTH_MAX;
-    });
-    d.host(|h| {
-        h.stores = Stores::Min;
-        h.announces = Announces::OnNegotiation;
-        h.rest_of_chunk = RestOfChunk::Handled;
-        h.hang_up_loses = false;
-        h.digits_max = None;
-        h.stumbles_over_memory_list = false;
-        h.stumbles_over_null_applications = false;
-    });
+    let a = d.agent();
+    a.refresh_value = RefreshValue::Taken;
+    a.first_heartbeat = FirstHeartbeat::ZeroUnlessTold;
+    a.clamps_below = true;
+    a.answers_after_change = true;
+    a.keeps_half_line = false;
+    a.gate_before_wait = false;
+    a.trusts_old_level = false;
+    a.naps = false;
+    a.completes_whatever_happens = true;
+    a.echo_depth_max = super::message::DEPTH_MAX;
+    let h = d.host();
+    h.stores = Stores::Min;
+    h.announces = Announces::OnNegotiation;
+    h.rest_of_chunk = RestOfChunk::Handled;
+    h.hang_up_loses = false;
+    h.digits_max = None;
+    h.stumbles_over_memory_list = false;
+    h.stumbles_over_null_applications = false;
 }

@@ -13,7 +13,7 @@ use super::{observed, recordings};
 use crate::dialect::DIALECTS;
 use crate::message::{Kept, Message};
 use crate::model::{Call, Host};
-use crate::names::{LIFECYCLE_EVENT, LOCK_SCREEN, SET_NUMBER_OF_CPUS};
+use crate::names::{LIFECYCLE_EVENT, SET_NUMBER_OF_CPUS};
 
 /// How often the version of a host was looked at.
 const SAMPLED_US: u64 = 250_000;
@@ -40,7 +40,7 @@ impl Played {
         let name = Message::read(line).map(|m| m.name().to_owned()).unwrap_or_default();
         let call = match name.as_str() {
             SET_NUMBER_OF_CPUS => Call::set_number_of_cpus(2),
-            LOCK_SCREEN => Call { name: LOCK_SCREEN, arguments: Vec::new() },
+            "lock-screen" => Call { name: "lock-screen", arguments: Vec::new() },
             LIFECYCLE_EVENT => Call::lifecycle("after_migration", None, false),
             _ => return self.recorded.push(key(line)),
         };
