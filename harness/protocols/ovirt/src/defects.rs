@@ -1,5 +1,18 @@
 //! Faults that can be switched on in models and reference peers of both sides, and what must find each.
 
+use protocol::defect::Switches;
+
+/// A fault that is another release's way of doing it: its name, and what it changes of the facts.
+pub(crate) type Fault<F> = (&'static str, fn(&mut F));
+
+/// The facts of a release with the faults that are switched on, each made as a table says.
+pub(crate) fn with_faults<F>(mut facts: F, switches: &Switches, table: &[Fault<F>]) -> F {
+    for (_, apply) in table.iter().filter(|(name, _)| switches.has(name)) {
+        apply(&mut facts);
+    }
+    facts
+}
+
 // Agents are servers, hosts are clients.
 protocol::defects! { pub(crate) DEFECTS;
     NO_FORCED_ZERO, "no-forced-zero", Server, "4.50.7", "scenario/restart", "stuck-at-zero",

@@ -130,7 +130,7 @@ fn raw(value: Value<'_>) -> String {
     String::from_utf8_lossy(value.raw()).into_owned()
 }
 
-/// A version member after Python's conversion to an integer (D7): `"2"`, `" 2 "`, `2e0` and an Arabic two are 2, `true`
+/// A version member after Python's conversion to an integer: `"2"`, `" 2 "`, `2e0` and an Arabic two are 2, `true`
 /// and `1.5` are 1.
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Offered {
@@ -189,6 +189,12 @@ impl Kept {
     }
 }
 
+impl Default for Kept {
+    fn default() -> Self {
+        Self::Number(NO_VERSION)
+    }
+}
+
 impl fmt::Display for Kept {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -213,6 +219,17 @@ impl Offered {
             }
             Kind::Number => Self::of_number(value.number().unwrap_or("NaN")),
             Kind::Text => Self::of_text(&value.text().unwrap_or_default()),
+        }
+    }
+
+    /// The version that a message tells; with defects the first one of two counts, and one in quotes is no number.
+    #[must_use]
+    pub(crate) fn told_by(message: Value<'_>, first_wins: bool, is_strict: bool) -> Self {
+        let mut versions = message.members().filter(|(name, _)| name == API_VERSION).map(|(_, value)| value);
+        let member = if first_wins { versions.next() } else { versions.last() };
+        match Self::of(member) {
+            Self::Number(_, kept @ Kept::Text(_)) if is_strict => Self::NoNumber(kept),
+            offered => offered,
         }
     }
 

@@ -40,8 +40,8 @@ fn name(transcript: &Transcript) -> String {
     format!("{}..{} {}", header.client.id, header.server.id, header.case)
 }
 
-/// What the run says of each recorded pair by itself. The fact sheet's matrix says the same: a host that keeps more than
-/// the lower maximum shows wherever a host before 4.17.25 meets an agent that has more, and nowhere else.
+/// What the run says of each recorded pair by itself. A host that keeps more than the lower
+/// maximum shows wherever a host before 4.17.25 meets an agent that has more, and nowhere else.
 #[test]
 fn says_of_every_recording_what_is_wrong_with_it() {
     let mut told = String::new();

@@ -1,4 +1,4 @@
-//! The agent, as merged (section 4.2 of the facts): one thread reads, one works.
+//! The agent, as merged: one thread reads, one works.
 //!
 //! ```text
 //! listener   read -> line -> command -> answers          A changes here, and nowhere else
@@ -18,7 +18,7 @@ use wire::json::{Document, Kind, Value};
 
 use protocol::defect::Switches;
 
-use crate::defects;
+use crate::defects::{self, Fault};
 use crate::dialect::{AgentFacts, FirstHeartbeat, RefreshValue};
 use crate::message::{self, APPLICATION_PERIOD, Kept, Name, Offered, REFRESH_ANSWER, RULES, START_BURST};
 use crate::names::{self as n, API_VERSION, MAX_EVER, NAME, NO_VERSION};
@@ -47,7 +47,7 @@ pub(crate) struct Sent {
 }
 
 /// After how many passes of the worker something is due again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Rates {
     /// heartbeat.
     pub heartbeat: u32,
@@ -99,7 +99,7 @@ enum Due {
 }
 
 /// The process of an agent.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Agent {
     facts: AgentFacts,
     switches: Switches,
@@ -130,26 +130,8 @@ impl Agent {
     /// Starts the process; its start burst is due.
     #[must_use]
     pub(crate) fn start(facts: AgentFacts, switches: Switches, rates: Rates, guest: Guest) -> Self {
-        let facts = with_faults(facts, &switches);
-        let mut agent = Self {
-            version: NO_VERSION,
-            told: false,
-            first_heartbeat: true,
-            user_told: false,
-            passes: 0,
-            buffer: Vec::new(),
-            searched: 0,
-            buffer_from: 0,
-            heard: None,
-            listener: VecDeque::new(),
-            worker: VecDeque::new(),
-            looked_at: BTreeMap::new(),
-            unknown: Vec::new(),
-            facts,
-            switches,
-            rates,
-            guest,
-        };
+        let facts = defects::with_faults(facts, &switches, FAULTS);
+        let mut agent = Self { facts, switches, rates, guest, first_heartbeat: true, ..Self::default() };
         agent.worker = START_BURST.into_iter().filter(|name| agent.has_to_say(name)).collect();
         agent
     }
@@ -377,35 +359,18 @@ impl Agent {
     /// The version that a command carries, as this agent reads it.
     fn offered(&self, command: Value<'_>) -> Offered {
         let first = self.switches.has(defects::FIRST_MEMBER_WINS);
-        let member = if first {
-            command.members().find(|(name, _)| name == API_VERSION).map(|(_, value)| value)
-        } else {
-            command.get(API_VERSION)
-        };
-        match Offered::of(member) {
-            Offered::Number(_, kept @ Kept::Text(_)) if self.switches.has(defects::TOO_STRICT) => {
-                Offered::NoNumber(kept)
-            }
-            offered => offered,
-        }
+        Offered::told_by(command, first, self.switches.has(defects::TOO_STRICT))
     }
 
     fn refresh(&mut self, command: Value<'_>) {
         if self.facts.max.is_some() {
             match (self.offered(command), self.facts.refresh_value) {
                 (Offered::Absent, _) => {
-                    self.told = true;
-                    self.heard = Some(self.buffer_from);
                     // A negative version stays: the test of all releases is "above 0".
-                    if self.version > NO_VERSION && !self.switches.has(defects::IGNORES_KEYLESS_REFRESH) {
-                        self.version = NO_VERSION;
-                    }
+                    let keeps = self.switches.has(defects::IGNORES_KEYLESS_REFRESH);
+                    self.hear(if keeps { self.version } else { self.version.min(NO_VERSION) });
                 }
-                (Offered::Number(told, _), RefreshValue::Taken) => {
-                    self.told = true;
-                    self.heard = Some(self.buffer_from);
-                    self.version = self.limited(told);
-                }
+                (Offered::Number(told, _), RefreshValue::Taken) => self.hear(self.limited(told)),
                 (_, RefreshValue::Ignored | RefreshValue::Taken) => {}
             }
         }
@@ -414,16 +379,18 @@ impl Agent {
 
     fn api_version(&mut self, command: Value<'_>) {
         let Offered::Number(told, _) = self.offered(command) else { return };
-        let version = self.limited(told);
-        self.told = true;
-        self.heard = Some(self.buffer_from);
-        if version == self.version {
-            return;
-        }
-        self.version = version;
-        if self.facts.answers_after_change {
+        let before = self.version;
+        self.hear(self.limited(told));
+        if self.version != before && self.facts.answers_after_change {
             self.answer_refresh();
         }
+    }
+
+    /// A host has told a version, which comes to this one here.
+    fn hear(&mut self, version: i64) {
+        self.told = true;
+        self.heard = Some(self.buffer_from);
+        self.version = version;
     }
 
     /// min(told, G), and not below 0 where the release has that limit.
@@ -532,32 +499,20 @@ impl Agent {
     }
 }
 
-/// The facts of an agent with faults: those that are another release's way of doing it.
-fn with_faults(mut facts: AgentFacts, switches: &Switches) -> AgentFacts {
-    if switches.has(defects::NO_FORCED_ZERO) {
-        facts.first_heartbeat = FirstHeartbeat::Max;
-    }
-    if switches.has(defects::IGNORES_REFRESH_VALUE) || switches.has(defects::FORGETS_ON_DISCONNECT) {
-        facts.refresh_value = RefreshValue::Ignored;
-        facts.trusts_old_level = true;
-    }
-    if switches.has(defects::IGNORES_KEYLESS_REFRESH) {
-        facts.trusts_old_level = true;
-    }
-    if switches.has(defects::NO_LOWER_LIMIT) {
-        facts.clamps_below = false;
-    }
-    if switches.has(defects::KEEPS_HALF_LINE) {
-        facts.keeps_half_line = true;
-    }
-    if switches.has(defects::GATE_BEFORE_WAIT) {
-        facts.gate_before_wait = true;
-        facts.trusts_old_level = true;
-    }
-    if switches.has(defects::NO_ANSWER_AFTER_CHANGE) {
-        facts.answers_after_change = false;
-    }
-    facts
+/// Faults that are facts of other releases.
+const FAULTS: &[Fault<AgentFacts>] = &[
+    (defects::NO_FORCED_ZERO, |facts| facts.first_heartbeat = FirstHeartbeat::Max),
+    (defects::IGNORES_REFRESH_VALUE, ignore_refresh_value),
+    (defects::FORGETS_ON_DISCONNECT, ignore_refresh_value),
+    (defects::IGNORES_KEYLESS_REFRESH, |facts| facts.trusts_old_level = true),
+    (defects::NO_LOWER_LIMIT, |facts| facts.clamps_below = false),
+    (defects::KEEPS_HALF_LINE, |facts| facts.keeps_half_line = true),
+    (defects::GATE_BEFORE_WAIT, |facts| (facts.gate_before_wait, facts.trusts_old_level) = (true, true)),
+    (defects::NO_ANSWER_AFTER_CHANGE, |facts| facts.answers_after_change = false),
+];
+
+fn ignore_refresh_value(facts: &mut AgentFacts) {
+    (facts.refresh_value, facts.trusts_old_level) = (RefreshValue::Ignored, true);
 }
 
 /// Whether Python 2 orders a value above the number 0: every text and every list is, null is not.

@@ -1,4 +1,4 @@
-//! The host, as merged (section 4.3 of the facts): a callback that gets what one read gave, and calls of its own API.
+//! The host, as merged: a callback that gets what one read gave, and calls of its own API.
 //!
 //! ```text
 //! connected    buffer and flag cleared, refresh sent at once; E stays
@@ -12,7 +12,7 @@ use wire::json::{Document, Kind, Rules, Value};
 
 use protocol::defect::Switches;
 
-use crate::defects;
+use crate::defects::{self, Fault};
 use crate::dialect::{Announces, HostFacts, RestOfChunk, Stores};
 use crate::message::{self, Kept, Name, Offered, RULES};
 use crate::names::{self as n, API_VERSION, NO_VERSION};
@@ -64,7 +64,7 @@ pub(crate) enum Refused {
 struct Stumbled;
 
 /// The process of a host.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Host {
     facts: HostFacts,
     switches: Switches,
@@ -92,27 +92,12 @@ impl Host {
     /// Starts the process, with the version that a migration has handed over, if it has.
     #[must_use]
     pub(crate) fn start(facts: HostFacts, switches: Switches, handed_over: Option<i64>) -> Self {
-        let facts = with_faults(facts, &switches);
+        let facts = defects::with_faults(facts, &switches, FAULTS);
         let max = facts.max_or_none();
         let handed_over = handed_over.filter(|_| facts.hand_over && facts.max.is_some());
         let version = handed_over.map_or(NO_VERSION, |version| version.min(max));
-        Self {
-            facts,
-            switches,
-            version: Kept::Number(version),
-            connected: false,
-            dead: false,
-            buffer: Vec::new(),
-            too_big: false,
-            negotiating: true,
-            recent: VecDeque::new(),
-            last_told: None,
-            forgot: false,
-            unknown: Vec::new(),
-            stumbled: 0,
-            fqdn: None,
-            completions: Vec::new(),
-        }
+        let version = Kept::Number(version);
+        Self { facts, switches, version, negotiating: true, ..Self::default() }
     }
 
     /// E; none for a release without versioning.
@@ -306,42 +291,33 @@ impl Host {
     /// What of a message is looked at closely enough to stumble over it.
     fn store(&mut self, name: &str, value: Value<'_>) -> Result<(), Stumbled> {
         let argument = |argument: &str| value.get(argument).ok_or(Stumbled);
-        match name {
+        let is_list_of = |list: Value<'_>, fits: fn(Value<'_>) -> bool| {
+            list.kind() == Kind::Array && list.items().all(fits)
+        };
+        let whole = match name {
             n::FQDN => {
                 let text = argument("fqdn")?.text().unwrap_or_default();
                 self.fqdn = Some(message::filter(&text, self.facts.loses_astral));
+                true
             }
-            n::HOST_NAME | n::ACTIVE_USER => drop(argument("name")?),
-            n::OS_VERSION => drop(argument("version")?),
+            n::HOST_NAME | n::ACTIVE_USER => argument("name").is_ok(),
+            n::OS_VERSION => argument("version").is_ok(),
             n::APPLICATIONS => {
-                let null = argument("applications")?.is_null();
-                if null && self.facts.stumbles_over_null_applications {
-                    return Err(Stumbled);
-                }
+                !(argument("applications")?.is_null() && self.facts.stumbles_over_null_applications)
             }
-            n::NETWORK_INTERFACES => {
-                let interfaces = argument("interfaces")?;
-                let whole = interfaces.kind() == Kind::Array
-                    && interfaces.items().all(|interface| interface.kind() == Kind::Object);
-                return if whole { Ok(()) } else { Err(Stumbled) };
-            }
-            n::DISKS_USAGE => {
-                let disks = argument("disks")?;
-                let whole = disks.kind() == Kind::Array
-                    && disks.items().all(|disk| disk.get("total").is_some() && disk.get("used").is_some());
-                return if whole { Ok(()) } else { Err(Stumbled) };
-            }
-            n::NUMBER_OF_CPUS => {
-                let converts = Offered::of(Some(argument("count")?)) != Offered::Exception;
-                return if converts { Ok(()) } else { Err(Stumbled) };
-            }
+            n::NETWORK_INTERFACES => is_list_of(argument("interfaces")?, |one| one.kind() == Kind::Object),
+            n::DISKS_USAGE => is_list_of(argument("disks")?, |disk| {
+                disk.get("total").is_some() && disk.get("used").is_some()
+            }),
+            n::NUMBER_OF_CPUS => Offered::of(Some(argument("count")?)) != Offered::Exception,
             n::COMPLETION => {
                 let id = argument("reply_id")?;
                 self.completions.push(String::from_utf8_lossy(id.raw()).into_owned());
+                true
             }
-            _ => {}
-        }
-        Ok(())
+            _ => true,
+        };
+        if whole { Ok(()) } else { Err(Stumbled) }
     }
 
     fn heartbeat(&mut self, value: Value<'_>, sends: &mut Vec<Vec<u8>>) -> Result<(), Stumbled> {
@@ -377,17 +353,8 @@ impl Host {
 
     /// The version that a heartbeat carries, as this host reads it.
     fn offered(&self, heartbeat: Value<'_>) -> Offered {
-        let member = if self.switches.has(defects::HOST_FIRST_MEMBER_WINS) {
-            heartbeat.members().find(|(name, _)| name == API_VERSION).map(|(_, value)| value)
-        } else {
-            heartbeat.get(API_VERSION)
-        };
-        match Offered::of(member) {
-            Offered::Number(_, kept @ Kept::Text(_)) if self.switches.has(defects::HOST_TOO_STRICT) => {
-                Offered::NoNumber(kept)
-            }
-            offered => offered,
-        }
+        let first = self.switches.has(defects::HOST_FIRST_MEMBER_WINS);
+        Offered::told_by(heartbeat, first, self.switches.has(defects::HOST_TOO_STRICT))
     }
 
     /// A heartbeat has told a version: the announcement, if there is one.
@@ -424,35 +391,23 @@ impl Host {
     }
 }
 
-/// The facts of a host with faults: those that are another release's way of doing it.
-fn with_faults(mut facts: HostFacts, switches: &Switches) -> HostFacts {
-    if switches.has(defects::RAW_VALUE) {
-        facts.max = Some(2);
-        facts.stores = Stores::Raw;
-        facts.announces = Announces::OnChange;
-    }
-    if switches.has(defects::REST_OF_CHUNK_LOST) {
-        facts.rest_of_chunk = RestOfChunk::Lost;
-    }
-    if switches.has(defects::ONLY_ON_CHANGE) {
-        facts.announces = Announces::OnChange;
-    }
-    if switches.has(defects::HANG_UP_LOSES) {
-        facts.hang_up_loses = true;
-    }
-    facts
-}
+/// Faults that are facts of other releases.
+const FAULTS: &[Fault<HostFacts>] = &[
+    (defects::RAW_VALUE, |facts| {
+        (facts.max, facts.stores, facts.announces) = (Some(2), Stores::Raw, Announces::OnChange);
+    }),
+    (defects::REST_OF_CHUNK_LOST, |facts| facts.rest_of_chunk = RestOfChunk::Lost),
+    (defects::ONLY_ON_CHANGE, |facts| facts.announces = Announces::OnChange),
+    (defects::HANG_UP_LOSES, |facts| facts.hang_up_loses = true),
+];
 
 /// How deep brackets are nested outside of texts.
 fn depth(text: &str) -> usize {
-    let (mut depth, mut deepest, mut quoted, mut escaped) = (0_usize, 0, false, false);
-    for byte in text.bytes() {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for byte in outside_of_texts(text) {
         match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            b'[' | b'{' if !quoted => depth += 1,
-            b']' | b'}' if !quoted => depth = depth.saturating_sub(1),
+            b'[' | b'{' => depth += 1,
+            b']' | b'}' => depth = depth.saturating_sub(1),
             _ => {}
         }
         deepest = deepest.max(depth);
@@ -462,17 +417,21 @@ fn depth(text: &str) -> usize {
 
 /// The digits of the longest number outside of texts.
 fn longest_number(text: &str) -> usize {
-    let (mut run, mut longest, mut quoted, mut escaped) = (0_usize, 0, false, false);
-    for byte in text.bytes() {
-        let digit = byte.is_ascii_digit() && !quoted;
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            _ => {}
-        }
-        run = if digit { run + 1 } else { 0 };
+    let (mut run, mut longest) = (0_usize, 0);
+    for byte in outside_of_texts(text) {
+        run = if byte.is_ascii_digit() { run + 1 } else { 0 };
         longest = longest.max(run);
     }
     longest
+}
+
+/// The bytes of a line that stand in no text; of texts only the quotes.
+fn outside_of_texts(line: &str) -> impl Iterator<Item = u8> {
+    let (mut quoted, mut escaped) = (false, false);
+    line.bytes().filter(move |byte| {
+        let inside = quoted && (escaped || *byte != b'"');
+        escaped = inside && !escaped && *byte == b'\\';
+        quoted ^= *byte == b'"' && !inside;
+        !inside
+    })
 }

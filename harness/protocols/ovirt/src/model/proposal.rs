@@ -1,4 +1,4 @@
-//! The original proposal (section 4.1 of the facts): two versions and nothing else.
+//! The original proposal, in the messages of vdsm 9a00df7a7 and oga 906949e: two versions and nothing else.
 //!
 //! ```text
 //! refresh [H]      host to guest: A := min(H, G); without a value A := 0 at once

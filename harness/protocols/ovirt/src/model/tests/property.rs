@@ -274,12 +274,12 @@ fn with_host(side: &mut Side, change: impl FnOnce(&mut crate::dialect::HostFacts
     }
 }
 
-/// Each hole of section 4.5 and each difference of 4.4, one at a time, in peers that are ideal otherwise.
+/// Each hole of the merged scheme, one at a time, in peers that are ideal otherwise.
 #[test]
 fn finds_each_quirk_of_the_merged_scheme_by_name() {
     const SHOULD: &str = "both should be at";
     check(
-        "D1, K4: the value of a refresh is ignored, and the level of the host before goes on",
+        "the value of a refresh is ignored, and the level of the host before goes on",
         Change {
             agent: |side| {
                 with_agent(side, |a| {
@@ -292,7 +292,7 @@ fn finds_each_quirk_of_the_merged_scheme_by_name() {
         "above",
     );
     check(
-        "K2, K3: no forced 0, and announced only on change",
+        "no forced 0, and announced only on change",
         Change {
             agent: |side| with_agent(side, |a| a.first_heartbeat = FirstHeartbeat::Max),
             host: only_on_change,
@@ -300,12 +300,12 @@ fn finds_each_quirk_of_the_merged_scheme_by_name() {
         SHOULD,
     );
     check(
-        "D6, K1: the raw value is kept",
+        "the raw value is kept",
         Change { host: |side| with_host(side, |h| h.stores = Stores::Raw), ..IDEAL },
         SHOULD,
     );
     check(
-        "D9, K5: the level of the host before counts until the reader has napped",
+        "the level of the host before counts until the reader has napped",
         Change {
             agent: |side| {
                 with_agent(side, |a| {
@@ -318,12 +318,12 @@ fn finds_each_quirk_of_the_merged_scheme_by_name() {
         "above",
     );
     check(
-        "K9: half a line survives a reconnection",
+        "half a line survives a reconnection",
         Change { agent: |side| with_agent(side, |a| a.keeps_half_line = true), host: only_on_change },
         SHOULD,
     );
     check(
-        "K11: handed over and announced only on change, with the value of a refresh ignored",
+        "handed over and announced only on change, with the value of a refresh ignored",
         Change {
             agent: |side| with_agent(side, |a| a.refresh_value = RefreshValue::Ignored),
             host: only_on_change,

@@ -1,5 +1,5 @@
 //! The machines as merged against those of the proposal: `ideal` has the same versions after any messages, and each
-//! release differs where the facts say so (section 4.4).
+//! release differs where the merged scheme has holes.
 
 use proptest::prelude::*;
 
@@ -80,7 +80,7 @@ proptest! {
                 Told::Heartbeat(version) => {
                     let proposed = proposed_host.heartbeat(version);
                     let said = !ideal_host.read(line("heartbeat", version).as_bytes()).is_empty();
-                    // D5: a change to 0 is kept and not told.
+                    // A change to 0 is kept and not told.
                     prop_assert!(said || proposed.is_none_or(|version| version == 0));
                 }
             }
