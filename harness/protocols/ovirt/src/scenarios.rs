@@ -6,6 +6,7 @@
 use std::sync::LazyLock;
 
 use super::inputs::{self, CANARY_MAX, CANARY_ZERO};
+use super::model::Call;
 
 /// How many passes of the worker go into one heartbeat.
 pub(crate) const PASSES_PER_HEARTBEAT: u32 = 5;
@@ -54,47 +55,36 @@ pub(crate) enum Step {
 pub(crate) enum ApiCall {
     /// `setNumberOfCPUs(2)`.
     SetNumberOfCpus,
-    /// `events.before_migration()`; waits for a completion.
-    BeforeMigration,
-    /// `events.after_migration()`.
-    AfterMigration,
-    /// `events.after_migration_failure()`.
-    AfterMigrationFailure,
-    /// `events.before_hibernation()`; waits for a completion.
-    BeforeHibernation,
-    /// `events.after_hibernation()`.
-    AfterHibernation,
-    /// `events.after_hibernation_failure()`.
-    AfterHibernationFailure,
+    /// `events.<name>()`: one that begins with `before_` waits for a completion, and one that ends with `_failure` tells
+    /// that what was to come has failed.
+    Event(&'static str),
 }
 
 impl ApiCall {
     /// As marks of recordings have it.
     #[must_use]
-    pub(crate) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> String {
         match self {
-            Self::SetNumberOfCpus => "setNumberOfCPUs(2)",
-            Self::BeforeMigration => "events.before_migration()",
-            Self::AfterMigration => "events.after_migration()",
-            Self::AfterMigrationFailure => "events.after_migration_failure()",
-            Self::BeforeHibernation => "events.before_hibernation()",
-            Self::AfterHibernation => "events.after_hibernation()",
-            Self::AfterHibernationFailure => "events.after_hibernation_failure()",
+            Self::SetNumberOfCpus => "setNumberOfCPUs(2)".to_owned(),
+            Self::Event(name) => format!("events.{name}()"),
         }
+    }
+
+    /// Whether it waits for a completion.
+    #[must_use]
+    pub(crate) fn waits(self) -> bool {
+        matches!(self, Self::Event(name) if name.starts_with("before_"))
     }
 
     /// The call as the model takes it; `id` is for a completion.
     #[must_use]
-    pub(crate) fn call(self, id: &str) -> super::model::Call {
-        use super::model::Call;
+    pub(crate) fn call(self, id: &str) -> Call {
         match self {
             Self::SetNumberOfCpus => Call::set_number_of_cpus(2),
-            Self::BeforeMigration => Call::lifecycle("before_migration", Some(id), false),
-            Self::AfterMigration => Call::lifecycle("after_migration", None, false),
-            Self::AfterMigrationFailure => Call::lifecycle("after_migration", None, true),
-            Self::BeforeHibernation => Call::lifecycle("before_hibernation", Some(id), false),
-            Self::AfterHibernation => Call::lifecycle("after_hibernation", None, false),
-            Self::AfterHibernationFailure => Call::lifecycle("after_hibernation", None, true),
+            Self::Event(name) => {
+                let failed = name.strip_suffix("_failure");
+                Call::lifecycle(failed.unwrap_or(name), self.waits().then_some(id), failed.is_some())
+            }
         }
     }
 }
@@ -171,45 +161,34 @@ const BEHIND: u32 = 7;
 const AFTER_CALLS: u32 = 4;
 
 fn calls() -> Vec<Step> {
-    use ApiCall::{AfterMigration, BeforeMigration, SetNumberOfCpus};
-    let mut steps = Vec::new();
-    for call in [SetNumberOfCpus, BeforeMigration, AfterMigration] {
-        steps.extend([Step::Call(call), Step::Passes(1)]);
-    }
-    steps
+    let calls =
+        [ApiCall::SetNumberOfCpus, ApiCall::Event("before_migration"), ApiCall::Event("after_migration")];
+    calls.into_iter().flat_map(|call| [Step::Call(call), Step::Passes(1)]).collect()
 }
 
-fn behind(mut steps: Vec<Step>) -> Vec<Step> {
-    steps.push(beats(BEHIND - 1));
-    steps.extend(calls());
-    steps.push(beats(AFTER_CALLS));
-    steps
+fn behind(steps: Vec<Step>) -> Vec<Step> {
+    [steps, vec![beats(BEHIND - 1)], calls(), vec![beats(AFTER_CALLS)]].concat()
 }
+
+/// What the host can tell of, in the order in which it does.
+const EVENTS: [&str; 6] = [
+    "before_migration",
+    "after_migration",
+    "after_migration_failure",
+    "before_hibernation",
+    "after_hibernation",
+    "after_hibernation_failure",
+];
 
 fn plain() -> Vec<Scenario> {
-    use ApiCall::{
-        AfterHibernation, AfterHibernationFailure, AfterMigration, AfterMigrationFailure, BeforeHibernation,
-        BeforeMigration, SetNumberOfCpus,
-    };
-    let events = || {
-        let order = [
-            BeforeMigration,
-            AfterMigration,
-            AfterMigrationFailure,
-            BeforeHibernation,
-            AfterHibernation,
-            AfterHibernationFailure,
-            SetNumberOfCpus,
-        ];
-        order.into_iter().flat_map(|call| [Step::Call(call), Step::Passes(3)]).collect::<Vec<_>>()
-    };
+    let told = EVENTS.map(ApiCall::Event).into_iter().chain([ApiCall::SetNumberOfCpus]);
+    let events: Vec<Step> = told.flat_map(|call| [Step::Call(call), Step::Passes(3)]).collect();
     vec![
-        made("steady", "The host is connected and nothing happens; at the end its API is used.", {
-            let mut steps = vec![beats(2)];
-            steps.extend(calls());
-            steps.push(beats(AFTER_CALLS));
-            steps
-        }),
+        made(
+            "steady",
+            "The host is connected and nothing happens; at the end its API is used.",
+            [vec![beats(2)], calls(), vec![beats(AFTER_CALLS)]].concat(),
+        ),
         made(
             "restart",
             "The agent is killed and started again behind the host's connection.",
@@ -228,30 +207,27 @@ fn plain() -> Vec<Scenario> {
         made(
             "host-reconnect",
             "The host ends its connection and connects again, and its API is used at once.",
-            {
-                let mut steps = vec![Step::Leave, Step::Passes(2), Step::Reconnect, beats(2)];
-                steps.extend(calls());
-                behind(steps)
-            },
+            behind([vec![Step::Leave, Step::Passes(2), Step::Reconnect, beats(2)], calls()].concat()),
         ),
         made(
             "host-reconnect-in-mid-line",
             "The host goes in the middle of a line and connects again.",
             behind(vec![Step::LeaveInMidLine, Step::Passes(2), Step::Reconnect]),
         ),
-        made("there-and-back", "The agent is migrated to a host without versions and back.", {
-            let mut steps = vec![Step::KillHost, Step::Passes(8), host("4.13.4", false), beats(BEHIND)];
-            steps.extend([Step::KillHost, Step::Passes(8), start()]);
-            behind(steps)
-        }),
-        made("upgrade-then-downgrade", "The agent is replaced by the newest one and then by itself.", {
-            let newest = Step::ReplaceAgent { version: Some("1.0.16".to_owned()) };
-            behind(vec![newest, beats(BEHIND), Step::ReplaceAgent { version: None }])
-        }),
-        made("lifecycle", "The host tells of migrations and hibernations.", events()),
+        made(
+            "there-and-back",
+            "The agent is migrated to a host without versions and back.",
+            behind([moved(host("4.13.4", false)), vec![beats(BEHIND)], moved(start())].concat()),
+        ),
+        made(
+            "upgrade-then-downgrade",
+            "The agent is replaced by the newest one and then by itself.",
+            behind(vec![agent("1.0.16"), beats(BEHIND), Step::ReplaceAgent { version: None }]),
+        ),
+        made("lifecycle", "The host tells of migrations and hibernations.", events.clone()),
         Scenario {
             hooks: false,
-            ..made("lifecycle-nohooks", "The same with a guest that has no directories of hooks.", events())
+            ..made("lifecycle-nohooks", "The same with a guest that has no directories of hooks.", events)
         },
     ]
 }
@@ -260,33 +236,30 @@ fn host(version: &str, handed_over: bool) -> Step {
     Step::StartHost { version: Some(version.to_owned()), handed_over }
 }
 
-fn migrations() -> Vec<Scenario> {
-    let mut all = Vec::new();
-    for version in HOSTS {
-        let go = |handed_over| behind(vec![Step::KillHost, Step::Passes(8), host(version, handed_over)]);
-        all.push(made(
-            format!("migration-to-{version}"),
-            "The agent goes on, its host goes, and a host of another release connects.",
-            go(false),
-        ));
-        all.push(made(
-            format!("migration-api3-to-{version}"),
-            "The same; the version in force is handed over.",
-            go(true),
-        ));
-    }
-    all
+fn agent(version: &str) -> Step {
+    Step::ReplaceAgent { version: Some(version.to_owned()) }
 }
 
-fn replacements() -> Vec<Scenario> {
-    let mut all = Vec::new();
-    for version in AGENTS {
-        let steps = || behind(vec![Step::ReplaceAgent { version: Some(version.to_owned()) }]);
-        let about = "The agent is replaced by another release behind the host's connection.";
-        all.push(made(format!("upgrade-to-{version}"), about, steps()));
-        all.push(made(format!("downgrade-to-{version}"), about, steps()));
-    }
-    all
+/// The host goes, and another one comes.
+fn moved(host: Step) -> Vec<Step> {
+    vec![Step::KillHost, Step::Passes(8), host]
+}
+
+fn migrations() -> impl Iterator<Item = Scenario> {
+    HOSTS.into_iter().flat_map(|version| {
+        let go = |way, about, handed_over| {
+            made(format!("{way}-to-{version}"), about, behind(moved(host(version, handed_over))))
+        };
+        let about = "The agent goes on, its host goes, and a host of another release connects.";
+        let over = "The same; the version in force is handed over.";
+        [go("migration", about, false), go("migration-api3", over, true)]
+    })
+}
+
+fn replacements() -> impl Iterator<Item = Scenario> {
+    let about = "The agent is replaced by another release behind the host's connection.";
+    let go = move |way, version| made(format!("{way}-to-{version}"), about, behind(vec![agent(version)]));
+    AGENTS.into_iter().flat_map(move |version| ["upgrade", "downgrade"].map(|way| go(way, version)))
 }
 
 fn guest_sends(input: &inputs::Input) -> Scenario {

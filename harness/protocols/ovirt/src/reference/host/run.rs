@@ -376,8 +376,7 @@ impl<'a> Run<'a> {
         let result = match asked {
             Ok(line) => {
                 self.send(&line).await?;
-                let waits = matches!(call, ApiCall::BeforeMigration | ApiCall::BeforeHibernation);
-                if !waits || self.completed(&id, server).await? { "ok" } else { "timeout" }
+                if !call.waits() || self.completed(&id, server).await? { "ok" } else { "timeout" }
             }
             Err(Refused::Gate) => "refused",
             Err(Refused::NoSuchCall) => "no-such-call",
