@@ -1,15 +1,12 @@
 //! Is nothing sent above the agreed version?
 
-use verdict::{Blame, Evidence, Finding, Weight};
+use verdict::{Blame, Weight};
 
 use super::course::{BEATS, Course, Moment};
 use super::timeline::{Said, What};
-use super::{CourseCheck, Sight, Sights, ms, rules};
+use super::{Sights, ms, rules};
 use crate::names;
 use crate::shapes;
-
-/// Finds messages above the agreed version, on both sides.
-pub(super) struct NothingAboveAgreed;
 
 /// What may still come although the agreed version is lower, and until when.
 struct Window {
@@ -19,100 +16,55 @@ struct Window {
     bound_us: u64,
 }
 
-impl CourseCheck for NothingAboveAgreed {
-    fn name(&self) -> &'static str {
-        "nothing-above-agreed"
-    }
-
-    fn check(&self, evidence: &Evidence<'_>, course: &Course<'_>) -> Vec<Finding> {
-        let timeline = course.timeline;
-        let mut sights = Sights::new(self.name(), evidence, timeline);
-        let mut calls = Calls::default();
-        for (index, act) in timeline.acts.iter().enumerate() {
-            let Some(moment) = course.moments.get(index) else { continue };
-            match &act.what {
-                What::FromAgent(said) if !timeline.scripts.agent => {
-                    of_agent(course, &mut sights, index, said, moment);
-                }
-                What::FromHost(said) if !timeline.scripts.host => {
-                    calls.sent(said.name());
-                    of_host(course, &mut sights, index, said, moment);
-                }
-                What::Called(name) if !timeline.scripts.host => calls.called(course, index, name, moment),
-                What::HostLeaves => calls.hung_up(&mut sights),
-                _ => {}
+/// Finds messages above the agreed version, on both sides.
+pub(super) fn nothing_above_agreed(sights: &mut Sights<'_>, course: &Course<'_>) {
+    let timeline = course.timeline;
+    let mut calls = Calls::default();
+    for (index, act) in timeline.acts.iter().enumerate() {
+        let Some(moment) = course.moments.get(index) else { continue };
+        match &act.what {
+            What::FromAgent(said) if !timeline.scripts.agent => of_agent(course, sights, index, said, moment),
+            What::FromHost(said) if !timeline.scripts.host => {
+                calls.sent(said.name());
+                of_host(course, sights, index, said, moment);
             }
+            What::Called(name) if !timeline.scripts.host => calls.called(course, index, name, moment),
+            What::HostLeaves => calls.hung_up(sights),
+            _ => {}
         }
-        sights.report.finish()
     }
 }
 
 fn of_agent(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, said: &Said, moment: &Moment) {
-    let min = names::guest_min(said.name());
-    if min == 0 {
-        return;
-    }
+    let name = said.name();
+    let min = names::guest_min(name);
+    let (agreed, told) = (moment.agreed(), moment.levels.highest());
     // A script as the host says what no host would: then the agent is held to what it was told.
-    if course.timeline.scripts.host {
-        let highest = moment.levels.highest();
-        if min > highest {
-            let message = format!("`{}` asks for version {min}, the agent was told {highest}", said.name());
-            let expected = format!("nothing above {highest}");
-            let actual = said.name().to_owned();
-            sights.violation(
-                Blame::Server,
-                shapes::ABOVE_AGREED,
-                rules::MIN,
-                index,
-                (message, &expected, actual),
-            );
-        }
-        return;
-    }
-    let agreed = moment.agreed();
-    let told = moment.levels.highest();
-    if min <= agreed {
+    let scripted = course.timeline.scripts.host;
+    if scripted || min <= agreed {
         // What both sides can agree on is not agreed on before the agent is told.
-        if min > told {
-            let message = format!("`{}` asks for version {min}, the agent was told {told}", said.name());
-            let says = (message, "nothing above what it was told", said.name().to_owned());
+        if min > 0 && min > told {
+            let message = format!("`{name}` asks for version {min}, the agent was told {told}");
+            let limit = if scripted { told.to_string() } else { "what it was told".to_owned() };
+            let says = (message, format!("nothing above {limit}"), name);
             sights.violation(Blame::Server, shapes::ABOVE_AGREED, rules::MIN, index, says);
         }
         return;
     }
+    let message = format!("`{name}` asks for version {min} where {agreed} is agreed");
     let expected = format!("nothing above {agreed}");
     match window(course, index, moment, min) {
         Some(window) => {
-            let since_us = at_us(course, index).saturating_sub(at_us(course, window.since));
-            let message = format!(
-                "`{}` asks for version {min} where {agreed} is agreed, {} after {}: inside {}, at most {}",
-                said.name(),
-                ms(since_us),
-                window.about,
-                window.name,
-                ms(window.bound_us)
-            );
-            sights.push(Sight {
-                blame: Blame::Server,
-                weight: Weight::Restriction,
-                shape: shapes::IN_FLIGHT,
-                rule: rules::MIN,
-                message,
-                expected,
-                actual: said.name().to_owned(),
-                act: index,
-            });
+            let since = ms(at_us(course, index).saturating_sub(at_us(course, window.since)));
+            let Window { name: which, about, .. } = window;
+            let message =
+                format!("{message}, {since} after {about}: inside {which}, at most {}", ms(window.bound_us));
+            let in_flight = (shapes::IN_FLIGHT, rules::MIN);
+            sights.push(Weight::Restriction, Blame::Server, in_flight, index, (message, expected, name));
         }
         None => {
-            let message = format!("`{}` asks for version {min} where {agreed} is agreed", said.name());
-            let actual = said.name().to_owned();
-            sights.violation(
-                Blame::Server,
-                shapes::ABOVE_AGREED,
-                rules::MIN,
-                index,
-                (message, &expected, actual),
-            );
+            let says = (message, expected, name);
+            sights.violation(Blame::Server, shapes::ABOVE_AGREED, rules::MIN, index, says);
         }
     }
 }
@@ -160,15 +112,8 @@ fn of_host(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, said: &Sa
         && moment.said_otherwise.is_some_and(|since| !course.is_over(since, index, pace.slack_us, 0));
     if !fresh {
         let message = format!("`{}` asks for version {min} where {agreed} is agreed", said.name());
-        let expected = format!("nothing above {agreed}");
-        let actual = said.name().to_owned();
-        sights.violation(
-            Blame::Client,
-            shapes::ABOVE_AGREED,
-            rules::MIN,
-            index,
-            (message, &expected, actual),
-        );
+        let says = (message, format!("nothing above {agreed}"), said.name());
+        sights.violation(Blame::Client, shapes::ABOVE_AGREED, rules::MIN, index, says);
     }
 }
 
@@ -209,7 +154,7 @@ impl Calls {
     fn hung_up(&mut self, sights: &mut Sights<'_>) {
         for (act, name, agreed) in self.called.drain(..) {
             let message = format!("`{name}` is called for and allowed at version {agreed}, and is not sent");
-            let says = (message, name, "nothing".to_owned());
+            let says = (message, name, "nothing");
             sights.violation(Blame::Client, shapes::WRONG_LEVEL, rules::MIN, act, says);
         }
         self.sent.clear();

@@ -12,12 +12,12 @@
 
 use std::collections::VecDeque;
 
-use verdict::{Blame, Evidence, Finding};
+use verdict::Blame;
 use wire::json::{Document, Kind};
 
 use super::course::{BEATS, Course};
 use super::timeline::{Act, Said, What};
-use super::{CourseCheck, Sights, rules};
+use super::{Sights, rules};
 use crate::message::{Offered, RULES};
 use crate::names::{self, NO_VERSION};
 use crate::shapes;
@@ -26,36 +26,26 @@ use crate::shapes;
 const SILENCE_US: u64 = 2_000_000;
 
 /// Holds what a host announces against the heartbeats that it gets.
-pub(super) struct HostAnnounces;
-
-impl CourseCheck for HostAnnounces {
-    fn name(&self) -> &'static str {
-        "host-announces"
+pub(super) fn host_announces(sights: &mut Sights<'_>, course: &Course<'_>) {
+    let timeline = course.timeline;
+    if timeline.scripts.host {
+        return;
     }
-
-    fn check(&self, evidence: &Evidence<'_>, course: &Course<'_>) -> Vec<Finding> {
-        let timeline = course.timeline;
-        if timeline.scripts.host {
-            return Vec::new();
-        }
-        let sights = Sights::new(self.name(), evidence, timeline);
-        let mut watch = Watch {
-            course,
-            sights,
-            kept: None,
-            kept_above: false,
-            free: true,
-            last: None,
-            due: VecDeque::new(),
-            silent: None,
-        };
-        for (index, act) in timeline.acts.iter().enumerate() {
-            watch.overdue(index);
-            watch.take(index, act);
-        }
-        watch.overdue(timeline.acts.len());
-        watch.sights.report.finish()
+    let mut watch = Watch {
+        course,
+        sights,
+        kept: None,
+        kept_above: false,
+        free: true,
+        last: None,
+        due: VecDeque::new(),
+        silent: None,
+    };
+    for (index, act) in timeline.acts.iter().enumerate() {
+        watch.overdue(index);
+        watch.take(index, act);
     }
+    watch.overdue(timeline.acts.len());
 }
 
 /// A heartbeat and what it comes to.
@@ -74,9 +64,9 @@ struct Due {
     behind_bad: bool,
 }
 
-struct Watch<'a> {
+struct Watch<'a, 'b> {
     course: &'a Course<'a>,
-    sights: Sights<'a>,
+    sights: &'a mut Sights<'b>,
     /// What the host must keep; nothing where it may have been handed over or kept from before.
     kept: Option<i64>,
     /// Whether the heartbeat that it comes from said something else.
@@ -89,7 +79,7 @@ struct Watch<'a> {
     silent: Option<usize>,
 }
 
-impl Watch<'_> {
+impl Watch<'_, '_> {
     fn take(&mut self, index: usize, act: &Act) {
         match &act.what {
             What::HostConnects => {
@@ -145,18 +135,10 @@ impl Watch<'_> {
 
     fn announcement(&mut self, index: usize, said: &Said) {
         let version = said.message.as_ref().and_then(|message| message.version.number());
-        let blame = Blame::Client;
         let Some(version) = version.filter(|version| *version > NO_VERSION) else {
-            let message = "a version that is none is announced".to_owned();
-            let actual =
-                said.message.as_ref().map_or_else(String::new, |message| format!("{:?}", message.version));
-            self.sights.violation(
-                blame,
-                shapes::ANNOUNCED_NEEDLESSLY,
-                rules::ANNOUNCE,
-                index,
-                (message, "never 0", actual),
-            );
+            let told = said.message.as_ref().map(|message| format!("{:?}", message.version));
+            let says = ("a version that is none is announced", "never 0", told.unwrap_or_default());
+            self.sights.violation(Blame::Client, shapes::ANNOUNCED_NEEDLESSLY, rules::ANNOUNCE, index, says);
             return;
         };
         if let Some(at) = self.due.iter().position(|due| due.version == version) {
@@ -167,33 +149,33 @@ impl Watch<'_> {
             return;
         }
         let actual = format!("api-version {version}");
+        let report = |shape, rule, message, expected: String| {
+            let says = (message, expected, actual);
+            self.sights.violation(Blame::Client, shape, rule, index, says);
+        };
+        let said_again = format!("`api-version` {version} is announced");
+        let none = || "no announcement".to_owned();
         match self.last {
             None => self.kept = self.kept.or(Some(version)),
             Some(beat) if beat.limited == version && self.free => {}
             Some(beat) if beat.limited == version && (beat.above || self.kept_above) => {
                 self.kept_above = beat.above;
-                let message = format!(
-                    "`api-version` {version} is announced again although nothing changed: the host keeps more than the lower one of both maxima"
-                );
-                self.sights.violation(
-                    blame,
+                let why = "nothing changed: the host keeps more than the lower one of both maxima";
+                report(
                     shapes::HOST_ABOVE_MIN,
                     rules::RAW,
-                    index,
-                    (message, "no announcement", actual),
+                    format!("{said_again} again although {why}"),
+                    none(),
                 );
             }
             Some(beat) if beat.limited == version => {
-                let message = format!("`api-version` {version} is announced although nothing changed");
-                let says = (message, "no announcement", actual);
-                self.sights.violation(blame, shapes::ANNOUNCED_NEEDLESSLY, rules::ANNOUNCE, index, says);
+                let message = format!("{said_again} although nothing changed");
+                report(shapes::ANNOUNCED_NEEDLESSLY, rules::ANNOUNCE, message, none());
             }
-            Some(beat) => {
-                let shape = if version > beat.limited { shapes::ABOVE_AGREED } else { shapes::STALE_VERSION };
-                let message =
-                    format!("`api-version` {version} is announced where {} is agreed", beat.limited);
-                let expected = format!("api-version {}", beat.limited);
-                self.sights.violation(blame, shape, rules::MIN, index, (message, &expected, actual));
+            Some(Beat { limited, .. }) => {
+                let shape = if version > limited { shapes::ABOVE_AGREED } else { shapes::STALE_VERSION };
+                let message = format!("{said_again} where {limited} is agreed");
+                report(shape, rules::MIN, message, format!("api-version {limited}"));
             }
         }
         self.free = false;
@@ -212,26 +194,21 @@ impl Watch<'_> {
         }
         let bound_us = if pace.is_scaled() { pace.silent_us() } else { SILENCE_US };
         if let Some(since) = self.silent.filter(|since| self.course.is_over(*since, index, bound_us, 0)) {
-            let message = "the host is connected and says nothing".to_owned();
-            let says = (message, "a refresh at once", "silence".to_owned());
+            let says = ("the host is connected and says nothing", "a refresh at once", "silence");
             self.sights.violation(Blame::Client, shapes::HOST_SILENCED, rules::ALIVE, since, says);
             self.silent = None;
         }
     }
 
     fn missed(&mut self, due: &Due) {
-        let expected = format!("api-version {}", due.version);
         let (shape, rule, message) = if due.behind_bad {
             let message = "a heartbeat that came in one read behind something bad is not heard";
             (shapes::LOST_MESSAGE, rules::DRAIN, message)
         } else {
-            (
-                shapes::NOT_ANNOUNCED,
-                rules::ANNOUNCE,
-                "a heartbeat changes the agreed version, and the host does not say so",
-            )
+            let message = "a heartbeat changes the agreed version, and the host does not say so";
+            (shapes::NOT_ANNOUNCED, rules::ANNOUNCE, message)
         };
-        let says = (message.to_owned(), expected.as_str(), "nothing".to_owned());
+        let says = (message, format!("api-version {}", due.version), "nothing");
         self.sights.violation(Blame::Client, shape, rule, due.act, says);
     }
 }

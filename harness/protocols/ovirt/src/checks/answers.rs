@@ -10,46 +10,37 @@
 //! lifecycle-event with a reply_id     completion with it, from version 3 on
 //! ```
 
-use verdict::{Blame, Evidence, Finding, Weight};
+use verdict::{Blame, Weight};
 use wire::json::{Document, Rules, same_value};
 
 use super::course::{Answer, BEATS, Course, Moment};
 use super::timeline::{Act, Said, What};
-use super::{CourseCheck, Sight, Sights, ms, rules};
+use super::{Sights, ms, rules};
 use crate::message::{Offered, RULES};
 use crate::names::{self, NO_VERSION};
 use crate::shapes;
 
 /// The lowest maximum of an agent that answers a change of its version.
 const ANSWERS_FROM: i64 = 2;
+
 /// Holds what an agent says against what it was asked.
-pub(super) struct AgentAnswers;
-
-impl CourseCheck for AgentAnswers {
-    fn name(&self) -> &'static str {
-        "agent-answers"
+pub(super) fn agent_answers(sights: &mut Sights<'_>, course: &Course<'_>) {
+    let timeline = course.timeline;
+    if timeline.scripts.agent {
+        return;
     }
-
-    fn check(&self, evidence: &Evidence<'_>, course: &Course<'_>) -> Vec<Finding> {
-        let timeline = course.timeline;
-        if timeline.scripts.agent {
-            return Vec::new();
+    let fqdn = |act: &Act| matches!(&act.what, What::FromAgent(said) if said.name() == names::FQDN);
+    let knows_fqdn = timeline.acts.iter().any(fqdn);
+    let mut watch = Watch { course, sights, due: Vec::new(), last_beat: None, knows_fqdn };
+    let mut answers = course.answers.iter().peekable();
+    for (index, act) in timeline.acts.iter().enumerate() {
+        watch.overdue(index);
+        while let Some(answer) = answers.next_if(|answer| answer.first <= index) {
+            watch.answered(answer);
         }
-        let sights = Sights::new(self.name(), evidence, timeline);
-        let fqdn = |act: &Act| matches!(&act.what, What::FromAgent(said) if said.name() == names::FQDN);
-        let knows_fqdn = timeline.acts.iter().any(fqdn);
-        let mut watch = Watch { course, sights, due: Vec::new(), last_beat: None, knows_fqdn };
-        let mut answers = course.answers.iter().peekable();
-        for (index, act) in timeline.acts.iter().enumerate() {
-            watch.overdue(index);
-            while let Some(answer) = answers.next_if(|answer| answer.first <= index) {
-                watch.answered(answer);
-            }
-            watch.take(index, act);
-        }
-        watch.overdue(timeline.acts.len());
-        watch.sights.report.finish()
+        watch.take(index, act);
     }
+    watch.overdue(timeline.acts.len());
 }
 
 /// Something that was asked.
@@ -72,9 +63,9 @@ enum Asked {
     Completion(String, bool),
 }
 
-struct Watch<'a> {
+struct Watch<'a, 'b> {
     course: &'a Course<'a>,
-    sights: Sights<'a>,
+    sights: &'a mut Sights<'b>,
     due: Vec<Due>,
     /// Whether the agent has ever sent `fqdn`.
     knows_fqdn: bool,
@@ -82,7 +73,7 @@ struct Watch<'a> {
     last_beat: Option<usize>,
 }
 
-impl Watch<'_> {
+impl Watch<'_, '_> {
     fn take(&mut self, index: usize, act: &Act) {
         match &act.what {
             What::HostConnects | What::AgentStarts => {
@@ -119,17 +110,14 @@ impl Watch<'_> {
         let at = self.due.iter().position(must).or_else(|| self.due.iter().position(waits));
         let cause = at.and_then(|at| self.due.get(at)).map(|due| due.act);
         if let Some(at) = at {
-            let mut index = 0;
-            self.due.retain(|due| {
-                let keeps = index > at || !waits(due);
-                index += 1;
-                keeps
-            });
+            let behind = self.due.split_off(at + 1);
+            self.due.retain(|due| !waits(due));
+            self.due.extend(behind);
         }
         let Some(moment) = self.course.moments.get(answer.first) else { return };
         if let Some(name) = answer.lacks_always(self.knows_fqdn) {
             let message = format!("a refresh answer lacks `{name}`");
-            let says = (message, name, "not there".to_owned());
+            let says = (message, name, "not there");
             self.sights.violation(Blame::Server, shapes::DATA_MISSING, rules::ANSWER, answer.last, says);
         }
         // The listener takes its input in order: an answer is given at the version that its cause left.
@@ -145,7 +133,7 @@ impl Watch<'_> {
         let lacking = levels.iter().filter_map(|level| answer.lacks(level, max).map(|name| (level, name)));
         if let Some((level, name)) = lacking.last() {
             let message = format!("a refresh answer at version {level} lacks `{name}`");
-            let says = (message, name, "not there".to_owned());
+            let says = (message, name, "not there");
             self.sights.violation(Blame::Server, shapes::WRONG_LEVEL, rules::ANSWER, answer.last, says);
         }
     }
@@ -173,12 +161,9 @@ impl Watch<'_> {
         let own = message.reply_id.clone().unwrap_or_default();
         let same = |due: &Due| matches!(&due.what, Asked::Completion(id, _) if is_same(id.as_bytes(), own.as_bytes(), RULES));
         let at = self.due.iter().position(same);
-        if let Some(at) = at {
-            self.due.remove(at);
-        }
-        if at.is_none() || message.done != Some(true) {
-            let why =
-                if at.is_none() { "answers no event that is open" } else { "does not say that it is done" };
+        let answers = at.map(|at| self.due.remove(at)).is_some();
+        if !answers || message.done != Some(true) {
+            let why = if answers { "does not say that it is done" } else { "answers no event that is open" };
             let message = format!("a completion with reply_id {own} {why}");
             let says = (message, "the reply_id of an open event, once", own);
             self.sights.violation(Blame::Server, shapes::WRONG_COMPLETION, rules::COMPLETION, index, says);
@@ -196,7 +181,7 @@ impl Watch<'_> {
         let bound_us = pace.silent_us();
         if let Some(since) = self.last_beat.filter(|since| self.course.is_over(*since, index, bound_us, 0)) {
             let message = format!("no heartbeat for {}", ms(bound_us));
-            let says = (message, "a heartbeat each period", "silence".to_owned());
+            let says = (message, "a heartbeat each period", "silence");
             self.sights.violation(Blame::Server, shapes::SILENCED, rules::ALIVE, since, says);
             self.last_beat = None;
         }
@@ -221,45 +206,29 @@ impl Watch<'_> {
     }
 
     fn missed(&mut self, due: &Due) {
-        let (shape, rule, weight, message) = match &due.what {
-            Asked::Refresh => {
-                (shapes::LOST_MESSAGE, rules::ANSWER, Weight::Violation, "a refresh is not answered")
+        let (shape, rule, message) = match &due.what {
+            Asked::Refresh => (shapes::LOST_MESSAGE, rules::ANSWER, "a refresh is not answered"),
+            Asked::Echo => (shapes::LOST_MESSAGE, rules::ECHO, "an echo is not answered"),
+            Asked::Change(true) => {
+                let message = "the version changed, and nothing is sent again";
+                (shapes::NO_ANSWER_AFTER_CHANGE, rules::RESEND, message)
             }
-            Asked::Echo => (shapes::LOST_MESSAGE, rules::ECHO, Weight::Violation, "an echo is not answered"),
-            Asked::Change(true) => (
-                shapes::NO_ANSWER_AFTER_CHANGE,
-                rules::RESEND,
-                Weight::Violation,
-                "the version changed, and nothing is sent again",
-            ),
+            Asked::Cpus => {
+                let message = "the version allows `number-of-cpus`, and it does not come";
+                (shapes::WRONG_LEVEL, rules::ANSWER, message)
+            }
+            Asked::Completion(_, true) => {
+                let message = "a lifecycle event is not completed: the host waits as long as it may";
+                (shapes::NO_COMPLETION, rules::COMPLETION, message)
+            }
             // With a maximum of 1 all that a change sets free is periodic.
-            Asked::Change(false) => return,
-            Asked::Cpus => (
-                shapes::WRONG_LEVEL,
-                rules::ANSWER,
-                Weight::Violation,
-                "the version allows `number-of-cpus`, and it does not come",
-            ),
-            Asked::Completion(_, false) => return,
-            Asked::Completion(..) => (
-                shapes::NO_COMPLETION,
-                rules::COMPLETION,
-                Weight::Restriction,
-                "a lifecycle event is not completed: the host waits as long as it may",
-            ),
+            Asked::Change(false) | Asked::Completion(_, false) => return,
         };
-        let silent = weight == Weight::Violation && self.is_silent_around(due.act);
-        let (shape, rule) = if silent { (shapes::SILENCED, rules::ALIVE) } else { (shape, rule) };
-        self.sights.push(Sight {
-            blame: Blame::Server,
-            weight,
-            shape,
-            rule,
-            message: message.to_owned(),
-            expected: "an answer".to_owned(),
-            actual: "nothing".to_owned(),
-            act: due.act,
-        });
+        let completes = matches!(due.what, Asked::Completion(..));
+        let weight = if completes { Weight::Restriction } else { Weight::Violation };
+        let silent = !completes && self.is_silent_around(due.act);
+        let fault = if silent { (shapes::SILENCED, rules::ALIVE) } else { (shape, rule) };
+        self.sights.push(weight, Blame::Server, fault, due.act, (message, "an answer", "nothing"));
     }
 
     /// Whether the agent said nothing at all for two periods around an act, though somebody listened. A script listens

@@ -40,7 +40,7 @@ use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
 use transcript::evidence::Shape;
 use verdict::checks::{Report, SAME_FATE, frame_ref};
-use verdict::{Blame, Check, Cited, Evidence, Finding, FrameRef, Reading, Weight};
+use verdict::{Blame, Check, Cited, Evidence, FrameRef, Reading, Weight};
 use wire::{Direction, Frame};
 
 use self::course::Course;
@@ -65,32 +65,30 @@ pub(super) fn all_rules() -> Vec<Cited> {
     [rules::RULES, same::RULES].concat()
 }
 
-/// A check that follows the course of a conversation.
-trait CourseCheck: Sync {
-    /// As [`Check::name`].
-    fn name(&self) -> &'static str;
-
-    /// As [`Check::check`].
-    fn check(&self, evidence: &Evidence<'_>, course: &Course<'_>) -> Vec<Finding>;
-}
+/// A check that follows the course of a conversation: its name, and what looks.
+type CourseCheck = (&'static str, fn(&mut Sights<'_>, &Course<'_>));
 
 /// All checks that follow the course of a conversation, which is worked out once for all of them.
 const ALONG_THE_COURSE: Check = Check { name: "along-the-course", judge: along_the_course };
 
-const COURSE_CHECKS: [&dyn CourseCheck; 6] = [
-    &agreed::NothingAboveAgreed,
-    &announced::HostAnnounces,
-    &settled::Renegotiated,
-    &answers::AgentAnswers,
-    &spoken::OnlyMessages,
-    &maximum::TellsItsMaximum,
+const COURSE_CHECKS: [CourseCheck; 6] = [
+    ("nothing-above-agreed", agreed::nothing_above_agreed),
+    ("host-announces", announced::host_announces),
+    ("renegotiated", settled::renegotiated),
+    ("agent-answers", answers::agent_answers),
+    ("only-messages", spoken::only_messages),
+    ("tells-its-maximum", maximum::tells_its_maximum),
 ];
 
 fn along_the_course(report: &mut Report<'_>) {
     let evidence = report.evidence;
     let timeline = Timeline::once(evidence.transcript, evidence.reading);
     let course = Course::of(&timeline);
-    report.extend(COURSE_CHECKS.iter().flat_map(|check| check.check(evidence, &course)));
+    for (name, look) in COURSE_CHECKS {
+        let mut sights = Sights::new(name, evidence, &timeline);
+        look(&mut sights, &course);
+        report.extend(sights.report.finish());
+    }
 }
 
 pub(super) use self::maximum::DIALECT;
@@ -134,31 +132,22 @@ struct Sights<'a> {
     timeline: &'a Timeline,
 }
 
-/// One thing that a check saw.
-struct Sight {
-    blame: Blame,
-    weight: Weight,
-    shape: Shape,
-    rule: Cited,
-    message: String,
-    expected: String,
-    actual: String,
-    /// The act that shows it.
-    act: usize,
-}
-
 impl<'a> Sights<'a> {
     fn new(check: &'static str, evidence: &'a Evidence<'a>, timeline: &'a Timeline) -> Self {
         Self { report: Report::new(check, evidence), evidence, timeline }
     }
 
-    fn push(&mut self, sight: Sight) {
-        let frame = self.timeline.acts.get(sight.act).and_then(|act| self.frame(act));
-        self.report
-            .finding(sight.weight, sight.shape, sight.rule, sight.message)
-            .blame(sight.blame)
-            .at(frame)
-            .push(sight.expected, sight.actual);
+    /// Something that an act shows.
+    fn push(
+        &mut self,
+        weight: Weight,
+        blame: Blame,
+        (shape, rule): (Shape, Cited),
+        act: usize,
+        (message, expected, actual): (impl Into<String>, impl Into<String>, impl Into<String>),
+    ) {
+        let frame = self.timeline.acts.get(act).and_then(|act| self.frame(act));
+        self.report.finding(weight, shape, rule, message).blame(blame).at(frame).push(expected, actual);
     }
 
     /// A violation.
@@ -168,10 +157,9 @@ impl<'a> Sights<'a> {
         shape: Shape,
         rule: Cited,
         act: usize,
-        (message, expected, actual): (String, &str, String),
+        says: (impl Into<String>, impl Into<String>, impl Into<String>),
     ) {
-        let expected = expected.to_owned();
-        self.push(Sight { blame, weight: Weight::Violation, shape, rule, message, expected, actual, act });
+        self.push(Weight::Violation, blame, (shape, rule), act, says);
     }
 
     fn frame(&self, act: &Act) -> Option<FrameRef> {

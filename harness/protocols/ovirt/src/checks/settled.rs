@@ -1,9 +1,9 @@
 //! Do both sides come to the agreed version again after whatever happened?
 
-use verdict::{Blame, Evidence, Finding};
+use verdict::Blame;
 
 use super::course::{Course, Moment};
-use super::{CourseCheck, Sights, rules};
+use super::{Sights, rules};
 use crate::names::NO_VERSION;
 use crate::shapes;
 
@@ -12,29 +12,18 @@ use crate::shapes;
 const BEATS_MAX: usize = 3;
 
 /// Finds agents that stay at another version than the agreed one.
-pub(super) struct Renegotiated;
-
-impl CourseCheck for Renegotiated {
-    fn name(&self) -> &'static str {
-        "renegotiated"
+pub(super) fn renegotiated(sights: &mut Sights<'_>, course: &Course<'_>) {
+    // Against a script there is nothing to come to.
+    if course.timeline.scripts.host || course.timeline.scripts.agent {
+        return;
     }
-
-    fn check(&self, evidence: &Evidence<'_>, course: &Course<'_>) -> Vec<Finding> {
-        let timeline = course.timeline;
-        let mut sights = Sights::new(self.name(), evidence, timeline);
-        // Against a script there is nothing to come to.
-        if timeline.scripts.host || timeline.scripts.agent {
-            return Vec::new();
+    let mut told = None;
+    for (index, moment) in course.moments.iter().enumerate() {
+        let since = overdue(course, index, moment);
+        if since.is_some() && since != told {
+            told = since;
+            report(course, sights, index, moment);
         }
-        let mut told = None;
-        for (index, moment) in course.moments.iter().enumerate() {
-            let Some(since) = overdue(course, index, moment).filter(|since| told != Some(*since)) else {
-                continue;
-            };
-            told = Some(since);
-            report(course, &mut sights, index, moment);
-        }
-        sights.report.finish()
     }
 }
 
@@ -66,15 +55,11 @@ fn report(course: &Course<'_>, sights: &mut Sights<'_>, index: usize, moment: &M
         let message = format!(
             "the agent began anew at 0 and stays there: {agreed} is what the host has already, so it announces nothing"
         );
-        sights.violation(
-            Blame::Server,
-            shapes::STUCK_AT_ZERO,
-            rules::RESTART,
-            act,
-            (message, &expected, actual),
-        );
+        let says = (message, expected, actual);
+        sights.violation(Blame::Server, shapes::STUCK_AT_ZERO, rules::RESTART, act, says);
     } else {
         let message = format!("the agent is at {actual} where {agreed} is agreed, and nothing changes that");
-        sights.violation(Blame::Client, shapes::STALE_VERSION, rules::MIN, act, (message, &expected, actual));
+        let says = (message, expected, actual);
+        sights.violation(Blame::Client, shapes::STALE_VERSION, rules::MIN, act, says);
     }
 }
