@@ -11,7 +11,7 @@
 
 use protocol::dialect::{Facts, Table};
 
-use super::names::{self, GET_DEVICES};
+use super::names;
 use super::releases::RELEASES;
 
 /// Most arrays and objects inside each other, in every release (`MAX_NESTING`).
@@ -77,7 +77,7 @@ impl Facts for Dialect {
     fn first() -> Self {
         Self {
             name: "",
-            commands: COMMANDS_5_2.to_vec(),
+            commands: names::commands("5.2"),
             blocked_text: "The command {} has been disabled for this instance",
             blocked_class: names::COMMAND_NOT_FOUND,
             parsing: Parsing::WhenClosed,
@@ -116,50 +116,6 @@ impl Dialect {
     }
 }
 
-/// As 5.2 lists them: the newest first.
-const COMMANDS_5_2: [&str; 40] = [
-    "guest-ssh-remove-authorized-keys",
-    "guest-ssh-add-authorized-keys",
-    "guest-ssh-get-authorized-keys",
-    GET_DEVICES,
-    names::GET_OSINFO,
-    "guest-get-timezone",
-    "guest-get-users",
-    names::GET_HOST_NAME,
-    "guest-exec",
-    "guest-exec-status",
-    "guest-get-memory-block-info",
-    "guest-set-memory-blocks",
-    "guest-get-memory-blocks",
-    "guest-set-user-password",
-    names::GET_FSINFO,
-    names::GET_DISKS,
-    "guest-set-vcpus",
-    "guest-get-vcpus",
-    "guest-network-get-interfaces",
-    "guest-suspend-hybrid",
-    "guest-suspend-ram",
-    "guest-suspend-disk",
-    "guest-fstrim",
-    "guest-fsfreeze-thaw",
-    "guest-fsfreeze-freeze-list",
-    "guest-fsfreeze-freeze",
-    "guest-fsfreeze-status",
-    "guest-file-flush",
-    "guest-file-seek",
-    "guest-file-write",
-    "guest-file-read",
-    "guest-file-close",
-    "guest-file-open",
-    "guest-shutdown",
-    names::INFO,
-    "guest-set-time",
-    names::GET_TIME,
-    names::PING,
-    names::SYNC,
-    names::SYNC_DELIMITED,
-];
-
 #[cfg(test)]
 mod tests {
     use protocol::testing::check_table;
@@ -183,7 +139,7 @@ mod tests {
         for dialect in DIALECTS.all() {
             for command in &dialect.commands {
                 let sorted = names::BLOCKED.contains(command) || names::READS.contains(command);
-                assert!(sorted || *command == GET_DEVICES, "{}: {command}", dialect.name);
+                assert!(sorted || *command == names::GET_DEVICES, "{}: {command}", dialect.name);
             }
             assert!(names::BLOCKED.iter().all(|blocked| dialect.knows(blocked)), "{}", dialect.name);
         }

@@ -36,26 +36,6 @@ pub(crate) const VERSION: &str = "version";
 /// Mask of what belongs to the machine.
 pub(crate) const MACHINE: &str = "machine";
 
-/// Commands whose answers are those of the machine.
-const OF_MACHINE: [&str; 16] = [
-    names::GET_TIME,
-    names::GET_OSINFO,
-    names::GET_HOST_NAME,
-    names::GET_FSINFO,
-    names::GET_DISKS,
-    names::GET_LOAD,
-    names::GET_CPUSTATS,
-    names::GET_DEVICES,
-    "guest-get-diskstats",
-    "guest-get-users",
-    "guest-get-timezone",
-    "guest-get-vcpus",
-    "guest-get-memory-blocks",
-    "guest-get-memory-block-info",
-    "guest-network-get-interfaces",
-    "guest-network-get-route",
-];
-
 /// What a request asks for, as far as it can be read.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Request {
@@ -192,7 +172,7 @@ fn dissect_request(rules: Rules, frame: &Frame) -> Dissection {
 fn dissect_reply(frame: &Frame, command: Option<&str>) -> Dissection {
     let (delimited, bytes) = without_delimiter(&frame.bytes);
     let at = usize::from(delimited);
-    let of_machine = command.is_some_and(|command| OF_MACHINE.contains(&command));
+    let of_machine = command.is_some_and(|command| names::OF_MACHINE.contains(&command));
     let mask = |name: &str| match name {
         "error.desc" => Some(TEXT),
         "return.version" if command == Some(names::INFO) => Some(VERSION),
@@ -230,17 +210,17 @@ fn in_one_bag(fields: &mut Vec<Field>) {
         return;
     };
     let mut end = fields.get(first).map_or(0, |field| field.span.start);
-    for field in fields.get_mut(first..=last).unwrap_or_default().iter_mut().filter(|field| is_part(field)) {
-        field.span.start = end;
-        end = field.span.end;
+    let mut index = 0..;
+    fields.retain_mut(|field| {
+        let inside = index.next().is_some_and(|at| (first..last).contains(&at));
+        if !is_part(field) {
+            return !inside;
+        }
+        field.span.start = std::mem::replace(&mut end, field.span.end);
         if let Some(rest) = field.name.strip_prefix("return.supported_commands") {
             field.name = format!("commands{rest}").into();
         }
-    }
-    let mut at = 0;
-    fields.retain(|field| {
-        at += 1;
-        !(first + 1..=last).contains(&(at - 1)) || is_part(field)
+        true
     });
 }
 
@@ -262,44 +242,25 @@ fn infinite(bytes: &[u8]) -> Option<Problem> {
 }
 
 /// The fields of a reply in which what was returned is one field, under the mask of the machine.
-fn as_a_whole(bytes: &[u8], fields: Vec<Field>) -> Vec<Field> {
+fn as_a_whole(bytes: &[u8], mut fields: Vec<Field>) -> Vec<Field> {
     let Ok(document) = Document::parse(bytes, REPLY) else { return fields };
     let Some(returned) = document.root().get("return") else { return fields };
     let span = returned.span();
-    let label = match returned.kind() {
-        Kind::Array => Some(format!("{} elements", returned.items().count()).into()),
-        _ => None,
-    };
-    let whole = Field {
-        name: "return".into(),
-        span: span.clone(),
-        value: wire::Value::Bytes,
-        label,
-        mask: Some(MACHINE),
-    };
-    let mut behind = fields;
-    behind.retain(|field| {
-        field.span.end <= span.start || field.span.start >= span.end || crosses(&field.span, &span)
-    });
-    for field in &mut behind {
-        // Punctuation before what is returned may be one field with its first brace.
-        if crosses(&field.span, &span) {
-            field.span = if field.span.start < span.start {
-                field.span.start..span.start
-            } else {
-                span.end..field.span.end
-            };
+    let is_list = returned.kind() == Kind::Array;
+    let label = is_list.then(|| format!("{} elements", returned.items().count()).into());
+    // Punctuation before what is returned may be one field with its first brace.
+    fields.retain_mut(|field| {
+        if field.span.start < span.start {
+            field.span.end = field.span.end.min(span.start);
+        } else {
+            field.span.start = field.span.start.max(span.end);
         }
-    }
-    let at = behind.iter().position(|field| field.span.start >= span.end).unwrap_or(behind.len());
-    behind.insert(at, whole);
-    behind
-}
-
-/// Whether a field lies on a border of what is returned.
-fn crosses(field: &std::ops::Range<usize>, returned: &std::ops::Range<usize>) -> bool {
-    (field.start < returned.start && field.end > returned.start)
-        || (field.start < returned.end && field.end > returned.end)
+        !field.span.is_empty()
+    });
+    let at = fields.iter().position(|field| field.span.start >= span.end).unwrap_or(fields.len());
+    let (value, mask) = (wire::Value::Bytes, Some(MACHINE));
+    fields.insert(at, Field { name: "return".into(), span, value, label, mask });
+    fields
 }
 
 /// The version in an answer to guest-info.

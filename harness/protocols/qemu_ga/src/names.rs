@@ -1,7 +1,8 @@
 //! Names of the protocol: commands, members and error classes.
 //!
-//! Source: `docs/interop/qemu-ga-ref.rst` and `qga/qapi-schema.json` of QEMU; the lists of each release were read from
-//! the running builds with guest-info.
+//! Source: `docs/interop/qemu-ga-ref.rst` and `qga/qapi-schema.json` of QEMU. All commands stand in `commands.txt`.
+
+use std::sync::LazyLock;
 
 /// Answers its argument; what repairs a stream of which nobody knows the state.
 pub(crate) const SYNC: &str = "guest-sync";
@@ -30,57 +31,22 @@ pub(crate) const GET_CPUSTATS: &str = "guest-get-cpustats";
 /// A command that no release knows, for probes.
 pub(crate) const UNKNOWN: &str = "wireskew-unknown";
 
-/// What every agent is started without, because it shuts down, freezes, writes or runs something. All releases have
-/// all of them. Nothing else of them may be enabled that is not in [`READS`].
-pub(crate) const BLOCKED: [&str; 23] = [
-    "guest-shutdown",
-    "guest-suspend-disk",
-    "guest-suspend-ram",
-    "guest-suspend-hybrid",
-    "guest-fsfreeze-freeze",
-    "guest-fsfreeze-freeze-list",
-    "guest-fsfreeze-thaw",
-    "guest-set-time",
-    "guest-set-vcpus",
-    "guest-set-user-password",
-    "guest-set-memory-blocks",
-    "guest-exec",
-    "guest-exec-status",
-    "guest-fstrim",
-    "guest-file-open",
-    "guest-file-close",
-    "guest-file-read",
-    "guest-file-write",
-    "guest-file-seek",
-    "guest-file-flush",
-    "guest-ssh-get-authorized-keys",
-    "guest-ssh-add-authorized-keys",
-    "guest-ssh-remove-authorized-keys",
-];
+/// The commands of `commands.txt` that have a word.
+pub(crate) fn commands(word: &str) -> Vec<&'static str> {
+    let lines = include_str!("commands.txt").lines().filter(|line| !line.starts_with('#'));
+    let rows = lines.filter_map(|line| line.split_once(' '));
+    rows.filter(|(_, words)| words.split(' ').any(|own| own == word)).map(|(name, _)| name).collect()
+}
+
+/// What every agent is started without, because it shuts down, freezes, writes or runs something. Nothing else may be
+/// enabled that is not in [`READS`].
+pub(crate) static BLOCKED: LazyLock<Vec<&str>> = LazyLock::new(|| commands("blocked"));
 
 /// Commands that only read. Whatever is enabled has to be one of them.
-pub(crate) const READS: [&str; 20] = [
-    SYNC_DELIMITED,
-    SYNC,
-    PING,
-    GET_TIME,
-    INFO,
-    "guest-fsfreeze-status",
-    "guest-network-get-interfaces",
-    "guest-get-vcpus",
-    GET_DISKS,
-    GET_FSINFO,
-    "guest-get-memory-blocks",
-    "guest-get-memory-block-info",
-    GET_HOST_NAME,
-    "guest-get-users",
-    "guest-get-timezone",
-    GET_OSINFO,
-    "guest-get-diskstats",
-    GET_CPUSTATS,
-    GET_LOAD,
-    "guest-network-get-route",
-];
+pub(crate) static READS: LazyLock<Vec<&str>> = LazyLock::new(|| commands("reads"));
+
+/// Commands whose answers are those of the machine.
+pub(crate) static OF_MACHINE: LazyLock<Vec<&str>> = LazyLock::new(|| commands("machine"));
 
 /// Commands that tell their success by no reply at all: `success-response` is false.
 pub(crate) const SILENT: [&str; 4] =
