@@ -3,126 +3,88 @@
 //! In the column of the canary, *plain* means that a request behind it is answered without further ado, *repaired* that
 //! only ff and guest-sync-delimited help.
 
-use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
 use protocol::probe::{Description, PATIENT_MS, closing, open, opening};
 use protocol::{Action, Case, Hazard, Scripted};
 use transcript::evidence::{Expect, Role};
 
-use super::{MAIN, one, repair, repaired};
+use super::{MAIN, Row, one, repair, repaired, rows};
 use crate::names::PING;
 use crate::request;
 
 /// All of them.
 pub(super) fn all(d: &Description) -> Vec<Case> {
-    let mut cases: Vec<Case> = SYNTAX
-        .iter()
-        .chain(FORM)
-        .map(|(name, about, bytes)| one(d, name, about, "refusal", Bytes::from_static(bytes)))
-        .collect();
-    cases.extend(
-        BEFORE
-            .iter()
-            .map(|(name, about, expect, bytes)| one(d, name, about, expect, Bytes::from_static(bytes))),
-    );
-    cases.extend(encodings(d));
+    let mut cases = rows(d, "refusal", SYNTAX, b"\n");
+    cases.extend(rows(d, "refusal", FORM, b"\n"));
+    cases.extend(rows(d, "survive,answer", BEFORE, b"{\"execute\":\"guest-ping\",\"id\":1}\n"));
+    cases.extend(rows(d, "refusal", ENCODINGS, b"\n"));
     cases.extend(limits(d));
     cases
 }
 
-type Row = (&'static str, &'static str, &'static [u8]);
-
 /// Errors in the syntax.
 const SYNTAX: &[Row] = &[
-    ("not-json", "words that are none of JSON's", b"hello world\n"),
-    ("trailing-comma", "a comma with nothing behind it", b"{\"execute\":\"guest-ping\",}\n"),
-    ("missing-colon", "a name without its colon", b"{\"execute\" \"guest-ping\"}\n"),
-    ("missing-comma", "members without a comma", b"{\"execute\":\"guest-ping\" \"id\":1}\n"),
-    ("missing-value", "a name without a value", b"{\"execute\":}\n"),
-    ("name-is-number", "a name that is no text", b"{1:2}\n"),
-    ("wrong-bracket", "a brace that closes a list", b"[}]\n"),
-    ("percent-s", "a placeholder of QEMU's own parser", b"{\"execute\":%s}\n"),
-    ("percent-i64d", "another one", b"{\"execute\":\"guest-sync\",\"arguments\":{\"id\":%I64d}}\n"),
-    (
-        "number-007",
-        "a number with zeros in front",
-        b"{\"execute\":\"guest-sync\",\"arguments\":{\"id\":007}}\n",
-    ),
-    ("number-plus", "a number with a plus", b"{\"execute\":\"guest-ping\",\"id\":+1}\n"),
-    ("number-point", "a number that begins with its point", b"{\"execute\":\"guest-ping\",\"id\":.5}\n"),
-    ("number-nan", "a word of C for a number", b"{\"execute\":\"guest-ping\",\"id\":nan}\n"),
-    (
-        "duplicate-member",
-        "a member that comes twice",
-        b"{\"execute\":\"guest-ping\",\"execute\":\"guest-ping\"}\n",
-    ),
-    ("duplicate-in-id", "the same, deeper", b"{\"execute\":\"guest-ping\",\"id\":{\"a\":1,\"a\":2}}\n"),
-    ("open-text", "text that ends with its line", b"{\"execute\":\"guest-pi\n"),
-    ("bad-escape", "an escape that there is not", b"{\"execute\":\"guest-ping\",\"id\":\"\\q\"}\n"),
-    ("short-escape", "an escape that is too short", b"{\"execute\":\"guest-ping\",\"id\":\"\\u12\"}\n"),
-    ("lone-surrogate", "half of a surrogate pair", b"{\"execute\":\"guest-ping\",\"id\":\"\\ud800\"}\n"),
-    ("raw-nul", "a NUL in text", b"{\"execute\":\"guest-ping\",\"id\":\"a\0b\"}\n"),
-    ("raw-tab", "a tab in text", b"{\"execute\":\"guest-ping\",\"id\":\"a\tb\"}\n"),
-    ("ff-inside", "ff inside a request", b"{\"execute\":\"gue\xffst-ping\"}\n"),
+    ("not-json", "words that are none of JSON's", b"hello world"),
+    ("trailing-comma", "a comma with nothing behind it", br#"{"execute":"guest-ping",}"#),
+    ("missing-colon", "a name without its colon", br#"{"execute" "guest-ping"}"#),
+    ("missing-comma", "members without a comma", br#"{"execute":"guest-ping" "id":1}"#),
+    ("missing-value", "a name without a value", br#"{"execute":}"#),
+    ("name-is-number", "a name that is no text", b"{1:2}"),
+    ("wrong-bracket", "a brace that closes a list", b"[}]"),
+    ("percent-s", "a placeholder of QEMU's own parser", br#"{"execute":%s}"#),
+    ("percent-i64d", "another one", br#"{"execute":"guest-sync","arguments":{"id":%I64d}}"#),
+    ("number-007", "a number with zeros in front", br#"{"execute":"guest-sync","arguments":{"id":007}}"#),
+    ("number-plus", "a number with a plus", br#"{"execute":"guest-ping","id":+1}"#),
+    ("number-point", "a number that begins with its point", br#"{"execute":"guest-ping","id":.5}"#),
+    ("number-nan", "a word of C for a number", br#"{"execute":"guest-ping","id":nan}"#),
+    ("duplicate-member", "a member that comes twice", br#"{"execute":"guest-ping","execute":"guest-ping"}"#),
+    ("duplicate-in-id", "the same, deeper", br#"{"execute":"guest-ping","id":{"a":1,"a":2}}"#),
+    ("open-text", "text that ends with its line", br#"{"execute":"guest-pi"#),
+    ("bad-escape", "an escape that there is not", br#"{"execute":"guest-ping","id":"\q"}"#),
+    ("short-escape", "an escape that is too short", br#"{"execute":"guest-ping","id":"\u12"}"#),
+    ("lone-surrogate", "half of a surrogate pair", br#"{"execute":"guest-ping","id":"\ud800"}"#),
+    ("raw-nul", "a NUL in text", b"{\"execute\":\"guest-ping\",\"id\":\"a\0b\"}"),
+    ("raw-tab", "a tab in text", b"{\"execute\":\"guest-ping\",\"id\":\"a\tb\"}"),
+    ("ff-inside", "ff inside a request", b"{\"execute\":\"gue\xffst-ping\"}"),
 ];
 
 /// JSON that is no request.
 const FORM: &[Row] = &[
-    ("array", "a list", b"[]\n"),
-    ("number", "a number", b"42\n"),
-    ("text", "a text", b"\"x\"\n"),
-    ("null", "null", b"null\n"),
-    ("empty-object", "an object without members", b"{}\n"),
-    ("no-execute", "a request without a command", b"{\"id\":7}\n"),
-    ("unknown-member", "a member that is not known", b"{\"execute\":\"guest-ping\",\"foo\":1,\"id\":7}\n"),
-    (
-        "ovirt-refresh",
-        "a message to the oVirt guest agent",
-        b"{\"__name__\": \"refresh\", \"apiVersion\": 3}\n",
-    ),
-    ("exec-oob", "a request out of band", b"{\"exec-oob\":\"guest-ping\"}\n"),
-    ("execute-number", "a command that is a number", b"{\"execute\":5}\n"),
-    ("execute-null", "a command that is null", b"{\"execute\":null}\n"),
-    ("arguments-array", "arguments that are a list", b"{\"execute\":\"guest-ping\",\"arguments\":[]}\n"),
-    ("arguments-null", "arguments that are null", b"{\"execute\":\"guest-ping\",\"arguments\":null}\n"),
+    ("array", "a list", b"[]"),
+    ("number", "a number", b"42"),
+    ("text", "a text", br#""x""#),
+    ("null", "null", b"null"),
+    ("empty-object", "an object without members", b"{}"),
+    ("no-execute", "a request without a command", br#"{"id":7}"#),
+    ("unknown-member", "a member that is not known", br#"{"execute":"guest-ping","foo":1,"id":7}"#),
+    ("ovirt-refresh", "a message to the oVirt guest agent", br#"{"__name__": "refresh", "apiVersion": 3}"#),
+    ("exec-oob", "a request out of band", br#"{"exec-oob":"guest-ping"}"#),
+    ("execute-number", "a command that is a number", br#"{"execute":5}"#),
+    ("execute-null", "a command that is null", br#"{"execute":null}"#),
+    ("arguments-array", "arguments that are a list", br#"{"execute":"guest-ping","arguments":[]}"#),
+    ("arguments-null", "arguments that are null", br#"{"execute":"guest-ping","arguments":null}"#),
 ];
 
 /// What stands before a request, which is answered all the same.
-const BEFORE: &[(&str, &str, &str, &[u8])] = &[
-    (
-        "comment-before",
-        "a comment is an error, the request behind it is answered",
-        "survive,answer",
-        b"/* */{\"execute\":\"guest-ping\",\"id\":1}\n",
-    ),
-    (
-        "byte-order-mark",
-        "so is a byte order mark",
-        "survive,answer",
-        b"\xef\xbb\xbf{\"execute\":\"guest-ping\",\"id\":1}\n",
-    ),
-    ("ff-before", "ff is one error, too", "survive,answer", b"\xff{\"execute\":\"guest-ping\",\"id\":1}\n"),
-    (
-        "brace-before",
-        "a brace too many is one, too",
-        "survive,answer",
-        b"}{\"execute\":\"guest-ping\",\"id\":1}\n",
-    ),
+const BEFORE: &[Row] = &[
+    ("comment-before", "a comment is an error, the request behind it is answered", b"/* */"),
+    ("byte-order-mark", "so is a byte order mark", b"\xef\xbb\xbf"),
+    ("ff-before", "ff is one error, too", b"\xff"),
+    ("brace-before", "a brace too many is one, too", b"}"),
 ];
 
 /// Bytes that are no UTF-8 in text.
-fn encodings(d: &Description) -> Vec<Case> {
-    let rows: [(&str, &'static str, &[u8]); 5] = [
-        ("utf8-ff-fe-80", "bytes that are in no text", b"\xff\xfe\x80"),
-        ("utf8-continuation", "continuation bytes alone", b"\x80\x81"),
-        ("utf8-surrogate", "an encoded surrogate", b"\xed\xa0\x80"),
-        ("utf8-above", "a character behind the last one", b"\xf4\x90\x80\x80"),
-        ("overlong-nul", "NUL in two bytes (QGA-06)", b"\xc0\x80"),
-    ];
-    rows.into_iter()
-        .map(|(name, about, bytes)| one(d, name, about, "refusal", request::with_id_bytes(PING, bytes)))
-        .collect()
-}
+const ENCODINGS: &[Row] = &[
+    ("utf8-ff-fe-80", "bytes that are in no text", b"{\"execute\":\"guest-ping\",\"id\":\"\xff\xfe\x80\"}"),
+    ("utf8-continuation", "continuation bytes alone", b"{\"execute\":\"guest-ping\",\"id\":\"\x80\x81\"}"),
+    ("utf8-surrogate", "an encoded surrogate", b"{\"execute\":\"guest-ping\",\"id\":\"\xed\xa0\x80\"}"),
+    (
+        "utf8-above",
+        "a character behind the last one",
+        b"{\"execute\":\"guest-ping\",\"id\":\"\xf4\x90\x80\x80\"}",
+    ),
+    ("overlong-nul", "NUL in two bytes (QGA-06)", b"{\"execute\":\"guest-ping\",\"id\":\"\xc0\x80\"}"),
+];
 
 /// Depths and sizes around the limits.
 fn limits(d: &Description) -> Vec<Case> {

@@ -89,7 +89,15 @@ fn one(d: &Description, name: &str, about: &'static str, expect: &str, bytes: im
     marked(d, name, about, &[(Expect::ARG, expect)], bytes)
 }
 
-/// The same, with more to say about the subject than what is expected.
+/// A row of a table of probes: the name, what it is about, and the bytes.
+type Row = (&'static str, &'static str, &'static [u8]);
+
+/// The probes of a table: the same is expected of all, and the same is behind the bytes of each.
+fn rows(d: &Description, expect: &str, rows: &[Row], end: &[u8]) -> Vec<Case> {
+    rows.iter().map(|(name, about, bytes)| one(d, name, about, expect, [*bytes, end].concat())).collect()
+}
+
+/// The same as [`one`], with more to say about the subject than what is expected.
 fn marked(
     d: &Description,
     name: &str,

@@ -5,7 +5,7 @@ use protocol::Case;
 use protocol::probe::Description;
 use transcript::evidence::Expect;
 
-use super::{marked, one};
+use super::{Row, marked, one, rows};
 use crate::names::{self, PING, SYNC};
 use crate::request;
 
@@ -15,39 +15,25 @@ pub(super) fn all(d: &Description) -> Vec<Case> {
     cases.extend(sync_numbers(d));
     cases.extend(ids(d));
     cases.extend(numbers(d));
-    cases.extend(forms(d));
+    cases.extend(rows(d, "answer", FORMS, b""));
+    cases.extend(rows(d, "answer,answer", TWO, b""));
+    cases.extend(rows(d, "answer", ODD_FORMS, b"\n"));
     cases.extend(capabilities(d));
     cases.extend(members(d));
     cases
 }
 
 fn sync(d: &Description) -> Vec<Case> {
+    let twice = [request::resync(26), request::resync(27)].concat();
+    let answered = "guest-sync-delimited answers its number behind the byte ff";
+    let in_step = "ff and guest-sync-delimited in a stream that is in step";
+    let more = request::with_arguments(SYNC, "{\"id\":1,\"zz\":2}");
     vec![
         one(d, "sync-plain", "guest-sync answers its number", "answer", request::sync(23)),
-        one(
-            d,
-            "sync-delimited",
-            "guest-sync-delimited answers its number behind the byte ff",
-            "answer",
-            request::sync_delimited(24),
-        ),
-        one(
-            d,
-            "resync",
-            "ff and guest-sync-delimited in a stream that is in step",
-            "survive,answer",
-            request::resync(25),
-        ),
-        one(
-            d,
-            "resync-twice",
-            "two of them in one write",
-            "survive,answer,survive,answer",
-            Bytes::from([&request::resync(26)[..], &request::resync(27)].concat()),
-        ),
-        one(d, "sync-extra-argument", "guest-sync with an argument more is refused", "refusal", {
-            request::with_arguments(SYNC, "{\"id\":1,\"zz\":2}")
-        }),
+        one(d, "sync-delimited", answered, "answer", request::sync_delimited(24)),
+        one(d, "resync", in_step, "survive,answer", request::resync(25)),
+        one(d, "resync-twice", "two of them in one write", "survive,answer,survive,answer", twice),
+        one(d, "sync-extra-argument", "guest-sync with an argument more is refused", "refusal", more),
     ]
 }
 
@@ -55,7 +41,7 @@ fn sync(d: &Description) -> Vec<Case> {
 fn sync_numbers(d: &Description) -> Vec<Case> {
     const GOOD: &str = "guest-sync takes an integer of 64 bits";
     const BAD: &str = "guest-sync refuses what is no integer of 64 bits";
-    let rows = [
+    let numbers = [
         ("minus-1", "-1", true),
         ("2-63-minus-1", "9223372036854775807", true),
         ("minus-2-63", "-9223372036854775808", true),
@@ -68,7 +54,8 @@ fn sync_numbers(d: &Description) -> Vec<Case> {
         ("text", "\"2\"", false),
         ("null", "null", false),
     ];
-    rows.into_iter()
+    numbers
+        .into_iter()
         .map(|(name, number, good)| {
             let (about, expect) = if good { (GOOD, "answer") } else { (BAD, "refusal") };
             let request = request::with_arguments(SYNC, &format!("{{\"id\":{number}}}"));
@@ -80,7 +67,7 @@ fn sync_numbers(d: &Description) -> Vec<Case> {
 /// The id of a request may be any value and comes back.
 fn ids(d: &Description) -> Vec<Case> {
     const ABOUT: &str = "any value may be the id of a request, and comes back with the answer";
-    let rows: [(&str, &str, &str, &[u8]); 9] = [
+    let ids: [(&str, &str, &str, &[u8]); 9] = [
         ("id-text", PING, "answer", b"\"abc\""),
         ("id-object", PING, "answer", b"{\"a\":[1,null,true]}"),
         ("id-null", PING, "answer", b"null"),
@@ -91,7 +78,7 @@ fn ids(d: &Description) -> Vec<Case> {
         ("id-del", PING, "answer", b"\"\x7f\""),
         ("id-escapes", PING, "answer", b"\"\\/\\b\\f\\n\\r\\t\\\"\\\\\""),
     ];
-    rows.into_iter()
+    ids.into_iter()
         .map(|(name, command, expect, id)| {
             let head = format!("{{\"execute\":\"{command}\",\"id\":");
             one(d, name, ABOUT, expect, Bytes::from([head.as_bytes(), id, b"}\n"].concat()))
@@ -123,51 +110,30 @@ fn numbers(d: &Description) -> Vec<Case> {
 }
 
 /// What is a request, however it is put on the wire.
-fn forms(d: &Description) -> Vec<Case> {
-    let rows: [(&str, &'static str, &str, &[u8]); 8] = [
-        (
-            "no-line-feed",
-            "a request is complete with its brace",
-            "answer",
-            b"{\"execute\":\"guest-ping\",\"id\":1}",
-        ),
-        (
-            "carriage-return",
-            "a carriage return is white space",
-            "answer",
-            b"{\"execute\":\"guest-ping\",\"id\":1}\r",
-        ),
-        ("crlf", "so are both", "answer", b"{\"execute\":\"guest-ping\",\"id\":1}\r\n"),
-        (
-            "lines-in-between",
-            "a request may have line feeds inside",
-            "answer",
-            b"{\n\"execute\"\n:\n\"guest-ping\"\n,\"id\":\t1\n}\n",
-        ),
-        (
-            "nothing-in-between",
-            "two requests with nothing in between are both answered",
-            "answer,answer",
-            b"{\"execute\":\"guest-ping\",\"id\":1}{\"execute\":\"guest-ping\",\"id\":2}",
-        ),
-        ("single-quotes", "single quotes do, too", "answer", b"{'execute':'guest-ping','id':1}\n"),
-        (
-            "blank-lines",
-            "blank lines are passed over",
-            "answer",
-            b"\n\n \t\r\n{\"execute\":\"guest-ping\",\"id\":1}\n",
-        ),
-        (
-            "empty-arguments",
-            "no arguments are none",
-            "answer",
-            b"{\"execute\":\"guest-ping\",\"arguments\":{},\"id\":1}\n",
-        ),
-    ];
-    rows.into_iter()
-        .map(|(name, about, expect, bytes)| one(d, name, about, expect, Bytes::from_static(bytes)))
-        .collect()
-}
+const FORMS: &[Row] = &[
+    ("no-line-feed", "a request is complete with its brace", br#"{"execute":"guest-ping","id":1}"#),
+    ("carriage-return", "a carriage return is white space", b"{\"execute\":\"guest-ping\",\"id\":1}\r"),
+    ("crlf", "so are both", b"{\"execute\":\"guest-ping\",\"id\":1}\r\n"),
+    (
+        "lines-in-between",
+        "a request may have line feeds inside",
+        b"{\n\"execute\"\n:\n\"guest-ping\"\n,\"id\":\t1\n}\n",
+    ),
+];
+
+/// Two requests in one write.
+const TWO: &[Row] = &[(
+    "nothing-in-between",
+    "two requests with nothing in between are both answered",
+    br#"{"execute":"guest-ping","id":1}{"execute":"guest-ping","id":2}"#,
+)];
+
+/// What is a request as well, up to its line feed.
+const ODD_FORMS: &[Row] = &[
+    ("single-quotes", "single quotes do, too", b"{'execute':'guest-ping','id':1}"),
+    ("blank-lines", "blank lines are passed over", b"\n\n \t\r\n{\"execute\":\"guest-ping\",\"id\":1}"),
+    ("empty-arguments", "no arguments are none", br#"{"execute":"guest-ping","arguments":{},"id":1}"#),
+];
 
 /// What guest-info says, and whether that is so. Every blocked command that is asked for here needs an argument that it
 /// does not get.
