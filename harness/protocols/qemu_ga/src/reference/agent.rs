@@ -18,7 +18,7 @@ use wire::{Decoder, Frame};
 
 use protocol::defect::Switches;
 
-use super::commands::{self, Done};
+use super::commands::{self, Commands, Done};
 use super::defects;
 use crate::dialect::{Dialect, Parsing, TOKEN_MAX};
 use crate::names::DELIMITER;
@@ -161,8 +161,8 @@ impl Agent {
                 self.push(line, lines);
             }
             Ok(document) => {
-                let done = commands::dispatch(self.dialect, &self.switches, &self.blocked, document.root());
-                self.done(&done, lines);
+                let Self { dialect, switches, blocked, .. } = &*self;
+                self.done(&Commands { dialect, switches, blocked }.dispatch(document.root()), lines);
             }
         }
     }
