@@ -30,7 +30,7 @@ use agent::AgentLauncher;
 use own::OwnAgents;
 use protocol::Bench;
 use protocol::installed::{Installed, Software};
-use protocol::launch::CommandLine;
+use protocol::launch::{CommandLine, OwnServers};
 
 /// Where the program is: in a root, in a prefix, in a tree that was built by meson.
 const AGENT: Software = Software {
@@ -44,7 +44,7 @@ const AGENT: Software = Software {
 
 /// A launcher of agents that come as a command line.
 pub(crate) fn own_server(line: CommandLine) -> Arc<dyn Launcher> {
-    Arc::new(OwnAgents::new(line))
+    Arc::new(OwnAgents(OwnServers::new(line)))
 }
 
 /// A launcher of the agents of a real build. It is to be used inside a sandbox; making it needs none.
@@ -64,5 +64,5 @@ pub(crate) fn server(
         return Err(setup(format!("no real agent may carry out `{command}`")));
     }
     let real = Installed::find(&AGENT, build, source, bench)?;
-    Ok(Arc::new(AgentLauncher::new(Arc::new(real), settings)))
+    Ok(Arc::new(AgentLauncher { real: Arc::new(real), settings }))
 }

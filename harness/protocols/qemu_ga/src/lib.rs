@@ -90,7 +90,7 @@ impl Protocol for QemuGa {
     }
 
     fn cases(&self) -> Vec<Case> {
-        let operations = operations::operations().iter().map(|operation| Case {
+        let operations = operations::OPERATIONS.iter().map(|operation| Case {
             id: CaseId::new(CaseKind::Client, operation.name),
             about: operation.about,
             hazard: Hazard::Disturbs,
@@ -155,10 +155,9 @@ impl Protocol for QemuGa {
     }
 
     fn settings_for(&self, case: &CaseId) -> BTreeMap<String, String> {
-        match case.kind == CaseKind::Probe && case.name == probes::SILENT_SUCCESS {
-            true => BTreeMap::from([(settings::ALLOW.to_owned(), probes::SILENT_COMMAND.to_owned())]),
-            false => BTreeMap::new(),
-        }
+        let asks = case.kind == CaseKind::Probe && case.name == probes::SILENT_SUCCESS;
+        let allows = asks.then(|| (settings::ALLOW.to_owned(), probes::SILENT_COMMAND.to_owned()));
+        allows.into_iter().collect()
     }
 
     fn defects(&self) -> &'static [Defect] {

@@ -31,7 +31,8 @@ pub(crate) struct Operation {
     pub claims: &'static [(&'static str, &'static str)],
 }
 
-const OPERATIONS: &[Operation] = &[
+/// Every operation.
+pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         name: "sync",
         about: "repairs a stream in which another host left half a request, and is answered",
@@ -45,12 +46,6 @@ const OPERATIONS: &[Operation] = &[
         claims: &[(DISKS, "known")],
     },
 ];
-
-/// Every operation.
-#[must_use]
-pub(crate) fn operations() -> &'static [Operation] {
-    OPERATIONS
-}
 
 /// The operation of that name.
 #[must_use]

@@ -21,7 +21,7 @@ use super::guard::Guard;
 use crate::message::Reply;
 use crate::names::{BLOCKED, INFO};
 use crate::settings::Settings;
-use crate::{checks, operations, reference, request};
+use crate::{checks, reference, request};
 use protocol::installed::{Installed, Process, environment, work};
 use protocol::launch::{NOBODY, Place, QUESTION_DEADLINE, ask, make_own, ready};
 
@@ -37,15 +37,11 @@ const SYNC: i64 = 314;
 /// Starts agents of one build.
 #[derive(Debug)]
 pub(super) struct AgentLauncher {
-    real: Arc<Installed>,
-    settings: Settings,
+    pub(super) real: Arc<Installed>,
+    pub(super) settings: Settings,
 }
 
 impl AgentLauncher {
-    pub(super) fn new(real: Arc<Installed>, settings: Settings) -> Self {
-        Self { real, settings }
-    }
-
     async fn launch(&self, deadline: Duration) -> Result<Agent, LaunchError> {
         let own = |slot: &Slot| make_own(&work(slot).join("run")).map(|()| Vec::new());
         let place = Place::open(&self.real, own).await.map_err(|kind| self.real.error("prepare", kind))?;
@@ -54,19 +50,15 @@ impl AgentLauncher {
 
     async fn bring_up(&self, place: &Place) -> Result<Agent, LaunchErrorKind> {
         let address = Address::Path(place.work().join("run").join(SOCKET));
-        let terminal = match self.settings.on_line {
-            true => Some(open_terminal(&place.slot.path(&place.root))?),
-            false => None,
-        };
+        let terminal =
+            self.settings.on_line.then(|| open_terminal(&place.slot.path(&place.root))).transpose()?;
         let user = Some((NOBODY, NOBODY));
         let process = place.spawn(&SlotCommand { user, ..place.command(self.command_line()) }).await?;
-        let line = match terminal {
-            Some(terminal) => {
-                let hosts = Listener::bind(address.clone(), BACKLOG)?;
-                Some(Line::start(hosts, terminal, Arc::new(process.clone()))?)
-            }
-            None => None,
-        };
+        let line = terminal.map(|terminal| -> io::Result<Line> {
+            let hosts = Listener::bind(address.clone(), BACKLOG)?;
+            Line::start(hosts, terminal, Arc::new(process.clone()))
+        });
+        let line = line.transpose()?;
         let asked = || async { capabilities(&address).await.ok() };
         let enabled = ready(asked, || place.why_ended(&process, &[])).await?;
         let guard = Guard::of(&enabled).map_err(LaunchErrorKind::Setup)?;
@@ -116,17 +108,6 @@ fn open_terminal(root: &Path) -> io::Result<Terminal> {
     }
     chown(terminal.outside(), Some(NOBODY), Some(NOBODY))?;
     Ok(terminal)
-}
-
-/// Brings an agent into the condition that an operation needs.
-pub(super) fn prepare<'a>(agent: &'a Address, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
-    Box::pin(async move {
-        if condition == operations::HALF_SAID {
-            let left = reference::leave_half_said(agent).await;
-            left.map_err(|error| LaunchError::new("leave half a request", error))?;
-        }
-        Ok(())
-    })
 }
 
 /// What the agent says of its commands.
@@ -189,7 +170,7 @@ impl Server for Agent {
     }
 
     fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
-        prepare(&self.address, condition)
+        reference::prepare(&self.address, condition)
     }
 
     fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {

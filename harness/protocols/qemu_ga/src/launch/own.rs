@@ -9,19 +9,14 @@ use session::{
 use transcript::evidence;
 use transcript::{ConnId, Endpoint};
 
-use super::agent::{capabilities, prepare};
+use super::agent::capabilities;
 use super::guard::Guard;
 use crate::names::BLOCKED;
-use protocol::launch::{CommandLine, OwnServers, ready, within};
+use crate::reference;
+use protocol::launch::{OwnServers, ready, within};
 
 /// Starts agents, and ends those that may do more than read.
-pub(super) struct OwnAgents(OwnServers);
-
-impl OwnAgents {
-    pub(super) fn new(line: CommandLine) -> Self {
-        Self(OwnServers::new(line))
-    }
-}
+pub(super) struct OwnAgents(pub(super) OwnServers);
 
 impl Launcher for OwnAgents {
     fn endpoint(&self) -> Endpoint {
@@ -81,7 +76,7 @@ impl Server for OwnAgent {
     }
 
     fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
-        prepare(self.agent.address(), condition)
+        reference::prepare(self.agent.address(), condition)
     }
 
     fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {

@@ -21,5 +21,4 @@ mod text;
 
 pub(crate) use client::client;
 pub(crate) use defects::DEFECTS;
-pub(crate) use server::leave_half_said;
-pub(crate) use server::server;
+pub(crate) use server::{prepare, server};

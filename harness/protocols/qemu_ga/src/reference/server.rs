@@ -157,22 +157,28 @@ impl Outside for AnotherHost {
         address: &'a Address,
         condition: &'a str,
     ) -> BoxFuture<'a, Result<(), LaunchError>> {
-        Box::pin(async move {
-            if condition == operations::HALF_SAID {
-                leave_half_said(address)
-                    .await
-                    .map_err(|error| LaunchError::new("leave half a request", error))?;
-            }
-            Ok(())
-        })
+        prepare(address, condition)
     }
+}
+
+/// Brings an agent into the condition that an operation needs.
+pub(crate) fn prepare<'a>(agent: &'a Address, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
+    Box::pin(async move {
+        match condition {
+            operations::HALF_SAID => {
+                let left = leave_half_said(agent).await;
+                left.map_err(|error| LaunchError::new("leave half a request", error))
+            }
+            _ => Ok(()),
+        }
+    })
 }
 
 /// Another host says half a request and goes.
 ///
 /// # Errors
 /// The server does not listen.
-pub(crate) async fn leave_half_said(address: &Address) -> io::Result<()> {
+async fn leave_half_said(address: &Address) -> io::Result<()> {
     let host = Caller::connect(address, None, HALF_SAID).await?;
     let sent = host.send(Bytes::from_static(operations::HALF), None, HALF_SAID).await;
     sent.map_err(|end| io::Error::other(format!("{end:?}")))
