@@ -13,7 +13,7 @@ use wire::{Decoder, Direction, Dissection, Frame};
 
 use super::dialect::{Dialect, Parsing};
 use super::message::{self, Body, Reply, Request};
-use super::names::{self, COMMAND_NOT_FOUND, GENERIC_ERROR, SILENT, SYNC_DELIMITED};
+use super::names::{self, COMMAND_NOT_FOUND, GENERIC_ERROR, SYNC_DELIMITED};
 
 /// The longest line that is read from a server: the largest token that a request may hold, written as escapes.
 const LINE_MAX: usize = 16 << 20;
@@ -51,15 +51,8 @@ impl Dialect {
 
 impl QemuGaGrammar {
     /// What a frame asks for, if it is a request.
-    fn asked(&self, frame: &Frame) -> Option<Asked> {
-        let request = Request::of(&frame.bytes, self.dialect.rules()).filter(|_| frame.kind == VALUE)?;
-        let command = request.execute.as_deref();
-        Some(Asked {
-            delimited: command == Some(SYNC_DELIMITED),
-            silent: command.is_some_and(|command| SILENT.contains(&command)),
-            id: request.id,
-            sync: request.sync,
-        })
+    fn asked(&self, frame: &Frame) -> Option<Request> {
+        Request::of(&frame.bytes, self.dialect.rules()).filter(|_| frame.kind == VALUE)
     }
 
     fn meaning_of(reply: &Reply, is_asked: bool) -> Meaning {
@@ -75,35 +68,25 @@ impl QemuGaGrammar {
     }
 }
 
-/// What is remembered of a request until it is answered.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Asked {
-    /// Whether the answer begins with ff.
-    delimited: bool,
-    /// Whether only a failure is answered.
-    silent: bool,
-    /// The JSON text of its `id`.
-    id: Option<Vec<u8>>,
-    /// The number that a sync asks for.
-    sync: Option<i64>,
-}
-
-impl Asked {
+impl Request {
+    /// Whether a line can be the answer to it.
     fn is_answered_by(&self, reply: &Reply) -> bool {
         match reply.number() {
             _ if reply.is_syntax_error() => false,
             // An error carries the id of its request.
             _ if self.id.is_some() && reply.id.is_none() && matches!(reply.body, Body::Error { .. }) => false,
             // What need not be answered is skipped by what answers the request behind it.
-            _ if self.silent => reply.id == self.id,
+            _ if self.is_silent() => reply.id == self.id,
             // A delimiter where none belongs is a fault of this answer, if it says by other means whose it is.
             number if reply.delimited => {
-                self.delimited
+                self.asks_for(SYNC_DELIMITED)
                     || (number.is_some() && number == self.sync)
                     || (self.id.is_some() && reply.id == self.id)
             }
             // An answer that is late by a client is none to this request.
-            number if self.delimited => number == self.sync || !matches!(reply.body, Body::Return(_)),
+            number if self.asks_for(SYNC_DELIMITED) => {
+                number == self.sync || !matches!(reply.body, Body::Return(_))
+            }
             _ => true,
         }
     }
@@ -113,7 +96,7 @@ impl Asked {
 struct InTurn {
     grammar: QemuGaGrammar,
     /// With what it asks for; nothing for what was no request.
-    waiting: VecDeque<(ExchangeId, Option<Asked>)>,
+    waiting: VecDeque<(ExchangeId, Option<Request>)>,
 }
 
 impl Pairing for InTurn {
@@ -162,7 +145,7 @@ impl Grammar for QemuGaGrammar {
     fn due(&self, request: &Frame) -> Due {
         match request.kind {
             JUNK | RESET => Due::OnFailure,
-            VALUE if self.asked(request).is_some_and(|asked| asked.silent) => Due::OnFailure,
+            VALUE if self.asked(request).is_some_and(|asked| asked.is_silent()) => Due::OnFailure,
             VALUE => Due::One,
             _ => Due::None,
         }

@@ -57,6 +57,18 @@ impl Request {
         let execute = root.get("execute").and_then(Value::text).map(|name| name.into_owned());
         Some(Self { execute, id: root.get("id").map(|id| id.raw().to_vec()), sync })
     }
+
+    /// Whether it is for that command.
+    #[must_use]
+    pub(crate) fn asks_for(&self, command: &str) -> bool {
+        self.execute.as_deref() == Some(command)
+    }
+
+    /// Whether only a failure of it is answered.
+    #[must_use]
+    pub(crate) fn is_silent(&self) -> bool {
+        names::SILENT.iter().any(|command| self.asks_for(command))
+    }
 }
 
 /// What a reply says.

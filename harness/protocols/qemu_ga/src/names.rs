@@ -101,13 +101,12 @@ pub(crate) fn is_syntax_error(text: &str) -> bool {
 /// process, over all connections.
 #[must_use]
 pub(crate) fn without_place(text: &str) -> &str {
-    let place = |text: &str| {
-        let (line, rest) = text.split_once(':')?;
-        let (column, rest) = rest.split_once(": ")?;
-        let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-        (is_number(line) && is_number(column)).then(|| text.len() - rest.len())
-    };
-    place(text).and_then(|at| text.get(at..)).unwrap_or(text)
+    let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let behind_place = text.split_once(':').and_then(|(line, rest)| {
+        let (column, behind) = rest.split_once(": ")?;
+        (is_number(line) && is_number(column)).then_some(behind)
+    });
+    behind_place.unwrap_or(text)
 }
 
 #[cfg(test)]

@@ -1,14 +1,19 @@
 //! The release table of qemu-ga, one entry for each change.
 
-use protocol::dialect::{IDEAL, Release, change};
+use protocol::dialect::{self, Change, IDEAL, Release};
 
 use super::dialect::{Dialect, Numbers, Parsing};
 use super::names::{GENERIC_ERROR, GET_CPUSTATS, GET_DEVICES, GET_LOAD};
 
-const MEASURED_7_2: &str = "measured on qemu-guest-agent 1:7.2+dfsg-7+deb12u18+b3 of Debian";
-const MEASURED_10_0: &str = "measured on qemu-guest-agent 1:10.0.13+ds-0+deb13u1 of Debian";
-const MEASURED_11_1: &str = "measured on qemu-guest-agent 1:11.1.2+ds-3 of Debian";
+const BOOKWORM: &str = "measured on qemu-guest-agent 1:7.2+dfsg-7+deb12u18+b3 of Debian";
+const TRIXIE: &str = "measured on qemu-guest-agent 1:10.0.13+ds-0+deb13u1 of Debian";
+const FORKY: &str = "measured on qemu-guest-agent 1:11.1.2+ds-3 of Debian";
 const QMP: &str = "docs/interop/qmp-spec.rst of QEMU";
+
+/// As the kit's [`dialect::change`], of this protocol.
+const fn change(what: &'static str, source: &'static str, apply: fn(&mut Dialect)) -> Change<Dialect> {
+    dialect::change(what, source, apply)
+}
 
 /// Oldest first, each the continuation of the one before.
 pub(super) const RELEASES: &[Release<Dialect>] = &[
@@ -17,16 +22,16 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "7.2",
         after: Some("5.2"),
         changes: &[
-            change("guest-get-diskstats and guest-get-cpustats", MEASURED_7_2, |d| {
+            change("guest-get-diskstats and guest-get-cpustats", BOOKWORM, |d| {
                 d.learn(&["guest-get-diskstats", GET_CPUSTATS])
             }),
-            change("another text for blocked commands", MEASURED_7_2, |d| {
+            change("another text for blocked commands", BOOKWORM, |d| {
                 d.blocked_text = "Command {} has been disabled"
             }),
             change(
                 "numbers with 17 digits; 5.2 cut them after the sixth place behind the point",
-                MEASURED_7_2,
-                |d: &mut Dialect| d.numbers = Numbers::SeventeenDigits,
+                BOOKWORM,
+                |d| d.numbers = Numbers::SeventeenDigits,
             )
             .declares(&[("numbers", "cut after six places -> 17 digits")]),
         ],
@@ -35,35 +40,25 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "10.0",
         after: Some("7.2"),
         changes: &[
-            change("guest-get-load and guest-network-get-route", MEASURED_10_0, |d| {
+            change("guest-get-load and guest-network-get-route", TRIXIE, |d| {
                 d.learn(&[GET_LOAD, "guest-network-get-route"])
             }),
-            change(
-                "guest-get-devices is gone where there is no Windows",
-                MEASURED_10_0,
-                |d: &mut Dialect| d.forget(GET_DEVICES),
-            )
-            .breaks(&[("client/devices", "loud-fail")])
-            .declares(&[("guest-get-devices", "gone where there is no Windows")]),
-            change("another text for blocked commands", MEASURED_10_0, |d| {
-                d.blocked_text = "Command {} has been disabled: the command is not allowed";
+            change("guest-get-devices is gone where there is no Windows", TRIXIE, |d| d.forget(GET_DEVICES))
+                .breaks(&[("client/devices", "loud-fail")])
+                .declares(&[("guest-get-devices", "gone where there is no Windows")]),
+            change("another text for blocked commands", TRIXIE, |d| {
+                d.blocked_text = "Command {} has been disabled: the command is not allowed"
             }),
-            change("guest-get-fsinfo tells total-bytes-privileged", MEASURED_10_0, |d| {
-                d.privileged_bytes = true
-            }),
+            change("guest-get-fsinfo tells total-bytes-privileged", TRIXIE, |d| d.privileged_bytes = true),
         ],
     },
     Release {
         name: "11.1",
         after: Some("10.0"),
-        changes: &[change(
-            "errors of syntax are told at once, once, and with their place",
-            MEASURED_11_1,
-            |d: &mut Dialect| {
-                d.parsing = Parsing::AtOnce;
-                d.places = true;
-            },
-        )
+        changes: &[change("errors of syntax are told at once, once, and with their place", FORKY, |d| {
+            d.parsing = Parsing::AtOnce;
+            d.places = true;
+        })
         .declares(&[("syntax-errors", "told when the braces close -> told at once")])],
     },
     Release {
@@ -73,20 +68,18 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             change(
                 "a blocked command is an error like another: it has been found",
                 "qapi/error.json of QEMU: CommandNotFound is for what has not been found",
-                |d: &mut Dialect| d.blocked_class = GENERIC_ERROR,
+                |d| d.blocked_class = GENERIC_ERROR,
             )
             .declares(&[("blocked", "CommandNotFound -> GenericError")]),
             change(
                 "numbers come back as they were sent",
                 "docs/interop/qmp-spec.rst of QEMU: the id is the one of the request",
-                |d: &mut Dialect| d.numbers = Numbers::AsSent,
+                |d| d.numbers = Numbers::AsSent,
             )
             .declares(&[("numbers", "17 digits -> as they were sent")]),
-            change(
-                "what a client left half said is no part of what the next one says",
-                QMP,
-                |d: &mut Dialect| d.fresh_parser = true,
-            )
+            change("what a client left half said is no part of what the next one says", QMP, |d| {
+                d.fresh_parser = true
+            })
             .declares(&[("parser", "kept from client to client -> fresh for each")]),
             change(
                 "numbers that no JSON number can say are refused, not answered as `inf`",

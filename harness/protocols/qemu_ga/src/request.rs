@@ -1,7 +1,5 @@
 //! How requests are written: JSON on a line, as clients of qemu-ga end requests with a line feed.
 
-use std::fmt::Write as _;
-
 use bytes::Bytes;
 
 use super::names::{DELIMITER, SYNC, SYNC_DELIMITED};
@@ -52,13 +50,10 @@ pub(crate) fn resync(number: i64) -> Bytes {
 /// A request of an unknown command with that many bytes of arguments.
 #[must_use]
 pub(crate) fn unknown(command: &str, len: usize) -> Bytes {
-    let mut text = format!("{{\"execute\":\"{command}\"");
-    if len > 0 {
-        // Writing to a string cannot fail.
-        let _ = write!(text, ",\"arguments\":{{\"payload\":\"{}\"}}", "a".repeat(len));
-    }
-    text.push_str(",\"id\":\"unknown\"}");
-    line(&text)
+    let payload = "a".repeat(len);
+    let arguments = format!(",\"arguments\":{{\"payload\":\"{payload}\"}}");
+    let arguments = if len > 0 { arguments.as_str() } else { "" };
+    line(&format!("{{\"execute\":\"{command}\"{arguments},\"id\":\"unknown\"}}"))
 }
 
 fn line(text: &str) -> Bytes {

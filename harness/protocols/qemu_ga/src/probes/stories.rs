@@ -30,16 +30,14 @@ pub(super) fn all(d: &Description) -> Vec<Case> {
     ]
 }
 
-fn half() -> Bytes {
-    Bytes::from_static(operations::HALF)
+/// A client says something, and goes without a look at what comes.
+fn said_and_gone(d: &Description, bytes: impl Into<Bytes>) -> Script {
+    open(d, opening(d), OTHER, Role::Before, &[]).send(OTHER, bytes).pause(STALL_MS).close(OTHER)
 }
 
-/// A client says half a request, without an end of line, and goes.
+/// The same with half a request, without an end of line.
 fn half_and_gone(d: &Description) -> Script {
-    open(d, opening(d), OTHER, Role::Before, &[])
-        .send(OTHER, Bytes::from_static(b"{\"execute\":\"guest-pi"))
-        .pause(STALL_MS)
-        .close(OTHER)
+    said_and_gone(d, Bytes::from_static(b"{\"execute\":\"guest-pi"))
 }
 
 fn half_then_next_client(d: &Description) -> Case {
@@ -61,36 +59,33 @@ fn half_then_next_client_resyncs(d: &Description) -> Case {
 }
 
 /// Half a request, then something that may or may not be taken for its other half.
-fn behind_half(d: &Description, name: &str, about: &'static str, next: Bytes, args: &[(&str, &str)]) -> Case {
-    let script = open(d, opening(d), MAIN, Role::Before, &[])
-        .send(MAIN, half())
+fn behind_half(d: &Description, next: Bytes, args: &[(&str, &str)]) -> Script {
+    open(d, opening(d), MAIN, Role::Before, &[])
+        .send(MAIN, Bytes::from_static(operations::HALF))
         .pause(STALL_MS)
         .role(MAIN, Role::Subject, args)
         .send(MAIN, next)
-        .quiet(MAIN, STORM_MS);
-    let script = repair(d, script);
-    case(d, name, about, Hazard::Disturbs, script)
+}
+
+/// The same, and something is said of it.
+fn heard(d: &Description, name: &str, about: &'static str, next: Bytes) -> Case {
+    let script = behind_half(d, next, &[Expect::Survive.arg(), ("heard", "yes")]).quiet(MAIN, STORM_MS);
+    case(d, name, about, Hazard::Disturbs, repair(d, script))
 }
 
 fn half_then_sync(d: &Description) -> Case {
     let about =
         "guest-sync alone behind half a request is answered, or something says what is wrong (QGA-04)";
-    let args = [Expect::Survive.arg(), ("heard", "yes")];
-    behind_half(d, "half-then-sync", about, request::sync(21), &args)
+    heard(d, "half-then-sync", about, request::sync(21))
 }
 
 fn half_then_delimited(d: &Description) -> Case {
     let about = "so is guest-sync-delimited without the byte ff in front";
-    let args = [Expect::Survive.arg(), ("heard", "yes")];
-    behind_half(d, "half-then-delimited", about, request::sync_delimited(22), &args)
+    heard(d, "half-then-delimited", about, request::sync_delimited(22))
 }
 
 fn half_then_resync(d: &Description) -> Case {
-    let script = open(d, opening(d), MAIN, Role::Before, &[])
-        .send(MAIN, half())
-        .pause(STALL_MS)
-        .role(MAIN, Role::Subject, &[(Expect::ARG, &*Expect::list(&[Expect::Survive, Expect::Answer]))])
-        .send(MAIN, request::resync(REPAIR));
+    let script = behind_half(d, request::resync(REPAIR), &[(Expect::ARG, "survive,answer")]);
     let script = answer(d, script, MAIN, REPLY_MS).close(MAIN);
     let about = "ff and guest-sync-delimited behind half a request are answered";
     case(d, "half-then-resync", about, Hazard::Disturbs, script)
@@ -120,12 +115,8 @@ fn does_not_read(d: &Description) -> Case {
 /// More is asked for than the buffers on the way hold, and the client goes.
 fn reply_nobody_read(d: &Description) -> Case {
     let many: Vec<u8> = (0..UNREAD).flat_map(|_| request::with_id(INFO, "\"unread\"")).collect();
-    let script = open(d, opening(d), OTHER, Role::Before, &[])
-        .send(OTHER, many)
+    let script = said_and_gone(d, many)
         .pause(STALL_MS)
-        .close(OTHER)
-        .pause(STALL_MS);
-    let script = script
         .open(MAIN, Role::Subject, &[Expect::Answer.arg()])
         .send(MAIN, request::with_id(PING, "\"next\""));
     let script = answer(d, script, MAIN, PATIENT_MS).close(MAIN);
@@ -165,18 +156,12 @@ fn same_error_twice(d: &Description) -> Case {
 fn silent_success(d: &Description) -> Case {
     let both =
         [request::with_id(SILENT_COMMAND, "\"silent\""), request::with_id(PING, "\"behind\"")].concat();
-    let script = open(
-        d,
-        opening(d),
-        MAIN,
-        Role::Subject,
-        &[(Expect::ARG, &*Expect::list(&[Expect::Survive, Expect::Answer]))],
-    )
-    .send(MAIN, both)
-    .answers(MAIN, REPLY_MS)
-    .role(MAIN, Role::Quiet, &[])
-    .quiet(MAIN, QUIET_MS)
-    .close(MAIN);
+    let script = open(d, opening(d), MAIN, Role::Subject, &[(Expect::ARG, "survive,answer")])
+        .send(MAIN, both)
+        .answers(MAIN, REPLY_MS)
+        .role(MAIN, Role::Quiet, &[])
+        .quiet(MAIN, QUIET_MS)
+        .close(MAIN);
     let about = "a command that tells its success by no reply sends none";
     case(d, SILENT_SUCCESS, about, Hazard::Disturbs, script)
 }

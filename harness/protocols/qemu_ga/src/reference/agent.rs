@@ -94,11 +94,9 @@ impl Agent {
 
     /// Reads what came and gives the lines that answer it.
     pub(super) fn read(&mut self, bytes: &[u8]) -> Vec<Bytes> {
-        match self.switches.has(defects::FF_DOES_NOT_RESET) {
-            true => {
-                self.incoming.extend(bytes.iter().map(|byte| if *byte == DELIMITER { b' ' } else { *byte }))
-            }
-            false => self.incoming.extend_from_slice(bytes),
+        self.incoming.extend_from_slice(bytes);
+        if self.switches.has(defects::FF_DOES_NOT_RESET) {
+            self.incoming.iter_mut().filter(|byte| **byte == DELIMITER).for_each(|byte| *byte = b' ');
         }
         let mut lines = Vec::new();
         if self.switches.has(defects::READS_LINES) && !self.incoming.ends_with(b"\n") {
@@ -117,8 +115,7 @@ impl Agent {
             && let Some(at) = wrong_at(&self.incoming, self.rules())
         {
             self.told = Told::Wrong;
-            let error = self.syntax_error("expecting value", self.incoming.get(..at).unwrap_or_default());
-            self.push(error, &mut lines);
+            self.complain("expecting value", self.incoming.get(..at).unwrap_or_default(), &mut lines);
         }
         lines
     }
@@ -134,10 +131,7 @@ impl Agent {
             RESET if told != Told::Nothing => {}
             VALUE => self.value(&frame.bytes, lines),
             JUNK => self.junk(&frame.bytes, lines),
-            RESET => {
-                let error = self.syntax_error("stray '\\uFFFD'", b"");
-                self.push(error, lines);
-            }
+            RESET => self.complain("stray '\u{fffd}'", b"", lines),
             SKIPPED | BLANK => {}
             // What a reset throws away: whether it was told of decides about the reset behind it.
             _ => self.told = told,
@@ -157,8 +151,7 @@ impl Agent {
     fn value(&mut self, bytes: &[u8], lines: &mut Vec<Bytes>) {
         match Document::parse(bytes, self.rules()) {
             Err(error) => {
-                let line = self.syntax_error(error.what, bytes.get(..error.offset).unwrap_or_default());
-                self.push(line, lines);
+                self.complain(error.what, bytes.get(..error.offset).unwrap_or_default(), lines);
             }
             Ok(document) => {
                 let Self { dialect, switches, blocked, .. } = &*self;
@@ -183,39 +176,30 @@ impl Agent {
         // Only a bracket too many ends in a bracket that opens.
         let too_deep = bytes.len() > 1 && matches!(bytes.last(), Some(b'{' | b'['));
         let limit = match () {
-            () if bytes.len() >= TOKEN_MAX => Some("JSON token size limit exceeded"),
-            () if too_deep => Some("JSON nesting depth limit exceeded"),
-            () => None,
-        };
-        let Some(limit) = limit else {
-            let error = self.syntax_error("stray or invalid token", b"");
-            return self.push(error, lines);
+            () if bytes.len() >= TOKEN_MAX => "JSON token size limit exceeded",
+            () if too_deep => "JSON nesting depth limit exceeded",
+            () => return self.complain("stray or invalid token", b"", lines),
         };
         if self.dialect.limits().drains {
             self.told = Told::AboveLimit;
         }
-        self.push(self.error(limit), lines);
+        self.push(limit, lines);
     }
 
-    /// An error in the syntax, so many bytes behind the place where the frame begins.
-    fn syntax_error(&self, what: &str, before: &[u8]) -> String {
+    /// Tells an error in the syntax that stands behind those bytes of a frame.
+    fn complain(&self, what: &str, before: &[u8], lines: &mut Vec<Bytes>) {
         let mut place = self.place;
         place.pass(before);
-        match self.dialect.places || self.switches.has(defects::COUNTS_LINES) {
-            true => self.error(&format!("{}:{}: JSON parse error, {what}", place.line, place.column)),
-            false => self.error(&format!("JSON parse error, {what}")),
-        }
+        let tells_place = self.dialect.places || self.switches.has(defects::COUNTS_LINES);
+        let place = if tells_place { format!("{}:{}: ", place.line, place.column) } else { String::new() };
+        self.push(&format!("{place}JSON parse error, {what}"), lines);
     }
 
-    fn error(&self, text: &str) -> String {
+    fn push(&self, text: &str, lines: &mut Vec<Bytes>) {
         let id = if self.switches.has(defects::ID_IN_SYNTAX_ERRORS) { "\"id\": 0, " } else { "" };
-        commands::error(id, crate::names::GENERIC_ERROR, &text.replace("\\uFFFD", "\u{fffd}"))
-    }
-
-    fn push(&self, error: String, lines: &mut Vec<Bytes>) {
+        let line = Bytes::from(commands::error(id, crate::names::GENERIC_ERROR, text) + "\n");
         let count = if self.switches.has(defects::ERROR_STORM) { 100 } else { 1 };
-        let line = Bytes::from(error + "\n");
-        lines.extend((0..count).map(|_| line.clone()));
+        lines.extend(std::iter::repeat_n(line, count));
     }
 }
 
