@@ -45,7 +45,7 @@ use wire::{Direction, Frame};
 
 use self::course::Course;
 use self::timeline::{Act, Timeline, What};
-use super::message::{Message, Offered};
+use super::message::Offered;
 use super::names;
 
 /// The checks of a case.
@@ -178,23 +178,17 @@ const VERSIONS_MAX: usize = 4;
 
 /// The agreed versions in their order, e.g. `3, then 0`; nothing where no host and no agent ever told theirs.
 pub(super) fn negotiated(transcript: &transcript::Transcript, reading: &Reading) -> Option<String> {
-    let mut frames: Vec<(usize, Direction, &Frame)> = Vec::new();
-    for step in reading.conns.iter().flat_map(|conn| &conn.steps) {
-        frames.extend(step.requests.iter().map(|at| (at.event, Direction::ToServer, &at.frame)));
-        frames
-            .extend(step.replies.iter().map(|reply| (reply.at.event, Direction::ToClient, &reply.at.frame)));
-    }
-    frames.sort_by_key(|(event, _, _)| *event);
+    let timeline = Timeline::once(transcript, reading);
     let (mut host_max, mut agent_max) = (None, None);
     let mut versions: Vec<i64> = Vec::new();
-    for (_, dir, frame) in frames {
-        let Ok(message) = Message::read(&frame.bytes) else { continue };
-        match (message.name(), dir) {
-            (names::REFRESH, Direction::ToServer) => host_max = Some(told(&message.version)),
+    for act in &timeline.acts {
+        let (What::FromHost(said) | What::FromAgent(said)) = &act.what else { continue };
+        let Some(version) = said.message.as_ref().map(|message| &message.version) else { continue };
+        match (&act.what, said.name()) {
+            (What::FromHost(_), names::REFRESH) => host_max = Some(told(version)),
             // A first heartbeat says 0 to be asked anew; nothing is agreed by that.
-            (names::HEARTBEAT, Direction::ToClient)
-                if message.version.number() == Some(names::NO_VERSION) => {}
-            (names::HEARTBEAT, Direction::ToClient) => agent_max = Some(told(&message.version)),
+            (What::FromAgent(_), names::HEARTBEAT) if version.number() == Some(names::NO_VERSION) => {}
+            (What::FromAgent(_), names::HEARTBEAT) => agent_max = Some(told(version)),
             _ => continue,
         }
         if let (Some(host), Some(agent)) = (host_max, agent_max)
@@ -208,16 +202,15 @@ pub(super) fn negotiated(transcript: &transcript::Transcript, reading: &Reading)
         words.push("…".to_owned());
     }
     let words = words.join(", then ");
-    (!words.is_empty()).then(|| match elsewhere(transcript, reading) {
+    (!words.is_empty()).then(|| match elsewhere(&timeline) {
         Some(level) => format!("{words}, agent at {level}"),
         None => words,
     })
 }
 
 /// Where the agent is at the end, if that is another version than the agreed one.
-fn elsewhere(transcript: &transcript::Transcript, reading: &Reading) -> Option<i64> {
-    let timeline = Timeline::once(transcript, reading);
-    let course = Course::of(&timeline);
+fn elsewhere(timeline: &Timeline) -> Option<i64> {
+    let course = Course::of(timeline);
     let last = course.moments.last().filter(|_| !timeline.scripts.host && !timeline.scripts.agent)?;
     let versioned = last.agent_max.is_some_and(|max| max > names::NO_VERSION) && last.host_max.is_some();
     let level = last.levels.certain().filter(|_| last.settled && versioned)?;
