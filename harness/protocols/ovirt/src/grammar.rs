@@ -29,7 +29,7 @@ impl OvirtGrammar {
 
 /// Whether a line is an `echo`.
 fn is_echo(frame: &Frame) -> bool {
-    Message::read(&frame.bytes).is_ok_and(|message| message.name() == names::ECHO)
+    Message::read(&frame.bytes).is_some_and(|message| message.name() == names::ECHO)
 }
 
 /// The member by which echoes are told apart; what it says, not how it is written.
@@ -82,7 +82,7 @@ impl Grammar for OvirtGrammar {
 
     fn dissect(&self, _dir: Direction, frame: &Frame, _request: Option<&Frame>) -> Dissection {
         let mut dissection = wire::json::dissect(&frame.bytes, RULES, &mask_of);
-        let named = Message::read(&frame.bytes).ok().map(|message| message.name().to_owned());
+        let named = Message::read(&frame.bytes).map(|message| message.name().to_owned());
         dissection.title = named.filter(|name| !name.is_empty()).unwrap_or_else(|| "no message".to_owned());
         dissection
     }

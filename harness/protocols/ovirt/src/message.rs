@@ -8,9 +8,7 @@
 //! Member order has no meaning; of a member that stands twice the last one counts. Writers emit pure ASCII with `", "`
 //! and `": "`. Versions go through Python's conversion to an integer, see [`Offered`].
 
-use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::fmt;
 
 use wire::json::{self, Document, Kind, Rules, Value};
 
@@ -48,59 +46,19 @@ pub(crate) struct Message {
     pub reply_id: Option<String>,
     /// Its `done`.
     pub done: Option<bool>,
-    /// Its `type`, when it is a text.
-    pub kind: Option<String>,
-}
-
-/// Why a line is no message.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NoMessage {
-    /// It is no JSON, or nested too deep.
-    Syntax {
-        /// Offset in the line.
-        offset: usize,
-        /// What is wrong.
-        what: &'static str,
-    },
-    /// It is JSON and no object.
-    NoObject,
 }
 
 impl Message {
-    /// Reads a line, with or without its line feed.
-    ///
-    /// # Errors
-    /// It is no JSON object.
-    pub(crate) fn read(line: &[u8]) -> Result<Self, NoMessage> {
-        let document = Document::parse(line, RULES)
-            .map_err(|error| NoMessage::Syntax { offset: error.offset, what: error.what })?;
-        Self::of(document.root()).ok_or(NoMessage::NoObject)
-    }
-
-    /// Reads an object; none for anything else.
+    /// Reads a line, with or without its line feed; none for what is no JSON object, or nested too deep.
     #[must_use]
-    pub(crate) fn of(value: Value<'_>) -> Option<Self> {
-        if value.kind() != Kind::Object {
-            return None;
-        }
-        let (mut name, mut version, mut reply_id, mut done, mut kind) = Default::default();
-        for (key, member) in value.members() {
-            let of = match &*key {
-                NAME => &mut name,
-                API_VERSION => &mut version,
-                "reply_id" => &mut reply_id,
-                "done" => &mut done,
-                "type" => &mut kind,
-                _ => continue,
-            };
-            *of = Some(member);
-        }
-        Some(Self {
-            name: name.map_or(Name::Missing, Name::of_member),
-            version: Offered::of(version),
-            reply_id: reply_id.map(raw),
-            done: done.and_then(Value::as_bool),
-            kind: kind.and_then(|kind: Value<'_>| kind.text().map(Cow::into_owned)),
+    pub(crate) fn read(line: &[u8]) -> Option<Self> {
+        let document = Document::parse(line, RULES).ok()?;
+        let value = document.root();
+        (value.kind() == Kind::Object).then(|| Self {
+            name: Name::of(value),
+            version: Offered::of(value.get(API_VERSION)),
+            reply_id: value.get("reply_id").map(raw),
+            done: value.get("done").and_then(Value::as_bool),
         })
     }
 
@@ -115,14 +73,8 @@ impl Name {
     /// What stands for the name of an object.
     #[must_use]
     pub(crate) fn of(object: Value<'_>) -> Self {
-        object.get(NAME).map_or(Self::Missing, Self::of_member)
-    }
-
-    fn of_member(value: Value<'_>) -> Self {
-        match value.text() {
-            Some(text) => Self::Text(text.into_owned()),
-            None => Self::Odd(raw(value)),
-        }
+        let Some(name) = object.get(NAME) else { return Self::Missing };
+        name.text().map_or_else(|| Self::Odd(raw(name)), |text| Self::Text(text.into_owned()))
     }
 }
 
@@ -192,17 +144,6 @@ impl Kept {
 impl Default for Kept {
     fn default() -> Self {
         Self::Number(NO_VERSION)
-    }
-}
-
-impl fmt::Display for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Number(number) => write!(f, "{number}"),
-            Self::Huge(digits) => f.write_str(digits),
-            Self::Fraction(number) => write!(f, "{number}"),
-            Self::Text(text) => write!(f, "\"{text}\""),
-        }
     }
 }
 
@@ -340,28 +281,20 @@ pub(crate) fn rewrite(value: &[u8], change: &dyn Fn(&str) -> String) -> String {
     let mut out = String::with_capacity(value.len());
     let mut rest = value;
     while let Some((first, behind)) = rest.split_first() {
+        let at_token = rest;
+        rest = behind;
         match first {
-            b' ' | b'\t' | b'\r' | b'\n' => rest = behind,
+            b' ' | b'\t' | b'\r' | b'\n' => {}
             b'"' => {
-                let (token, behind) = rest.split_at(text_len(rest));
-                let read = Document::parse(token, RULES);
-                let read =
-                    read.as_ref().ok().and_then(|document| document.root().text().map(Cow::into_owned));
+                let (token, behind) = at_token.split_at(text_len(at_token));
+                let read = Document::parse(token, RULES).ok();
+                let read = read.as_ref().and_then(|document| document.root().text());
                 json::write_text(&mut out, &change(&read.unwrap_or_default()));
                 rest = behind;
             }
-            b',' => {
-                out.push_str(", ");
-                rest = behind;
-            }
-            b':' => {
-                out.push_str(": ");
-                rest = behind;
-            }
-            other => {
-                out.push(char::from(*other));
-                rest = behind;
-            }
+            b',' => out.push_str(", "),
+            b':' => out.push_str(": "),
+            other => out.push(char::from(*other)),
         }
     }
     out
@@ -519,14 +452,13 @@ mod tests {
 
     #[test]
     fn lines_that_are_no_message() {
-        for text in ["[]", "42", r#""x""#, "null"] {
-            assert_eq!(Message::read(text.as_bytes()), Err(NoMessage::NoObject), "{text}");
+        let no_objects = ["[]", "42", r#""x""#, "null"];
+        let no_json = ["", "hello", "{\"__name__\":", "\u{feff}{}", "{}\0", "{\"a\": \"\u{1}\"}"];
+        for text in no_objects.iter().chain(&no_json) {
+            assert_eq!(Message::read(text.as_bytes()), None, "{text:?}");
         }
-        for text in ["", "hello", "{\"__name__\":", "\u{feff}{}", "{}\0", "{\"a\": \"\u{1}\"}"] {
-            assert!(matches!(Message::read(text.as_bytes()), Err(NoMessage::Syntax { .. })), "{text:?}");
-        }
-        assert!(Message::read(b"\xff{}").is_err());
-        assert!(Message::read(b"{\"__name__\": \"echo\", \"t\": \"\xed\xa0\x80\"}").is_ok());
-        assert!(Message::read("[".repeat(100_000).as_bytes()).is_err());
+        assert!(Message::read(b"\xff{}").is_none());
+        assert!(Message::read(b"{\"__name__\": \"echo\", \"t\": \"\xed\xa0\x80\"}").is_some());
+        assert!(Message::read("[".repeat(100_000).as_bytes()).is_none());
     }
 }

@@ -19,7 +19,7 @@ use crate::message::Offered;
 use crate::names::{self, MAX_EVER, NO_VERSION};
 
 /// A set of versions from -1, which stands for all below 0, to [`MAX_EVER`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Levels(u8);
 
 impl Levels {
@@ -72,7 +72,7 @@ impl Levels {
 }
 
 /// What is known before an act.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Moment {
     /// The host's maximum, once it has told it on this connection.
     pub(super) host_max: Option<i64>,
@@ -113,7 +113,7 @@ impl Moment {
 }
 
 /// A refresh answer, found by its `disks-usage`. The other thread of the agent may speak in the middle of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Answer {
     /// Its first act.
     pub(super) first: usize,
@@ -296,22 +296,8 @@ pub(super) const BEATS: usize = 2;
 
 impl<'a> Walker<'a> {
     fn new(timeline: &'a Timeline) -> Self {
-        let now = Moment {
-            host_max: None,
-            agent_says: None,
-            agent_max: process_max(&timeline.acts),
-            levels: Levels::ANY,
-            aim: Levels::ANY,
-            settled: true,
-            connected: None,
-            started: None,
-            refreshed: None,
-            announced: None,
-            repeated: None,
-            said_otherwise: None,
-            beats: 0,
-            own_beats: 0,
-        };
+        let (levels, agent_max) = (Levels::ANY, process_max(&timeline.acts));
+        let now = Moment { agent_max, levels, aim: levels, settled: true, ..Moment::default() };
         let at_zero = now.agent_max == Some(NO_VERSION) || begins_anew(&timeline.acts);
         let base = if at_zero { Levels::only(NO_VERSION) } else { Levels::ANY };
         Self { timeline, now, announced_version: None, states: vec![base], pending: VecDeque::new() }
@@ -481,15 +467,7 @@ fn answers(acts: &[Act]) -> Vec<Answer> {
 
 /// The answer whose `disks-usage` that is; none where it is the periodic one, which has no `active-user` before it.
 fn answer_around(acts: &[Act], disks: usize) -> Option<Answer> {
-    let mut answer = Answer {
-        first: disks,
-        last: disks,
-        containers: None,
-        timezone: false,
-        os_info: false,
-        lacking: None,
-        fqdn: false,
-    };
+    let mut answer = Answer { first: disks, last: disks, ..Answer::default() };
     let mut seen: Vec<&str> = Vec::new();
     let (mut applications, mut containers) = (0_usize, 0_usize);
     let (mut began, mut beats) = (false, 0_usize);

@@ -294,7 +294,7 @@ impl Reader {
         // Lines have no errors before the end of a stream.
         while let Ok(Some(frame)) = stream.decoder.decode(&mut stream.left) {
             let message = (frame.kind == LINE)
-                .then(|| Message::read(&frame.bytes).ok())
+                .then(|| Message::read(&frame.bytes))
                 .flatten()
                 .filter(|message| !message.name().is_empty());
             let is_bad = message.as_ref().map_or(frame.kind != BLANK, is_stumbled_over);

@@ -147,7 +147,7 @@ fn names(transcript: &Transcript, dir: Direction) -> Vec<String> {
     let mut names = Vec::new();
     for conn in transcript.conns() {
         let stream = transcript.stream(conn, dir);
-        let lines = stream.split(|byte| *byte == b'\n').filter_map(|line| Message::read(line).ok());
+        let lines = stream.split(|byte| *byte == b'\n').filter_map(Message::read);
         names.extend(lines.map(|message| message.name().to_owned()));
     }
     names

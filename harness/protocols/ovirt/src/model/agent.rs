@@ -167,22 +167,14 @@ impl Agent {
     pub(crate) fn begin_pass(&mut self) {
         self.passes += 1;
         let due = |rate: u32| self.passes.is_multiple_of(u64::from(rate.max(1)));
-        let mut work = Vec::new();
-        if due(self.rates.heartbeat) {
-            work.push(n::HEARTBEAT);
-        }
-        if due(self.rates.applications) {
-            work.extend(
-                APPLICATION_PERIOD.into_iter().filter(|name| *name != n::FQDN || self.facts.fqdn_periodic),
-            );
-        }
-        if due(self.rates.disks) {
-            work.push(n::DISKS_USAGE);
-        }
-        if due(self.rates.cpus) {
-            work.push(n::NUMBER_OF_CPUS);
-        }
-        self.worker.extend(work);
+        let work: [(u32, &[&'static str]); 4] = [
+            (self.rates.heartbeat, &[n::HEARTBEAT]),
+            (self.rates.applications, &APPLICATION_PERIOD),
+            (self.rates.disks, &[n::DISKS_USAGE]),
+            (self.rates.cpus, &[n::NUMBER_OF_CPUS]),
+        ];
+        let work = work.into_iter().filter(|(rate, _)| due(*rate)).flat_map(|(_, names)| names);
+        self.worker.extend(work.filter(|name| **name != n::FQDN || self.facts.fqdn_periodic));
     }
 
     /// The worker's next message that passes the gate; none when the burst or pass is done. `connection` counts the
@@ -450,11 +442,8 @@ impl Agent {
             n::APPLICATIONS => vec![("applications", "[\"kernel-6.1.0\", \"ovirt-guest-agent\"]".to_owned())],
             n::ACTIVE_USER => vec![("name", message::text("None"))],
             n::DISKS_USAGE => {
-                let mut members = vec![("disks", DISKS.to_owned())];
-                if self.facts.mapping {
-                    members.push(("mapping", "{\"0\": {\"name\": \"/dev/vda\"}}".to_owned()));
-                }
-                members
+                let mapping = self.facts.mapping.then_some(("mapping", MAPPING.to_owned()));
+                [("disks", DISKS.to_owned())].into_iter().chain(mapping).collect()
             }
             n::FQDN => vec![("fqdn", message::text("guest.example.org"))],
             n::NUMBER_OF_CPUS => vec![("count", self.guest.cpus.to_string())],
@@ -467,24 +456,10 @@ impl Agent {
     }
 
     fn heartbeat(&self, first: bool) -> Vec<(&'static str, String)> {
-        let mut stat = vec![
-            ("mem_total", 2_048_000),
-            ("mem_free", 1_024_000),
-            ("mem_unused", 512_000),
-            ("swap_in", 0),
-            ("swap_out", 0),
-            ("pageflt", 12),
-            ("majflt", 0),
-        ];
-        if self.facts.swap_space {
-            stat.extend([("swap_total", 0), ("swap_usage", 0)]);
-        }
-        if self.facts.buffers {
-            stat.extend([("mem_buffers", 64_000), ("mem_cached", 256_000)]);
-        }
-        let stat: Vec<_> = stat.iter().map(|(name, value)| format!("\"{name}\": {value}")).collect();
-        let mut members =
-            vec![("free-ram", message::text("1000")), ("memory-stat", format!("{{{}}}", stat.join(", ")))];
+        let swap = if self.facts.swap_space { r#", "swap_total": 0, "swap_usage": 0"# } else { "" };
+        let buffers = if self.facts.buffers { r#", "mem_buffers": 64000, "mem_cached": 256000"# } else { "" };
+        let stat = format!("{{{MEMORY}{swap}{buffers}}}");
+        let mut members = vec![("free-ram", message::text("1000")), ("memory-stat", stat)];
         if let Some(max) = self.facts.max.filter(|_| !self.switches.has(defects::TELLS_NONE)) {
             let zero = first
                 && match self.facts.first_heartbeat {
@@ -526,12 +501,18 @@ fn above_zero(count: Value<'_>) -> bool {
     }
 }
 
+/// What a heartbeat tells of the memory in any release.
+const MEMORY: &str = concat!(
+    r#""mem_total": 2048000, "mem_free": 1024000, "mem_unused": 512000, "swap_in": 0, "swap_out": 0, "#,
+    r#""pageflt": 12, "majflt": 0"#
+);
 /// The types of lifecycle events for which there are hooks.
 const LIFECYCLE_TYPES: [&str; 4] =
     ["before_migration", "after_migration", "before_hibernation", "after_hibernation"];
 const INTERFACES: &str =
     r#"[{"name": "eth0", "hw": "52:54:00:12:34:56", "inet": ["192.0.2.7"], "inet6": []}]"#;
 const DISKS: &str = r#"[{"path": "/", "fs": "ext4", "total": 10000000, "used": 4000000}]"#;
+const MAPPING: &str = r#"{"0": {"name": "/dev/vda"}}"#;
 const OS_INFO: [(&str, &str); 6] = [
     ("version", "12"),
     ("distribution", "Debian"),

@@ -162,14 +162,6 @@ impl Outgoing {
         }
         self.queue.pop_front_if(|first| first.is_empty());
     }
-
-    fn is_empty(&self) -> bool {
-        self.queue.is_empty()
-    }
-
-    fn clear(&mut self) {
-        *self = Self::default();
-    }
 }
 
 /// What woke the engine.
@@ -241,7 +233,7 @@ impl<G: Guests> Engine<G> {
         };
         let wakes = self.start + Duration::from_micros(next.unwrap_or(u64::MAX >> 20));
         let reads_host = self.host.is_some() && self.to_agent_len < TO_AGENT_MAX;
-        let writes_host = self.host.is_some() && !self.to_host.is_empty();
+        let writes_host = self.host.is_some() && self.to_host.len > 0;
         let reads_pipe =
             pipe.is_some() && self.host.is_some() && !self.held && self.to_host.len < TO_HOST_MAX;
         let writes_pipe = pipe.is_some() && !self.to_agent.is_empty();
@@ -272,7 +264,7 @@ impl<G: Guests> Engine<G> {
         self.host = Some(host);
         self.open_socket().await;
         self.connection += 1;
-        self.to_host.clear();
+        self.to_host = Outgoing::default();
         self.seen.look().fds = 2;
     }
 
@@ -292,7 +284,7 @@ impl<G: Guests> Engine<G> {
 
     fn disconnected(&mut self) {
         self.host = None;
-        self.to_host.clear();
+        self.to_host = Outgoing::default();
         self.seen.look().fds = 1;
         match &mut self.guest {
             Some(Guest::Model(process)) => process.host_gone(),
@@ -416,7 +408,7 @@ impl<G: Guests> Engine<G> {
         let until = Instant::now() + FLUSH_DEADLINE;
         loop {
             self.flush();
-            let Some(host) = self.host.as_ref().filter(|_| !self.to_host.is_empty()) else { return Ok(()) };
+            let Some(host) = self.host.as_ref().filter(|_| self.to_host.len > 0) else { return Ok(()) };
             let left = until.saturating_duration_since(Instant::now());
             let waited = timeout(left, poll_fn(|cx| host.poll_writable(cx))).await;
             waited.map_err(|_elapsed| "the host does not take what the guest sends".to_owned())?.ok();
@@ -443,17 +435,14 @@ impl<G: Guests> Engine<G> {
 
     async fn carry_out(&mut self, act: Act) -> Result<(), String> {
         match act {
-            Act::Kill => {
-                self.kill().await;
-                Ok(())
-            }
-            Act::Restart => self.start(Which::Same).await,
-            Act::Replace(None) => self.start(Which::First).await,
-            Act::Replace(Some(version)) => self.start(Which::Version(&version)).await,
+            Act::Kill => self.kill().await,
+            Act::Restart => self.start(Which::Same).await?,
+            Act::Replace(None) => self.start(Which::First).await?,
+            Act::Replace(Some(version)) => self.start(Which::Version(&version)).await?,
             Act::HalfLine => {
                 self.kill().await;
                 self.to_host.push(Bytes::from_static(HALF_HEARTBEAT));
-                self.drain().await
+                self.drain().await?;
             }
             Act::Inject(bytes, closes) => {
                 self.held = true;
@@ -463,16 +452,13 @@ impl<G: Guests> Engine<G> {
                     self.read_host();
                     self.disconnected();
                 }
-                Ok(())
             }
-            Act::Release => {
-                self.held = false;
-                Ok(())
-            }
+            Act::Release => self.held = false,
             Act::Hooks(hooks) => {
                 self.guests.set_hooks(hooks)?;
-                self.start(Which::Same).await
+                self.start(Which::Same).await?;
             }
         }
+        Ok(())
     }
 }

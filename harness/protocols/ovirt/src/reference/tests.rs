@@ -65,7 +65,7 @@ fn messages(events: &[Event], dir: Direction) -> Vec<(String, Option<i64>)> {
             bytes.extend_from_slice(&data.bytes);
         }
     }
-    let lines = bytes.split(|byte| *byte == b'\n').filter_map(|line| Message::read(line).ok());
+    let lines = bytes.split(|byte| *byte == b'\n').filter_map(Message::read);
     lines.map(|message| (message.name().to_owned(), message.version.number())).collect()
 }
 

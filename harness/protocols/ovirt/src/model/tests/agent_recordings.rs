@@ -144,7 +144,7 @@ fn blocks_up_to(wire: &VecDeque<(u64, Vec<u8>)>, name: &str) -> Option<usize> {
                 Name::Odd(raw) => raw == name.replace("u'", "\"").replace('\'', "\""),
                 Name::Missing => false,
             };
-            if Message::read(&line).is_ok_and(is_wanted) {
+            if Message::read(&line).is_some_and(is_wanted) {
                 return Some(at + 1);
             }
         }

@@ -52,7 +52,7 @@ impl Played {
 
 fn key(line: &[u8]) -> String {
     let message = Message::read(line);
-    message.map_or_else(|_| "no message".to_owned(), |m| format!("{} {:?}", m.name(), m.version.number()))
+    message.map_or_else(|| "no message".to_owned(), |m| format!("{} {:?}", m.name(), m.version.number()))
 }
 
 /// As Python prints a version.
@@ -61,7 +61,7 @@ fn printed(version: Option<&Kept>, python_3: bool) -> String {
         None => "None".to_owned(),
         Some(Kept::Text(text)) => format!("{}'{text}'", if python_3 { "" } else { "u" }),
         Some(Kept::Fraction(number)) if number.is_nan() => "nan".to_owned(),
-        Some(kept) => kept.to_string(),
+        Some(kept) => shown(kept),
     }
 }
 
@@ -92,7 +92,7 @@ fn play(transcript: &Transcript) -> Played {
                     // The next process was there soon after the one before, and tried to connect.
                     played.versions.push((
                         std::mem::take(&mut exit_us),
-                        process.version().map_or("null".to_owned(), Kept::to_string),
+                        process.version().map_or("null".to_owned(), shown),
                     ));
                 }
                 sends.extend(process.connect());
@@ -127,7 +127,7 @@ fn play(transcript: &Transcript) -> Played {
         }
         played.model.extend(sends.iter().map(|line| key(line)));
         if let Some(process) = &host {
-            let version = process.version().map_or("null".to_owned(), Kept::to_string);
+            let version = process.version().map_or("null".to_owned(), shown);
             if played.versions.last().is_some_and(|(_, before)| *before != version) {
                 played.versions.push((now, version));
             }
@@ -268,4 +268,14 @@ fn escaped(text: &str) -> String {
         code => format!("\\U{code:08x}"),
     };
     text.chars().map(escape).collect()
+}
+
+/// What a host keeps, as the recordings write it.
+fn shown(kept: &Kept) -> String {
+    match kept {
+        Kept::Number(number) => number.to_string(),
+        Kept::Huge(digits) => digits.clone(),
+        Kept::Fraction(number) => number.to_string(),
+        Kept::Text(text) => format!("\"{text}\""),
+    }
 }

@@ -64,8 +64,8 @@ pub(super) struct Run<'a> {
     handed_over: Option<i64>,
 }
 
-fn setup(what: &str, error: io::Error) -> LaunchError {
-    LaunchError::new(what, LaunchErrorKind::Io(error))
+fn unread(error: io::Error) -> LaunchError {
+    LaunchError::new("read from the guest", error)
 }
 
 impl<'a> Run<'a> {
@@ -218,7 +218,7 @@ impl<'a> Run<'a> {
             Err(SendEnd::Timeout { sent }) => sent,
             // The next read sees the end.
             Err(SendEnd::Closed) => 0,
-            Err(SendEnd::Io(error)) => return Err(setup("send to the guest", error)),
+            Err(SendEnd::Io(error)) => return Err(LaunchError::new("send to the guest", error)),
         };
         let kind = Observation::SendFailed.event(format!("the guest took {sent} of {} bytes", bytes.len()));
         self.recorder.record(self.conn, Direction::ToServer, kind);
@@ -262,8 +262,7 @@ impl<'a> Run<'a> {
                 }
                 continue;
             };
-            let received =
-                connection.recv(left).await.map_err(|error| setup("read from the guest", error))?;
+            let received = connection.recv(left).await.map_err(unread)?;
             self.take(received).await?;
         }
     }
@@ -276,7 +275,7 @@ impl<'a> Run<'a> {
         }
         while let Some(connection) = &mut self.connection {
             let received = connection.try_recv();
-            match received.map_err(|error| setup("read from the guest", error))? {
+            match received.map_err(unread)? {
                 Some(received) => self.take(received).await?,
                 None => return Ok(()),
             }
@@ -417,7 +416,7 @@ impl<'a> Run<'a> {
             tokio::select! {
                 biased;
                 received = connection.recv(SEND_DEADLINE) => {
-                    let received = received.map_err(|error| setup("read from the guest", error))?;
+                    let received = received.map_err(unread)?;
                     self.take(received).await?;
                 }
                 done = &mut sending => {
