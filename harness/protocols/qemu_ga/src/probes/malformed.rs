@@ -1,6 +1,4 @@
-//! What is no request, or no JSON: each is refused, the process lives, and what comes behind it is answered.
-//!
-//! In the column of the canary, *plain* means that a request behind it is answered without further ado, *repaired* that
+//! What is no request, or no JSON: each is refused, the process lives, and what comes behind it is answered; behind some
 //! only ff and guest-sync-delimited help.
 
 use matrix::{CaseId, CaseKind};

@@ -10,6 +10,10 @@ use super::{MAIN, NOT_READING_MS, OTHER, REPAIR, STORM_MS, case, repair};
 use crate::names::{DELIMITER, INFO, PING};
 use crate::{operations, request};
 
+const ALONE: &str =
+    "guest-sync alone behind half a request is answered, or something says what is wrong (QGA-04)";
+const NO_FF: &str = "so is guest-sync-delimited without the byte ff in front";
+
 /// How many requests a client sends that does not read: their answers fill every buffer on the way.
 const UNREAD: usize = 200;
 
@@ -18,8 +22,8 @@ pub(super) fn all(d: &Description) -> Vec<Case> {
     vec![
         half_then_next_client(d),
         half_then_next_client_resyncs(d),
-        half_then_sync(d),
-        half_then_delimited(d),
+        heard(d, "half-then-sync", ALONE, request::sync(21)),
+        heard(d, "half-then-delimited", NO_FF, request::sync_delimited(22)),
         half_then_resync(d),
         reset_alone(d),
         does_not_read(d),
@@ -71,17 +75,6 @@ fn behind_half(d: &Description, next: Bytes, args: &[(&str, &str)]) -> Script {
 fn heard(d: &Description, name: &str, about: &'static str, next: Bytes) -> Case {
     let script = behind_half(d, next, &[Expect::Survive.arg(), ("heard", "yes")]).quiet(MAIN, STORM_MS);
     case(d, name, about, Hazard::Disturbs, repair(d, script))
-}
-
-fn half_then_sync(d: &Description) -> Case {
-    let about =
-        "guest-sync alone behind half a request is answered, or something says what is wrong (QGA-04)";
-    heard(d, "half-then-sync", about, request::sync(21))
-}
-
-fn half_then_delimited(d: &Description) -> Case {
-    let about = "so is guest-sync-delimited without the byte ff in front";
-    heard(d, "half-then-delimited", about, request::sync_delimited(22))
 }
 
 fn half_then_resync(d: &Description) -> Case {
