@@ -14,14 +14,14 @@ use session::{
     Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Listener, Look, Recorder, Server,
     Start, Transport, Worker,
 };
+use transcript::Endpoint;
 use transcript::evidence;
-use transcript::{ConnId, Endpoint};
 
-use super::guard::Guard;
+use super::guard::{Guard, Guarded};
 use crate::message::Reply;
 use crate::names::{BLOCKED, INFO};
 use crate::settings::Settings;
-use crate::{checks, reference, request};
+use crate::{checks, request};
 use protocol::installed::{Installed, Process, environment, work};
 use protocol::launch::{NOBODY, Place, QUESTION_DEADLINE, ask, make_own, ready};
 
@@ -42,13 +42,13 @@ pub(super) struct AgentLauncher {
 }
 
 impl AgentLauncher {
-    async fn launch(&self, deadline: Duration) -> Result<Agent, LaunchError> {
+    async fn launch(&self, deadline: Duration) -> Result<Guarded, LaunchError> {
         let own = |slot: &Slot| make_own(&work(slot).join("run")).map(|()| Vec::new());
         let place = Place::open(&self.real, own).await.map_err(|kind| self.real.error("prepare", kind))?;
         place.start(deadline, self.bring_up(&place)).await
     }
 
-    async fn bring_up(&self, place: &Place) -> Result<Agent, LaunchErrorKind> {
+    async fn bring_up(&self, place: &Place) -> Result<Guarded, LaunchErrorKind> {
         let address = Address::Path(place.work().join("run").join(SOCKET));
         let terminal =
             self.settings.on_line.then(|| open_terminal(&place.slot.path(&place.root))).transpose()?;
@@ -62,7 +62,8 @@ impl AgentLauncher {
         let asked = || async { capabilities(&address).await.ok() };
         let enabled = ready(asked, || place.why_ended(&process, &[])).await?;
         let guard = Guard::of(&enabled).map_err(LaunchErrorKind::Setup)?;
-        Ok(Agent { place: place.clone(), address, ends: Ends { process, line }, guard })
+        let agent = Agent { place: place.clone(), address, ends: Ends { process, line } };
+        Ok(Guarded { agent: Box::new(agent), guard })
     }
 
     fn command_line(&self) -> Vec<String> {
@@ -134,7 +135,6 @@ struct Agent {
     place: Place,
     address: Address,
     ends: Ends,
-    guard: Guard,
 }
 
 /// The process, and the line to it if it is on one.
@@ -163,14 +163,6 @@ impl Server for Agent {
 
     fn worker(&self) -> Option<&dyn Worker> {
         Some(&self.ends)
-    }
-
-    fn may_send(&mut self, conn: ConnId, bytes: &[u8]) -> Result<(), String> {
-        self.guard.allows(conn, bytes)
-    }
-
-    fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
-        reference::prepare(&self.address, condition)
     }
 
     fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use session::{Address, BoxFuture, LaunchError, Recorder, Server, ServerAct, Worker};
 use transcript::ConnId;
 
 use crate::names::{BLOCKED, GET_DEVICES, INFO, PING, READS, SILENT, SYNC, SYNC_DELIMITED};
+use crate::reference;
 
 /// How many bytes of a stream are kept, so that a name is found that comes in several writes. More than the longest
 /// name has when every character of it is an escape.
@@ -72,6 +74,42 @@ impl Guard {
         let starts = text.iter().enumerate().filter(|(_, byte)| **byte == FIRST_LETTER).map(|(at, _)| at);
         let mut rests = starts.filter_map(|at| text.get(at..));
         rests.find_map(|rest| self.forbidden.iter().find(|name| rest.starts_with(name.as_bytes())).cloned())
+    }
+}
+
+/// A running agent, and what keeps it from harm.
+pub(super) struct Guarded {
+    pub(super) agent: Box<dyn Server>,
+    pub(super) guard: Guard,
+}
+
+impl Server for Guarded {
+    fn address(&self) -> &Address {
+        self.agent.address()
+    }
+
+    fn watch(&mut self, recorder: &Recorder) {
+        self.agent.watch(recorder);
+    }
+
+    fn worker(&self) -> Option<&dyn Worker> {
+        self.agent.worker()
+    }
+
+    fn may_send(&mut self, conn: ConnId, bytes: &[u8]) -> Result<(), String> {
+        self.guard.allows(conn, bytes)
+    }
+
+    fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
+        reference::prepare(self.agent.address(), condition)
+    }
+
+    fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
+        self.agent.act(act)
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.agent.stop()
     }
 }
 

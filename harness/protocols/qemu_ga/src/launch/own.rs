@@ -2,17 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use session::{
-    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Recorder, Server, ServerAct, Start,
-    Transport, Worker,
-};
+use session::{BoxFuture, LaunchError, LaunchErrorKind, Launcher, Server, Start, Transport};
+use transcript::Endpoint;
 use transcript::evidence;
-use transcript::{ConnId, Endpoint};
 
 use super::agent::capabilities;
-use super::guard::Guard;
+use super::guard::{Guard, Guarded};
 use crate::names::BLOCKED;
-use crate::reference;
 use protocol::launch::{OwnServers, ready, within};
 
 /// Starts agents, and ends those that may do more than read.
@@ -42,48 +38,12 @@ impl Launcher for OwnAgents {
                 Guard::of(&enabled).map_err(|why| LaunchErrorKind::Setup(format!("{why}; {help}")))
             });
             match guard {
-                Ok(guard) => Ok(Box::new(OwnAgent { agent, guard }) as Box<dyn Server>),
+                Ok(guard) => Ok(Box::new(Guarded { agent, guard }) as Box<dyn Server>),
                 Err(kind) => {
                     agent.stop().await;
                     Err(LaunchError::new(format!("ask {} what it may do", self.endpoint().id), kind))
                 }
             }
         })
-    }
-}
-
-/// A running agent.
-struct OwnAgent {
-    agent: Box<dyn Server>,
-    guard: Guard,
-}
-
-impl Server for OwnAgent {
-    fn address(&self) -> &Address {
-        self.agent.address()
-    }
-
-    fn watch(&mut self, recorder: &Recorder) {
-        self.agent.watch(recorder);
-    }
-
-    fn worker(&self) -> Option<&dyn Worker> {
-        self.agent.worker()
-    }
-
-    fn may_send(&mut self, conn: ConnId, bytes: &[u8]) -> Result<(), String> {
-        self.guard.allows(conn, bytes)
-    }
-
-    fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
-        reference::prepare(self.agent.address(), condition)
-    }
-
-    fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
-        self.agent.act(act)
-    }
-
-    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
-        self.agent.stop()
     }
 }

@@ -35,9 +35,8 @@ const CLIENTS_SERVED: Peer = 3;
 /// No dialect of that version, no defect of that name, or a setting that nobody knows.
 pub(crate) fn server(build: &Build, switched_on: &[String], bench: &Bench) -> Made<dyn Launcher> {
     let cannot = cannot(build, Role::Server);
-    let dialect = DIALECTS
-        .for_version(&build.dialect)
-        .ok_or_else(|| cannot(format!("no dialect `{}`", build.dialect)))?;
+    let unknown = || cannot(format!("no dialect `{}`", build.dialect));
+    let dialect = DIALECTS.for_version(&build.dialect).ok_or_else(unknown)?;
     let switches = Switches::on(DEFECTS, Role::Server, switched_on).map_err(|why| cannot(why.to_string()))?;
     let settings = Settings::read(&build.settings).map_err(cannot)?;
     let endpoint = endpoint(build, "qemu-ga", switches.names());
@@ -164,13 +163,11 @@ impl Outside for AnotherHost {
 /// Brings an agent into the condition that an operation needs.
 pub(crate) fn prepare<'a>(agent: &'a Address, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
     Box::pin(async move {
-        match condition {
-            operations::HALF_SAID => {
-                let left = leave_half_said(agent).await;
-                left.map_err(|error| LaunchError::new("leave half a request", error))
-            }
-            _ => Ok(()),
+        if condition != operations::HALF_SAID {
+            return Ok(());
         }
+        let left = leave_half_said(agent).await;
+        left.map_err(|error| LaunchError::new("leave half a request", error))
     })
 }
 
