@@ -90,18 +90,16 @@ impl Protocol for QemuGa {
     }
 
     fn cases(&self) -> Vec<Case> {
-        let operations = operations::OPERATIONS.iter().map(|operation| Case {
-            id: CaseId::new(CaseKind::Client, operation.name),
-            about: operation.about,
-            hazard: Hazard::Disturbs,
-            action: Action::Operation(operation.name),
-        });
-        let recorded = Case {
-            id: CaseId::new(CaseKind::Probe, REQUESTS_AND_BAD_INPUT),
-            about: "requests and bad input, and behind each of them ff and guest-sync-delimited; recorded elsewhere",
-            hazard: Hazard::Disturbs,
-            action: Action::Recorded,
+        let case = |kind, name, about, action| {
+            let id = CaseId::new(kind, name);
+            Case { id, about, hazard: Hazard::Disturbs, action }
         };
+        let about =
+            "requests and bad input, and behind each of them ff and guest-sync-delimited; recorded elsewhere";
+        let recorded = case(CaseKind::Probe, REQUESTS_AND_BAD_INPUT, about, Action::Recorded);
+        let operations = operations::OPERATIONS.iter();
+        let operations =
+            operations.map(|o| case(CaseKind::Client, o.name, o.about, Action::Operation(o.name)));
         probes::all().into_iter().chain([recorded]).chain(operations).collect()
     }
 

@@ -18,12 +18,9 @@ pub(crate) fn lock_table() -> LockTable {
 
 /// What a dialect has promised.
 fn promised(dialect: &Dialect) -> LockedDialect {
-    let limit = |limit| u64::try_from(limit).unwrap_or(u64::MAX);
+    let limit = |(name, limit): (&str, usize)| (name.to_owned(), u64::try_from(limit).unwrap_or(u64::MAX));
     LockedDialect {
-        limits: BTreeMap::from([
-            ("depth-max".to_owned(), limit(DEPTH_MAX)),
-            ("token-max".to_owned(), limit(TOKEN_MAX)),
-        ]),
+        limits: [("depth-max", DEPTH_MAX), ("token-max", TOKEN_MAX)].map(limit).into(),
         flags: flags(dialect),
         messages: messages(dialect),
         ..LockedDialect::default()
@@ -49,7 +46,7 @@ fn flags(dialect: &Dialect) -> BTreeMap<String, String> {
         ("silent-on-success", "guest-shutdown,guest-suspend-disk,guest-suspend-ram,guest-suspend-hybrid"),
         ("syntax-errors", errors),
     ];
-    flags.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    flags.map(|(name, value)| (name.to_owned(), value.to_owned())).into()
 }
 
 fn messages(dialect: &Dialect) -> Vec<LockedMessage> {

@@ -129,20 +129,15 @@ impl Reply {
     /// The integer that it returns.
     #[must_use]
     pub(crate) fn number(&self) -> Option<i64> {
-        match &self.body {
-            Body::Return(text) => std::str::from_utf8(text).ok()?.parse().ok(),
-            _ => None,
-        }
+        let Body::Return(text) = &self.body else { return None };
+        std::str::from_utf8(text).ok()?.parse().ok()
     }
 }
 
 /// A line without the byte ff in front of it, and whether it was there.
 #[must_use]
 pub(crate) fn without_delimiter(line: &[u8]) -> (bool, &[u8]) {
-    match line.split_first() {
-        Some((&DELIMITER, rest)) => (true, rest),
-        _ => (false, line),
-    }
+    line.strip_prefix(&[DELIMITER]).map_or((false, line), |rest| (true, rest))
 }
 
 /// Reads one frame.
@@ -171,13 +166,8 @@ fn dissect_request(rules: Rules, frame: &Frame) -> Dissection {
             return read;
         }
     };
-    let field = Field {
-        name: title.into(),
-        span: 0..frame.bytes.len(),
-        value: wire::Value::Bytes,
-        label: None,
-        mask: None,
-    };
+    let (span, value) = (0..frame.bytes.len(), wire::Value::Bytes);
+    let field = Field { name: title.into(), span, value, label: None, mask: None };
     Dissection { title: title.to_owned(), fields: vec![field], problems: Vec::new() }
 }
 

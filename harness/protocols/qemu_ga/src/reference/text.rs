@@ -30,12 +30,10 @@ pub(super) fn write_value(out: &mut String, value: &[u8], numbers: Numbers) {
 }
 
 /// What a string says.
-pub(super) fn meaning(token: &[u8]) -> String {
-    let document = Document::parse(token, Rules::QEMU);
-    document
-        .ok()
-        .and_then(|document| document.root().text().map(|text| text.into_owned()))
-        .unwrap_or_default()
+fn meaning(token: &[u8]) -> String {
+    let document = Document::parse(token, Rules::QEMU).ok();
+    let text = document.as_ref().and_then(|document| document.root().text());
+    text.unwrap_or_default().into_owned()
 }
 
 /// How long the string at the front is, with its quotes.
@@ -87,10 +85,8 @@ fn seventeen_digits(number: f64) -> String {
 }
 
 fn without_zeros(digits: &str) -> String {
-    match digits.contains('.') {
-        true => digits.trim_end_matches('0').trim_end_matches('.').to_owned(),
-        false => digits.to_owned(),
-    }
+    let significant = digits.trim_end_matches('0').trim_end_matches('.');
+    if digits.contains('.') { significant } else { digits }.to_owned()
 }
 
 #[cfg(test)]
