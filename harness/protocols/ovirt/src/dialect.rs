@@ -48,9 +48,7 @@ pub(crate) struct AgentFacts {
     pub clamps_below: bool,
     /// Whether a refresh answer follows a change of the version.
     pub answers_after_change: bool,
-    /// Whether the name of the guest in full is in the start burst and in refresh answers.
-    pub fqdn: bool,
-    /// Whether it is also in the periodic pass.
+    /// Whether the name of the guest in full is also in the periodic pass.
     pub fqdn_periodic: bool,
     /// Whether `session-startup` is sent at start and in every refresh answer.
     pub session_startup: bool,

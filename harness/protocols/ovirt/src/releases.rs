@@ -42,9 +42,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         after: Some("1.0.5"),
         changes: &[
             change("sends fqdn at start and in refresh answers", "oga@1.0.8; measured on 1.0.9", |d| {
-                let a = d.agent();
-                a.fqdn = true;
-                a.sends.insert(n::FQDN, 0);
+                d.agent().sends.insert(n::FQDN, 0);
             }),
             change("filters characters on sending", "oga@1.0.8; measured on 1.0.9", |d| {
                 d.agent().filters = true;
