@@ -96,14 +96,12 @@ impl Problem {
     }
 
     /// Says what to do about it.
-    #[must_use]
     pub(crate) fn help(mut self, help: impl Into<Option<String>>) -> Self {
         self.help = help.into();
         self
     }
 
     /// Points at a second place of the same text.
-    #[must_use]
     pub(crate) fn also(mut self, span: Range<usize>, label: impl Into<String>) -> Self {
         self.labels.push((span, label.into()));
         self

@@ -118,7 +118,6 @@ fn weight(cell: &CellResult) -> (u8, Paint) {
 }
 
 /// Cells that share a place in a grid, in one short text, the worst first: `✗ 2 broken (xfail) · 31 ok`.
-#[must_use]
 pub(crate) fn counts(cells: &[&CellResult]) -> Text {
     let mut groups: BTreeMap<Mark, usize> = BTreeMap::new();
     for cell in cells {

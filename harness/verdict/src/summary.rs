@@ -9,7 +9,6 @@ use crate::{Evidence, Finding, Meaning, Step, Weight};
 const WORDS_MAX: usize = 6;
 
 /// Summarises the subject, what became of its payload, and what is wrong, e.g. `not supported, drained, closes`.
-#[must_use]
 pub(crate) fn of(evidence: &Evidence<'_>, findings: &[Finding]) -> String {
     let mut words: Vec<String> = Vec::new();
     for conn in &evidence.reading.conns {

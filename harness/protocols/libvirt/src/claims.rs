@@ -21,7 +21,6 @@ pub(crate) struct Printed<'a> {
 }
 
 /// What a client said of everything that the operation asks for, and how it failed if it did.
-#[must_use]
 pub(crate) fn read(operation: &Operation, printed: &Printed<'_>) -> Vec<(&'static str, String)> {
     let asked = operation.claims.iter().map(|(word, _)| *word).chain(operation.answers.iter().copied());
     let mut claims: Vec<_> = asked

@@ -98,13 +98,11 @@ impl Limits {
     };
 
     /// The limit of that name.
-    #[must_use]
     pub(crate) fn named(&self, name: &str) -> Option<u32> {
         self.entries().into_iter().find(|(known, _)| *known == name).map(|(_, limit)| limit)
     }
 
     /// All of them with their names.
-    #[must_use]
     pub(crate) fn entries(&self) -> [(&'static str, u32); 10] {
         [
             ("message", self.message),
@@ -336,7 +334,6 @@ impl Facts for Dialect {
 impl Dialect {
     /// Whether a client can call that procedure. What it cannot call is answered as unknown: higher
     /// numbers, zero and below, and events.
-    #[must_use]
     pub(crate) fn knows(&self, program: u32, procedure: i32) -> bool {
         match program {
             program::REMOTE => {
@@ -351,26 +348,22 @@ impl Dialect {
     }
 
     /// Whether a server sends that event of program `remote`.
-    #[must_use]
     pub(crate) fn sends(&self, event: i32) -> bool {
         event <= self.highest_event && names::is_event(event)
     }
 
     /// Whether a program is served in that version. `keepalive` is no program of calls, and `admin`, `lock`
     /// and `log` have sockets of their own; measured on all four releases.
-    #[must_use]
     pub(crate) fn serves(&self, program: u32, version: u32) -> bool {
         matches!(program, program::REMOTE | program::QEMU | program::LXC) && version == names::VERSION
     }
 
     /// What CONNECT_SUPPORTS_FEATURE answers once a driver is open; unknown features are no error.
-    #[must_use]
     pub(crate) fn has_feature(&self, feature: i32) -> bool {
         self.features.contains(&feature)
     }
 
     /// The format of an error as it is sent in `str1`; `{}` stands for the detail.
-    #[must_use]
     pub(crate) fn error_format(&self, format: &str) -> String {
         format.replace("{}", if self.server.numbered_formats { "%1$s" } else { "%s" })
     }
@@ -438,7 +431,6 @@ impl ClientFacts {
 
 /// Whether a refused NODE_GET_FREE_PAGES would have passed a check that counts in 32 bits: the product is
 /// above the limit and what is left of it in 32 bits is not.
-#[must_use]
 pub(crate) fn free_pages_wrap(pages: u32, cells: u32, limit: u32) -> bool {
     u64::from(pages) * u64::from(cells) > u64::from(limit) && pages.wrapping_mul(cells) <= limit
 }

@@ -19,7 +19,6 @@ pub(crate) struct LibvirtGrammar {
 
 impl LibvirtGrammar {
     /// The reading of that dialect.
-    #[must_use]
     pub(crate) fn new(dialect: &'static Dialect) -> Self {
         Self { dialect }
     }

@@ -44,7 +44,6 @@ pub(crate) mod masks {
 }
 
 /// Reads one frame; `request` is the call that a reply belongs to, where there is one.
-#[must_use]
 pub(crate) fn dissect(
     dialect: &Dialect,
     dir: Direction,
@@ -62,7 +61,6 @@ pub(crate) fn dissect(
 }
 
 /// How a procedure is shown: its name and number, and whether the dialect lacks it.
-#[must_use]
 pub(crate) fn procedure_text(dialect: &Dialect, program: u32, procedure: i32) -> String {
     let known = if program == program::REMOTE && names::is_event(procedure) {
         dialect.sends(procedure)

@@ -196,26 +196,22 @@ pub(crate) fn table(table: &str) -> impl Iterator<Item = &'static Number> {
 }
 
 /// The name that a number has in a table.
-#[must_use]
 pub(crate) fn name(table: &str, number: i64) -> Option<&'static str> {
     self::table(table).find(|known| i64::from(known.number) == number).map(|known| known.name)
 }
 
 /// The procedure of program `remote` with that number.
-#[must_use]
 pub(crate) fn procedure(number: i32) -> Option<&'static Number> {
     PROCEDURES.get(usize::try_from(number).ok()?.checked_sub(1)?)
 }
 
 /// Whether the server sends that procedure of program `remote` by itself. A call of it is answered as if the number
 /// were not known.
-#[must_use]
 pub(crate) fn is_event(number: i32) -> bool {
     procedure(number).is_some_and(|known| known.about == "event")
 }
 
 /// The name of a procedure of any program.
-#[must_use]
 pub(crate) fn procedure_name(program: u32, number: i32) -> Option<&'static str> {
     match program {
         program::REMOTE => procedure(number).map(|procedure| procedure.name),

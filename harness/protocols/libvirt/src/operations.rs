@@ -153,7 +153,6 @@ pub(crate) fn operations() -> impl Iterator<Item = &'static Operation> {
 }
 
 /// The operation of that name.
-#[must_use]
 pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
     operations().find(|operation| operation.name == name)
 }
@@ -166,7 +165,6 @@ impl Operation {
 
     /// The commands in the one argument that virsh takes them in: words quoted where they need it,
     /// commands parted by `;`.
-    #[must_use]
     pub(crate) fn session(&self, interface_file: &str, output_file: &str) -> String {
         let fill =
             |word: &&str| word.replace(INTERFACE_FILE, interface_file).replace(OUTPUT_FILE, output_file);
@@ -176,7 +174,6 @@ impl Operation {
     }
 
     /// Why a client of that version cannot carry it out. What is no number is taken for the newest.
-    #[must_use]
     pub(crate) fn lacking_in(&self, version: &str) -> Option<String> {
         let since = self.since?;
         let (first, own) = (since.parse::<Version>().ok()?, upstream(version).parse::<Version>().ok()?);
@@ -185,7 +182,6 @@ impl Operation {
     }
 
     /// What a client that is right comes to, as keys and values of observations.
-    #[must_use]
     pub(crate) fn expected(&self) -> Vec<(String, String)> {
         let answers = self.answers.iter().map(|word| {
             let word = format!("{AS_SAID}{word}");

@@ -7,7 +7,6 @@ use wire::xdr::Writer;
 use super::names::{VERSION, procedures, program};
 
 /// The header of a call of the remote program.
-#[must_use]
 pub(crate) const fn header(procedure: i32, serial: u32) -> Header {
     Header {
         program: program::REMOTE,
@@ -20,38 +19,32 @@ pub(crate) const fn header(procedure: i32, serial: u32) -> Header {
 }
 
 /// A call of the remote program.
-#[must_use]
 pub(crate) fn call(procedure: i32, serial: u32, arguments: &[u8]) -> Bytes {
     header(procedure, serial).message(arguments)
 }
 
 /// A call whose arguments are written by a [`Writer`].
-#[must_use]
 pub(crate) fn call_with(procedure: i32, serial: u32, arguments: Writer) -> Bytes {
     call(procedure, serial, &arguments.finish())
 }
 
 /// Opens a connection to a driver; `flags` 1 asks for read-only.
-#[must_use]
 pub(crate) fn open(serial: u32, uri: Option<&str>, flags: u32) -> Bytes {
     call_with(procedures::CONNECT_OPEN, serial, Writer::new().optional(uri.map(str::as_bytes)).u32(flags))
 }
 
 /// An interface as it is named in calls.
-#[must_use]
 pub(crate) fn interface(name: &str, mac: &str) -> Writer {
     Writer::new().opaque(name.as_bytes()).opaque(mac.as_bytes())
 }
 
 /// The header of the answer to a call.
-#[must_use]
 pub(crate) fn reply_header(call: &Header, status: Status) -> Header {
     let kind = if call.kind == MessageType::STREAM { MessageType::STREAM } else { MessageType::REPLY };
     Header { kind, status, ..*call }
 }
 
 /// The good answer to a call.
-#[must_use]
 pub(crate) fn reply(call: &Header, result: Writer) -> Bytes {
     reply_header(call, Status::OK).message(&result.finish())
 }
@@ -75,7 +68,6 @@ pub(crate) struct RpcError {
 
 impl RpcError {
     /// The error as it travels. It names neither a domain nor a network.
-    #[must_use]
     pub(crate) fn encode(&self) -> Bytes {
         let [first, second, third] = &self.texts;
         Writer::new()
@@ -95,7 +87,6 @@ impl RpcError {
 }
 
 /// The bad answer to a call.
-#[must_use]
 pub(crate) fn failure(call: &Header, error: &RpcError) -> Bytes {
     reply_header(call, Status::ERROR).message(&error.encode())
 }

@@ -100,7 +100,6 @@ pub(super) fn settings_for(case: &CaseId) -> BTreeMap<String, String> {
 }
 
 /// Every scenario.
-#[must_use]
 pub(crate) fn all() -> Vec<Case> {
     let lines =
         include_str!("scenarios.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));

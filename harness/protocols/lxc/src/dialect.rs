@@ -256,27 +256,23 @@ impl Facts for Dialect {
 
 impl Dialect {
     /// Whether the release knows a command.
-    #[must_use]
     pub(crate) fn knows(&self, command: Command) -> bool {
         self.commands.contains_key(&command.0)
     }
 
     /// What the release calls a command; for one that it does not know, what 7.0.0 calls it.
-    #[must_use]
     pub(crate) fn command_name(&self, command: Command) -> Option<&'static str> {
         let newest = || DIALECTS.all().last().and_then(|newest| newest.commands.get(&command.0)).copied();
         self.commands.get(&command.0).copied().or_else(newest)
     }
 
     /// The first number that the release does not know.
-    #[must_use]
     #[cfg(test)]
     pub(crate) fn first_unknown(&self) -> u32 {
         (0..).find(|number| !self.commands.contains_key(number)).unwrap_or(u32::MAX)
     }
 
     /// The commands that bend the framing in this release.
-    #[must_use]
     pub(crate) fn rules(&self) -> Rules {
         const TWO_PART: &[Command] = &[names::SECCOMP_NOTIFY_ADD_LISTENER];
         const NOTIFIES: &[Notifies] = &[Notifies { command: names::ADD_STATE_CLIENT, waiting: MAX_STATE }];

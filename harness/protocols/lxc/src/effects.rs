@@ -88,7 +88,6 @@ pub(crate) enum Before {
 
 impl Before {
     /// The word for it in `Server::prepare`.
-    #[must_use]
     pub(crate) fn condition(self) -> &'static str {
         match self {
             Self::Running => "running",
@@ -213,20 +212,17 @@ const OPERATIONS: &[Operation] = &[
 ];
 
 /// Every operation, for reference clients and real tools alike.
-#[must_use]
 pub(crate) fn operations() -> &'static [Operation] {
     OPERATIONS
 }
 
 /// The operation of that name.
-#[must_use]
 pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
     OPERATIONS.iter().find(|operation| operation.name == name)
 }
 
 impl Operation {
     /// The command line with the placeholders filled in.
-    #[must_use]
     pub(crate) fn command_line(&self, lxcpath: &str, container: &str) -> Vec<String> {
         self.command.iter().map(|arg| arg.replace("{path}", lxcpath).replace("{name}", container)).collect()
     }
@@ -237,7 +233,6 @@ impl Operation {
     }
 
     /// What a client that is right comes to, as keys and values of observations.
-    #[must_use]
     pub(crate) fn expected(&self) -> Vec<(String, String)> {
         protocol::effects::expected(self.exit, self.claims, self.effects)
     }

@@ -17,7 +17,6 @@ pub(crate) struct LxcGrammar {
 
 impl LxcGrammar {
     /// The reading of that dialect.
-    #[must_use]
     pub(crate) fn new(dialect: &'static Dialect) -> Self {
         Self { dialect }
     }

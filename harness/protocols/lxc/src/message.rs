@@ -49,7 +49,6 @@ pub(crate) const CONSOLE_TEXT: &str = "console-text";
 pub(crate) const HEAP: &str = "heap";
 
 /// Reads one frame.
-#[must_use]
 pub(crate) fn dissect(
     dialect: &Dialect,
     dir: Direction,
@@ -67,7 +66,6 @@ pub(crate) fn dissect(
 }
 
 /// How a command is shown: its name and number, and whether the dialect lacks it.
-#[must_use]
 pub(crate) fn command_text(dialect: &Dialect, command: Command) -> String {
     match dialect.command_name(command) {
         Some(name) if dialect.knows(command) => format!("{name} ({command})"),

@@ -94,13 +94,11 @@ const STATES: [&str; 9] =
     ["STOPPED", "STARTING", "RUNNING", "STOPPING", "ABORTING", "FREEZING", "FROZEN", "THAWED", "MAX_STATE"];
 
 /// Name of a state.
-#[must_use]
 pub(crate) fn state(number: i64) -> Option<&'static str> {
     STATES.get(usize::try_from(number).ok()?).copied()
 }
 
 /// Name of a state, or its number where it has none.
-#[must_use]
 pub(crate) fn state_text(number: i64) -> String {
     state(number).map_or_else(|| number.to_string(), ToOwned::to_owned)
 }
@@ -123,7 +121,6 @@ pub(crate) const ENODATA: i32 = 61;
 pub(crate) const EMSGSIZE: i32 = 90;
 
 /// Name of an errno on Linux, for `-ret`.
-#[must_use]
 pub(crate) fn errno(number: i64) -> Option<&'static str> {
     Some(match number {
         1 => "EPERM",
@@ -153,7 +150,6 @@ pub(crate) fn errno(number: i64) -> Option<&'static str> {
 }
 
 /// Name of a state message's kind.
-#[must_use]
 pub(crate) fn message_kind(number: i64) -> Option<&'static str> {
     Some(match number {
         0 => "state",
@@ -164,7 +160,6 @@ pub(crate) fn message_kind(number: i64) -> Option<&'static str> {
 }
 
 /// Name of a cgroup layout.
-#[must_use]
 pub(crate) fn cgroup_layout(number: i64) -> Option<&'static str> {
     Some(match number {
         -1 => "unknown",
@@ -181,7 +176,6 @@ pub(crate) const CGROUP2_TYPE: i32 = 0x6367_7270;
 pub(crate) const CGROUP1_TYPE: i32 = 0x0027_e0eb;
 
 /// Name of a cgroup file system type.
-#[must_use]
 pub(crate) fn cgroup_type(number: i64) -> Option<&'static str> {
     match i32::try_from(number).ok()? {
         CGROUP2_TYPE => Some("cgroup2"),

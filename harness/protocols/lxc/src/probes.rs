@@ -26,7 +26,6 @@ const GAP_MS: u64 = 5;
 const CONSOLE_MS: u64 = 150;
 
 /// What the generic probes have to know.
-#[must_use]
 pub(crate) fn description() -> Description {
     Description {
         canary: request::plain(GET_STATE, 0),
@@ -63,7 +62,6 @@ fn saturated(len: i64) -> i32 {
 }
 
 /// All probes, the generic ones first.
-#[must_use]
 pub(crate) fn all() -> Vec<Case> {
     let d = description();
     let mut cases = generic(&d);

@@ -9,44 +9,37 @@ use super::names;
 pub(crate) const LAYOUT: Layout = Layout::LP64_LE;
 
 /// A request without a payload; `data` is its argument.
-#[must_use]
 pub(crate) fn plain(command: Command, data: i64) -> Bytes {
     lying(command, 0, data, b"")
 }
 
 /// A request whose length tells the truth about its payload.
-#[must_use]
 pub(crate) fn with_payload(command: Command, payload: &[u8]) -> Bytes {
     lying(command, i32::try_from(payload.len()).unwrap_or(i32::MAX), 0, payload)
 }
 
 /// A request whose length says whatever it says.
-#[must_use]
 pub(crate) fn lying(command: Command, len: i32, data: i64, payload: &[u8]) -> Bytes {
     let head = RequestHead { cmd: command, len, data: data.cast_unsigned() };
     head.encode_with(LAYOUT, payload).into()
 }
 
 /// A request that carries text and its terminator.
-#[must_use]
 pub(crate) fn text(command: Command, text: &str) -> Bytes {
     with_payload(command, &[text.as_bytes(), b"\0"].concat())
 }
 
 /// The list of wanted states that ADD_STATE_CLIENT carries.
-#[must_use]
 pub(crate) fn state_list(wanted: &[i32]) -> Vec<u8> {
     (0..names::MAX_STATE).flat_map(|state| i32::from(wanted.contains(&state)).to_le_bytes()).collect()
 }
 
 /// Asks to be told of the next of the wanted states.
-#[must_use]
 pub(crate) fn wait_for(wanted: &[i32]) -> Bytes {
     with_payload(names::ADD_STATE_CLIENT, &state_list(wanted))
 }
 
 /// A device item of a certain length: allow `c 10:229 rwm`.
-#[must_use]
 pub(crate) fn device_item(len: usize) -> Vec<u8> {
     let mut item = Vec::with_capacity(len.max(24));
     item.extend_from_slice(&i32::from(b'c').to_le_bytes());
@@ -62,7 +55,6 @@ pub(crate) fn device_item(len: usize) -> Vec<u8> {
 }
 
 /// The structure that GET_CGROUP_FD carries, cut or prolonged to a length.
-#[must_use]
 pub(crate) fn cgroup_fd(controller: &str, len: usize) -> Vec<u8> {
     let mut request = vec![0; 16];
     request.extend_from_slice(controller.as_bytes());
@@ -71,7 +63,6 @@ pub(crate) fn cgroup_fd(controller: &str, len: usize) -> Vec<u8> {
 }
 
 /// Asks for the console's buffer, at most that many bytes; zero asks for all of it.
-#[must_use]
 pub(crate) fn console_read(read_max: u64) -> Bytes {
     let mut request = vec![0, 1, 0, 0, 0, 0, 0, 0];
     request.extend_from_slice(&read_max.to_le_bytes());

@@ -185,7 +185,6 @@ impl Facts for Dialect {
 
 impl Dialect {
     /// The highest version of its host part, or of its agent part where it has no host; absence counts as 0.
-    #[must_use]
     #[cfg(test)]
     pub(crate) fn max(&self) -> i64 {
         let host = self.host.as_ref().map(HostFacts::max_or_none);
@@ -194,7 +193,6 @@ impl Dialect {
 
     /// The ideal of a release whose maximum is lower, or that has no versioning: for pairs of versions that differ
     /// in nothing but that.
-    #[must_use]
     #[cfg(test)]
     pub(crate) fn ideal_at(max: Option<i64>) -> Self {
         // The table ends with it, which a test holds.
@@ -225,13 +223,11 @@ impl Dialect {
 
 impl AgentFacts {
     /// The highest version; absence counts as 0.
-    #[must_use]
     pub(crate) fn max_or_none(&self) -> i64 {
         self.max.unwrap_or(NO_VERSION)
     }
 
     /// The lowest version at which it sends a message; none if it never does.
-    #[must_use]
     pub(crate) fn sends_from(&self, name: &str) -> Option<i64> {
         self.sends.get(name).copied()
     }
@@ -239,13 +235,11 @@ impl AgentFacts {
 
 impl HostFacts {
     /// The highest version; absence counts as 0.
-    #[must_use]
     pub(crate) fn max_or_none(&self) -> i64 {
         self.max.unwrap_or(NO_VERSION)
     }
 
     /// The lowest version that its gate asks for. Names that are not in its table count as 0.
-    #[must_use]
     pub(crate) fn sends_from(&self, name: &str) -> i64 {
         self.sends.get(name).copied().unwrap_or(NO_VERSION)
     }

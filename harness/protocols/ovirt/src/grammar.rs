@@ -21,7 +21,6 @@ pub(crate) struct OvirtGrammar {
 
 impl OvirtGrammar {
     /// The reading of that dialect.
-    #[must_use]
     pub(crate) fn new(dialect: &'static Dialect) -> Self {
         Self { dialect }
     }

@@ -59,7 +59,6 @@ pub(crate) fn all() -> impl Iterator<Item = &'static Input> {
 }
 
 /// The input of that name, or a heartbeat of the canary.
-#[must_use]
 pub(crate) fn input(name: &str) -> Option<&'static Input> {
     INPUTS.iter().find(|input| input.name == name)
 }

@@ -76,7 +76,6 @@ pub(crate) fn client(line: CommandLine, build: &Build) -> Made<dyn Client> {
 }
 
 /// Why a real host cannot carry out a scenario: nobody can make it call its own API, or stop in mid-line.
-#[must_use]
 pub(crate) fn lacks(build: &Build, scenario: &Scenario) -> Option<String> {
     let real =
         build.roles.contains(&Role::Client) && matches!(build.sources.first(), Some(Source::Path { .. }));

@@ -50,7 +50,6 @@ pub(crate) struct Message {
 
 impl Message {
     /// Reads a line, with or without its line feed; none for what is no JSON object, or nested too deep.
-    #[must_use]
     pub(crate) fn read(line: &[u8]) -> Option<Self> {
         let document = Document::parse(line, RULES).ok()?;
         let value = document.root();
@@ -63,7 +62,6 @@ impl Message {
     }
 
     /// Its name as a text; empty when it has none.
-    #[must_use]
     pub(crate) fn name(&self) -> &str {
         if let Name::Text(name) = &self.name { name } else { "" }
     }
@@ -71,7 +69,6 @@ impl Message {
 
 impl Name {
     /// What stands for the name of an object.
-    #[must_use]
     pub(crate) fn of(object: Value<'_>) -> Self {
         let Some(name) = object.get(NAME) else { return Self::Missing };
         name.text().map_or_else(|| Self::Odd(raw(name)), |text| Self::Text(text.into_owned()))
@@ -111,7 +108,6 @@ pub(crate) enum Kept {
 
 impl Kept {
     /// Whether a gate that asks for at least `min` is shut: `min > kept` in Python 2.
-    #[must_use]
     pub(crate) fn is_below(&self, min: i64) -> bool {
         match self {
             Self::Number(number) => *number < min,
@@ -124,7 +120,6 @@ impl Kept {
     }
 
     /// Whether it equals an integer.
-    #[must_use]
     pub(crate) fn is(&self, number: i64) -> bool {
         match self {
             Self::Number(own) => *own == number,
@@ -135,7 +130,6 @@ impl Kept {
     }
 
     /// The number, where it is one.
-    #[must_use]
     pub(crate) fn number(&self) -> Option<i64> {
         if let Self::Number(number) = self { Some(*number) } else { None }
     }
@@ -149,7 +143,6 @@ impl Default for Kept {
 
 impl Offered {
     /// Converts a member.
-    #[must_use]
     pub(crate) fn of(member: Option<Value<'_>>) -> Self {
         let Some(value) = member else { return Self::Absent };
         match value.kind() {
@@ -164,7 +157,6 @@ impl Offered {
     }
 
     /// The version that a message tells; with defects the first one of two counts, and one in quotes is no number.
-    #[must_use]
     pub(crate) fn told_by(message: Value<'_>, first_wins: bool, is_strict: bool) -> Self {
         let mut versions = message.members().filter(|(name, _)| name == API_VERSION).map(|(_, value)| value);
         let member = if first_wins { versions.next() } else { versions.last() };
@@ -211,7 +203,6 @@ impl Offered {
     }
 
     /// The number that it converts to.
-    #[must_use]
     pub(crate) fn number(&self) -> Option<i64> {
         if let Self::Number(number, _) = self { Some(*number) } else { None }
     }
@@ -236,7 +227,6 @@ fn decimal_digit(c: char) -> Option<char> {
 
 /// The character filter of both ends: what XML cannot carry becomes U+FFFD. TAB, LF, CR and U+0085 stay. Hosts of
 /// 4.17.1 to 4.17.44 lose everything above U+10FFF as well: their limit has a digit too few.
-#[must_use]
 pub(crate) fn filter(text: &str, loses_astral: bool) -> String {
     let bad = |c: char| {
         matches!(c, '\0'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}')
@@ -247,7 +237,6 @@ pub(crate) fn filter(text: &str, loses_astral: bool) -> String {
 }
 
 /// A value as JSON text, in pure ASCII.
-#[must_use]
 pub(crate) fn text(value: &str) -> String {
     let mut out = String::with_capacity(value.len() + 2);
     json::write_text(&mut out, value);
@@ -255,7 +244,6 @@ pub(crate) fn text(value: &str) -> String {
 }
 
 /// A message as a line. The members' values are JSON already.
-#[must_use]
 pub(crate) fn line(name: &str, members: &[(&str, String)], arguments_first: bool) -> Vec<u8> {
     let value = text(name);
     let named = Some((NAME, value.as_str()));
@@ -276,7 +264,6 @@ pub(crate) fn line(name: &str, members: &[(&str, String)], arguments_first: bool
 
 /// Writes a value again as Python's writer would: `", "` and `": "`, pure ASCII, texts and member names through a
 /// filter. The value was read before, so that it is known to be right.
-#[must_use]
 pub(crate) fn rewrite(value: &[u8], change: &dyn Fn(&str) -> String) -> String {
     let mut out = String::with_capacity(value.len());
     let mut rest = value;
@@ -315,13 +302,11 @@ fn text_len(token: &[u8]) -> usize {
 }
 
 /// Whether a message may go out at a version.
-#[must_use]
 pub(crate) fn passes(min: i64, version: i64) -> bool {
     min <= version
 }
 
 /// The lower one of a version that was told and an own maximum, never below 0.
-#[must_use]
 pub(crate) fn lower_of(told: i64, max: i64) -> i64 {
     told.clamp(NO_VERSION, max.max(NO_VERSION))
 }

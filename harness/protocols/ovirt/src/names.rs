@@ -123,7 +123,6 @@ pub(crate) const HOST: &[Known] = &[
 ];
 
 /// The type of a member as it travels: a word of JSON.
-#[must_use]
 pub(crate) fn type_of(message: &str, member: &str) -> &'static str {
     match (message, member) {
         (_, API_VERSION | "count" | "offset") => "integer",
@@ -140,13 +139,11 @@ pub(crate) fn type_of(message: &str, member: &str) -> &'static str {
 pub(crate) const MAX_EVER: i64 = 3;
 
 /// What is fixed of a message from the guest.
-#[must_use]
 pub(crate) fn guest(name: &str) -> Option<&'static Known> {
     GUEST.iter().find(|known| known.name == name)
 }
 
 /// What is fixed of a message from the host.
-#[must_use]
 pub(crate) fn host(name: &str) -> Option<&'static Known> {
     HOST.iter().find(|known| known.name == name)
 }
@@ -161,13 +158,11 @@ pub(crate) fn of_any_version(
 }
 
 /// The lowest version of a message from the guest; what nobody knows counts as the lowest.
-#[must_use]
 pub(crate) fn guest_min(name: &str) -> i64 {
     guest(name).map_or(NO_VERSION, |known| known.min)
 }
 
 /// The same for one from the host.
-#[must_use]
 pub(crate) fn host_min(name: &str) -> i64 {
     host(name).map_or(NO_VERSION, |known| known.min)
 }

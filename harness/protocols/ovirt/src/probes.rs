@@ -31,7 +31,6 @@ const NEXT: u32 = 40;
 const CUT: usize = 12;
 
 /// Every probe.
-#[must_use]
 pub(crate) fn all() -> Vec<Case> {
     // A port has no half: for it a host that ends its direction is gone.
     let generic = probe::generic(&description()).into_iter().filter(|case| case.id.name != HALF_CLOSE);
@@ -39,7 +38,6 @@ pub(crate) fn all() -> Vec<Case> {
 }
 
 /// What the generic probes must know of agents.
-#[must_use]
 pub(crate) fn description() -> Description {
     Description {
         canary: echo("canary"),

@@ -62,7 +62,6 @@ pub(crate) enum ApiCall {
 
 impl ApiCall {
     /// As marks of recordings have it.
-    #[must_use]
     pub(crate) fn word(self) -> String {
         match self {
             Self::SetNumberOfCpus => "setNumberOfCPUs(2)".to_owned(),
@@ -71,13 +70,11 @@ impl ApiCall {
     }
 
     /// Whether it waits for a completion.
-    #[must_use]
     pub(crate) fn waits(self) -> bool {
         matches!(self, Self::Event(name) if name.starts_with("before_"))
     }
 
     /// The call as the model takes it; `id` is for a completion.
-    #[must_use]
     pub(crate) fn call(self, id: &str) -> Call {
         match self {
             Self::SetNumberOfCpus => Call::set_number_of_cpus(2),
@@ -104,7 +101,6 @@ pub(crate) struct Scenario {
 
 impl Scenario {
     /// How many passes it takes, without what calls wait for.
-    #[must_use]
     pub(crate) fn passes(&self) -> u32 {
         let passes = |step: &Step| if let Step::Passes(count) = step { *count } else { 0 };
         self.steps.iter().map(passes).sum()
@@ -126,13 +122,11 @@ static SCENARIOS: LazyLock<Vec<Scenario>> = LazyLock::new(|| {
 });
 
 /// Every scenario.
-#[must_use]
 pub(crate) fn all() -> &'static [Scenario] {
     &SCENARIOS
 }
 
 /// The scenario of that name.
-#[must_use]
 pub(crate) fn scenario(name: &str) -> Option<&'static Scenario> {
     SCENARIOS.iter().find(|scenario| scenario.name == name)
 }

@@ -98,7 +98,6 @@ impl Facts for Dialect {
 
 impl Dialect {
     /// Whether the release knows a command.
-    #[must_use]
     pub(crate) fn knows(&self, command: &str) -> bool {
         self.commands.contains(&command)
     }

@@ -26,7 +26,6 @@ pub(crate) struct QemuGaGrammar {
 
 impl QemuGaGrammar {
     /// The reading of that dialect.
-    #[must_use]
     pub(crate) fn new(dialect: &'static Dialect) -> Self {
         Self { dialect }
     }
@@ -34,13 +33,11 @@ impl QemuGaGrammar {
 
 impl Dialect {
     /// What a server of the release takes for JSON.
-    #[must_use]
     pub(crate) fn rules(&self) -> Rules {
         Rules { overlong_nul: self.overlong_nul, ..Rules::QEMU }
     }
 
     /// What it takes for one value, and what it does above a limit.
-    #[must_use]
     pub(crate) fn limits(&self) -> Limits {
         match self.parsing {
             Parsing::WhenClosed => Limits::QEMU,

@@ -49,7 +49,6 @@ pub(crate) struct Request {
 
 impl Request {
     /// Reads a request as a server reads it; `None` where it finds an error in the syntax.
-    #[must_use]
     pub(crate) fn of(bytes: &[u8], rules: Rules) -> Option<Self> {
         let document = Document::parse(bytes, rules).ok()?;
         let root = document.root();
@@ -59,13 +58,11 @@ impl Request {
     }
 
     /// Whether it is for that command.
-    #[must_use]
     pub(crate) fn asks_for(&self, command: &str) -> bool {
         self.execute.as_deref() == Some(command)
     }
 
     /// Whether only a failure of it is answered.
-    #[must_use]
     pub(crate) fn is_silent(&self) -> bool {
         names::SILENT.iter().any(|command| self.asks_for(command))
     }
@@ -100,7 +97,6 @@ pub(crate) enum Body {
 
 impl Reply {
     /// Reads a line from a server.
-    #[must_use]
     pub(crate) fn of(line: &[u8]) -> Self {
         let (delimited, bytes) = without_delimiter(line);
         let Ok(document) = Document::parse(bytes, REPLY) else {
@@ -121,13 +117,11 @@ impl Reply {
     }
 
     /// Whether it is about the syntax of what came, and so about no request.
-    #[must_use]
     pub(crate) fn is_syntax_error(&self) -> bool {
         matches!(&self.body, Body::Error { text, .. } if names::is_syntax_error(text))
     }
 
     /// The integer that it returns.
-    #[must_use]
     pub(crate) fn number(&self) -> Option<i64> {
         let Body::Return(text) = &self.body else { return None };
         std::str::from_utf8(text).ok()?.parse().ok()
@@ -135,13 +129,11 @@ impl Reply {
 }
 
 /// A line without the byte ff in front of it, and whether it was there.
-#[must_use]
 pub(crate) fn without_delimiter(line: &[u8]) -> (bool, &[u8]) {
     line.strip_prefix(&[DELIMITER]).map_or((false, line), |rest| (true, rest))
 }
 
 /// Reads one frame.
-#[must_use]
 pub(crate) fn dissect(rules: Rules, dir: Direction, frame: &Frame, request: Option<&Frame>) -> Dissection {
     match dir {
         Direction::ToServer => dissect_request(rules, frame),
@@ -266,7 +258,6 @@ fn as_a_whole(bytes: &[u8], mut fields: Vec<Field>) -> Vec<Field> {
 }
 
 /// The version in an answer to guest-info.
-#[must_use]
 pub(crate) fn version(line: &[u8]) -> Option<String> {
     let document = Document::parse(without_delimiter(line).1, REPLY).ok()?;
     let returned = document.root().get("return")?;

@@ -91,7 +91,6 @@ const SYNTAX_ERRORS: [&str; 4] = [
 ];
 
 /// Whether the text of an error is about the syntax of what came.
-#[must_use]
 pub(crate) fn is_syntax_error(text: &str) -> bool {
     let text = without_place(text);
     SYNTAX_ERRORS.iter().any(|start| text.starts_with(start))
@@ -99,7 +98,6 @@ pub(crate) fn is_syntax_error(text: &str) -> bool {
 
 /// The text of an error without the `LINE:COLUMN: ` that 11.1 puts in front. LINE counts from the start of the
 /// process, over all connections.
-#[must_use]
 pub(crate) fn without_place(text: &str) -> &str {
     let is_number = |digits: &str| !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
     let behind_place = text.split_once(':').and_then(|(line, rest)| {

@@ -48,7 +48,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
 ];
 
 /// The operation of that name.
-#[must_use]
 pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
     OPERATIONS.iter().find(|operation| operation.name == name)
 }
@@ -60,7 +59,6 @@ impl Operation {
     }
 
     /// What a host that is right comes to, as keys and values of observations.
-    #[must_use]
     pub(crate) fn expected(&self) -> Vec<(String, String)> {
         protocol::effects::expected(0, self.claims, &[])
     }

@@ -5,50 +5,42 @@ use bytes::Bytes;
 use super::names::{DELIMITER, SYNC, SYNC_DELIMITED};
 
 /// A request without arguments.
-#[must_use]
 pub(crate) fn plain(command: &str) -> Bytes {
     line(&format!("{{\"execute\":\"{command}\"}}"))
 }
 
 /// A request whose `id` is that JSON text, whatever it is.
-#[must_use]
 pub(crate) fn with_id(command: &str, id: &str) -> Bytes {
     line(&format!("{{\"execute\":\"{command}\",\"id\":{id}}}"))
 }
 
 /// A request whose `arguments` are that JSON text.
-#[must_use]
 pub(crate) fn with_arguments(command: &str, arguments: &str) -> Bytes {
     line(&format!("{{\"execute\":\"{command}\",\"arguments\":{arguments}}}"))
 }
 
 /// A request whose `id` is a string of those bytes, whether they are text or not.
-#[must_use]
 pub(crate) fn with_id_bytes(command: &str, id: &[u8]) -> Bytes {
     let head = format!("{{\"execute\":\"{command}\",\"id\":\"");
     Bytes::from([head.as_bytes(), id, b"\"}\n"].concat())
 }
 
 /// guest-sync with that number.
-#[must_use]
 pub(crate) fn sync(number: i64) -> Bytes {
     with_arguments(SYNC, &format!("{{\"id\":{number}}}"))
 }
 
 /// guest-sync-delimited with that number, without the byte in front.
-#[must_use]
 pub(crate) fn sync_delimited(number: i64) -> Bytes {
     with_arguments(SYNC_DELIMITED, &format!("{{\"id\":{number}}}"))
 }
 
 /// What brings a parser of which nobody knows the state into step: ff, then guest-sync-delimited.
-#[must_use]
 pub(crate) fn resync(number: i64) -> Bytes {
     Bytes::from([&[DELIMITER][..], &sync_delimited(number)].concat())
 }
 
 /// A request of an unknown command with that many bytes of arguments.
-#[must_use]
 pub(crate) fn unknown(command: &str, len: usize) -> Bytes {
     let payload = "a".repeat(len);
     let arguments = format!(",\"arguments\":{{\"payload\":\"{payload}\"}}");

@@ -24,7 +24,6 @@ pub(crate) mod transaction;
 mod tests;
 
 /// The checks of this protocol for a kind of case, beside the generic ones.
-#[must_use]
 pub(crate) fn of(kind: matrix::CaseKind) -> Vec<Check> {
     match kind {
         matrix::CaseKind::Probe => answers::all(),
@@ -36,7 +35,6 @@ pub(crate) fn of(kind: matrix::CaseKind) -> Vec<Check> {
 }
 
 /// The rules that these checks hold peers to.
-#[must_use]
 pub(crate) fn all_rules() -> Vec<Cited> {
     [answers::RULES, transaction::RULES].concat()
 }

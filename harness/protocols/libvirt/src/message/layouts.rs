@@ -80,7 +80,6 @@ pub(crate) enum Bound {
 
 impl Bound {
     /// The number, in a dialect with these limits.
-    #[must_use]
     pub(crate) fn of(self, limits: &Limits) -> u32 {
         match self {
             Self::Limit(name) => limits.named(name).unwrap_or(0),
@@ -104,7 +103,6 @@ pub(crate) struct Layout {
 
 /// The layout of a procedure or event, where one is known, in a dialect that has it or not: numbers are
 /// never reused.
-#[must_use]
 pub(crate) fn layout(dialect: &Dialect, program: u32, procedure: i32) -> Option<&'static Layout> {
     let swapped = dialect.update_order == UpdateOrder::SectionFirst;
     if swapped && (program, procedure) == (program::REMOTE, p::NETWORK_UPDATE) {
@@ -116,13 +114,11 @@ pub(crate) fn layout(dialect: &Dialect, program: u32, procedure: i32) -> Option<
 }
 
 /// An error, in replies and at the end of streams.
-#[must_use]
 pub(crate) fn error() -> &'static [Part] {
     &TEXT.types["error"]
 }
 
 /// A hole in a stream.
-#[must_use]
 pub(crate) fn stream_hole() -> &'static [Part] {
     &TEXT.types["stream-hole"]
 }

@@ -63,7 +63,6 @@ fn network() -> Writer {
 }
 
 /// What the generic probes have to know.
-#[must_use]
 pub(crate) fn description() -> Description {
     let void = |procedure, serial| call(procedure, serial, b"");
     Description {
@@ -137,7 +136,6 @@ fn filled(header: Header, len: usize) -> Bytes {
 }
 
 /// All probes, the generic ones first.
-#[must_use]
 pub(crate) fn all() -> Vec<Case> {
     let d = description();
     [generic(&d), bad_input::all(&d), rules::all(&d), faults::all(&d)].concat()

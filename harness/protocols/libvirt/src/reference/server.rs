@@ -69,7 +69,6 @@ impl Daemons {
     }
 
     /// The same with another time from one sign of life to the next, for tests that cannot wait.
-    #[must_use]
     #[cfg(test)]
     pub(super) fn with_keepalive(self, interval: Duration) -> Self {
         Self { keepalive: Some(interval), ..self }
@@ -79,7 +78,6 @@ impl Daemons {
     /// a number of its own would be a number that upstream gives another meaning one day; so it is a
     /// setting of the server, which both ends know: whoever begins has to be heard at that address in time,
     /// and has to stay connected, or what it changed is rolled back.
-    #[must_use]
     #[cfg(test)]
     pub(super) fn with_connectivity_test(self, test: ConnectivityTest) -> Self {
         Self { test: Some(test), ..self }

@@ -126,7 +126,6 @@ impl Transactions {
     }
 
     /// Plants faults.
-    #[must_use]
     pub(crate) fn with_faults(self, faults: impl IntoIterator<Item = Fault>) -> Self {
         Self { faults: faults.into_iter().collect(), ..self }
     }
@@ -140,13 +139,11 @@ impl Transactions {
     }
 
     /// Whether a transaction is open.
-    #[must_use]
     pub(crate) fn is_open(&self) -> bool {
         self.store.has(OPEN)
     }
 
     /// The connectivity test of the open transaction, and whether it was passed.
-    #[must_use]
     pub(crate) fn test(&self) -> Option<(&ConnectivityTest, bool)> {
         self.test.as_ref().map(|(test, reached)| (test, *reached))
     }

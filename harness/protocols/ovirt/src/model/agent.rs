@@ -128,7 +128,6 @@ pub(crate) struct Agent {
 
 impl Agent {
     /// Starts the process; its start burst is due.
-    #[must_use]
     pub(crate) fn start(facts: AgentFacts, switches: Switches, rates: Rates, guest: Guest) -> Self {
         let facts = defects::with_faults(facts, &switches, FAULTS);
         let mut agent = Self { facts, switches, rates, guest, first_heartbeat: true, ..Self::default() };
@@ -137,27 +136,23 @@ impl Agent {
     }
 
     /// A.
-    #[must_use]
     #[cfg(test)]
     pub(crate) fn version(&self) -> i64 {
         self.version
     }
 
     /// G; absence counts as 0.
-    #[must_use]
     #[cfg(test)]
     pub(crate) fn max(&self) -> i64 {
         self.facts.max_or_none()
     }
 
     /// Its facts, with the faults that are switched on.
-    #[must_use]
     pub(crate) fn facts(&self) -> &AgentFacts {
         &self.facts
     }
 
     /// What it called an unknown command.
-    #[must_use]
     #[cfg(test)]
     pub(crate) fn unknown(&self) -> &[String] {
         &self.unknown
@@ -245,7 +240,6 @@ impl Agent {
     }
 
     /// Whether a message that has had to wait for a host may still go out. Real agents do not ask again.
-    #[must_use]
     pub(crate) fn may_still(&self, sent: &Sent, connection: u64) -> bool {
         self.facts.gate_before_wait || self.passes_gate(sent.name, connection)
     }

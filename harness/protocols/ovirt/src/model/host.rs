@@ -34,13 +34,11 @@ pub(crate) struct Call {
 
 impl Call {
     /// Asks for a number of processors.
-    #[must_use]
     pub(crate) fn set_number_of_cpus(count: u32) -> Self {
         Self { name: n::SET_NUMBER_OF_CPUS, arguments: vec![("count", count.to_string())] }
     }
 
     /// Tells of something; `reply_id` where a completion is wanted, `failure` behind something that failed.
-    #[must_use]
     pub(crate) fn lifecycle(kind: &str, reply_id: Option<&str>, failure: bool) -> Self {
         let mut arguments = vec![("type", message::text(kind))];
         arguments.extend(reply_id.map(|id| ("reply_id", message::text(id))));
@@ -90,7 +88,6 @@ pub(crate) struct Host {
 
 impl Host {
     /// Starts the process, with the version that a migration has handed over, if it has.
-    #[must_use]
     pub(crate) fn start(facts: HostFacts, switches: Switches, handed_over: Option<i64>) -> Self {
         let facts = defects::with_faults(facts, &switches, FAULTS);
         let max = facts.max_or_none();
@@ -101,32 +98,27 @@ impl Host {
     }
 
     /// E; none for a release without versioning.
-    #[must_use]
     pub(crate) fn version(&self) -> Option<&Kept> {
         self.facts.max.map(|_| &self.version)
     }
 
     /// H; absence counts as 0.
-    #[must_use]
     pub(crate) fn max(&self) -> i64 {
         self.facts.max_or_none()
     }
 
     /// Its facts, with the faults that are switched on.
-    #[must_use]
     pub(crate) fn facts(&self) -> &HostFacts {
         &self.facts
     }
 
     /// What it called an unknown message.
-    #[must_use]
     #[cfg(test)]
     pub(crate) fn unknown(&self) -> &[String] {
         &self.unknown
     }
 
     /// How often it ran into an error that its loop does not expect.
-    #[must_use]
     #[cfg(test)]
     pub(crate) fn stumbled(&self) -> usize {
         self.stumbled
@@ -139,13 +131,11 @@ impl Host {
     }
 
     /// The completions that came, as the JSON of their ids.
-    #[must_use]
     pub(crate) fn completions(&self) -> &[String] {
         &self.completions
     }
 
     /// Whether it is connected and neither sends nor reads any more.
-    #[must_use]
     pub(crate) fn is_dead(&self) -> bool {
         self.dead
     }

@@ -37,13 +37,11 @@ impl Port {
     }
 
     /// Whether a host is connected.
-    #[must_use]
     pub(crate) fn is_connected(&self) -> bool {
         self.connected
     }
 
     /// Number of the last connection.
-    #[must_use]
     pub(crate) fn connection(&self) -> u64 {
         self.connection
     }

@@ -52,7 +52,6 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts an agent at a time.
-    #[must_use]
     pub(crate) fn start(
         facts: AgentFacts,
         switches: &Switches,
@@ -74,7 +73,6 @@ impl Process {
     }
 
     /// What it decides with.
-    #[must_use]
     #[cfg(test)]
     pub(crate) fn agent(&self) -> &Agent {
         &self.agent
@@ -86,7 +84,6 @@ impl Process {
     }
 
     /// When it does something by itself next: a pass, or the end of a nap.
-    #[must_use]
     pub(crate) fn next_event_us(&self, now_us: u64) -> Option<u64> {
         let pass = self.worker_waits.is_none().then_some(self.next_pass_us);
         let wakes = self.listener_waits.is_none() && self.naps_until_us > now_us;

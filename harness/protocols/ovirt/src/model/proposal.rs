@@ -31,7 +31,6 @@ pub(crate) struct Host {
 
 impl Agent {
     /// A process that starts.
-    #[must_use]
     pub(crate) fn start(max: Option<i64>) -> Self {
         Self { max, version: NO_VERSION }
     }
@@ -47,13 +46,11 @@ impl Agent {
     }
 
     /// What a heartbeat says.
-    #[must_use]
     pub(crate) fn heartbeat(&self) -> Option<i64> {
         self.max
     }
 
     /// Whether a message with that minimum may go out.
-    #[must_use]
     pub(crate) fn may_send(&self, min: i64) -> bool {
         min <= self.version
     }
@@ -61,13 +58,11 @@ impl Agent {
 
 impl Host {
     /// A process that starts.
-    #[must_use]
     pub(crate) fn start(max: Option<i64>) -> Self {
         Self { max, version: NO_VERSION }
     }
 
     /// What a refresh says.
-    #[must_use]
     pub(crate) fn refresh(&self) -> Option<i64> {
         self.max
     }
@@ -80,7 +75,6 @@ impl Host {
     }
 
     /// Whether a message with that minimum may go out.
-    #[must_use]
     pub(crate) fn may_send(&self, min: i64) -> bool {
         min <= self.version
     }

@@ -51,14 +51,12 @@ pub(crate) struct Side {
 
 impl Side {
     /// A release; none if it is not in the table.
-    #[must_use]
     pub(crate) fn release(version: &str) -> Option<Self> {
         let dialect = DIALECTS.for_version(version)?.clone();
         Some(Self { version: version.to_owned(), dialect, switches: Switches::default() })
     }
 
     /// The ideal with another maximum, or without versioning.
-    #[must_use]
     pub(crate) fn ideal_at(max: Option<i64>) -> Self {
         let version = max.map_or("ideal-none".to_owned(), |max| format!("ideal-{max}"));
         Self { version, dialect: Dialect::ideal_at(max), switches: Switches::default() }
@@ -101,7 +99,6 @@ pub(crate) struct Simulation {
 
 impl Simulation {
     /// An agent that runs, and a host that does not yet.
-    #[must_use]
     pub(crate) fn new(host: Side, agent: Side, timing: Timing, rates: Rates, guest: Guest) -> Self {
         let mut simulation = Self {
             timing,
@@ -127,7 +124,6 @@ impl Simulation {
     }
 
     /// Plays a scenario to its end.
-    #[must_use]
     pub(crate) fn run(mut self, scenario: &Scenario) -> Transcript {
         for step in &scenario.steps {
             self.step(step);
@@ -219,19 +215,16 @@ impl Simulation {
     }
 
     /// E as a number; none without a host, without versioning, or when it is no number.
-    #[must_use]
     pub(crate) fn host_version(&self) -> Option<i64> {
         self.host.as_ref().and_then(Host::version).and_then(Kept::number)
     }
 
     /// A; none without an agent.
-    #[must_use]
     pub(crate) fn agent_version(&self) -> Option<i64> {
         self.agent.as_ref().map(|process| process.agent().version())
     }
 
     /// The lower one of both maxima.
-    #[must_use]
     pub(crate) fn agreed(&self) -> i64 {
         let host = self.host.as_ref().map_or(n::NO_VERSION, Host::max);
         let agent = self.agent.as_ref().map_or(n::NO_VERSION, |process| process.agent().max());
@@ -239,13 +232,11 @@ impl Simulation {
     }
 
     /// What the guest has said above that.
-    #[must_use]
     pub(crate) fn above(&self) -> &[Above] {
         &self.above
     }
 
     /// What was seen so far.
-    #[must_use]
     pub(crate) fn events(&self) -> &[Event] {
         &self.events
     }
@@ -469,7 +460,6 @@ impl Simulation {
 }
 
 /// A timing whose heartbeat takes this long.
-#[must_use]
 pub(crate) fn timing_of_heartbeat(heartbeat_us: u64) -> Timing {
     let pass_us = heartbeat_us / u64::from(PASSES_PER_HEARTBEAT);
     Timing { pass_us, write_us: (pass_us / 200).max(1), head_start_us: pass_us * 23 / 10 }

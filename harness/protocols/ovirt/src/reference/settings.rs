@@ -51,13 +51,11 @@ impl Settings {
     }
 
     /// As details of an endpoint: checks hold a peer to bounds that follow from its heartbeat.
-    #[must_use]
     pub(crate) fn details(&self) -> BTreeMap<String, String> {
         BTreeMap::from([(HEARTBEAT.to_owned(), self.heartbeat.as_millis().to_string())])
     }
 
     /// The second of agent and host.
-    #[must_use]
     pub(crate) fn pass(&self) -> Duration {
         self.heartbeat / PASSES_PER_HEARTBEAT
     }

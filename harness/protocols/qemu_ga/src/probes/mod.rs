@@ -34,7 +34,6 @@ const REPAIR: i64 = 99;
 pub(super) const NOT_READING_MS: u64 = 500;
 
 /// What the generic probes have to know.
-#[must_use]
 pub(crate) fn description() -> Description {
     Description {
         canary: request::with_id(PING, "\"canary\""),
@@ -69,7 +68,6 @@ pub(crate) fn description() -> Description {
 }
 
 /// All probes, the generic ones first.
-#[must_use]
 pub(crate) fn all() -> Vec<Case> {
     let d = description();
     let mut cases = generic(&d);
