@@ -21,7 +21,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         after: Some("12.8.0"),
         changes: &[change(
             "has none of the faults that were measured",
-            "docs/kbase/internals/rpc.rst and docs/support.rst, v11.3.0; faults LV-04 to LV-07, LV-10, LV-11, LV-13",
+            "libvirt/libvirt@v11.3.0:docs/kbase/internals/rpc.rst; libvirt/libvirt@v11.3.0:docs/support.rst; LV-04 to LV-07, LV-10, LV-11, LV-13",
             Dialect::make_ideal,
         )],
     },
@@ -126,17 +126,17 @@ const SINCE_7_0_0: &[Change<Dialect>] = &[
         d.server.driver_lacks.remove(&procedures::NODE_GET_SECURITY_MODEL);
         d.server.driver_lacks.remove(&procedures::CONNECT_GET_ALL_DOMAIN_STATS);
     }),
-    change("finds no driver for an unknown address", "measured on 9.0.0: 5/0; 38/7 on 7.0.0", |d| {
+    change("finds no driver for an unknown address", "measured on 9.0.0: 5/0, where 7.0.0 has 38/7", |d| {
         d.server.unknown_uri = UnknownUri::NoDriver;
     }),
     change(
         "the driver for the machine's interfaces reads udev and changes nothing",
-        "measured on 9.0.0: 3/26; 7.0.0 has netcf",
+        "measured on 9.0.0: 3/26, where 7.0.0 has netcf",
         |d| d.server.machine = MachineDriver::Udev,
     ),
     change(
         "the reader of XML looks at the outermost element and its kind",
-        "measured on 9.0.0: 27/5; 27/26 and 67/26 on 7.0.0",
+        "measured on 9.0.0: 27/5, where 7.0.0 has 27/26 and 67/26",
         |d| d.server.xml_faults = XmlFaults::Reader,
     ),
     change("sends no detail where there is none", "measured on 9.0.0: `Domain not found`", |d| {
@@ -166,7 +166,7 @@ const SINCE_7_0_0: &[Change<Dialect>] = &[
     }),
     change(
         "virsh ends an iface-destroy that worked with exit code 1",
-        "measured on virsh 9.0.0, 11.3.0 and 12.8.0, whatever the server; 7.0.0 ends with 0",
+        "measured on virsh 9.0.0, 11.3.0 and 12.8.0, whatever the server, where 7.0.0 ends with 0",
         |d| d.client.destroy_ends_badly = true,
     ),
 ];
@@ -209,7 +209,7 @@ const SINCE_9_0_0: &[Change<Dialect>] = &[
     ),
     change(
         "refuses a product of pages and cells that does not fit 32 bits",
-        "measured on 11.3.0-3+deb13u3, which has the patch of CVE-2026-18917; deb13u2 had not",
+        "measured on 11.3.0-3+deb13u3, which has the patch of CVE-2026-18917, as deb13u2 has not",
         |d| d.server.free_pages = FreePages::Refused,
     ),
     change("numbers the places in formats", "measured on 11.3.0: `internal error: %1$s`", |d| {
@@ -227,7 +227,7 @@ const SINCE_11_3_0: &[Change<Dialect>] = &[
     change("is 12.8.0", "measured on 12.8.0: CONNECT_GET_LIB_VERSION", |d| d.lib_version = 12_008_000),
     change(
         "learns 456 and two events",
-        "measured on 12.8.0: every number from 0 to 519; 454 and 455 are taken for events",
+        "measured on 12.8.0: every number from 0 to 519, of which 454 and 455 are taken for events",
         |d| {
             d.highest_procedure = 456;
             d.highest_event = 455;

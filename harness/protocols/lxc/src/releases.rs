@@ -72,19 +72,19 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             }),
             change(
                 "a denied client is closed without a byte",
-                "measured on 2.0.11; -13 on 1.0.11, the release in between is not known",
+                "measured on 2.0.11, where 1.0.11 says -13, and none between is known",
                 |d: &mut Dialect| d.server.denied = Reaction::Close,
             )
             .declares(&[("denied", "-13 -> closed without a byte")]),
             change(
                 "GET_CGROUP answers `//lxc/NAME`",
-                "measured on 2.0.11, hybrid; the exact release is not known",
+                "measured on 2.0.11, hybrid, and on none before it",
                 |d| d.server.cgroup_hybrid = "//lxc/{}",
             ),
-            change("`name=systemd` has a cgroup", "measured on 2.0.11; not on 1.0.11", |d| {
+            change("`name=systemd` has a cgroup", "measured on 2.0.11, not on 1.0.11", |d| {
                 d.server.systemd_controller = true;
             }),
-            change("one more namespace flag", "measured on 2.0.11; not in 1.0.11", |d| {
+            change("one more namespace flag", "measured on 2.0.11, not on 1.0.11", |d| {
                 d.server.clone_flags = 0x6e02_0000;
             }),
         ],
@@ -117,9 +117,13 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "3.0.0",
         after: Some("2.0.10"),
         changes: &[
-            change("a denied client gets -1", "measured on 3.0.4; nothing on 2.0.11", |d: &mut Dialect| {
-                d.server.denied = DENIED;
-            })
+            change(
+                "a denied client gets -1",
+                "measured on 3.0.4, where 2.0.11 says nothing",
+                |d: &mut Dialect| {
+                    d.server.denied = DENIED;
+                },
+            )
             .declares(&[("denied", "closed without a byte -> -1")]),
             change(
                 "carries out CONSOLE_LOG, without a payload limit",
@@ -152,7 +156,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             }),
             change(
                 "TERMINAL_WINCH is closed without a byte",
-                "measured on 3.0.4; 0 on 2.0.11",
+                "measured on 3.0.4, where 2.0.11 says 0",
                 |d: &mut Dialect| {
                     d.server.winch = Reaction::Close;
                 },
@@ -278,7 +282,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             .declares(&[("lifetime", "many requests on a connection -> one")]),
             change(
                 "an unknown command is drained and answered with -38",
-                "lxc/lxc commit ebc548a1e (2021-02-23); measured on 5.0.2",
+                "lxc/lxc@ebc548a1e (2021-02-23); measured on 5.0.2",
                 |d: &mut Dialect| d.server.unknown = Reaction::Refuse(-ENOSYS),
             )
             .declares(&[("unknown", "closed without a byte -> -38")]),
@@ -317,7 +321,9 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             change("a short console log request finds no data", "measured on 5.0.2", |d| {
                 d.server.console_log_short = NO_SECOND;
             }),
-            change("its tools were not measured", "-", |d| d.client = None),
+            change("its tools were not measured", "lxc/lxc@v5.0.0:src/lxc/tools: nobody ran them", |d| {
+                d.client = None;
+            }),
         ],
     },
     Release {

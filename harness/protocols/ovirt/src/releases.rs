@@ -1,6 +1,4 @@
 //! The release table, oldest first; one entry for each change, each with its source.
-//!
-//! Short forms in the sources: `vdsm` is `oVirt/vdsm`, `oga` is `oVirt/ovirt-guest-agent`.
 
 use protocol::dialect::{self, Change, Facts as _, IDEAL, Release};
 
@@ -33,7 +31,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         after: None,
         changes: &[change(
             "level 0 only, no `apiVersion` anywhere",
-            "oga@1.0.5:ovirt-guest-agent/OVirtAgentLogic.py; measured on 1.0.7",
+            "oVirt/ovirt-guest-agent@1.0.5:ovirt-guest-agent/OVirtAgentLogic.py; measured on 1.0.7",
             |d| d.agent = Some(first_agent()),
         )],
     },
@@ -41,19 +39,19 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "1.0.8",
         after: Some("1.0.5"),
         changes: &[
-            change("sends fqdn at start and in refresh answers", "oga@1.0.8; measured on 1.0.9", |d| {
+            change("sends fqdn at start and in refresh answers", "oVirt/ovirt-guest-agent@1.0.8; measured on 1.0.9", |d| {
                 d.agent().sends.insert(n::FQDN, 0);
             }),
-            change("filters characters on sending", "oga@1.0.8; measured on 1.0.9", |d| {
+            change("filters characters on sending", "oVirt/ovirt-guest-agent@1.0.8; measured on 1.0.9", |d| {
                 d.agent().filters = true;
             }),
-            change("understands `reboot` of shutdown", "oga@1.0.8", |d| d.agent().reboot = true),
+            change("understands `reboot` of shutdown", "oVirt/ovirt-guest-agent@1.0.8", |d| d.agent().reboot = true),
         ],
     },
     Release {
         name: "1.0.9",
         after: Some("1.0.8"),
-        changes: &[change("memory-stat tells of swap space", "oga@1.0.9; measured on 1.0.9", |d| {
+        changes: &[change("memory-stat tells of swap space", "oVirt/ovirt-guest-agent@1.0.9; measured on 1.0.9", |d| {
             d.agent().swap_space = true;
         })],
     },
@@ -61,13 +59,13 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "1.0.9.1",
         after: Some("1.0.9"),
         changes: &[
-            change("has versions, maximum 1", "oga 906949e; rhbz 1063281; measured on 1.0.9.1", |d| {
+            change("has versions, maximum 1", "oVirt/ovirt-guest-agent@906949e; https://bugzilla.redhat.com/show_bug.cgi?id=1063281; measured on 1.0.9.1", |d| {
                 let a = d.agent();
                 a.max = Some(1);
                 a.understands.insert(n::API_VERSION_MESSAGE);
             })
             .declares(&[("max", "none -> 1"), ("guest-to-host/heartbeat", "says the maximum")]),
-            change("learns number-of-cpus", "oga@1.0.9.1; measured on 1.0.9.1", |d| {
+            change("learns number-of-cpus", "oVirt/ovirt-guest-agent@1.0.9.1; measured on 1.0.9.1", |d| {
                 let a = d.agent();
                 a.sends.insert(n::NUMBER_OF_CPUS, 1);
                 a.understands.insert(n::SET_NUMBER_OF_CPUS);
@@ -81,20 +79,20 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         after: Some("1.0.9.1"),
         changes: &[change(
             "sends fqdn in the periodic pass",
-            "oga@1.0.10; measured on 1.0.11.2, not on 1.0.9.1",
+            "oVirt/ovirt-guest-agent@1.0.10; measured on 1.0.11.2, not on 1.0.9.1",
             |d| d.agent().fqdn_periodic = true,
         )],
     },
     Release {
         name: "1.0.10.2",
         after: Some("1.0.10"),
-        changes: &[change("disks-usage has the mapping", "oga@1.0.10.2", |d| d.agent().mapping = true)],
+        changes: &[change("disks-usage has the mapping", "oVirt/ovirt-guest-agent@1.0.10.2", |d| d.agent().mapping = true)],
     },
     Release {
         name: "1.0.11",
         after: Some("1.0.10.2"),
         changes: &[
-            change("maximum 2: os-info, timezone", "oga@1.0.11; measured on 1.0.11.2", |d| {
+            change("maximum 2: os-info, timezone", "oVirt/ovirt-guest-agent@1.0.11; measured on 1.0.11.2", |d| {
                 let a = d.agent();
                 a.max = Some(2);
                 a.sends.extend([(n::OS_INFO, 2), (n::TIMEZONE, 2)]);
@@ -104,7 +102,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 ("min.os-info", "a new message"),
                 ("min.timezone", "a new message"),
             ]),
-            change("a refresh answer follows a change", "oga deeaf0f; measured on 1.0.11.2", |d| {
+            change("a refresh answer follows a change", "oVirt/ovirt-guest-agent@deeaf0f; measured on 1.0.11.2", |d| {
                 d.agent().answers_after_change = true;
             }),
         ],
@@ -114,7 +112,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         after: Some("1.0.11"),
         changes: &[change(
             "the first heartbeat of a process says 0",
-            "oga 55b63a2; rhbz 1285851; measured on 1.0.11.3",
+            "oVirt/ovirt-guest-agent@55b63a2; https://bugzilla.redhat.com/show_bug.cgi?id=1285851; measured on 1.0.11.3",
             |d| d.agent().first_heartbeat = FirstHeartbeat::Zero,
         )
         .declares(&[("first-heartbeat", "the maximum -> 0")])],
@@ -124,7 +122,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         after: Some("1.0.11.3"),
         changes: &[change(
             "maximum 3: containers, lifecycle events and their completion",
-            "oga@1.0.12; measured on 1.0.12.3",
+            "oVirt/ovirt-guest-agent@1.0.12; measured on 1.0.12.3",
             |d| {
                 let a = d.agent();
                 a.max = Some(3);
@@ -143,14 +141,14 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         after: Some("1.0.12"),
         changes: &[change(
             "session-startup at start and in every refresh answer, session-shutdown at the end",
-            "oga baa1be1, d89d961; rhbz 1341106; measured on 1.0.12.3",
+            "oVirt/ovirt-guest-agent@baa1be1; oVirt/ovirt-guest-agent@d89d961; https://bugzilla.redhat.com/show_bug.cgi?id=1341106; measured on 1.0.12.3",
             |d| d.agent().session_startup = true,
         )],
     },
     Release {
         name: "1.0.13",
         after: Some("1.0.12.3"),
-        changes: &[change("another name of the port", "oga 7d97f4693; rhbz 1350334", |d| {
+        changes: &[change("another name of the port", "oVirt/ovirt-guest-agent@7d97f4693; https://bugzilla.redhat.com/show_bug.cgi?id=1350334", |d| {
             d.agent().port = NEW_PORT;
         })],
     },
@@ -159,14 +157,14 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         after: None,
         changes: &[change(
             "no versions; a limit of 1 MiB for a line; the filter of characters",
-            "vdsm@v4.11.0:vdsm/guestIF.py; measured on 4.13.4",
+            "oVirt/vdsm@v4.11.0:vdsm/guestIF.py; measured on 4.13.4",
             |d| d.host = Some(first_host()),
         )],
     },
     Release {
         name: "4.12.0",
         after: Some("4.11.0"),
-        changes: &[change("understands fqdn", "vdsm@v4.12.0; measured on 4.13.4", |d| {
+        changes: &[change("understands fqdn", "oVirt/vdsm@v4.12.0; measured on 4.13.4", |d| {
             d.host().understands.insert(n::FQDN);
         })],
     },
@@ -175,7 +173,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         after: Some("4.12.0"),
         changes: &[change(
             "has versions, maximum 1, an empty lookup table, and keeps the raw value",
-            "vdsm 9a00df7a7, e8eaf0089; rhbz 1063281; measured on 4.14.17",
+            "oVirt/vdsm@9a00df7a7; oVirt/vdsm@e8eaf0089; https://bugzilla.redhat.com/show_bug.cgi?id=1063281; measured on 4.14.17",
             |d| {
                 let h = d.host();
                 h.max = Some(1);
@@ -189,7 +187,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
     Release {
         name: "4.15.0",
         after: Some("4.14.8"),
-        changes: &[change("sends set-number-of-cpus from 1 on", "vdsm@v4.15.0; measured on 4.16.38", |d| {
+        changes: &[change("sends set-number-of-cpus from 1 on", "oVirt/vdsm@v4.15.0; measured on 4.16.38", |d| {
             d.host().sends.insert(n::SET_NUMBER_OF_CPUS, 1);
         })
         .declares(&[("min.set-number-of-cpus", "a new entry of the lookup table")])],
@@ -198,13 +196,13 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "4.17.1",
         after: Some("4.15.0"),
         changes: &[
-            change("maximum 2: os-info, timezone", "vdsm@v4.17.1; measured on 4.17.24", |d| {
+            change("maximum 2: os-info, timezone", "oVirt/vdsm@v4.17.1; measured on 4.17.24", |d| {
                 let h = d.host();
                 h.max = Some(2);
                 h.understands.extend([n::OS_INFO, n::TIMEZONE]);
             })
             .declares(&[("max", "1 -> 2")]),
-            change("the filter takes all above U+10FFF", "vdsm@v4.17.1; measured on 4.17.24", |d| {
+            change("the filter takes all above U+10FFF", "oVirt/vdsm@v4.17.1; measured on 4.17.24", |d| {
                 d.host().loses_astral = true;
             }),
         ],
@@ -214,7 +212,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         after: Some("4.17.1"),
         changes: &[change(
             "keeps the lower one of both",
-            "vdsm b79f8ae73; rhbz 1318657; measured on 4.17.44",
+            "oVirt/vdsm@b79f8ae73; https://bugzilla.redhat.com/show_bug.cgi?id=1318657; measured on 4.17.44",
             |d| d.host().stores = Stores::Min,
         )
         .declares(&[("keeps", "the value as it came -> the lower one of both maxima")])],
@@ -223,14 +221,14 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "4.18.0",
         after: Some("4.17.25"),
         changes: &[
-            change("maximum 3: containers, lifecycle events", "vdsm@v4.18.0; measured on 4.18.25", |d| {
+            change("maximum 3: containers, lifecycle events", "oVirt/vdsm@v4.18.0; measured on 4.18.25", |d| {
                 let h = d.host();
                 h.max = Some(3);
                 h.sends.insert(n::LIFECYCLE_EVENT, 3);
                 h.understands.extend([n::CONTAINERS, n::COMPLETION]);
             })
             .declares(&[("max", "2 -> 3"), ("min.lifecycle-event", "a new message")]),
-            change("hands the version over", "vdsm f44643546; rhbz 1298120; measured on 4.18.25", |d| {
+            change("hands the version over", "oVirt/vdsm@f44643546; https://bugzilla.redhat.com/show_bug.cgi?id=1298120; measured on 4.18.25", |d| {
                 d.host().hand_over = true;
             }),
             change("the filter keeps what is above U+10FFF", "measured on 4.18.25", |d| {
@@ -249,7 +247,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         after: Some("4.18.0"),
         changes: &[change(
             "a build of our own with the maximum 2, in which hand-over meets a lower maximum",
-            "measured on the modified build",
+            "measured on 4.18.25 with its maximum changed to 2",
             |d| d.host().max = Some(2),
         )],
     },
@@ -275,7 +273,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: IDEAL,
         after: Some("4.50.7"),
         changes: &[
-            change("is an agent as well", "the newest one", |d| d.agent = Some(newest_agent())).declares(&[
+            change("is an agent as well", "oVirt/ovirt-guest-agent@1.0.16:ovirt-guest-agent/OVirtAgentLogic.py", |d| d.agent = Some(newest_agent())).declares(&[
                 ("first-heartbeat", "is an agent as well"),
                 ("min.completion", "is an agent as well"),
                 ("min.containers", "is an agent as well"),
@@ -285,7 +283,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             ]),
             change(
                 "does what the protocol's designers asked for, with every hole of the merged scheme mended",
-                "commit messages of vdsm 9a00df7a7 and oga 906949e",
+                "oVirt/vdsm@9a00df7a7; oVirt/ovirt-guest-agent@906949e",
                 make_ideal,
             ),
         ],

@@ -8,7 +8,7 @@ use super::names::{GENERIC_ERROR, GET_CPUSTATS, GET_DEVICES, GET_LOAD};
 const BOOKWORM: &str = "measured on qemu-guest-agent 1:7.2+dfsg-7+deb12u18+b3 of Debian";
 const TRIXIE: &str = "measured on qemu-guest-agent 1:10.0.13+ds-0+deb13u1 of Debian";
 const FORKY: &str = "measured on qemu-guest-agent 1:11.1.2+ds-3 of Debian";
-const QMP: &str = "docs/interop/qmp-spec.rst of QEMU";
+const QMP: &str = "qemu/qemu@v10.0.0:docs/interop/qmp-spec.rst";
 
 /// As the kit's [`dialect::change`], of this protocol.
 const fn change(what: &'static str, source: &'static str, apply: fn(&mut Dialect)) -> Change<Dialect> {
@@ -67,13 +67,13 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[
             change(
                 "a blocked command is an error like another: it has been found",
-                "qapi/error.json of QEMU: CommandNotFound is for what has not been found",
+                "qemu/qemu@v10.0.0:qapi/error.json: CommandNotFound is for what has not been found",
                 |d| d.blocked_class = GENERIC_ERROR,
             )
             .declares(&[("blocked", "CommandNotFound -> GenericError")]),
             change(
                 "numbers come back as they were sent",
-                "docs/interop/qmp-spec.rst of QEMU: the id is the one of the request",
+                "qemu/qemu@v10.0.0:docs/interop/qmp-spec.rst: the id is the one of the request",
                 |d| d.numbers = Numbers::AsSent,
             )
             .declares(&[("numbers", "17 digits -> as they were sent")]),
@@ -87,15 +87,21 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 |d| d.infinite = false,
             ),
             change("overlong UTF-8 is refused", "RFC 3629, section 3", |d| d.overlong_nul = false),
-            change("a client that does not read costs no time", "ours", |d| d.spins = false),
+            change(
+                "a client that does not read costs no time",
+                "harness/ARCHITECTURE.md#what-is-taken-is-given-back",
+                |d| d.spins = false,
+            ),
             change(
                 "guest-get-devices stays in the list, not enabled",
-                "ours: what a release has listed, later ones list",
+                "harness/ARCHITECTURE.md#recordings-keep-their-meaning: what a release has listed, later ones list",
                 |d| d.learn(&[GET_DEVICES]),
             ),
-            change("no place in the text of errors", "ours: it depends on what other clients sent", |d| {
-                d.places = false
-            }),
+            change(
+                "no place in the text of errors",
+                "qemu/qemu@v10.0.0:docs/interop/qmp-spec.rst: texts are for people",
+                |d| d.places = false,
+            ),
         ],
     },
 ];

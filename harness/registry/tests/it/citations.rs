@@ -21,6 +21,15 @@ impl Library {
             .try_for_each(|part| self.follow_one(part).map_err(|why| format!("`{part}`: {why}")))
     }
 
+    /// The same of what a release changed: what was measured need not name the package of that release.
+    fn follow_change(&self, source: &str) -> Result<(), String> {
+        let measured = |part: &&str| part.strip_prefix("measured on ").is_some_and(is_version);
+        source
+            .split("; ")
+            .filter(|part| !measured(part))
+            .try_for_each(|part| self.follow_one(part).map_err(|why| format!("`{part}`: {why}")))
+    }
+
     fn follow_one(&self, part: &str) -> Result<(), String> {
         if is_measured(part) {
             return Ok(());
@@ -59,14 +68,18 @@ fn is_measured(part: &str) -> bool {
     let Some((_, version)) = part.strip_prefix("measured on ").and_then(|rest| rest.split_once(' ')) else {
         return false;
     };
-    version.starts_with(|first: char| first.is_ascii_digit())
+    is_version(version)
+}
+
+fn is_version(text: &str) -> bool {
+    text.starts_with(|first: char| first.is_ascii_digit())
 }
 
 fn is_link(cited: &str) -> bool {
     cited.strip_prefix("https://").is_some_and(|rest| rest.contains('.')) || cited.starts_with("CVE-")
 }
 
-/// `<owner>/<repository>@<tag or commit>:<path>`; a commit may be cited as a whole.
+/// `<owner>/<repository>@<tag or commit>:<path>`; a commit or a release may be cited as a whole.
 fn is_public(cited: &str) -> bool {
     let Some((repository, at)) = cited.split_once('@') else { return false };
     let is_repository =
@@ -74,7 +87,7 @@ fn is_public(cited: &str) -> bool {
     let is_commit = |text: &str| text.len() >= 7 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_there = match at.split_once(':') {
         Some((revision, path)) => !revision.is_empty() && path.contains(['.', '/']),
-        None => is_commit(at),
+        None => is_commit(at) || is_version(at.trim_start_matches('v')),
     };
     is_repository && is_there
 }
@@ -96,19 +109,23 @@ fn every_citation_leads_somewhere() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     let project = Project::load(&root, &registry::all(), &[]).expect("the checkout is right");
     let mut nowhere = Vec::new();
-    let mut follow = |library: &Library, who: &str, source: &str| {
-        nowhere.extend(library.follow(source).err().map(|why| format!("{who}: {why}")));
+    let mut check = |who: &str, led: Result<(), String>| {
+        nowhere.extend(led.err().map(|why| format!("{who}: {why}")));
     };
     let generic = Library { root: root.clone(), bugs: BTreeSet::new() };
     let rules = verdict::checks::all_rules();
     assert!(!rules.is_empty());
-    rules.iter().for_each(|rule| follow(&generic, rule.text(), rule.source()));
+    rules.iter().for_each(|rule| check(rule.text(), generic.follow(rule.source())));
     for files in project.protocols.values() {
         let bugs = files.known_bugs.iter().map(|bug| bug.id.clone()).collect();
         let library = Library { root: root.clone(), bugs };
-        files.protocol.rules().iter().for_each(|rule| follow(&library, rule.text(), rule.source()));
-        files.known_bugs.iter().for_each(|bug| follow(&library, &bug.id, &bug.source));
-        files.expectations.rules().iter().for_each(|rule| follow(&library, &rule.reason, &rule.bug));
+        files.protocol.rules().iter().for_each(|rule| check(rule.text(), library.follow(rule.source())));
+        files.known_bugs.iter().for_each(|bug| check(&bug.id, library.follow(&bug.source)));
+        files.expectations.rules().iter().for_each(|rule| check(&rule.reason, library.follow(&rule.bug)));
+        for pair in files.protocol.dialects().windows(2) {
+            let changes = files.protocol.changes(pair[0], pair[1]);
+            changes.iter().for_each(|change| check(change.what, library.follow_change(change.source)));
+        }
     }
     assert_eq!(nowhere, Vec::<String>::new());
 }
