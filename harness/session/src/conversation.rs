@@ -59,20 +59,26 @@ struct Open {
     ended: bool,
 }
 
-/// The requests of the last write that are due an answer in any case and have none.
+/// The requests of the last write that are due an answer in any case.
 #[derive(Default)]
-struct Awaited(BTreeSet<ExchangeId>);
+struct Awaited {
+    /// Whether there are any.
+    asked: bool,
+    /// Those that have none.
+    open: BTreeSet<ExchangeId>,
+}
 
 impl Awaited {
     fn ask(&mut self, placed: &Placed) {
         if placed.place == Place::Opens(Due::One) {
-            self.0.extend(placed.exchange);
+            self.asked |= placed.exchange.is_some();
+            self.open.extend(placed.exchange);
         }
     }
 
     fn answer(&mut self, placed: &Placed) {
         if let Place::Completes(id, _) = placed.place {
-            self.0.remove(&id);
+            self.open.remove(&id);
         }
     }
 }
@@ -89,6 +95,17 @@ impl Open {
                 self.awaited.answer(placed);
                 grammar.is_awaited(&placed.frame)
             }
+        }
+    }
+
+    /// A side says no more: what only its end shows is there now, and what its end answers is awaited no longer.
+    fn end(&mut self, grammar: &dyn Grammar, dir: Direction) {
+        let ended = self.exchanges.end(dir);
+        for placed in ended.frames {
+            self.early += usize::from(self.note(grammar, &placed));
+        }
+        for (exchange, _) in ended.completed {
+            self.awaited.open.remove(&exchange);
         }
     }
 }
@@ -303,9 +320,10 @@ impl<'a> Conversation<'a> {
         let Some(open) = self.open.get_mut(&conn) else { return Ok(()) };
         // Whose these are is known already.
         open.early = 0;
-        match open.awaited.0.is_empty() {
-            true => self.await_frames(conn, deadline, |_| true).await,
-            false => self.await_frames(conn, deadline, |awaited| awaited.0.is_empty()).await,
+        match (open.awaited.asked, open.awaited.open.is_empty()) {
+            (false, _) => self.await_frames(conn, deadline, |_| true).await,
+            (true, false) => self.await_frames(conn, deadline, |awaited| awaited.open.is_empty()).await,
+            (true, true) => Ok(()),
         }
     }
 
@@ -462,6 +480,7 @@ impl<'a> Conversation<'a> {
             Received::Eof => EventKind::Eof(None),
             Received::Reset => EventKind::Reset,
         };
+        open.end(self.grammar, Direction::ToClient);
         open.ended = true;
         self.recorder.record(conn, Direction::ToClient, kind);
         Ok(Taken::End)
@@ -470,9 +489,7 @@ impl<'a> Conversation<'a> {
     fn half_close(&mut self, conn: ConnId) {
         let Some(open) = self.open.get_mut(&conn) else { return };
         if open.connection.half_close().is_ok() {
-            for placed in open.exchanges.end(Direction::ToServer).frames {
-                open.early += usize::from(open.note(self.grammar, &placed));
-            }
+            open.end(self.grammar, Direction::ToServer);
             let kind = EventKind::Eof(Some("half-close".to_owned()));
             self.recorder.record(conn, Direction::ToServer, kind);
         }

@@ -69,6 +69,8 @@ impl Server for Slow {
 struct Heads {
     /// What comes is no answer, and no script waits for it.
     noise: Option<Noise>,
+    /// The end of the client's side answers all that it has asked.
+    answered_by_end: bool,
     /// How many frames were taken since this was last set to nothing, and the most that ever were.
     in_a_row: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
@@ -110,7 +112,10 @@ impl Grammar for Heads {
     }
 
     fn pairing(&self) -> Box<dyn Pairing> {
-        Box::new(InOrder::new(self.clone()))
+        match self.answered_by_end {
+            true => Box::new(UntilTheEnd::default()),
+            false => Box::new(InOrder::new(self.clone())),
+        }
     }
 
     fn dissect(&self, _dir: Direction, _frame: &Frame, _request: Option<&Frame>) -> Dissection {
@@ -132,9 +137,29 @@ impl Grammar for Heads {
     }
 }
 
+/// Exchanges that last until the client says no more.
+#[derive(Default)]
+struct UntilTheEnd(Vec<ExchangeId>);
+
+impl Pairing for UntilTheEnd {
+    fn place(&mut self, _dir: Direction, _frame: &Frame, fresh: Option<ExchangeId>) -> Place {
+        self.0.extend(fresh);
+        Place::Opens(Due::One)
+    }
+
+    fn ended(&mut self, dir: Direction) -> Vec<(ExchangeId, Meaning)> {
+        let ended = if dir == Direction::ToServer { std::mem::take(&mut self.0) } else { Vec::new() };
+        ended.into_iter().map(|id| (id, Meaning::Success)).collect()
+    }
+}
+
 /// Plays a script to a server that answers each request after that many milliseconds, on a clock that is not real; what
 /// was received, in short.
 fn play(seen: Seen, answers: &'static [u64], script: &Script) -> Vec<String> {
+    play_as(&Heads::default(), seen, answers, script)
+}
+
+fn play_as(grammar: &Heads, seen: Seen, answers: &'static [u64], script: &Script) -> Vec<String> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     runtime.expect("a runtime can be made").block_on(async {
         let listener = Listener::open(Transport::Memory, 1).expect("it is memory");
@@ -149,8 +174,8 @@ fn play(seen: Seen, answers: &'static [u64], script: &Script) -> Vec<String> {
             }
             client.recv(Duration::from_secs(3600)).await.map(drop)
         });
-        let (grammar, recorder) = (Heads::default(), Recorder::new());
-        let mut conversation = Conversation::new(&mut server, &grammar, &recorder, 1.0);
+        let recorder = Recorder::new();
+        let mut conversation = Conversation::new(&mut server, grammar, &recorder, 1.0);
         conversation.play(script).await.expect("nothing of ours fails");
         let got = recorder.take().into_iter().filter(|event| event.dir == Direction::ToClient);
         got.map(|event| match event.kind {
@@ -196,6 +221,16 @@ fn a_server_that_stops_working_is_timed_out() {
 #[test]
 fn no_server_is_waited_for_without_end() {
     check(Seen::Starved(1_000, Duration::MAX / 4), &[120_000], "nothing for 60000");
+}
+
+#[test]
+fn what_the_end_of_a_side_answers_is_awaited_no_longer() {
+    let script =
+        Script::new().open(1, Role::Subject, &[]).send(1, &MESSAGE[..]).half_close(1).answers(1, 500);
+    for (answered_by_end, expect) in [(false, &["nothing for 500".to_owned()][..]), (true, &[])] {
+        let grammar = Heads { answered_by_end, ..Heads::default() };
+        assert_eq!(play_as(&grammar, Seen::Nothing, &[4_000], &script), expect);
+    }
 }
 
 #[test]
