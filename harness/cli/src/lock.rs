@@ -20,7 +20,7 @@ pub(crate) fn lock(global: &Global, args: &Lock) -> Done {
         if args.changes {
             for changes in table.changes() {
                 terminal::print(&format!("{name}: {changes}\n"));
-                for change in files.protocol.changes(changes.from, changes.to) {
+                for change in files.protocol.changes(Some(changes.from), changes.to) {
                     terminal::print(&format!("    {} ({})\n", change.what, change.source));
                 }
             }

@@ -72,8 +72,9 @@ pub trait Protocol: Send + Sync {
     /// The numbers, layouts and limits that its dialects have promised.
     fn lock_table(&self) -> matrix::LockTable;
 
-    /// What changed between two dialects, whichever is the older one. A failure that a change is known to cause names it.
-    fn changes(&self, _one: &str, _other: &str) -> Vec<Changed> {
+    /// What changed between two dialects, whichever is the older one, or all that led to one. A failure that a change is
+    /// known to cause names it.
+    fn changes(&self, _one: Option<&str>, _other: &str) -> Vec<Changed> {
         Vec::new()
     }
 

@@ -186,15 +186,17 @@ impl<D: Facts> Table<D> {
     }
 
     /// What changed from one version to another, whichever is the older one: what each of them has and the other has not,
-    /// oldest first. Between two lines there is nothing in common that could have changed.
+    /// oldest first. Between two lines there is nothing in common that could have changed. From nothing to a version: all
+    /// that led to it.
     #[must_use]
-    pub fn changes_between(&self, one: &str, other: &str) -> Vec<Changed> {
+    pub fn changes_between(&self, one: Option<&str>, other: &str) -> Vec<Changed> {
         let line = |version: &str| -> BTreeSet<usize> {
             let before = |at: &usize| self.place(self.releases.get(*at)?.after?);
             std::iter::successors(self.place_for(version), before).collect()
         };
-        let (one, other) = (line(one), line(other));
-        if one.is_disjoint(&other) {
+        let (since, other) = (one.map(line), line(other));
+        let one = since.unwrap_or_default();
+        if !one.is_empty() && one.is_disjoint(&other) {
             return Vec::new();
         }
         let releases = one.symmetric_difference(&other).filter_map(|at| self.releases.get(*at));
@@ -350,8 +352,9 @@ mod tests {
     fn changes_between_two_versions_are_what_one_of_them_has_alone() {
         #[track_caller]
         fn check(one: &str, other: &str, expect: &[&str]) {
-            let whats =
-                |one, other| LINES.changes_between(one, other).iter().map(|c| c.what).collect::<Vec<_>>();
+            let whats = |one, other| {
+                LINES.changes_between(Some(one), other).iter().map(|c| c.what).collect::<Vec<_>>()
+            };
             assert_eq!((whats(one, other).as_slice(), whats(other, one).as_slice()), (expect, expect));
         }
         check("4.1", "4.10.3", &["reads", "looks"]);
@@ -364,7 +367,7 @@ mod tests {
 
     #[test]
     fn a_change_explains_what_it_breaks() {
-        let reads = LINES.changes_between("4.1", "4.2")[0];
+        let reads = LINES.changes_between(Some("4.1"), "4.2")[0];
         let shapes = ["loud-fail".to_owned(), "hang".to_owned()];
         assert!(reads.explains("client/read-book", &shapes));
         assert!(

@@ -120,7 +120,7 @@ fn judged(files: &ProtocolFiles, cell: &PlanCell, judgement: &Judgement, result:
     }
     let builds = [&id.client, &id.server].map(|build| files.builds.get(build));
     if let ([Some(client), Some(server)], false) = (builds, result.outcome.is_expected()) {
-        add_causes(&files.protocol.changes(&client.dialect, &server.dialect), result);
+        add_causes(&files.protocol.changes(Some(&client.dialect), &server.dialect), result);
     }
 }
 

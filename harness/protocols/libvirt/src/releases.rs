@@ -80,7 +80,7 @@ const FIRST: &[Change<Dialect>] = &[
     change("procedures know these flags", FLAGS_MEASURED, |d| d.flags.extend(FLAGS_OF_7_0_0)),
     change(
         "the test driver has no function for these",
-        "measured on 7.0.0: code 3; 20 is the domain for 122 and 344, 30 for secrets, 33 for filters",
+        "measured on 7.0.0: code 3, where 20 is the domain for 122 and 344, 30 for secrets, 33 for filters",
         |d| {
             d.server.driver_lacks.extend([
                 procedures::NODE_GET_SECURITY_MODEL,

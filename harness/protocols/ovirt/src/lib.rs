@@ -162,7 +162,7 @@ impl Protocol for OvirtGuestAgent {
         replay::script(recorded)
     }
 
-    fn changes(&self, one: &str, other: &str) -> Vec<Changed> {
+    fn changes(&self, one: Option<&str>, other: &str) -> Vec<Changed> {
         DIALECTS.changes_between(one, other)
     }
 

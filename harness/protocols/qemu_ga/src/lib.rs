@@ -144,7 +144,7 @@ impl Protocol for QemuGa {
         dialect.map(play).unwrap_or_default()
     }
 
-    fn changes(&self, one: &str, other: &str) -> Vec<Changed> {
+    fn changes(&self, one: Option<&str>, other: &str) -> Vec<Changed> {
         DIALECTS.changes_between(one, other)
     }
 

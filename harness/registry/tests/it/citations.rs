@@ -31,6 +31,9 @@ impl Library {
     }
 
     fn follow_one(&self, part: &str) -> Result<(), String> {
+        if let Some(bug) = part.split([' ', ',']).find(|word| is_bug(word) && !self.bugs.contains(*word)) {
+            return Err(format!("there is no bug {bug}"));
+        }
         if is_measured(part) {
             return Ok(());
         }
@@ -52,6 +55,13 @@ impl Library {
             .then_some(())
             .ok_or_else(|| format!("{file} has no such section"))
     }
+}
+
+/// `LV-04`.
+fn is_bug(word: &str) -> bool {
+    let parts = word.split_once('-');
+    parts
+        .is_some_and(|(letters, number)| letters.bytes().all(|b| b.is_ascii_uppercase()) && is_number(number))
 }
 
 /// What is cited, without the words behind it.
@@ -86,7 +96,10 @@ fn is_public(cited: &str) -> bool {
         repository.split_once('/').is_some_and(|(owner, name)| !owner.is_empty() && !name.is_empty());
     let is_commit = |text: &str| text.len() >= 7 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let is_there = match at.split_once(':') {
-        Some((revision, path)) => !revision.is_empty() && path.contains(['.', '/']),
+        // A branch has no number.
+        Some((revision, path)) => {
+            revision.contains(|c: char| c.is_ascii_digit()) && path.contains(['.', '/'])
+        }
         None => is_commit(at) || is_version(at.trim_start_matches('v')),
     };
     is_repository && is_there
@@ -120,10 +133,14 @@ fn every_citation_leads_somewhere() {
         let bugs = files.known_bugs.iter().map(|bug| bug.id.clone()).collect();
         let library = Library { root: root.clone(), bugs };
         files.protocol.rules().iter().for_each(|rule| check(rule.text(), library.follow(rule.source())));
-        files.known_bugs.iter().for_each(|bug| check(&bug.id, library.follow(&bug.source)));
+        for bug in files.known_bugs.iter() {
+            let others = library.bugs.iter().filter(|id| **id != bug.id).cloned().collect();
+            let library = Library { root: root.clone(), bugs: others };
+            check(&bug.id, library.follow(&bug.source));
+        }
         files.expectations.rules().iter().for_each(|rule| check(&rule.reason, library.follow(&rule.bug)));
-        for pair in files.protocol.dialects().windows(2) {
-            let changes = files.protocol.changes(pair[0], pair[1]);
+        for dialect in files.protocol.dialects() {
+            let changes = files.protocol.changes(None, dialect);
             changes.iter().for_each(|change| check(change.what, library.follow_change(change.source)));
         }
     }
@@ -156,6 +173,8 @@ fn knows_where_a_citation_leads() {
         "harness/ARCHITECTURE.md#rules-of-nobody",
         "oVirt/vdsm commit 9a00df7a7",
         "oVirt/vdsm@main",
+        "oVirt/vdsm@main:lib/vdsm/virt/guestagent.py",
+        "LV-09 to LV-10",
         "measured: client 4.0.6",
         "measured on 7.0.0",
         "LV-10",
