@@ -26,7 +26,7 @@ use wire::{Step, StreamDecoder, Value};
 /// Length of the head.
 const HEAD_LEN: usize = 4;
 /// Most bytes of JSON that are taken.
-pub const PAYLOAD_MAX: usize = 64 << 10;
+const PAYLOAD_MAX: usize = 64 << 10;
 const MESSAGE: FrameKind = FrameKind(1);
 /// Oldest first; `ideal` is what the designers want, here the same.
 const DIALECTS: [&str; 2] = ["1.0", "ideal"];
@@ -202,6 +202,10 @@ impl Protocol for Kv {
 
     fn framing(&self) -> &'static str {
         "u32-json"
+    }
+
+    fn unrecorded(&self) -> Option<&'static str> {
+        Some("it is an example, and nobody has released it")
     }
 
     fn dialects(&self) -> Vec<&'static str> {

@@ -49,7 +49,7 @@ pub(crate) enum Color {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Verb {
-    /// Run the cells of a matrix and hold them against what is expected.
+    /// Run the cells of a matrix and compare them with what is expected.
     Run(Run),
     /// Show what `run` would do.
     List(List),

@@ -103,7 +103,7 @@ impl Expectation {
         within(&self.client, client) && within(&self.server, server) && self.cells.matches_name(cell)
     }
 
-    /// Holds a result against the rule. `shapes` may be in any order.
+    /// Compares a result with the rule. `shapes` may be in any order.
     #[must_use]
     pub fn fit(&self, verdict: Verdict, shapes: &[String]) -> Fit {
         if verdict < self.verdict {

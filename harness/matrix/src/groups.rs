@@ -31,7 +31,7 @@ use std::path::Path;
 use toml::Spanned;
 
 use crate::builds::{Builds, Name};
-use crate::error::{ConfigError, Location, did_you_mean, read_text};
+use crate::error::{ConfigError, Location, read_text};
 use crate::pattern::{CasePattern, Glob};
 use crate::section::{BadText, FromText, OneOrMany, Section, read_document};
 use crate::{Build, BuildId, CaseId, CaseKind, CellId, Role, Source};
@@ -323,7 +323,7 @@ pub fn merge_cells(cells: impl IntoIterator<Item = PlannedCell>) -> Result<Vec<P
     Ok(plan.into_values().collect())
 }
 
-/// Reads `protocol` and holds it against the one that is expected here.
+/// Reads `protocol`, which must be the one expected here.
 pub(crate) fn read_protocol(root: &mut Section<'_>, expected: &str) -> Option<String> {
     let protocol = root.required::<Spanned<Name>>("protocol")?;
     if protocol.get_ref().0 != expected {
@@ -379,7 +379,7 @@ fn read_group(section: &mut Section<'_>, builds: &Builds) -> Option<CellGroup> {
     })
 }
 
-/// Holds every name and pattern of one side against the builds.
+/// Checks that every name and pattern of one side has a build.
 fn check_side(
     section: &Section<'_>,
     builds: &Builds,
@@ -422,9 +422,4 @@ fn check_side(
             report(format!("no build called `{glob}` has source {}", words.join(" or ")), Some(help));
         }
     }
-}
-
-/// The hint behind a group that does not exist.
-pub(crate) fn suggest_group(matrix: &Matrix, unknown: &str) -> Option<String> {
-    did_you_mean(unknown, "groups", matrix.group_names())
 }

@@ -9,7 +9,7 @@
 //! retries = 0               # how often a cell that is not as expected is tried again
 //!
 //! [[run]]
-//! protocol = "lxc-command"
+//! protocol = "lxc-command"  # if absent, every protocol, with those of the groups that it has
 //! groups = ["reference", "recorded"]
 //! ```
 
@@ -20,7 +20,7 @@ use toml::Spanned;
 
 use crate::builds::Name;
 use crate::error::{ConfigError, did_you_mean, read_text};
-use crate::groups::{Matrix, suggest_group};
+use crate::groups::Matrix;
 use crate::section::{FromValue, Section, read_document};
 
 /// What a run is made of.
@@ -86,7 +86,7 @@ impl RunFile {
         read_document(name, text, |root| {
             let about = root.optional("about");
             let settings = root.optional_table("settings", read_settings).unwrap_or_default();
-            let runs = root.tables("run", |section| read_run(section, matrices));
+            let runs: Vec<_> = root.tables("run", |section| read_run(section, matrices)).concat();
             if runs.is_empty() && root.context().problem_count() == 0 {
                 let help = "add `[[run]]` with `protocol` and `groups`".to_owned();
                 root.context().report(root.problem(0..0, "the file runs nothing", "no `[[run]]`").help(help));
@@ -130,26 +130,34 @@ fn in_range<T: FromValue>(
     Some(value.into_inner())
 }
 
-fn read_run(section: &mut Section<'_>, matrices: &BTreeMap<String, Matrix>) -> Option<ProtocolRun> {
-    let protocol = section.required::<Spanned<Name>>("protocol");
-    let groups = section.required_list::<Spanned<Name>>("groups");
-    let (protocol, groups) = (protocol?, groups?);
-    let Some(matrix) = matrices.get(&protocol.get_ref().0) else {
-        let message = format!("there is no matrix of protocol `{}`", protocol.get_ref().0);
-        let help = did_you_mean(&protocol.get_ref().0, "protocols", matrices.keys().map(String::as_str));
-        section.context().report(section.problem(protocol.span(), message, "named here").help(help));
+/// A run of one protocol; where it names none, of each, with those of the groups that it has.
+fn read_run(section: &mut Section<'_>, matrices: &BTreeMap<String, Matrix>) -> Option<Vec<ProtocolRun>> {
+    let named = section.optional::<Spanned<Name>>("protocol");
+    let groups = section.required_list::<Spanned<Name>>("groups")?;
+    let is_meant = |matrix: &&Matrix| named.as_ref().is_none_or(|named| named.get_ref().0 == matrix.protocol);
+    let meant: Vec<&Matrix> = matrices.values().filter(is_meant).collect();
+    if let (Some(named), []) = (&named, &meant[..]) {
+        let message = format!("there is no matrix of protocol `{}`", named.get_ref().0);
+        let help = did_you_mean(&named.get_ref().0, "protocols", matrices.keys().map(String::as_str));
+        section.context().report(section.problem(named.span(), message, "named here").help(help));
         return None;
-    };
+    }
+    let has = |matrix: &&Matrix, group: &str| matrix.group(group).next().is_some();
     for group in &groups {
         let name = &group.get_ref().0;
-        if matrix.group(name).next().is_none() {
-            let message = format!("`{}` has no group `{name}`", matrix.protocol);
-            let help = suggest_group(matrix, name);
+        if !meant.iter().any(|matrix| has(matrix, name)) {
+            let message = match &named {
+                Some(named) => format!("`{}` has no group `{name}`", named.get_ref().0),
+                None => format!("no protocol has a group `{name}`"),
+            };
+            let help = did_you_mean(name, "groups", meant.iter().flat_map(|matrix| matrix.group_names()));
             section.context().report(section.problem(group.span(), message, "named here").help(help));
         }
     }
-    Some(ProtocolRun {
-        protocol: protocol.into_inner().0,
-        groups: groups.into_iter().map(|group| group.into_inner().0).collect(),
-    })
+    let groups: Vec<String> = groups.into_iter().map(|group| group.into_inner().0).collect();
+    let run = |matrix: &&Matrix| ProtocolRun {
+        protocol: matrix.protocol.clone(),
+        groups: groups.iter().filter(|group| has(matrix, group)).cloned().collect(),
+    };
+    Some(meant.iter().map(run).filter(|run| !run.groups.is_empty()).collect())
 }

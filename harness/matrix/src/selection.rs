@@ -11,7 +11,6 @@ use std::path::Path;
 use crate::cell_set::CellSet;
 use crate::error::{ConfigError, Problem, SourceText, read_text};
 use crate::filter::{CellInfo, Filter};
-use crate::pattern::CellPattern;
 
 /// Which cells a run takes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -125,19 +124,5 @@ impl Selection {
     #[must_use]
     pub fn asks_for_verdict(&self) -> bool {
         self.filters.iter().any(Filter::asks_for_verdict)
-    }
-
-    /// Plain patterns that have none of these cells: most likely slips of the pen.
-    #[must_use]
-    pub fn idle_patterns<'a>(&self, cells: impl IntoIterator<Item = &'a CellInfo<'a>>) -> Vec<&CellPattern> {
-        let mut idle: Vec<_> = self.set.included().iter().collect();
-        for cell in cells {
-            if idle.is_empty() {
-                break;
-            }
-            let name = cell.id.to_string();
-            idle.retain(|pattern| !pattern.matches_name(&name));
-        }
-        idle
     }
 }

@@ -25,7 +25,7 @@ struct Part {
     cut: bool,
 }
 
-/// Holds a recorded conversation against its case.
+/// Compares a recorded conversation with its case.
 ///
 /// # Errors
 /// What does not fit, for people.

@@ -15,7 +15,7 @@ pub(crate) struct UnderWay(Mutex<BTreeMap<usize, Begun>>);
 
 struct Begun {
     since: Instant,
-    /// How often it was told of.
+    /// How often it was reported.
     told: u32,
 }
 
@@ -28,7 +28,7 @@ impl UnderWay {
         self.lock().remove(&cell);
     }
 
-    /// Those that are slow and were not told of since it is so, each with for how long it has been run.
+    /// Those that became slow since the last report, each with how long it has been running.
     pub(crate) fn slow(&self) -> Vec<(usize, Duration)> {
         let mut slow = Vec::new();
         for (cell, begun) in self.lock().iter_mut() {

@@ -301,7 +301,7 @@ impl Connection {
         }
     }
 
-    /// Whether something came that was not received yet, also what no task was told of.
+    /// Whether something came that was not received yet, also what no task has heard of.
     #[must_use]
     pub fn has_unread(&self) -> bool {
         match &self.stream {

@@ -25,8 +25,7 @@ pub use conversation::{Conversation, REPLY_BYTES_MAX};
 pub use errno::errno_name;
 pub use patience::{Look, Pair, Worker, is_at_rest, until, until_at_rest};
 pub use peer::{
-    Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launched, Launcher, Server,
-    Stage, Start,
+    Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launcher, Server, Stage, Start,
 };
 pub use recorder::{RECORDED_BYTES_MAX, RECORDED_EVENTS_MAX, Recorder};
 pub use script::{Script, ServerAct, Step, mark};

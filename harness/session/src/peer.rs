@@ -203,15 +203,6 @@ pub struct ClientReport {
     pub stderr: Vec<u8>,
 }
 
-/// A launcher of either end.
-#[derive(Clone)]
-pub enum Launched {
-    /// Starts servers.
-    Server(Arc<dyn Launcher>),
-    /// Runs client operations.
-    Client(Arc<dyn Client>),
-}
-
 /// Why a peer is unavailable.
 #[derive(Debug, thiserror::Error)]
 #[error("{what}: {kind}")]

@@ -97,7 +97,7 @@ pub struct Invalid {
 }
 
 impl Transcript {
-    /// Holds the rules of transcripts against this one: what passes is what a `.wire` file can say.
+    /// Checks this one by the rules of transcripts: what passes is what a `.wire` file can say.
     ///
     /// # Errors
     /// The first event that breaks a rule.

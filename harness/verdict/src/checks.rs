@@ -54,26 +54,22 @@ pub fn of(kind: matrix::CaseKind) -> Vec<Check> {
 }
 
 /// All generic checks of a probe.
-#[must_use]
-pub fn generic() -> Vec<Check> {
+fn generic() -> Vec<Check> {
     vec![ANSWERED_AS_DUE, PAYLOAD_DRAINED, ANSWERED_ONCE, STAYS_UP, GIVES_BACK, READABLE_REPLIES]
 }
 
 /// The checks of an operation of a client.
-#[must_use]
-pub fn operation() -> Vec<Check> {
+fn operation() -> Vec<Check> {
     vec![EFFECT_MATCHES_CLAIM, STAYS_UP, READABLE_REPLIES]
 }
 
 /// The generic checks of a scenario. What the states that it reads back must be is the protocol's to say.
-#[must_use]
-pub fn scenario() -> Vec<Check> {
+fn scenario() -> Vec<Check> {
     vec![ANSWERED_AS_DUE, ANSWERED_ONCE, STAYS_UP, READABLE_REPLIES]
 }
 
 /// The checks of a replay.
-#[must_use]
-pub fn replay() -> Vec<Check> {
+fn replay() -> Vec<Check> {
     vec![SAME_MEANING, SAME_FATE]
 }
 

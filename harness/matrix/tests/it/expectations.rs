@@ -126,7 +126,7 @@ fn a_rule_that_no_cell_can_match_is_unmatched() {
     let lines = "lxc-command/probe..7.0.0/probe/unknown compatible";
     let complaint = "expectations.toml:2:1: unmatched expectation: no cell matches `lxc-command/probe..*/probe/unknown, server <=5.0.2`";
     account(&rule(UNKNOWN), lines, false, &[complaint]);
-    // Who asked for some cells only is not told of rules that have no cell at all.
+    // Who asked for some cells only hears nothing of rules that have no cell at all.
     account(&rule(UNKNOWN), lines, true, &[]);
     // A cell that exists and was not run is a match.
     account(&rule(UNKNOWN), "lxc-command/probe..4.0.6/probe/unknown -", false, &[]);

@@ -160,6 +160,17 @@ fn a_run_file_has_defaults() {
 }
 
 #[test]
+fn a_run_without_a_protocol_is_one_of_each() {
+    let run = run_file("[[run]]\ngroups = ['reference']").expect("the text is right");
+    assert_eq!(
+        run.runs,
+        [matrix::ProtocolRun { protocol: "lxc-command".into(), groups: vec!["reference".into()] }]
+    );
+    let shown = rendered(run_file("[[run]]\ngroups = ['reference', 'refrence']"));
+    assert!(shown.contains("no protocol has a group `refrence`") && shown.contains("`reference`"), "{shown}");
+}
+
+#[test]
 fn points_at_what_is_wrong_with_a_run_file() {
     assert_snapshot!(rendered(run_file("")));
     assert_snapshot!(rendered(run_file(

@@ -180,23 +180,6 @@ fn says_which_protocols_it_cannot_reach() {
 }
 
 #[test]
-fn patterns_that_match_nothing_are_named() {
-    let selection = Selection::from_arguments(&["lxc-command/**", "lxc-comand/**"], &[""; 0])
-        .expect("the patterns are right");
-    let id: CellId = CELLS[0].0.parse().expect("the test's own cells parse");
-    let info = CellInfo {
-        id: &id,
-        client_version: "probe",
-        server_version: "4.0.6",
-        client_source: None,
-        server_source: None,
-        verdict: None,
-    };
-    let idle: Vec<_> = selection.idle_patterns([&info]).iter().map(ToString::to_string).collect();
-    assert_eq!(idle, ["lxc-comand/**"]);
-}
-
-#[test]
 fn points_at_what_is_wrong_with_an_expression() {
     let refuse = |text: &str| rendered(Filter::parse("-E", text));
     assert_snapshot!(refuse("protocol(lxc-command) & sever(>=5)"));

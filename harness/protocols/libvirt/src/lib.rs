@@ -135,11 +135,11 @@ impl Protocol for LibvirtRemote {
         operation.lacking_in(if numbered { &client.version } else { &client.dialect })
     }
 
-    /// There is no negotiation. What gives a server away is the version that it says.
     fn rules(&self) -> Vec<Cited> {
         [checks::all_rules(), asked::RULES.to_vec(), streams::RULES.to_vec()].concat()
     }
 
+    /// There is no negotiation. What gives a server away is the version that it says.
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
         let steps = reading.conns.iter().flat_map(|conn| &conn.steps);
         let said = steps.flat_map(|step| &step.replies).filter(|reply| reply.meaning == Meaning::Success);

@@ -25,7 +25,7 @@ pub(crate) const GET_CONFIG_ITEM: Command = Command(7);
 pub(crate) const GET_NAME: Command = Command(8);
 /// Asks for the lxcpath.
 pub(crate) const GET_LXCPATH: Command = Command(9);
-/// Asks to be told of the next state out of a list.
+/// Waits for the next state out of a list.
 pub(crate) const ADD_STATE_CLIENT: Command = Command(10);
 /// Reads or clears the console's ring buffer.
 pub(crate) const CONSOLE_LOG: Command = Command(11);

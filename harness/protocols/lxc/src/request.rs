@@ -34,7 +34,7 @@ pub(crate) fn state_list(wanted: &[i32]) -> Vec<u8> {
     (0..names::MAX_STATE).flat_map(|state| i32::from(wanted.contains(&state)).to_le_bytes()).collect()
 }
 
-/// Asks to be told of the next of the wanted states.
+/// Waits for the next of the wanted states.
 pub(crate) fn wait_for(wanted: &[i32]) -> Bytes {
     with_payload(names::ADD_STATE_CLIENT, &state_list(wanted))
 }

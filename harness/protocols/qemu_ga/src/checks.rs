@@ -391,7 +391,7 @@ mod tests {
     use crate::dialect::DIALECTS;
     use crate::{QemuGaGrammar, request};
 
-    /// What is found in a conversation in which a stream is repaired so many times, and the last time answered so.
+    /// What is found in a conversation in which a stream is repaired that many times, and the last time answered so.
     fn shapes(repairs: i64, last: &[u8]) -> Vec<String> {
         let mut events = vec![(Direction::ToServer, EventKind::Connect)];
         let data = |bytes: &[u8]| {

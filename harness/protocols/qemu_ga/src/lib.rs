@@ -125,11 +125,11 @@ impl Protocol for QemuGa {
         checks
     }
 
-    /// There is no negotiation. What an agent is, is in its answer to guest-info.
     fn rules(&self) -> Vec<Cited> {
         checks::RULES.to_vec()
     }
 
+    /// There is no negotiation. What an agent is, is in its answer to guest-info.
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
         let replies = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.replies);
         replies.map(|reply| &reply.at.frame.bytes).find_map(|line| message::version(line))

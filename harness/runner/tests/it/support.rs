@@ -160,7 +160,7 @@ pub(crate) async fn run(project: Project, group: &str, with: With) -> (RunResult
     (results, finished)
 }
 
-/// Runs a group; also gives what was told of it.
+/// Runs a group; also gives what was reported.
 pub(crate) async fn run_with_events(
     project: Project,
     group: &str,

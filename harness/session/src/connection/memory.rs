@@ -1,6 +1,6 @@
 //! A stream between two peers of this process, without the kernel.
 //!
-//! It has the semantics of a unix stream socket where a peer can see them; `tests/alike.rs` holds them against the
+//! It has the semantics of a unix stream socket where a peer can see them; `tests/alike.rs` compares them with the
 //! kernel's own.
 //!
 //! ```text

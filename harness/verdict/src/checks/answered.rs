@@ -6,7 +6,7 @@ use wire::Direction;
 use crate::checks::{Report, rules};
 use crate::{Check, Cited, ConnReading, Evidence, Meaning, ReplyAt, Step, Weight};
 
-/// Holds each subject step against what its mark expects.
+/// Compares each subject step with what its mark expects.
 pub const ANSWERED_AS_DUE: Check = Check { name: "answered-as-due", judge: answered_as_due };
 
 /// An expectation, in words for people.

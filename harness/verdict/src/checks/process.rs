@@ -10,8 +10,8 @@ use crate::{Check, Evidence, Meaning};
 /// How much more resident memory counts as a leak. The recorded releases grow by up to 276 KiB within a probe, and the
 /// kernel counts pages in batches, so this finds only what is gross: the payloads of one probe kept for ever are not.
 const RSS_GROWTH_MAX_KIB: i64 = 16 << 10;
-/// How much more held bytes of messages count as a leak, where a server says itself what it holds: ours does, and exactly. Half a message of a client that is gone may stay: behind a serial line nobody
-/// knows of that.
+/// How much more held bytes of messages count as a leak, where a server says itself what it holds: ours does, and
+/// exactly. Half a message of a client that is gone may stay: behind a serial line nobody knows of that.
 const HELD_GROWTH_MAX: i64 = 1 << 10;
 
 /// The server is alive at the end and served others in the meantime.

@@ -42,7 +42,7 @@ fn requests(text: &str) -> Vec<Frame> {
     frames
 }
 
-/// A decoder of replies that was told of these requests.
+/// A decoder of replies that heard these requests.
 fn replies_to(text: &str) -> ResponseDecoder {
     let mut decoder = ResponseDecoder::new(Layout::LP64_LE, RULES);
     requests(text).iter().for_each(|request| decoder.note_other(request));

@@ -209,7 +209,7 @@ fn hold_together(
     }
 }
 
-/// Holds a call that adds a host against the order that the server has announced. Other words do not tell one
+/// Compares a call that adds a host with the order that the server has announced. Other words do not tell one
 /// order from the other.
 fn hold_order(report: &mut Report<'_>, conn: &ConnReading, call: &Frame, reply: &ReplyAt, has: bool) {
     let (command, section) = (update_command::ADD_LAST, update_section::IP_DHCP_HOST);
@@ -307,7 +307,7 @@ fn driver_kept(report: &mut Report<'_>) {
     }
 }
 
-/// Who registered for events is told of each, once.
+/// Whoever registered for events gets each, once.
 const EVENT_NOT_LOST: Check = Check { name: "event-not-lost", judge: event_not_lost };
 
 fn event_not_lost(report: &mut Report<'_>) {

@@ -9,7 +9,7 @@
 //! | `features-hold` | `feature-without-procedure`, `procedure-without-feature`, `order-not-as-announced` | features are promised together with procedures |
 //! | `authentication-first` | `served-before-authentication` | whoever must authenticate is not served before |
 //! | `driver-kept` | `first-driver-lost`, `driver-left-behind` | a connection has one driver, and takes it with it |
-//! | `event-not-lost` | `lost-event`, `event-twice` | who registered is told of each event, once |
+//! | `event-not-lost` | `lost-event`, `event-twice` | whoever registered gets each event, once |
 //! | `stream-complete` | `stream-cut`, `stream-goes-on` | a stream ends with an empty message, and only then |
 //! | `serial-echoed` | `serial-not-echoed`, `call-not-echoed` | an answer carries the serial, program and procedure of its call |
 //! | `transaction-holds` | see [`transaction`] | commit keeps, rollback gives back |

@@ -37,7 +37,7 @@ use super::{number, text};
 use crate::names::{error, procedures as p};
 use crate::shapes;
 
-/// Holds each state that is due against the states that it is due to be.
+/// Compares each state that is due with the states that it is due to be.
 pub(super) const TRANSACTION_HOLDS: Check = Check { name: "transaction-holds", judge: transaction_holds };
 
 verdict::rules! {

@@ -72,7 +72,7 @@ impl Maker {
     }
 }
 
-/// Who wants to be told of what.
+/// Who registered for what.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Callback {
     pub(super) id: i32,

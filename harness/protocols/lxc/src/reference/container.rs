@@ -6,7 +6,7 @@
 //! cgroup     a directory with `cgroup.freeze`, made when a descriptor of it is asked for, so that a
 //!            client that freezes by writing there is seen to do so
 //! console    what init printed and nobody read yet
-//! waiters    connections that want to be told of a state
+//! waiters    connections that wait for a state
 //! ```
 
 use std::fs;

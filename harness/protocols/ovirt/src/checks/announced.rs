@@ -25,7 +25,7 @@ use crate::shapes;
 /// How long a host may be silent that has just connected, in microseconds: it asks at once.
 const SILENCE_US: u64 = 2_000_000;
 
-/// Holds what a host announces against the heartbeats that it gets.
+/// Compares what a host announces with the heartbeats that it gets.
 pub(super) fn host_announces(sights: &mut Sights<'_>, course: &Course<'_>) {
     let timeline = course.timeline;
     if timeline.scripts.host {

@@ -23,7 +23,7 @@ use crate::shapes;
 /// The lowest maximum of an agent that answers a change of its version.
 const ANSWERS_FROM: i64 = 2;
 
-/// Holds what an agent says against what it was asked.
+/// Compares what an agent says with what it was asked.
 pub(super) fn agent_answers(sights: &mut Sights<'_>, course: &Course<'_>) {
     let timeline = course.timeline;
     if timeline.scripts.agent {

@@ -272,7 +272,7 @@ impl<'a> Course<'a> {
     }
 
     /// Whether something that began with an act is over at another one: so long after it, and on peers that run
-    /// faster than real ones so many heartbeats after it.
+    /// faster than real ones that many heartbeats after it.
     pub(super) fn is_over(&self, since: usize, at: usize, bound_us: u64, beats: usize) -> bool {
         let time =
             |index: usize| self.timeline.acts.get(index).map_or(self.timeline.end_us(), |act| act.at_us);
@@ -321,7 +321,7 @@ impl<'a> Walker<'a> {
         }
     }
 
-    /// The first so many of what is pending have been read.
+    /// The first ones of what is pending have been read.
     fn read(&mut self, count: usize) {
         self.pending.drain(..count.min(self.pending.len()));
         self.states.drain(..count.min(self.states.len().saturating_sub(1)));

@@ -7,7 +7,7 @@ use super::{Sights, rules};
 use crate::names::NO_VERSION;
 use crate::shapes;
 
-/// After so many heartbeats everything must be negotiated anew: one that says 0, one that says the maximum, and one more
+/// After this many heartbeats everything must be negotiated anew: one that says 0, one that says the maximum, and one more
 /// that may have been on its way.
 const BEATS_MAX: usize = 3;
 

@@ -73,7 +73,7 @@ impl Port {
         self.connected
     }
 
-    /// The host takes all that is there, at most so many bytes.
+    /// The host takes all that is there, at most that many bytes.
     pub(crate) fn host_reads(&mut self, len_max: usize) -> Vec<u8> {
         let mut read = Vec::new();
         while let Some(mut bytes) = self.to_host.pop_front() {

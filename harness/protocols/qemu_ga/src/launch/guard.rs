@@ -25,7 +25,7 @@ pub(super) struct Guard {
 }
 
 impl Guard {
-    /// Holds what guest-info says, by command, against what an agent may be allowed.
+    /// Compares what guest-info says of each command with what an agent may do.
     ///
     /// # Errors
     /// Something is enabled that must not be, or blocked that nobody blocked; the text says what.

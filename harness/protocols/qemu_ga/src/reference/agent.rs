@@ -1,9 +1,9 @@
-//! From bytes to lines: what is a request, what is an error in the syntax, and what has been told of it.
+//! From bytes to lines: what is a request, what is an error in the syntax, and what has been said of it.
 //!
 //! ```text
 //! bytes -> frames (wire::json_lines)   VALUE     a request, or an error where it is no JSON
 //!                                      JUNK      an error
-//!                                      RESET     an error, unless the value before it has been told of
+//!                                      RESET     an error, unless the value before it was reported
 //! ```
 //!
 //! 5.2 to 10.0 look at a value when its braces have closed, so that they swallow whatever follows half a request. 11.1
@@ -40,7 +40,7 @@ pub(super) struct Agent {
     place: Place,
 }
 
-/// What has been told of a value that is not complete.
+/// What was reported of a value that is not complete.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Told {
     Nothing,
@@ -133,7 +133,7 @@ impl Agent {
             JUNK => self.junk(&frame.bytes, lines),
             RESET => self.complain("stray '\u{fffd}'", b"", lines),
             SKIPPED | BLANK => {}
-            // What a reset throws away: whether it was told of decides about the reset behind it.
+            // What a reset throws away: whether it was reported decides about the reset behind it.
             _ => self.told = told,
         }
     }

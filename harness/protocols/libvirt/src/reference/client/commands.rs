@@ -291,7 +291,7 @@ impl Virsh<'_> {
     }
 }
 
-/// One of the two ways to be told of events.
+/// One of the two ways to register for events.
 struct Events {
     register: i32,
     lifecycle: i32,

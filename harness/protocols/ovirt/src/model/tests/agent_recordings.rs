@@ -97,7 +97,7 @@ impl Process {
         }
     }
 
-    /// The worker has sent a heartbeat at this time: so many passes are over.
+    /// The worker has sent a heartbeat at this time: that many passes are over.
     fn heartbeat(&mut self, now: u64) {
         let mut passes = self.rate;
         if self.worker.iter().any(|key| key.starts_with(HEARTBEAT)) && now > self.last_heartbeat_us {
