@@ -49,9 +49,11 @@ pub(crate) const CANARY_ZERO: &str = "canary-zero";
 /// The heartbeat that says the maximum of the newest agents.
 pub(crate) const CANARY_MAX: &str = "canary-max";
 
+const TABLE: &str = include_str!("inputs.txt");
+
 /// The inputs, and the two heartbeats of the canary behind them.
 static INPUTS: LazyLock<Vec<Input>> =
-    LazyLock::new(|| table::read(include_str!("inputs.txt")).map(Input::of).collect());
+    LazyLock::new(|| table::read(TABLE, Input::of).expect("a constant, which tests read"));
 
 /// Every input, without the canary.
 pub(crate) fn all() -> impl Iterator<Item = &'static Input> {
@@ -64,23 +66,45 @@ pub(crate) fn input(name: &str) -> Option<&'static Input> {
 }
 
 impl Input {
-    fn of(Entry { name, words, about, mut writes }: Entry) -> Self {
-        let closes = match words.iter().find_map(|word| word.strip_prefix("closes ")) {
-            Some("at once") => Closes::AtOnce,
-            Some(_) => Closes::Later,
-            None => Closes::Never,
-        };
-        if words.contains(&"byte by byte") {
-            writes = writes.concat().into_iter().map(|byte| vec![byte]).collect();
+    fn of(Entry { name, words, about, mut writes }: Entry) -> Result<Self, String> {
+        let (mut closes, mut announces) = (Closes::Never, None);
+        for word in words {
+            match word {
+                "closes at once" if closes == Closes::Never => closes = Closes::AtOnce,
+                "closes later" if closes == Closes::Never => closes = Closes::Later,
+                "byte by byte" => writes = writes.concat().into_iter().map(|byte| vec![byte]).collect(),
+                _ => {
+                    let version = word.strip_prefix("announces ").filter(|_| announces.is_none());
+                    let version = version.and_then(|version| version.parse().ok());
+                    announces = Some(version.ok_or_else(|| format!("`{word}` is unknown, or too many"))?);
+                }
+            }
         }
-        let announces = words.iter().find_map(|word| word.strip_prefix("announces ")?.parse().ok());
-        Self { name, about, writes, closes, announces }
+        Ok(Self { name, about, writes, closes, announces })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_that_nobody_reads_is_an_error() {
+        #[track_caller]
+        fn check(words: &str, expect: Option<&str>) {
+            let table = format!("# a\na ({words}): b\nc").leak();
+            let expect = expect.map(|word| format!("line 2: `{word}` is unknown, or too many"));
+            assert_eq!(table::read(table, Input::of).err(), expect);
+        }
+        check("announces 1, byte by byte, closes later", None);
+        for word in ["", "closes", "closes never", "closes  later", "byte", "announces", "announces one"] {
+            check(word, Some(word));
+        }
+        check("closes later, closes at once", Some("closes at once"));
+        check("announces 1, announces 2", Some("announces 2"));
+        let last = table::read(TABLE, Input::of).map(|all| all.last().map(|input| input.name));
+        assert_eq!(last, Ok(Some(CANARY_MAX)));
+    }
 
     #[test]
     fn names_are_unique_and_every_input_sends_something() {

@@ -34,7 +34,8 @@ const CUT: usize = 12;
 pub(crate) fn all() -> Vec<Case> {
     // A port has no half: for it a host that ends its direction is gone.
     let generic = probe::generic(&description()).into_iter().filter(|case| case.id.name != HALF_CLOSE);
-    generic.chain(told()).chain(reconnections()).collect()
+    let told = table::read(TABLE, told).expect("a constant, which tests read");
+    generic.chain(told).chain(reconnections()).collect()
 }
 
 /// What the generic probes must know of agents.
@@ -80,25 +81,32 @@ fn at_level(level: i64) -> Vec<u8> {
     [&line(r#"{"__name__": "refresh"}"#)[..], &line(&announcement)].concat()
 }
 
-/// The probes of `probes.txt`. Its words say what stands around the line, in the same write:
+const TABLE: &str = include_str!("probes.txt");
+
+/// A probe of `probes.txt`. Its word says what stands around the line, in the same write:
 ///
 /// ```text
 /// at 1      what sets the level to 1 before it, and an echo behind it
 /// dropped   an echo behind it
 /// echoed    nothing
 /// ```
-fn told() -> impl Iterator<Item = Case> {
-    table::read(include_str!("probes.txt")).map(|Entry { name, words, about, writes }| {
-        let level = words.iter().find_map(|word| word.strip_prefix("at ")?.parse().ok());
-        let before = level.map(at_level).unwrap_or_default();
-        let behind = if words.contains(&"echoed") { Bytes::new() } else { echo("behind") };
-        let bytes = [&before[..], &writes.concat(), &behind].concat();
-        probe::around(&description(), name, about, Hazard::Disturbs, "answer", |s| {
-            let script = s.send(SUBJECT_CONN, bytes).answers(SUBJECT_CONN, REPLY_MS);
-            // What the level sets free comes with the next heartbeats.
-            if level.is_some() { script.quiet(SUBJECT_CONN, BEATS_MS) } else { script }
-        })
-    })
+fn told(Entry { name, words, about, writes }: Entry) -> Result<Case, String> {
+    let (level, behind) = match words[..] {
+        ["echoed"] => (None, Bytes::new()),
+        ["dropped"] => (None, echo("behind")),
+        _ => {
+            let words = words.join(", ");
+            let level = words.strip_prefix("at ").and_then(|level| level.parse().ok());
+            (Some(level.ok_or_else(|| format!("`{words}` is no word"))?), echo("behind"))
+        }
+    };
+    let before = level.map(at_level).unwrap_or_default();
+    let bytes = [&before[..], &writes.concat(), &behind].concat();
+    Ok(probe::around(&description(), name, about, Hazard::Disturbs, "answer", |s| {
+        let script = s.send(SUBJECT_CONN, bytes).answers(SUBJECT_CONN, REPLY_MS);
+        // What the level sets free comes with the next heartbeats.
+        if level.is_some() { script.quiet(SUBJECT_CONN, BEATS_MS) } else { script }
+    }))
 }
 
 /// What a host that has gone leaves behind for the next one.
@@ -138,4 +146,24 @@ fn reconnections() -> impl Iterator<Item = Case> {
 fn named(name: &str, about: &'static str, script: Script) -> Case {
     let id = CaseId::new(CaseKind::Probe, name);
     Case { id, about, hazard: Hazard::Disturbs, action: Action::Script(script.into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_that_nobody_reads_is_an_error() {
+        #[track_caller]
+        fn check(words: &str) {
+            let table = format!("a (at 1): b\nc\n\nd ({words}): e\nf").leak();
+            let error = table::read(table, told).err();
+            assert_eq!(error, Some(format!("line 4: `{words}` is no word")));
+        }
+        for words in ["", "at", "at one", "att 1", "at 1, at 3", "echoed, dropped", "drop"] {
+            check(words);
+        }
+        let told = table::read(TABLE, told).expect("the table");
+        assert_eq!(told.last().map(|case| &*case.id.name), Some("lifecycle-event-private-type"));
+    }
 }

@@ -22,15 +22,37 @@ pub(crate) struct Entry {
     pub writes: Vec<Vec<u8>>,
 }
 
-/// Reads a table, up to what is none.
-pub(crate) fn read(table: &'static str) -> impl Iterator<Item = Entry> {
-    let mut lines = table.lines();
-    std::iter::from_fn(move || {
-        let head = lines.find(|line| !line.is_empty() && !line.starts_with('#'))?;
-        let (left, about) = head.split_once(": ")?;
-        let (name, words) = left.split_once(" (").unwrap_or((left, ""));
-        let words = words.trim_end_matches(')').split(", ").collect();
-        Some(Entry { name, words, about, writes: writes(lines.next()?)? })
+/// Reads a table to its end, and makes of each entry what it says. An error names the line.
+pub(crate) fn read<T>(
+    table: &'static str,
+    of: impl Fn(Entry) -> Result<T, String>,
+) -> Result<Vec<T>, String> {
+    let (mut lines, mut all) = ((1..).zip(table.lines()), Vec::new());
+    while let Some((at, head)) = lines.find(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+        let bytes = lines.next().map_or("", |(_, line)| line);
+        let read = entry(head, bytes).and_then(&of);
+        all.push(read.map_err(|what| format!("line {at}: {what}"))?);
+    }
+    Ok(all)
+}
+
+fn entry(head: &'static str, bytes: &str) -> Result<Entry, String> {
+    let (left, about) = head.split_once(": ").ok_or("it says not what it is about")?;
+    let (name, words) = match left.split_once(" (") {
+        Some((name, words)) => {
+            (name, words.strip_suffix(')').ok_or("words without a `)`")?.split(", ").collect())
+        }
+        None => (left, Vec::new()),
+    };
+    if name.is_empty() || name.contains(|c: char| c != '-' && !c.is_ascii_alphanumeric()) {
+        return Err(format!("`{name}` is no name"));
+    }
+    let writes = writes(bytes).filter(|_| !bytes.is_empty());
+    Ok(Entry {
+        name,
+        words,
+        about,
+        writes: writes.ok_or_else(|| format!("`{bytes}` below it are no bytes"))?,
     })
 }
 
@@ -66,10 +88,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn reads_both_tables_to_their_end() {
-        let last = |table| read(table).last().map(|entry| entry.name);
-        assert_eq!(last(include_str!("inputs.txt")), Some("canary-max"));
-        assert_eq!(last(include_str!("probes.txt")), Some("lifecycle-event-private-type"));
+    fn an_entry_that_is_none_is_an_error_with_its_line() {
+        #[track_caller]
+        fn check(table: &'static str, expect: &str) {
+            assert_eq!(read(table, Ok).err().as_deref(), Some(expect), "{table}");
+        }
+        check("# a\n\na: b\nc\nd\ne", "line 5: it says not what it is about");
+        check("a (b: c\nd", "line 1: words without a `)`");
+        check("a(b): c\nd", "line 1: `a(b)` is no name");
+        check(": c\nd", "line 1: `` is no name");
+        check("a: b\n\nc: d\ne", "line 1: `` below it are no bytes");
+        check("a: b", "line 1: `` below it are no bytes");
+        check("a: b\n%g0", "line 1: `%g0` below it are no bytes");
     }
 
     #[test]
