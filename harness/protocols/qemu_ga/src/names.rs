@@ -31,11 +31,26 @@ pub(crate) const GET_CPUSTATS: &str = "guest-get-cpustats";
 /// A command that no release knows, for probes.
 pub(crate) const UNKNOWN: &str = "wireskew-unknown";
 
+static COMMANDS: LazyLock<Vec<Vec<&str>>> =
+    LazyLock::new(|| read(include_str!("commands.txt")).expect("a constant, which a test reads"));
+
+/// Reads `commands.txt`: a name and its words in each row. An error names the line.
+fn read(table: &'static str) -> Result<Vec<Vec<&'static str>>, String> {
+    let rows = (1..).zip(table.lines()).filter(|(_, line)| !line.starts_with('#'));
+    let row = |(at, line): (u32, &'static str)| {
+        let row: Vec<_> = line.split_whitespace().collect();
+        match row[..] {
+            [_, "5.2" | "7.2" | "10.0", "blocked" | "reads" | "machine"]
+            | [_, "5.2" | "7.2" | "10.0", "reads", "machine"] => Ok(row),
+            _ => Err(format!("line {at}: `{line}` is no command with a release and what it does")),
+        }
+    };
+    rows.map(row).collect()
+}
+
 /// The commands of `commands.txt` that have a word.
 pub(crate) fn commands(word: &str) -> Vec<&'static str> {
-    let lines = include_str!("commands.txt").lines().filter(|line| !line.starts_with('#'));
-    let rows = lines.filter_map(|line| line.split_once(' '));
-    rows.filter(|(_, words)| words.split(' ').any(|own| own == word)).map(|(name, _)| name).collect()
+    COMMANDS.iter().filter(|row| row[1..].contains(&word)).map(|row| row[0]).collect()
 }
 
 /// What every agent is started without, because it shuts down, freezes, writes or runs something. Nothing else may be
@@ -121,6 +136,23 @@ mod tests {
         check("1:: b", "1:: b");
         assert!(is_syntax_error("9:9: JSON nesting depth limit exceeded"));
         assert!(!is_syntax_error("QMP input must be a JSON object"));
+    }
+
+    #[test]
+    fn a_row_that_is_no_command_is_an_error_with_its_line() {
+        #[track_caller]
+        fn check(row: &str) {
+            let error = read(format!("# a\nguest-a 5.2 reads\n{row}").leak()).err();
+            let expect = format!("line 3: `{row}` is no command with a release and what it does");
+            assert_eq!(error, Some(expect));
+        }
+        for row in ["guest-b", "guest-b 5.2", "guest-b reads", "guest-b 7.3 reads", "guest-b 5.2 read"] {
+            check(row);
+        }
+        for words in ["blocked machine", "reads blocked", "machine reads", "reads machine 1"] {
+            check(&format!("guest-b 5.2 {words}"));
+        }
+        assert_eq!(COMMANDS.last().map(|row| row[0]), Some("guest-network-get-route"));
     }
 
     #[test]

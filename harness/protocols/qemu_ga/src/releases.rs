@@ -3,7 +3,7 @@
 use protocol::dialect::{self, Change, IDEAL, Release};
 
 use super::dialect::{Dialect, Numbers, Parsing};
-use super::names::{GENERIC_ERROR, GET_CPUSTATS, GET_DEVICES, GET_LOAD};
+use super::names::{GENERIC_ERROR, GET_DEVICES, commands};
 
 const BOOKWORM: &str = "measured on qemu-guest-agent 1:7.2+dfsg-7+deb12u18+b3 of Debian";
 const TRIXIE: &str = "measured on qemu-guest-agent 1:10.0.13+ds-0+deb13u1 of Debian";
@@ -22,9 +22,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "7.2",
         after: Some("5.2"),
         changes: &[
-            change("guest-get-diskstats and guest-get-cpustats", BOOKWORM, |d| {
-                d.learn(&["guest-get-diskstats", GET_CPUSTATS])
-            }),
+            change("guest-get-diskstats and guest-get-cpustats", BOOKWORM, |d| d.learn(&commands("7.2"))),
             change("another text for blocked commands", BOOKWORM, |d| {
                 d.blocked_text = "Command {} has been disabled"
             }),
@@ -40,9 +38,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "10.0",
         after: Some("7.2"),
         changes: &[
-            change("guest-get-load and guest-network-get-route", TRIXIE, |d| {
-                d.learn(&[GET_LOAD, "guest-network-get-route"])
-            }),
+            change("guest-get-load and guest-network-get-route", TRIXIE, |d| d.learn(&commands("10.0"))),
             change("guest-get-devices is gone where there is no Windows", TRIXIE, |d| d.forget(GET_DEVICES))
                 .breaks(&[("client/devices", "loud-fail")])
                 .declares(&[("guest-get-devices", "gone where there is no Windows")]),
