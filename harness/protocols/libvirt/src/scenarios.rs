@@ -17,7 +17,7 @@
 //! Scenarios called `machine-…` open the driver of the machine's own interfaces (udev or netcf) instead of the
 //! test driver. A server that does not have it, or has no transactions there, is told so: nothing else is held.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use matrix::{CaseId, CaseKind};
 use protocol::probe::{Description, PATIENT_MS, closing};
@@ -61,6 +61,9 @@ const B: u32 = 20;
 /// One that comes later.
 const C: u32 = 21;
 
+/// The serial before the first one.
+const FIRST: u32 = 0x100;
+
 /// Longer than servers that promise a rollback let who begins be silent: a second, by their setting
 /// `connectivity` in `builds.toml`.
 const PAST_DEADLINE_MS: u64 = 1500;
@@ -99,25 +102,53 @@ pub(super) fn settings_for(case: &CaseId) -> BTreeMap<String, String> {
     promises.then(|| ("connectivity".to_owned(), "1000".to_owned())).into_iter().collect()
 }
 
+/// What can have happened before a state: [`super::checks`] has a rule for each.
+const AFTER: &[&str] = &[
+    "nothing",
+    "refused",
+    "commit",
+    "rollback",
+    "foreign-begin",
+    "foreign-commit",
+    "foreign-rollback",
+    "late-begin",
+    "late-rollback",
+    "client-death",
+    "last-close",
+    "restart",
+    "crash",
+    "reboot",
+    "promise-client-gone",
+    "promise-deadline",
+];
+
 /// Every scenario.
 pub(crate) fn all() -> Vec<Case> {
-    let lines =
-        include_str!("scenarios.txt").lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
-    let mut scenes: Vec<(&'static str, Scene)> = Vec::new();
-    for line in lines {
-        if let Some(steps) = line.strip_prefix("    ") {
-            if let Some((_, scene)) = scenes.last_mut() {
-                steps.split("; ").for_each(|step| scene.step(step));
-            }
-        } else {
-            scenes.push((line, Scene::new()));
-        }
+    read(include_str!("scenarios.txt")).expect("a constant, which tests read")
+}
+
+/// Reads `scenarios.txt`. An error names the line.
+fn read(text: &'static str) -> Result<Vec<Case>, String> {
+    let mut scenes: Vec<Scene> = Vec::new();
+    for (at, line) in (1..).zip(text.lines()).filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+        let read = match (line.strip_prefix("    "), scenes.last_mut()) {
+            (None, _) => Scene::new(line).map(|scene| scenes.push(scene)),
+            (Some(steps), Some(scene)) => steps
+                .split("; ")
+                .try_for_each(|step| scene.step(step).ok_or_else(|| format!("`{step}` is no step here"))),
+            (Some(_), None) => Err("steps without a title".to_owned()),
+        };
+        read.map_err(|what| format!("line {at}: {what}"))?;
     }
-    scenes.into_iter().map(|(title, scene)| scene.case(title)).collect()
+    scenes.into_iter().map(Scene::case).collect()
 }
 
 /// A script in the making: it knows which serial comes next.
 struct Scene {
+    name: &'static str,
+    about: &'static str,
+    /// The states that were read: others can be due to be like them.
+    states: BTreeSet<String>,
     d: Description,
     script: Script,
     serial: u32,
@@ -126,39 +157,60 @@ struct Scene {
 }
 
 impl Scene {
-    fn new() -> Self {
-        let (uri, interfaces) = (probes::URI, ALL);
-        Self { d: probes::description(), script: Script::new(), serial: 0x100, uri, interfaces }
+    /// The scenario with that title: its name, and what it is about.
+    fn new(title: &'static str) -> Result<Self, String> {
+        let (name, about) = title.split_once(": ").ok_or_else(|| format!("`{title}` is no title"))?;
+        let (d, script, states) = (probes::description(), Script::new(), BTreeSet::new());
+        Ok(Self { name, about, states, d, script, serial: FIRST, uri: probes::URI, interfaces: ALL })
     }
 
-    /// One step, as `scenarios.txt` has it.
-    fn step(&mut self, step: &str) {
+    /// One step, as `scenarios.txt` has it; nothing where it has none like that.
+    fn step(&mut self, step: &str) -> Option<()> {
         let words: Vec<&str> = step.split(' ').collect();
         match words[..] {
             ["machine"] => (self.uri, self.interfaces) = (MACHINE_URI, MACHINE),
             ["late"] => self.then(|script| script.pause(PAST_DEADLINE_MS)),
             ["server", act] => {
-                let act = ServerAct::parse(act).expect(READ);
+                let act = ServerAct::parse(act)?;
                 self.then(|script| [A, B, C].into_iter().fold(script, Script::close).server(act));
             }
             ["begun", ref acts @ ..] => {
                 for step in ["a sees initial", "a define-8", "a sees begin", "a begin"] {
-                    self.step(step);
+                    self.step(step)?;
                 }
-                acts.iter().for_each(|act| self.step(&format!("a {act}")));
-                self.step("a sees changed");
+                acts.iter().try_for_each(|act| self.step(&format!("a {act}")))?;
+                self.step("a sees changed")?;
             }
-            [client, "comes"] => self.opens(conn(client), 0),
-            [client, "reads"] => self.opens(conn(client), 1),
-            [client, "dies"] => self.then(|script| script.close(conn(client)).pause(DEATH_MS)),
-            [client, "sees", at, ref marks @ ..] => {
-                let marks = marks.iter().filter_map(|mark| mark.split_once('='));
-                let marks: Vec<_> = [("at", at)].into_iter().chain(marks).collect();
-                self.sees(conn(client), &marks);
+            [client, "comes"] => self.opens(conn(client)?, 0),
+            [client, "reads"] => self.opens(conn(client)?, 1),
+            [client, "dies"] => {
+                let conn = conn(client)?;
+                self.then(|script| script.close(conn).pause(DEATH_MS));
             }
-            [client, act, ref expect @ ..] => self.acts(client, act, expect.first().unwrap_or(&"answer")),
-            [..] => panic!("{READ}: `{step}`"),
+            // What is due is held only where it is said after what.
+            [client, "sees", at, ref marks @ ..] if matches!(marks.len(), 0 | 2 | 3) => {
+                let marks = ["after", "due", "untouched"].into_iter().zip(marks);
+                let marks: Option<Vec<_>> = marks.map(|(key, mark)| self.mark(key, mark)).collect();
+                let marks: Vec<_> = [("at", at)].into_iter().chain(marks?).collect();
+                self.sees(conn(client)?, &marks);
+                self.states.insert(at.to_owned());
+            }
+            [client, act] => self.acts(client, act, Expect::Answer)?,
+            [client, act, expect] => self.acts(client, act, Expect::parse(expect)?)?,
+            [..] => return None,
         }
+        Some(())
+    }
+
+    /// What a mark of a state says, where the checks can read it.
+    fn mark<'a>(&self, key: &'static str, mark: &'a str) -> Option<(&'static str, &'a str)> {
+        let value = mark.strip_prefix(key)?.strip_prefix('=')?;
+        let is_known = match key {
+            "after" => AFTER.contains(&value),
+            "due" => value.split('|').all(|state| self.states.contains(state)),
+            _ => self.interfaces.iter().any(|(name, _)| *name == value),
+        };
+        is_known.then_some((key, value))
     }
 
     fn then(&mut self, step: impl FnOnce(Script) -> Script) {
@@ -181,12 +233,14 @@ impl Scene {
         self.then(|script| script.send(conn, call).reply(conn, PATIENT_MS));
     }
 
-    fn acts(&mut self, client: &str, act: &str, expect: &str) {
-        let (_, procedure, arguments) = ACTS.iter().find(|(name, ..)| *name == act).expect(READ);
+    fn acts(&mut self, client: &str, act: &str, expect: Expect) -> Option<()> {
+        let (_, procedure, arguments) = ACTS.iter().find(|(name, ..)| *name == act)?;
+        let conn = conn(client)?;
         let word = act.split('-').next().unwrap_or(act);
-        let args = [("call", word), ("by", client), (Expect::ARG, expect)];
-        self.then(|script| script.role(conn(client), Role::Subject, &args));
-        self.asks(conn(client), *procedure, arguments());
+        let args = [("call", word), ("by", client), expect.arg()];
+        self.then(|script| script.role(conn, Role::Subject, &args));
+        self.asks(conn, *procedure, arguments());
+        Some(())
     }
 
     /// What is there now: the list, and of each interface whether it is active and how it is described.
@@ -199,27 +253,68 @@ impl Scene {
         }
     }
 
-    /// The case with that title: its name, and what it is about.
-    fn case(self, title: &'static str) -> Case {
-        let (name, about) = title.split_once(": ").expect(READ);
+    fn case(self) -> Result<Case, String> {
+        if self.serial == FIRST {
+            return Err(format!("`{}` asks for nothing", self.name));
+        }
         let script = [A, B, C].into_iter().fold(self.script, Script::close);
         let script = closing(&self.d, script);
-        Case {
-            id: CaseId::new(CaseKind::Scenario, name),
-            about,
+        Ok(Case {
+            id: CaseId::new(CaseKind::Scenario, self.name),
+            about: self.about,
             hazard: Hazard::Disturbs,
             action: Action::Script(script.into()),
-        }
+        })
     }
 }
 
-/// Why no step of a scenario is unknown.
-const READ: &str = "a constant, which tests read";
-
-fn conn(client: &str) -> u32 {
+fn conn(client: &str) -> Option<u32> {
     match client {
-        "a" => A,
-        "b" => B,
-        _ => C,
+        "a" => Some(A),
+        "b" => Some(B),
+        "c" => Some(C),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_step_is_an_error_with_its_line() {
+        #[track_caller]
+        fn check(table: &'static str, expect: &str) {
+            assert_eq!(read(table).err().as_deref(), Some(expect), "{table}");
+        }
+        for step in [
+            "",
+            "latest",
+            "server",
+            "server dies",
+            "d comes",
+            "a comes twice",
+            "a begins",
+            "d begin",
+            "a begin refused",
+            "a begin any refusal",
+            "begun begins",
+            "a sees",
+            "a sees end due=begin",
+            "a sees end after=commit due:begin",
+            "a sees end after=commit due=",
+            "a sees end after=commit due=begin|end",
+            "a sees end after=lunch due=begin",
+            "a sees end after=commit due=begin untouched=eth0",
+            "a sees end after=commit due=begin when=now",
+            "a sees end after=commit due=begin untouched=eth1 late",
+        ] {
+            let table = format!("# a\n\nb: c\n    a comes; a sees begin\n    late; {step}; late").leak();
+            check(table, &format!("line 5: `{step}` is no step here"));
+        }
+        check("    late", "line 1: steps without a title");
+        check("a\n    late", "line 1: `a` is no title");
+        check("a: b\n    a comes\nc: d", "`c` asks for nothing");
+        assert_eq!(all().last().map(|case| &*case.id.name), Some("connectivity-client-gone"));
     }
 }
