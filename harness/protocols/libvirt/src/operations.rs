@@ -95,8 +95,8 @@ pub(crate) const INTERFACE_FILE: &str = "{interface-file}";
 pub(crate) const OUTPUT_FILE: &str = "{output-file}";
 
 /// One thing that a client can do, and what it is for; what the fields mean stands in `operations.toml`.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Operation {
     /// Its name; the case is `client/<name>`.
     pub name: &'static str,
@@ -107,19 +107,26 @@ pub(crate) struct Operation {
     /// The release with which the command came; `None` for what every measured release has.
     since: Option<&'static str>,
     /// What our own connection does while the client is at it.
+    #[serde(default)]
     pub meanwhile: Meanwhile,
+    #[serde(default)]
     exit: i32,
     /// What the client must have said: `(word, value)`.
+    #[serde(default)]
     pub claims: Vec<(&'static str, &'static str)>,
     /// What the client must have said as our own connection is told it.
+    #[serde(default)]
     pub answers: Vec<&'static str>,
     /// What must be so afterwards: `(word, value)`.
     #[serde(default = "unchanged")]
     pub effects: Vec<(&'static str, &'static str)>,
     /// Whether it is to change something, though it may be refused.
+    #[serde(default)]
     pub changes: bool,
+    #[serde(default)]
     disturbs: bool,
     /// The procedures of which a client calls one, by their names.
+    #[serde(default)]
     pub asks: Vec<&'static str>,
 }
 
@@ -139,7 +146,7 @@ pub(crate) enum Meanwhile {
 }
 
 #[derive(Deserialize)]
-#[serde(bound(deserialize = "'de: 'static"))]
+#[serde(bound(deserialize = "'de: 'static"), deny_unknown_fields)]
 struct Operations {
     operation: Vec<Operation>,
 }
@@ -212,6 +219,25 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_operation_is_an_error_with_its_line() {
+        #[track_caller]
+        fn check(line: usize, text: &'static str, expect: &str) {
+            let error = toml::from_str::<Operations>(text).err().map(|error| error.to_string());
+            let error = error.unwrap_or_default();
+            assert!(error.contains(&format!("line {line},")) && error.contains(expect), "{text}: {error}");
+        }
+        const GOOD: &str = "[[operation]]\nname = 'a'\nabout = 'b'\ncommands = [['c']]\n";
+        for missing in ["name", "about", "commands"] {
+            let text = GOOD.replace(&format!("\n{missing} = "), "\n# ");
+            check(1, text.leak(), &format!("missing field `{missing}`"));
+        }
+        check(5, format!("{GOOD}clams = []").leak(), "unknown field `clams`");
+        check(5, format!("{GOOD}meanwhile = 'sleeps'").leak(), "unknown variant `sleeps`");
+        check(5, format!("{GOOD}[[operations]]").leak(), "unknown field `operations`");
+        assert_eq!(operations().last().map(|last| last.name), Some("announce-interface"));
+    }
 
     #[test]
     fn every_operation_says_what_it_is_for() {
