@@ -133,6 +133,9 @@ static UPDATE_SECTION_FIRST: LazyLock<Layout> = LazyLock::new(|| {
 static TEXT: LazyLock<Text> =
     LazyLock::new(|| Text::read(include_str!("layouts.txt")).expect("a constant, which tests read"));
 
+/// The masks of payloads.
+const MASKS: &[&str] = &["clock", "document", "hostname", "str1", "str2", "text", "uuid", "version"];
+
 type Types = BTreeMap<&'static str, Vec<Part>>;
 
 #[derive(Debug, Default)]
@@ -143,49 +146,72 @@ struct Text {
 }
 
 impl Text {
-    fn read(text: &'static str) -> Option<Self> {
+    /// Reads `layouts.txt`. An error names the line.
+    fn read(text: &'static str) -> Result<Self, String> {
         let (mut this, mut section) = (Self::default(), "");
-        for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            if let Some(name) = line.strip_prefix('[') {
-                section = name.trim_end_matches(']');
-                continue;
+        let lines = (1..).zip(text.lines());
+        for (at, line) in lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')) {
+            if line.starts_with('[') {
+                section = line;
+            } else {
+                this.line(section, line).map_err(|what| format!("line {at}: {what}"))?;
             }
-            let (name, line) = line.split_once(' ').unwrap_or((line, ""));
-            let (arguments, result) = line.split_once("-> ").unwrap_or((line, ""));
-            let (arguments, _) = parts(&this.types, arguments)?;
-            if section == "types" {
-                this.types.insert(name, arguments);
-                continue;
-            }
-            let (result, _) = parts(&this.types, result)?;
-            let program = if section == "qemu" { program::QEMU } else { program::REMOTE };
-            let procedure = names::number(section, name).cast_signed();
-            this.layouts.push(Layout { program, procedure, arguments, result });
         }
-        Some(this)
+        Ok(this)
+    }
+
+    fn line(&mut self, section: &str, line: &'static str) -> Result<(), String> {
+        let (name, line) = line.split_once(' ').unwrap_or((line, ""));
+        let (arguments, result) = line.split_once("-> ").unwrap_or((line, ""));
+        let (arguments, result) = (self.parts(arguments)?, self.parts(result)?);
+        let (table, program) = match section {
+            "[types]" if result.is_empty() && !self.types.contains_key(name) => {
+                self.types.insert(name, arguments);
+                return Ok(());
+            }
+            "[procedures]" => ("procedures", program::REMOTE),
+            "[qemu]" => ("qemu", program::QEMU),
+            _ => return Err(format!("`{name}` cannot stand below `{section}`")),
+        };
+        let known = names::table(table).find(|known| known.name == name);
+        let procedure = known.ok_or_else(|| format!("no procedure is called `{name}`"))?.number.cast_signed();
+        self.layouts.push(Layout { program, procedure, arguments, result });
+        Ok(())
+    }
+
+    /// Reads parts up to the end.
+    fn parts(&self, text: &'static str) -> Result<Vec<Part>, String> {
+        match parts(&self.types, text)? {
+            (parts, "") if parts.iter().all(|part| !part.name.is_empty()) => Ok(parts),
+            (_, "") => Err("a part has no name".to_owned()),
+            (_, left) => Err(format!("`{left}` is left over")),
+        }
     }
 }
 
 /// Reads parts up to the bracket behind them or to the end; gives them and what is left.
-fn parts(types: &Types, mut text: &'static str) -> Option<(Vec<Part>, &'static str)> {
+fn parts(types: &Types, mut text: &'static str) -> Result<(Vec<Part>, &'static str), String> {
     let mut parts = Vec::new();
     loop {
         text = text.trim_start();
         if text.is_empty() || text.starts_with(')') {
-            return Some((parts, text.get(1..).unwrap_or("")));
+            return Ok((parts, text));
         }
         let (word, behind) = text.split_at(text.find([' ', '(', ')']).unwrap_or(text.len()));
         let (items, left) = match behind.strip_prefix('(') {
-            Some(items) => self::parts(types, items)?,
-            None => (Vec::new(), behind),
+            Some(items) => {
+                let (items, left) = self::parts(types, items)?;
+                (Some(items), left.strip_prefix(')').ok_or_else(|| format!("`{word}(` is not closed"))?)
+            }
+            None => (None, behind),
         };
-        parts.push(part(types, word, items)?);
+        parts.push(part(types, word, items).ok_or_else(|| format!("`{word}` is no part"))?);
         text = left;
     }
 }
 
 /// Reads `name:type<bound>/label!mask`; `items` are the elements of a list.
-fn part(types: &Types, word: &'static str, items: Vec<Part>) -> Option<Part> {
+fn part(types: &Types, word: &'static str, items: Option<Vec<Part>>) -> Option<Part> {
     let cut = |word: &'static str, at: char| match word.split_once(at) {
         Some((word, behind)) => (word, Some(behind)),
         None => (word, None),
@@ -193,28 +219,37 @@ fn part(types: &Types, word: &'static str, items: Vec<Part>) -> Option<Part> {
     let (word, mask) = cut(word, '!');
     let (word, label) = cut(word, '/');
     let (name, word) = word.split_once(':').unwrap_or(("", word));
-    let (kind, bound) = cut(word.trim_end_matches('>'), '<');
+    let (kind, bound) = match word.strip_suffix('>') {
+        Some(bounded) => bounded.split_once('<').map(|(kind, bound)| (kind, Some(bound)))?,
+        None => (word, None),
+    };
     let bound = bound.map(|bound| bound.parse().map_or(Bound::Limit(bound), Bound::Of));
-    let kind = match (kind, bound) {
-        ("i32", None) => Kind::Int,
-        ("u32", None) => Kind::Uint,
-        ("i64", None) => Kind::Hyper,
-        ("u64", None) => Kind::UnsignedHyper,
-        ("flags", None) => Kind::Flags,
-        ("string", None) => Kind::Text,
-        ("string?", None) => Kind::OptionalText,
-        ("uuid", None) => Kind::Uuid,
-        ("rest", None) => Kind::Rest,
-        ("chars", Some(Bound::Of(count))) => Kind::Chars(count),
-        ("char", Some(bound)) => Kind::CharList(bound),
-        ("bytes", Some(bound)) => Kind::Opaque(bound),
-        ("list", Some(bound)) => Kind::List(bound, Order::Kept, items),
-        ("set", Some(bound)) => Kind::List(bound, Order::Any, items),
-        ("parameters", Some(bound)) => Kind::Parameters(bound),
-        (of, _) => match of.strip_suffix('?') {
+    let is_known = bound.is_none_or(|bound| bound.of(&Limits::CURRENT) > 0)
+        && label.is_none_or(|label| names::table(label).next().is_some())
+        && mask.is_none_or(|mask| MASKS.contains(&mask))
+        && items.as_ref().is_none_or(|items| !items.is_empty());
+    let kind = match (kind, bound, items) {
+        _ if !is_known => return None,
+        ("i32", None, None) => Kind::Int,
+        ("u32", None, None) => Kind::Uint,
+        ("i64", None, None) => Kind::Hyper,
+        ("u64", None, None) => Kind::UnsignedHyper,
+        ("flags", None, None) => Kind::Flags,
+        ("string", None, None) => Kind::Text,
+        ("string?", None, None) => Kind::OptionalText,
+        ("uuid", None, None) => Kind::Uuid,
+        ("rest", None, None) => Kind::Rest,
+        ("chars", Some(Bound::Of(count)), None) => Kind::Chars(count),
+        ("char", Some(bound), None) => Kind::CharList(bound),
+        ("bytes", Some(bound), None) => Kind::Opaque(bound),
+        ("list", Some(bound), Some(items)) => Kind::List(bound, Order::Kept, items),
+        ("set", Some(bound), Some(items)) => Kind::List(bound, Order::Any, items),
+        ("parameters", Some(bound), None) => Kind::Parameters(bound),
+        (of, None, None) => match of.strip_suffix('?') {
             Some(of) => Kind::Optional(types.get(of)?.clone()),
             None => Kind::Group(types.get(of)?.clone()),
         },
+        _ => return None,
     };
     Some(Part { name, kind, label, mask })
 }
@@ -255,27 +290,31 @@ mod tests {
     }
 
     #[test]
-    fn bounds_and_labels_are_known() {
-        fn check(parts: &[Part]) {
-            for part in parts {
-                let labelled = part.label.is_none_or(|table| names::table(table).next().is_some());
-                assert!(labelled, "{part:?}");
-                match &part.kind {
-                    Kind::Group(parts) | Kind::Optional(parts) => check(parts),
-                    Kind::CharList(bound) | Kind::Opaque(bound) | Kind::Parameters(bound) => {
-                        assert_ne!(bound.of(&Limits::CURRENT), 0, "{part:?}");
-                    }
-                    Kind::List(bound, _, items) => {
-                        assert!(bound.of(&Limits::CURRENT) > 0 && !items.is_empty(), "{part:?}");
-                        check(items);
-                    }
-                    _ => {}
-                }
-            }
+    fn what_is_no_layout_is_an_error_with_its_line() {
+        #[track_caller]
+        fn check(parts: &str, expect: &str) {
+            let table = format!("[types]\na b:i32\n\n[procedures]\nCONNECT_OPEN {parts}").leak();
+            assert_eq!(Text::read(table).err().as_deref(), Some(expect), "{parts}");
         }
-        TEXT.types.values().for_each(|parts| check(parts));
-        TEXT.layouts.iter().for_each(|layout| check(&layout.arguments));
-        TEXT.layouts.iter().for_each(|layout| check(&layout.result));
+        for part in
+            ["x", "x:i33", "x:i32<3>", "x:list<3>", "x:char", "x:char<3", "x:char3>", "x:a<3>", "x:b?"]
+        {
+            check(part, &format!("line 5: `{part}` is no part"));
+        }
+        for part in
+            ["x:char<0>", "x:char<lists>", "x:i32/errors", "x:i32!texts", "x:i32!", "x:list<3", "x:i32"]
+        {
+            check(&format!("y:i32 -> {part}(i32)"), &format!("line 5: `{part}` is no part"));
+        }
+        check("x:list<3>()", "line 5: `x:list<3>` is no part");
+        check("x:i32 i32", "line 5: a part has no name");
+        check("x:i32) y:i32", "line 5: `) y:i32` is left over");
+        check("-> x:list<3>(i32 y:i32", "line 5: `x:list<3>(` is not closed");
+        check("\nCONNECT_OPENS", "line 6: no procedure is called `CONNECT_OPENS`");
+        check("\n[libvirt]\nCONNECT_OPEN", "line 7: `CONNECT_OPEN` cannot stand below `[libvirt]`");
+        check("\n[types]\na x:i32", "line 7: `a` cannot stand below `[types]`");
+        check("\n[types]\nc x:i32 -> y:i32", "line 7: `c` cannot stand below `[types]`");
+        assert_eq!(TEXT.layouts.last().map(|last| (last.program, last.procedure)), Some((program::QEMU, 2)));
     }
 
     #[test]
