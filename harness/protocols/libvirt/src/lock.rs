@@ -216,7 +216,7 @@ mod tests {
 
     use super::*;
     use crate::dialect::UpdateOrder;
-    use crate::names::{feature, node_device_list_flag};
+    use crate::names::feature;
 
     fn shown(violations: &[LockViolation]) -> Vec<String> {
         violations.iter().map(ToString::to_string).collect()
@@ -289,7 +289,7 @@ mod tests {
     fn a_planted_flag_or_feature_is_found() {
         let forget = |d: &mut Dialect| {
             let known = d.flags.get_mut(&procedures::CONNECT_LIST_ALL_NODE_DEVICES).expect("measured");
-            *known &= !node_device_list_flag::CAP_NET;
+            *known &= !names::number("node_device_list_flag", "CAP_NET");
         };
         check(forget, LockViolationKind::MessageVanished, "flag-285/16");
         check(

@@ -34,7 +34,8 @@ pub(crate) struct Number {
 static NUMBERS: [Number; 134] = read(include_str!("names/numbers.txt"));
 static PROCEDURES: [Number; 456] = read(include_str!("names/procedures.txt"));
 
-/// Reads tables when this is compiled. They have as many numbers as there is room for, or it does not compile.
+/// Reads tables when this is compiled. They have as many numbers as there is room for, or it does not compile: then
+/// the error is the line that cannot be read.
 const fn read<const COUNT: usize>(text: &'static str) -> [Number; COUNT] {
     let mut all = [Number { table: "", number: 0, name: "", about: "" }; COUNT];
     let (mut rest, mut table, mut count) = (text, "", 0);
@@ -43,10 +44,14 @@ const fn read<const COUNT: usize>(text: &'static str) -> [Number; COUNT] {
         rest = below;
         match line.as_bytes() {
             [] | [b'#', ..] => {}
-            [b'[', ..] => (table, _) = cut(line.split_at(1).1, b']'),
+            [b'[', .., b']'] => table = line.split_at(line.len() - 1).0.split_at(1).1,
             _ => {
                 let (number, words) = cut(line, b' ');
                 let (name, about) = cut(words, b' ');
+                let fits = if same(table, "procedures") { is_release(about) } else { about.is_empty() };
+                if table.is_empty() || name.is_empty() || !fits {
+                    panic!("{}", line);
+                }
                 all[count] = Number { table, number: value(number), name, about };
                 count += 1;
             }
@@ -73,8 +78,17 @@ const fn value(number: &str) -> u32 {
     };
     match u32::from_str_radix(digits, radix) {
         Ok(value) => value,
-        Err(_) => panic!("no number"),
+        Err(_) => panic!("{}", number),
     }
+}
+
+/// Whether it is what stands behind a procedure.
+const fn is_release(about: &str) -> bool {
+    let mut at = 0;
+    while at < about.len() && matches!(about.as_bytes()[at], b'0'..=b'9' | b'.') {
+        at += 1;
+    }
+    at == about.len() && at > 0 || same(about, "event") || same(about, "auth")
 }
 
 /// The number of a name. A name that no table has does not compile.
@@ -103,11 +117,10 @@ const fn tables(table: &str) -> &'static [Number] {
 macro_rules! constants {
     ($($(#[$about:meta])* $table:ident: $type:ty = $($name:ident),*;)*) => {$(
         $(#[$about])*
-        #[allow(dead_code, unreachable_pub, reason = "tests alone use some")]
         pub(crate) mod $table {
             $(
                 #[doc = concat!("The number of `", stringify!($name), "`.")]
-                pub const $name: $type = super::number(stringify!($table), stringify!($name)) as $type;
+                pub(crate) const $name: $type = super::number(stringify!($table), stringify!($name)) as $type;
             )*
         }
     )*};
@@ -142,7 +155,7 @@ constants! {
     /// Flags of CONNECT_LIST_ALL_INTERFACES.
     interface_list_flag: u32 = INACTIVE, ACTIVE;
     /// Flags of CONNECT_LIST_ALL_NODE_DEVICES.
-    node_device_list_flag: u32 = CAP_NET, INACTIVE, ACTIVE;
+    node_device_list_flag: u32 = INACTIVE, ACTIVE;
     /// What NETWORK_UPDATE does.
     update_command: u32 = MODIFY, DELETE, ADD_LAST, ADD_FIRST;
     /// What NETWORK_UPDATE does it to.
@@ -187,7 +200,7 @@ constants! {
         CONNECT_REGISTER_CLOSE_CALLBACK, CONNECT_UNREGISTER_CLOSE_CALLBACK, CONNECT_SET_IDENTITY,
         DOMAIN_START_DIRTY_RATE_CALC, NODE_DEVICE_GET_AUTOSTART, NODE_DEVICE_IS_PERSISTENT,
         NODE_DEVICE_IS_ACTIVE, DOMAIN_ABORT_JOB_FLAGS, NETWORK_SET_METADATA, NETWORK_GET_METADATA,
-        NODE_DEVICE_UPDATE, DOMAIN_GET_AUTOSTART_ONCE, DOMAIN_ANNOUNCE_INTERFACE;
+        DOMAIN_GET_AUTOSTART_ONCE, DOMAIN_ANNOUNCE_INTERFACE;
 }
 
 /// The numbers of a table, in its order.
@@ -235,6 +248,26 @@ pub(crate) mod tests {
         let end = calls().find(newer).map_or(u32::MAX, |procedure| procedure.number);
         let last = calls().take_while(|procedure| procedure.number < end).last()?;
         i32::try_from(last.number).ok()
+    }
+
+    #[test]
+    fn what_is_no_row_does_not_compile() {
+        #[track_caller]
+        fn check(table: &str, row: &'static str) {
+            let text = format!("# a\n[{table}]\n{row}\n").leak();
+            let error =
+                std::panic::catch_unwind(|| read::<1>(text)).map_err(|error| error.downcast::<String>());
+            assert!(matches!(&error, Err(Ok(line)) if row.starts_with(&**line)), "{row}: {error:?}");
+        }
+        for row in ["1", "1 ", "1 A b", "1 A 0.3.0", "1  A", "x A", "[auth", "[auth] 1", "0xg A"] {
+            check("auth", row);
+        }
+        for row in ["1 A", "1 A 0.3.0 b", "1 A events", "1 A v0.3.0"] {
+            check("procedures", row);
+        }
+        check("", "1 A");
+        assert!(std::panic::catch_unwind(|| read::<2>("[auth]\n1 A\n")).is_err());
+        assert_eq!(read::<1>("[auth]\n0x10 A\n").map(|known| (known.table, known.number)), [("auth", 16)]);
     }
 
     #[test]

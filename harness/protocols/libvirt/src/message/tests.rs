@@ -246,6 +246,7 @@ fn reads_what_is_not_in_the_recordings() {
     let model: Vec<u8> = b"i686".iter().chain(&[0; 28]).flat_map(|byte| [0, 0, 0, *byte]).collect();
     let info = Writer::new().raw(&model).u64(3_145_728).i32(16).i32(1400).i32(2).i32(2).i32(2).i32(2);
     let register = domain(Writer::new().i32(0).u32(2)).finish();
+    let unknown_layout = names::number("procedures", "NODE_DEVICE_UPDATE").cast_signed();
     let rows = [
         (Direction::ToServer, call(p::CONNECT_SET_IDENTITY, identity)),
         (Direction::ToServer, call(p::CONNECT_SET_IDENTITY, Writer::new().u32(1).opaque(b"a").i32(9).u32(0))),
@@ -256,7 +257,7 @@ fn reads_what_is_not_in_the_recordings() {
         (Direction::ToServer, call(p::DOMAIN_LOOKUP_BY_NAME, Writer::new().u32(1).raw(b"xyzz"))),
         (Direction::ToServer, request::call(p::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, 1, &register)),
         (Direction::ToServer, call(p::AUTH_SASL_STEP, Writer::new().i32(0).u32(2).raw(b"\0\0\0h\0\0\0i"))),
-        (Direction::ToServer, call(p::NODE_DEVICE_UPDATE, Writer::new().opaque(b"opaque"))),
+        (Direction::ToServer, call(unknown_layout, Writer::new().opaque(b"opaque"))),
         (Direction::ToServer, call(p::DOMAIN_EVENT_LIFECYCLE, Writer::new().u32(0))),
         (Direction::ToServer, call(-1, Writer::new())),
         (Direction::ToServer, with(MessageType::CALL_WITH_FDS, Status::OK, &[0, 0, 0, 1])),
