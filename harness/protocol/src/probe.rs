@@ -214,17 +214,18 @@ pub fn reply_ms(payload: usize) -> u64 {
     REPLY_MS + u64::try_from(payload / BYTES_PER_MS).unwrap_or(0)
 }
 
-/// A probe around one subject: setup, subject, canary behind it, fresh connection.
+/// A probe around one subject: setup, subject, canary behind it, fresh connection. What is expected is one [`Expect`], or
+/// a list with one for each request that the subject sends at once.
 #[must_use]
 pub fn around(
     d: &Description,
     name: &str,
     about: &'static str,
     hazard: Hazard,
-    expect: &str,
+    expect: impl AsRef<[Expect]>,
     subject: impl FnOnce(Script) -> Script,
 ) -> Case {
-    around_marked(d, name, about, hazard, &[(Expect::ARG, expect)], subject)
+    around_marked(d, name, about, hazard, &[(Expect::ARG, &Expect::list(expect.as_ref()))], subject)
 }
 
 /// The same, with more to say about the subject than what is expected.
@@ -344,12 +345,12 @@ fn unknown_requests(d: &Description, cases: &mut Vec<Case>) {
         let above = d.payload_max.is_some_and(|limit| size > limit);
         let (about, expect) = match (above, d.above_limit, d.unknown_gets) {
             (true, AboveLimit::Closed, _) => {
-                ("an unknown request above the limit ends the connection", "closed")
+                ("an unknown request above the limit ends the connection", Expect::Closed)
             }
-            (_, _, Bad::Refused) => (ABOUT, "not-supported"),
-            (_, _, Bad::Dropped) => (DROPPED, "answer"),
+            (_, _, Bad::Refused) => (ABOUT, Expect::NotSupported),
+            (_, _, Bad::Dropped) => (DROPPED, Expect::Answer),
         };
-        let args = [(Expect::ARG, expect)];
+        let args = [expect.arg()];
         cases.push(around_large(d, &name, about, Hazard::Harmless, &args, move |d, s| {
             let bytes = bad(d, d.unknown_gets, (d.unknown)(size));
             answer(d, s.send(MAIN, bytes), MAIN, reply_ms(size))
@@ -441,7 +442,7 @@ fn pipelining(d: &Description, cases: &mut Vec<Case>) {
             bytes.put_slice(if *first { &d.canary } else { &d.second });
         }
         let sends: Vec<_> = plan.iter().map(|first| if *first { "canary" } else { "second" }).collect();
-        let expect = vec!["answer"; plan.len()].join(",");
+        let expect = Expect::list(&vec![Expect::Answer; plan.len()]);
         let script =
             open(d, opening(d), MAIN, Role::Subject, &[(Expect::ARG, &expect), ("sends", &sends.join(","))])
                 .send(MAIN, bytes.freeze());
@@ -473,9 +474,14 @@ fn splits(d: &Description, cases: &mut Vec<Case>) {
     let about = "a request that comes byte by byte is answered";
     cases.push(case("slow-sender", about, Hazard::Disturbs, closing(d, script)));
 
-    cases.push(around(d, "idle-then-request", "a client is idle first", Hazard::Harmless, "answer", |s| {
-        answer(d, s.pause(IDLE_MS).send(MAIN, d.canary.clone()), MAIN, REPLY_MS)
-    }));
+    cases.push(around(
+        d,
+        "idle-then-request",
+        "a client is idle first",
+        Hazard::Harmless,
+        Expect::Answer,
+        |s| answer(d, s.pause(IDLE_MS).send(MAIN, d.canary.clone()), MAIN, REPLY_MS),
+    ));
     let mut script = opening(d);
     let conns = std::iter::once(MAIN).chain(MORE..);
     for (_, conn) in (0..d.half_close_tries).zip(conns) {
@@ -489,25 +495,25 @@ fn splits(d: &Description, cases: &mut Vec<Case>) {
 }
 
 /// Name, what it is, and where there is such a one: what is sent and what is due.
-type Subject<'a> = (&'static str, &'static str, Option<(Bytes, &'a str)>);
+type Subject = (&'static str, &'static str, Option<(Bytes, Expect)>);
 
 fn contents(d: &Description, cases: &mut Vec<Case>) {
     const SHORT: &str = "a valid request whose payload is too short";
     const FUTURE: &str = "a valid request with more fields at its end, as a future client sends it";
     let refused = |gets: Bad, bytes: Bytes| {
-        (bad(d, gets, bytes), if gets == Bad::Refused { "refusal" } else { "answer" })
+        (bad(d, gets, bytes), if gets == Bad::Refused { Expect::Refusal } else { Expect::Answer })
     };
     let stray = refused(d.stray, d.reply.clone());
     let malformed = |bytes: Bytes| refused(d.malformed, bytes);
-    let subjects: [Subject<'_>; 6] = [
+    let subjects: [Subject; 6] = [
         ("reply-as-request", "a reply where a request belongs", Some(stray)),
         (
             "trailing-bytes",
             "a valid request with more payload than it needs",
-            d.trailing_bytes.clone().map(|bytes| (bytes, "any")),
+            d.trailing_bytes.clone().map(|bytes| (bytes, Expect::Any)),
         ),
         ("missing-bytes", SHORT, d.missing_bytes.clone().map(malformed)),
-        ("unknown-fields", FUTURE, d.unknown_fields.clone().map(|bytes| (bytes, "answer"))),
+        ("unknown-fields", FUTURE, d.unknown_fields.clone().map(|bytes| (bytes, Expect::Answer))),
         ("text-not-utf8", "text that is not UTF-8", Some(malformed((d.text)(b"\xff\xfe\xc0\xaf\0")))),
         ("text-with-nul", "text with a NUL inside", Some(malformed((d.text)(b"a\0b\0")))),
     ];

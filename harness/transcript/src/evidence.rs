@@ -102,6 +102,13 @@ impl Expect {
     }
 }
 
+/// What is expected of one request is a list of one.
+impl AsRef<[Self]> for Expect {
+    fn as_ref(&self) -> &[Self] {
+        std::slice::from_ref(self)
+    }
+}
+
 words! {
     /// What carries the bytes of a conversation.
     Transport {

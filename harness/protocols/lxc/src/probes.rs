@@ -73,86 +73,87 @@ pub(crate) fn all() -> Vec<Case> {
 }
 
 /// One request each: name, what it is, what it may do, what must come of it, the request.
-type Single = (&'static str, &'static str, Hazard, &'static str, Bytes);
+type Single = (&'static str, &'static str, Hazard, Expect, Bytes);
 
 fn single(d: &Description) -> Vec<Case> {
+    use Expect::{Answer, Any, Refusal};
     use Hazard::{Disturbs, Harmless};
     let rows: [Single; 11] = [
         (
             "get-config-item-without-payload",
             "a key that is not sent is refused (LXC-01)",
             Disturbs,
-            "refusal",
+            Refusal,
             request::plain(GET_CONFIG_ITEM, 0),
         ),
         (
             "get-config-item-length-negative",
             "a key of -1 bytes is refused (LXC-01)",
             Disturbs,
-            "refusal",
+            Refusal,
             request::lying(GET_CONFIG_ITEM, -1, 0, b""),
         ),
         (
             "console-log-without-payload",
             "a console log request without its structure is refused (LXC-02)",
             Disturbs,
-            "refusal",
+            Refusal,
             request::plain(names::CONSOLE_LOG, 0),
         ),
         (
             "short-state-list",
             "a list of one state is refused, or taken for a list (LXC-20)",
             Disturbs,
-            "any",
+            Any,
             request::with_payload(names::ADD_STATE_CLIENT, &1_i32.to_le_bytes()),
         ),
         (
             "longer-struct-cgroup-fd",
             "a structure that a future client made longer is carried out (LXC-19)",
             Harmless,
-            "answer",
+            Answer,
             request::with_payload(names::GET_CGROUP_FD, &request::cgroup_fd("devices", 88)),
         ),
         (
             "shorter-struct-cgroup-fd",
             "a structure that an earlier client knows shorter is carried out",
             Harmless,
-            "answer",
+            Answer,
             request::with_payload(names::GET_CGROUP_FD, &request::cgroup_fd("devices", 24)),
         ),
         (
             "cgroup-without-nul",
             "a controller without its NUL is refused",
             Disturbs,
-            "refusal",
+            Refusal,
             request::with_payload(names::GET_CGROUP, b"freezer"),
         ),
         (
             "cgroup-unknown-controller",
             "a controller that is not there is refused",
             Harmless,
-            "refusal",
+            Refusal,
             request::text(names::GET_CGROUP, "wireskew"),
         ),
         (
             "cgroup-without-payload",
             "a controller that is not sent is refused, or taken for none",
             Harmless,
-            "any",
+            Any,
             request::plain(names::GET_CGROUP, 0),
         ),
         (
             "config-key-without-nul",
             "a key without its NUL is refused",
             Disturbs,
-            "any",
+            Any,
             request::with_payload(GET_CONFIG_ITEM, b"lxc.uts.name"),
         ),
         (
             "config-key-unknown",
             "a key that does not exist is refused",
             Harmless,
-            "refusal",
+            Refusal,
             request::text(GET_CONFIG_ITEM, "lxc.wireskew"),
         ),
     ];
@@ -170,7 +171,7 @@ fn sizes(d: &Description) -> Vec<Case> {
         .into_iter()
         .map(|len| {
             // The layout changed under the number; only the last one can be asked of everybody.
-            let expect = if len == 40 { "answer" } else { "any" };
+            let expect = if len == 40 { Expect::Answer } else { Expect::Any };
             let request = request::with_payload(names::ADD_BPF_DEVICE_CGROUP, &request::device_item(len));
             around(d, &format!("device-item-{len}"), ABOUT, Hazard::Disturbs, expect, |s| {
                 s.send(MAIN, request).reply(MAIN, REPLY_MS)
@@ -184,7 +185,7 @@ fn numbers(d: &Description) -> Vec<Case> {
     const ABOUT: &str = "the first numbers behind a release's table are answered as unknown or known ones";
     let mut cases: Vec<Case> = (19..=28)
         .map(|number| {
-            let expect = if number < names::COMMAND_MAX { "any" } else { "not-supported" };
+            let expect = if number < names::COMMAND_MAX { Expect::Any } else { Expect::NotSupported };
             let request = request::plain(Command(number), 0);
             around(d, &format!("number-{number}"), ABOUT, Hazard::Disturbs, expect, |s| {
                 s.send(MAIN, request).reply(MAIN, REPLY_MS)
@@ -194,7 +195,7 @@ fn numbers(d: &Description) -> Vec<Case> {
     for (name, number) in [("number-ffffffff", u32::MAX), ("number-80000000", 0x8000_0000)] {
         let about = "a number that is negative in a signed comparison is unknown";
         let request = request::plain(Command(number), 0);
-        cases.push(around(d, name, about, Hazard::Disturbs, "not-supported", |s| {
+        cases.push(around(d, name, about, Hazard::Disturbs, Expect::NotSupported, |s| {
             s.send(MAIN, request).reply(MAIN, REPLY_MS)
         }));
     }

@@ -102,7 +102,7 @@ fn told(Entry { name, words, about, writes }: Entry) -> Result<Case, String> {
     };
     let before = level.map(at_level).unwrap_or_default();
     let bytes = [&before[..], &writes.concat(), &behind].concat();
-    Ok(probe::around(&description(), name, about, Hazard::Disturbs, "answer", |s| {
+    Ok(probe::around(&description(), name, about, Hazard::Disturbs, Expect::Answer, |s| {
         let script = s.send(SUBJECT_CONN, bytes).answers(SUBJECT_CONN, REPLY_MS);
         // What the level sets free comes with the next heartbeats.
         if level.is_some() { script.quiet(SUBJECT_CONN, BEATS_MS) } else { script }

@@ -15,7 +15,7 @@ use CaseKind::{Client, Probe, Replay};
 type Row = (&'static str, CaseKind, Tale, Option<Tale>);
 
 pub(crate) fn rows() -> Vec<Row> {
-    let asked = || subject("answer").sends(5, CANARY).answers(5, CANARY_OK);
+    let asked = || subject(Expect::Answer).sends(5, CANARY).answers(5, CANARY_OK);
     let fresh = || asked().asks(9, Role::Fresh, &[]);
     let canary = |setup: Tale| {
         let tale = setup.open(5, Role::Subject, &[Expect::NotSupported.arg()]).sends(5, UNKNOWN);
@@ -27,22 +27,27 @@ pub(crate) fn rows() -> Vec<Row> {
     let cut_kept =
         Tale::default().role(1, Role::Setup, &[("name", "kept")]).sends(1, CANARY).watch("10", "1000");
     let replayed = || Tale::default().unmarked(1).sends(1, CANARY).sends(1, SECOND);
-    let unsent = subject("survive").sends(5, UNKNOWN).silent(5).role(5, Role::Canary, &[]);
+    let unsent = subject(Expect::Survive).sends(5, UNKNOWN).silent(5).role(5, Role::Canary, &[]);
     let mut rows = vec![
         ("nothing at all", Probe, Tale::default(), None),
         ("only the opening", Probe, opening(), None),
         ("no subject", Probe, closing(opening()), None),
-        ("a subject without end", Probe, closing(subject("answer").sends(5, CANARY)), None),
+        ("a subject without end", Probe, closing(subject(Expect::Answer).sends(5, CANARY)), None),
         (
             "half of two subjects",
             Probe,
-            closing(subject("answer,any").sends(5, CANARY).answers(5, CANARY_OK)),
+            closing(subject([Expect::Answer, Expect::Any]).sends(5, CANARY).answers(5, CANARY_OK)),
             None,
         ),
         (
             "an expectation that nobody knows",
             Probe,
-            closing(subject("anwser").sends(5, CANARY).answers(5, NOT_SUPPORTED)),
+            closing(
+                opening()
+                    .open(5, Role::Subject, &[(Expect::ARG, "anwser")])
+                    .sends(5, CANARY)
+                    .answers(5, NOT_SUPPORTED),
+            ),
             None,
         ),
         ("a subject without expectation", Probe, closing(opening().asks(5, Role::Subject, &[])), None),
@@ -62,7 +67,7 @@ pub(crate) fn rows() -> Vec<Row> {
         (
             "a look in the middle that says nothing",
             Probe,
-            closing(subject("answer").sends(5, CANARY).answers(5, CANARY_OK).sees("alive", "bogus")),
+            closing(subject(Expect::Answer).sends(5, CANARY).answers(5, CANARY_OK).sees("alive", "bogus")),
             None,
         ),
         ("descriptors are no number", Probe, fresh().watch("many", "1000"), None),
@@ -177,7 +182,7 @@ fn no_replay_that_lacks_bytes_is_compatible() {
 
 #[test]
 fn a_fault_needs_no_more_evidence() {
-    let crashed = subject("survive").sends(5, CANARY).resets(5).exits(ExitStatus::Signal(11));
+    let crashed = subject(Expect::Survive).sends(5, CANARY).resets(5).exits(ExitStatus::Signal(11));
     let judgement = judged(Probe, crashed, None);
     assert_eq!((judgement.verdict, found(&judgement)), (Verdict::Broken, vec!["stays-up: crash".to_owned()]));
 }

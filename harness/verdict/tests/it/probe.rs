@@ -15,7 +15,7 @@ pub(crate) type Row = (&'static str, Tale, Verdict, Option<&'static str>);
 
 /// A refused subject, up to its canary.
 fn refused() -> Tale {
-    subject("not-supported").sends(5, UNKNOWN).answers(5, NOT_SUPPORTED).role(5, Role::Settle, &[])
+    subject(Expect::NotSupported).sends(5, UNKNOWN).answers(5, NOT_SUPPORTED).role(5, Role::Settle, &[])
 }
 
 /// The canary behind a refused subject, sent and not yet answered.
@@ -45,10 +45,10 @@ pub(crate) fn good() -> Vec<Row> {
     let answered = |expect, reply| closing(subject(expect).sends(5, CANARY).answers(5, reply));
     vec![
         ("refused, drained, kept", done(canary().answers(5, CANARY_OK)), Compatible, None),
-        ("a good answer", answered("answer", CANARY_OK), Compatible, None),
-        ("any answer", answered("any", REFUSED), Compatible, None),
-        ("an error where one is due", answered("refusal", REFUSED), Compatible, None),
-        ("survives garbage", closing(subject("survive").sends(5, GARBAGE).ends(5)), Compatible, None),
+        ("a good answer", answered(Expect::Answer, CANARY_OK), Compatible, None),
+        ("any answer", answered(Expect::Any, REFUSED), Compatible, None),
+        ("an error where one is due", answered(Expect::Refusal, REFUSED), Compatible, None),
+        ("survives garbage", closing(subject(Expect::Survive).sends(5, GARBAGE).ends(5)), Compatible, None),
         (
             "in order, but for masked fields",
             done(pipelined().answers(5, b"\x00\x02c7\x00\x02s8")),
@@ -65,7 +65,11 @@ pub(crate) fn good() -> Vec<Row> {
         (
             "garbage may be answered, once",
             closing(
-                subject("survive").sends(5, GARBAGE).answers(5, REFUSED).role(5, Role::Quiet, &[]).silent(5),
+                subject(Expect::Survive)
+                    .sends(5, GARBAGE)
+                    .answers(5, REFUSED)
+                    .role(5, Role::Quiet, &[])
+                    .silent(5),
             ),
             Compatible,
             None,
@@ -83,7 +87,7 @@ pub(crate) fn good() -> Vec<Row> {
 }
 
 fn unanswered() -> Vec<Row> {
-    let due = || subject("not-supported").sends(5, UNKNOWN);
+    let due = || subject(Expect::NotSupported).sends(5, UNKNOWN);
     vec![
         ("closes instead", closing(due().ends(5)), Broken, Some("answered-as-due: no-reply")),
         (
@@ -95,7 +99,7 @@ fn unanswered() -> Vec<Row> {
         ("says nothing", closing(due().silent(5)), Broken, Some("answered-as-due: hang")),
         (
             "an answer of silence is no answer",
-            closing(subject("any").sends(5, CANARY).silent(5)),
+            closing(subject(Expect::Any).sends(5, CANARY).silent(5)),
             Broken,
             Some("answered-as-due: hang"),
         ),
@@ -119,19 +123,19 @@ fn unanswered() -> Vec<Row> {
         ),
         (
             "a valid request is unknown",
-            closing(subject("answer").sends(5, CANARY).answers(5, NOT_SUPPORTED)),
+            closing(subject(Expect::Answer).sends(5, CANARY).answers(5, NOT_SUPPORTED)),
             Refused,
             Some("answered-as-due: not-supported"),
         ),
         (
             "a valid request is refused",
-            closing(subject("answer").sends(5, CANARY).answers(5, REFUSED)),
+            closing(subject(Expect::Answer).sends(5, CANARY).answers(5, REFUSED)),
             Refused,
             Some("answered-as-due: refused-valid"),
         ),
         (
             "a close for a refusal",
-            closing(subject("refusal").sends(5, CANARY).ends(5)),
+            closing(subject(Expect::Refusal).sends(5, CANARY).ends(5)),
             Refused,
             Some("answered-as-due: closed"),
         ),
@@ -157,7 +161,7 @@ fn unanswered() -> Vec<Row> {
 }
 
 fn order() -> Vec<Row> {
-    let unframed = || subject("survive").sends(5, GARBAGE).answers(5, REFUSED);
+    let unframed = || subject(Expect::Survive).sends(5, GARBAGE).answers(5, REFUSED);
     vec![
         (
             "one answer too many",
@@ -180,7 +184,7 @@ fn order() -> Vec<Row> {
         (
             "a second answer before garbage",
             closing(
-                subject("survive")
+                subject(Expect::Survive)
                     .sends(5, CANARY)
                     .answers(5, CANARY_OK)
                     .answers(5, CANARY_OK)
@@ -192,7 +196,7 @@ fn order() -> Vec<Row> {
         ),
         (
             "an answer to nobody",
-            closing(subject("survive").answers(5, CANARY_OK)),
+            closing(subject(Expect::Survive).answers(5, CANARY_OK)),
             Broken,
             Some("answered-once: answered-twice"),
         ),
@@ -218,11 +222,13 @@ fn drain() -> Vec<Row> {
         ),
         (
             "a reset with the answer",
-            closing(subject("not-supported").sends(5, UNKNOWN).answers(5, NOT_SUPPORTED).resets(5).role(
-                5,
-                Role::Canary,
-                &[],
-            )),
+            closing(
+                subject(Expect::NotSupported).sends(5, UNKNOWN).answers(5, NOT_SUPPORTED).resets(5).role(
+                    5,
+                    Role::Canary,
+                    &[],
+                ),
+            ),
             Broken,
             not_drained,
         ),
@@ -320,25 +326,25 @@ fn server() -> Vec<Row> {
         ),
         (
             "a reply that cannot be framed",
-            closing(subject("survive").sends(5, STOP).answers(5, GARBAGE)),
+            closing(subject(Expect::Survive).sends(5, STOP).answers(5, GARBAGE)),
             Broken,
             Some("readable-replies: unreadable-reply"),
         ),
         (
             "a success that cannot be read",
-            closing(subject("survive").sends(5, CANARY).answers(5, b"\x00\x01c")),
+            closing(subject(Expect::Survive).sends(5, CANARY).answers(5, b"\x00\x01c")),
             Broken,
             Some("readable-replies: unreadable-reply"),
         ),
         (
             "a close in mid-frame",
-            closing(subject("survive").sends(5, STOP).answers(5, b"\x00").ends(5)),
+            closing(subject(Expect::Survive).sends(5, STOP).answers(5, b"\x00").ends(5)),
             Broken,
             Some("readable-replies: unreadable-reply"),
         ),
         (
             "no end of it",
-            closing(subject("survive").sends(5, STOP).notes(5, "flood")),
+            closing(subject(Expect::Survive).sends(5, STOP).notes(5, "flood")),
             Broken,
             Some("readable-replies: flood"),
         ),

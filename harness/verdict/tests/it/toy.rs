@@ -221,8 +221,8 @@ pub(crate) fn closing(tale: Tale) -> Tale {
 }
 
 /// The subject of a probe, on connection 5.
-pub(crate) fn subject(expect: &str) -> Tale {
-    opening().open(5, Role::Subject, &[(Expect::ARG, expect)])
+pub(crate) fn subject(expect: impl AsRef<[Expect]>) -> Tale {
+    opening().open(5, Role::Subject, &[(Expect::ARG, &Expect::list(expect.as_ref()))])
 }
 
 /// Judges a tale as the runner does, with the generic checks of that kind of case.

@@ -75,7 +75,7 @@ fn transaction_holds(report: &mut Report<'_>) {
     let evidence = report.evidence;
     let story = Story::of(evidence);
     if let Some(first) = story.acts.iter().find(|act| act.call == "begin")
-        && first.step.arg(Expect::ARG) != Some("refusal")
+        && first.step.arg(Expect::ARG) != Some(Expect::Refusal.word())
         && !first.done()
     {
         return did_not_begin(report, first);

@@ -30,9 +30,15 @@ fn unknown_procedures(d: &Description) -> Vec<Case> {
     ];
     let numbers = numbers
         .into_iter()
-        .map(|(name, number)| one(d, name, NUMBER, "not-supported", call(number, SUBJECT, b"")));
+        .map(|(name, number)| one(d, name, NUMBER, Expect::NotSupported, call(number, SUBJECT, b"")));
     // The first number behind each release, two events, and the first that no release has.
-    let edges = [(426, "any"), (444, "any"), (453, "not-supported"), (456, "any"), (457, "not-supported")];
+    let edges = [
+        (426, Expect::Any),
+        (444, Expect::Any),
+        (453, Expect::NotSupported),
+        (456, Expect::Any),
+        (457, Expect::NotSupported),
+    ];
     let edges = edges.into_iter().map(|(number, expect)| {
         one(d, &format!("procedure-{number}"), EDGE, expect, call(number, SUBJECT, b""))
     });
@@ -59,7 +65,7 @@ fn unknown_programs(d: &Description) -> Vec<Case> {
         ("version-ffffffff", VERSION, version(u32::MAX, 0)),
         ("qemu-procedure-9999", PROCEDURE, filled(qemu, 16)),
     ];
-    rows.map(|(name, about, request)| one(d, name, about, "not-supported", request)).into()
+    rows.map(|(name, about, request)| one(d, name, about, Expect::NotSupported, request)).into()
 }
 
 fn length_words(d: &Description) -> Vec<Case> {
@@ -105,7 +111,7 @@ fn types(d: &Description) -> Vec<Case> {
     // The end of a stream is due a confirmation, if there is a stream.
     for (name, status) in [("type-3", 0), ("type-3-status-1", 1)] {
         let bytes = [&message(3, status)[..], &d.canary].concat();
-        cases.push(one(d, name, ABOUT, "survive,answer", bytes));
+        cases.push(one(d, name, ABOUT, [Expect::Survive, Expect::Answer], bytes));
     }
     cases
 }
@@ -125,8 +131,8 @@ fn descriptors(d: &Description) -> Vec<Case> {
         ending(d, "fds-33", "more descriptors than the limit end the connection", count(33)),
         held(d, "fds-1-none-sent", WAITS, vec![plain(count(1))]),
         held(d, "fds-1-on-the-message", WAITS, vec![with_descriptor(count(1))]),
-        around(d, "fds-1-on-a-byte", on_byte, Hazard::Harmless, "answer", script),
-        one(d, "fds-0", "a call with no descriptors is a call", "answer", count(0)),
+        around(d, "fds-1-on-a-byte", on_byte, Hazard::Harmless, Expect::Answer, script),
+        one(d, "fds-0", "a call with no descriptors is a call", Expect::Answer, count(0)),
     ]
 }
 
@@ -136,7 +142,7 @@ fn statuses(d: &Description) -> Vec<Case> {
     let header = request::header(p::CONNECT_GET_TYPE, SUBJECT);
     let with_status = |status: i32| Header { status: Status(status), ..header }.message(b"");
     let refused =
-        |(name, status)| one(d, &format!("call-status-{name}"), ABOUT, "refusal", with_status(status));
+        |(name, status)| one(d, &format!("call-status-{name}"), ABOUT, Expect::Refusal, with_status(status));
     statuses.map(refused).into()
 }
 
@@ -144,14 +150,14 @@ fn many_at_once(d: &Description) -> Vec<Case> {
     const MANY: u32 = 200;
     let calls: Vec<u8> =
         (0..MANY).flat_map(|at| call(p::CONNECT_GET_TYPE, SUBJECT + at, b"").to_vec()).collect();
-    let expect = vec!["answer"; MANY as usize].join(",");
+    let expect = [Expect::Answer; MANY as usize];
     let about = "two hundred calls in one write are all answered, in any order";
-    let pipelined = around(d, "pipelined-200", about, Hazard::Disturbs, &expect, |s| {
+    let pipelined = around(d, "pipelined-200", about, Hazard::Disturbs, expect, |s| {
         (0..MANY).fold(s.send(MAIN, calls), |s, _| s.reply(MAIN, REPLY_MS))
     });
     let both = [&unknown(4096)[..], &d.second].concat();
     let about = "an unknown call with a payload and a known one in one write are both answered";
-    let (name, expect) = ("unknown-4096-and-known-in-one-write", "not-supported,answer");
+    let (name, expect) = ("unknown-4096-and-known-in-one-write", [Expect::NotSupported, Expect::Answer]);
     let unknown_and_known = around(d, name, about, Hazard::Harmless, expect, |s| {
         s.send(MAIN, both).reply(MAIN, REPLY_MS).reply(MAIN, REPLY_MS)
     });
@@ -177,24 +183,34 @@ fn arguments(d: &Description) -> Vec<Case> {
     let flagged = call_with(p::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, SUBJECT, filter);
     let trailing = call_with(p::INTERFACE_CHANGE_COMMIT, SUBJECT, Writer::new().u32(0).u32(0));
     let rows = [
-        ("arguments-missing", "a call that lacks an argument is refused", "refusal", missing),
+        ("arguments-missing", "a call that lacks an argument is refused", Expect::Refusal, missing),
         (
             "string-length-ffffffff",
             "a string that announces 4 GiB is refused",
-            "refusal",
+            Expect::Refusal,
             announced(u32::MAX),
         ),
-        ("string-length-4194305", "a string above the limit is refused", "refusal", announced(4_194_305)),
-        ("string-without-padding", "a string whose padding is missing is refused", "refusal", unpadded),
+        (
+            "string-length-4194305",
+            "a string above the limit is refused",
+            Expect::Refusal,
+            announced(4_194_305),
+        ),
+        ("string-without-padding", "a string whose padding is missing is refused", Expect::Refusal, unpadded),
         (
             "string-padding-not-zero",
             "what padding holds does not matter",
-            "any",
+            Expect::Any,
             lookup(b"\0\0\0\x03ethzzzzz"),
         ),
-        ("string-with-nul", "a string ends at its first NUL", "answer", lookup(&with_nul)),
-        ("optional-flag-2", "any flag but 0 says that there is a value", "answer", flagged),
-        ("arguments-of-8-bytes-for-4", "what stands behind the arguments is passed over", "any", trailing),
+        ("string-with-nul", "a string ends at its first NUL", Expect::Answer, lookup(&with_nul)),
+        ("optional-flag-2", "any flag but 0 says that there is a value", Expect::Answer, flagged),
+        (
+            "arguments-of-8-bytes-for-4",
+            "what stands behind the arguments is passed over",
+            Expect::Any,
+            trailing,
+        ),
     ];
     rows.map(|(name, about, expect, request)| one(d, name, about, expect, request)).into()
 }
@@ -215,7 +231,7 @@ fn counts(d: &Description) -> Vec<Case> {
         |serial: u32, procedure: i32, value: i32| call_with(procedure, serial, Writer::new().i32(value));
     let out_of_range = |procedure: i32| {
         let [first, more @ ..] = VALUES;
-        around(d, &format!("count-out-of-range-{procedure}"), ABOUT, Hazard::Harmless, "refusal", |s| {
+        around(d, &format!("count-out-of-range-{procedure}"), ABOUT, Hazard::Harmless, Expect::Refusal, |s| {
             let s = s.send(MAIN, number(SUBJECT, procedure, first)).reply(MAIN, REPLY_MS);
             (SUBJECT + 1..).zip(more).fold(s, |s, (serial, value)| {
                 asks(s, MAIN, Role::Subject, &[Expect::Refusal.arg()], number(serial, procedure, value))
@@ -224,8 +240,14 @@ fn counts(d: &Description) -> Vec<Case> {
     };
     let mut cases: Vec<Case> = lists.map(out_of_range).into();
     let cells = call_with(p::NODE_GET_CELLS_FREE_MEMORY, SUBJECT, Writer::new().i32(0).i32(-1));
-    cases.push(one(d, "count-negative-101", ABOUT, "refusal", cells));
+    cases.push(one(d, "count-negative-101", ABOUT, Expect::Refusal, cells));
     let vcpus = Writer::new().raw(&domain().finish()).i32(-1).i32(-1);
-    cases.push(one(d, "count-negative-20", ABOUT, "refusal", call_with(p::DOMAIN_GET_VCPUS, SUBJECT, vcpus)));
+    cases.push(one(
+        d,
+        "count-negative-20",
+        ABOUT,
+        Expect::Refusal,
+        call_with(p::DOMAIN_GET_VCPUS, SUBJECT, vcpus),
+    ));
     cases
 }

@@ -56,12 +56,12 @@ fn free_pages(pages: u32, cells: u32) -> Bytes {
 /// LV-02: the number of answers wraps to 1019 in 32 bits.
 fn free_pages_overflow(d: &Description) -> Case {
     let about = "a number of answers that does not fit 32 bits is refused (LV-02, CVE-2026-18917)";
-    disturbing(one(d, "free-pages-overflow", about, "refusal", free_pages(1023, 4_198_405)))
+    disturbing(one(d, "free-pages-overflow", about, Expect::Refusal, free_pages(1023, 4_198_405)))
 }
 
 fn free_pages_too_many(d: &Description) -> Case {
     let about = "more answers than the limit are refused";
-    disturbing(one(d, "free-pages-above-limit", about, "refusal", free_pages(1023, 2)))
+    disturbing(one(d, "free-pages-above-limit", about, Expect::Refusal, free_pages(1023, 2)))
 }
 
 /// LV-01: both orders of command and section, each with a host of its own. `add-last` and not `add-first`: that
@@ -75,7 +75,7 @@ fn network_update_orders(d: &Description) -> Case {
     let (command, section) = (update_command::ADD_LAST, update_section::IP_DHCP_HOST);
     let feature = Writer::new().i32(feature::NETWORK_UPDATE_HAS_CORRECT_ORDER);
     let about = "arguments are read in the order that the server says it reads (LV-01)";
-    disturbing(around(d, "network-update-order", about, Hazard::Disturbs, "answer", |s| {
+    disturbing(around(d, "network-update-order", about, Hazard::Disturbs, Expect::Answer, |s| {
         let s = s.send(MAIN, call_with(p::CONNECT_SUPPORTS_FEATURE, SUBJECT, feature)).reply(MAIN, REPLY_MS);
         let any = [Expect::Any.arg()];
         let s = asks(s, MAIN, Role::Subject, &any, update(SUBJECT + 1, [command, section], 0x55));
@@ -88,7 +88,7 @@ fn node_device_flag(d: &Description) -> Case {
     let arguments = Writer::new().i32(1).u32(node_device_list_flag::ACTIVE);
     let request = call_with(p::CONNECT_LIST_ALL_NODE_DEVICES, SUBJECT, arguments);
     let about = "node devices are listed for a client that asks for the active ones (LV-05)";
-    one(d, "node-device-list-active", about, "answer", request)
+    one(d, "node-device-list-active", about, Expect::Answer, request)
 }
 
 /// LV-16: the place of an error is far down.
@@ -96,5 +96,5 @@ fn xml_of_many_newlines(d: &Description) -> Case {
     let xml = [&[b'\n'; 100_000][..], b"<interface"].concat();
     let request = call_with(p::INTERFACE_DEFINE_XML, SUBJECT, Writer::new().opaque(&xml).u32(0));
     let about = "a document that breaks off behind 100,000 lines is refused (LV-16)";
-    disturbing(one(d, "xml-of-many-newlines", about, "refusal", request))
+    disturbing(one(d, "xml-of-many-newlines", about, Expect::Refusal, request))
 }

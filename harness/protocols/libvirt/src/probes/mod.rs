@@ -142,7 +142,13 @@ pub(crate) fn all() -> Vec<Case> {
 }
 
 /// One subject, and what is due.
-fn one(d: &Description, name: &str, about: &'static str, expect: &str, request: impl Into<Bytes>) -> Case {
+fn one(
+    d: &Description,
+    name: &str,
+    about: &'static str,
+    expect: impl AsRef<[Expect]>,
+    request: impl Into<Bytes>,
+) -> Case {
     around(d, name, about, Hazard::Harmless, expect, |s| large(s, request.into()))
 }
 
@@ -159,7 +165,7 @@ fn disturbing(case: Case) -> Case {
 
 /// A message that is dropped without a word. The canary in the same write is answered, and nothing else.
 fn dropped(d: &Description, name: &str, about: &'static str, message: &[u8]) -> Case {
-    one(d, name, about, "answer", [message, &d.canary].concat())
+    one(d, name, about, Expect::Answer, [message, &d.canary].concat())
 }
 
 /// Bytes upon which the connection ends.

@@ -40,20 +40,20 @@ fn opens(d: &Description) -> Vec<Case> {
     const BEFORE: &str = "a call that needs a driver is refused until there is one";
     const READ_ONLY: &str = "who may only read cannot begin a transaction";
     const CLOSE: &str = "a client that says good-bye is answered, and then closed";
-    let unopened = |script: Script, expect: &str| script.open(MAIN, Role::Subject, &[(Expect::ARG, expect)]);
+    let unopened = |script: Script, expect: Expect| script.open(MAIN, Role::Subject, &[expect.arg()]);
     let type_of = |serial: u32| call(p::CONNECT_GET_TYPE, serial, b"");
     let answer = [Expect::Answer.arg()];
 
-    let script = unopened(opening(d), "answer").send(MAIN, request::open(SUBJECT, Some(URI), 0xffff));
+    let script = unopened(opening(d), Expect::Answer).send(MAIN, request::open(SUBJECT, Some(URI), 0xffff));
     let flags = quiet(script.reply(MAIN, REPLY_MS), MAIN);
 
-    let script = unopened(opening(d), "refusal")
+    let script = unopened(opening(d), Expect::Refusal)
         .send(MAIN, request::open(SUBJECT, Some("bogus:///x"), 0))
         .reply(MAIN, REPLY_MS);
     let script = asks(script, MAIN, Role::Subject, &answer, request::open(SUBJECT + 1, Some(URI), 0));
     let unknown = asks(script, MAIN, Role::Subject, &answer, type_of(SUBJECT + 2)).close(MAIN);
 
-    let script = unopened(opening(d), "refusal").send(MAIN, type_of(SUBJECT)).reply(MAIN, REPLY_MS);
+    let script = unopened(opening(d), Expect::Refusal).send(MAIN, type_of(SUBJECT)).reply(MAIN, REPLY_MS);
     let script = asks(script, MAIN, Role::Subject, &answer, request::open(SUBJECT + 1, Some(URI), 0));
     let before = asks(script, MAIN, Role::Subject, &answer, type_of(SUBJECT + 2)).close(MAIN);
 
@@ -133,9 +133,9 @@ fn keepalives(d: &Description) -> Vec<Case> {
     let unknown = message(9, MessageType::MESSAGE);
     let pong = message(keepalive::PONG, MessageType::MESSAGE);
     vec![
-        one(d, "keepalive-ping", "a sign of life is answered", "answer", ping),
+        one(d, "keepalive-ping", "a sign of life is answered", Expect::Answer, ping),
         case(d, "keepalive-ping-before-open", BEFORE, Hazard::Harmless, quiet(unopened, MAIN)),
-        one(d, "keepalive-ping-as-call", AS_CALL, "not-supported", as_call),
+        one(d, "keepalive-ping-as-call", AS_CALL, Expect::NotSupported, as_call),
         dropped(d, "keepalive-unknown", UNKNOWN, &unknown),
         dropped(d, "keepalive-pong-unasked", UNASKED, &pong),
     ]
@@ -152,19 +152,19 @@ fn before_authentication(d: &Description) -> Vec<Case> {
     let d = Description { greeting: Vec::new(), canary: list(CANARY), second: list(SECOND), ..d.clone() };
     let sasl_start = Writer::new().opaque(b"NO-SUCH").i32(0).opaque(b"");
     let program = Header { program: UNKNOWN_PROGRAM, ..request::header(p::CONNECT_GET_TYPE, SUBJECT) };
-    let rows: [(&str, &'static str, &str, Bytes); 8] = [
-        ("open", REFUSED, "any", request::open(SUBJECT, Some(URI), 0)),
-        ("call", REFUSED, "any", call(p::CONNECT_GET_LIB_VERSION, SUBJECT, b"")),
-        ("feature", REFUSED, "any", feature_call(SUBJECT, feature::REMOTE_CLOSE_CALLBACK)),
-        ("polkit", NOT_OFFERED, "refusal", call(p::AUTH_POLKIT, SUBJECT, b"")),
-        ("sasl", NO_MECHANISM, "refusal", call_with(p::AUTH_SASL_START, SUBJECT, sasl_start)),
-        ("unknown-procedure", UNKNOWN, "not-supported", unknown(0)),
-        ("unknown-procedure-payload-4096", UNKNOWN, "not-supported", unknown(4096)),
-        ("unknown-program", UNKNOWN, "not-supported", filled(program, 16)),
+    let rows: [(&str, &'static str, Expect, Bytes); 8] = [
+        ("open", REFUSED, Expect::Any, request::open(SUBJECT, Some(URI), 0)),
+        ("call", REFUSED, Expect::Any, call(p::CONNECT_GET_LIB_VERSION, SUBJECT, b"")),
+        ("feature", REFUSED, Expect::Any, feature_call(SUBJECT, feature::REMOTE_CLOSE_CALLBACK)),
+        ("polkit", NOT_OFFERED, Expect::Refusal, call(p::AUTH_POLKIT, SUBJECT, b"")),
+        ("sasl", NO_MECHANISM, Expect::Refusal, call_with(p::AUTH_SASL_START, SUBJECT, sasl_start)),
+        ("unknown-procedure", UNKNOWN, Expect::NotSupported, unknown(0)),
+        ("unknown-procedure-payload-4096", UNKNOWN, Expect::NotSupported, unknown(4096)),
+        ("unknown-program", UNKNOWN, Expect::NotSupported, filled(program, 16)),
     ];
     let named = |name| format!("before-authentication-{name}");
     let rows = rows.into_iter().map(|(name, about, expect, request)| {
-        let args = [(Expect::ARG, expect), ("before", "authentication")];
+        let args = [expect.arg(), ("before", "authentication")];
         around_marked(&d, &named(name), about, Hazard::Harmless, &args, |s| large(s, request))
     });
     let sizes =
@@ -182,9 +182,9 @@ fn events_and_streams(d: &Description) -> Vec<Case> {
         call_with(p::CONNECT_DOMAIN_EVENT_CALLBACK_REGISTER_ANY, serial, arguments)
     };
     let about = "an event that nobody sends cannot be registered for";
-    let unknown = one(d, "event-unknown", about, "refusal", register(SUBJECT, 9999));
+    let unknown = one(d, "event-unknown", about, Expect::Refusal, register(SUBJECT, 9999));
     let about = "who registers in the new way cannot register in the old way too";
-    let twice = around(d, "event-registered-in-both-ways", about, Hazard::Harmless, "answer", |s| {
+    let twice = around(d, "event-registered-in-both-ways", about, Hazard::Harmless, Expect::Answer, |s| {
         let s = s.send(MAIN, register(SUBJECT, 0)).reply(MAIN, REPLY_MS);
         let old = call(p::CONNECT_DOMAIN_EVENT_REGISTER, SUBJECT + 1, b"");
         asks(s, MAIN, Role::Subject, &[Expect::Refusal.arg()], old)

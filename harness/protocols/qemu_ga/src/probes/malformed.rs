@@ -12,10 +12,15 @@ use crate::request;
 
 /// All of them.
 pub(super) fn all(d: &Description) -> Vec<Case> {
-    let mut cases = rows(d, "refusal", SYNTAX, b"\n");
-    cases.extend(rows(d, "refusal", FORM, b"\n"));
-    cases.extend(rows(d, "survive,answer", BEFORE, b"{\"execute\":\"guest-ping\",\"id\":1}\n"));
-    cases.extend(rows(d, "refusal", ENCODINGS, b"\n"));
+    let mut cases = rows(d, Expect::Refusal, SYNTAX, b"\n");
+    cases.extend(rows(d, Expect::Refusal, FORM, b"\n"));
+    cases.extend(rows(
+        d,
+        [Expect::Survive, Expect::Answer],
+        BEFORE,
+        b"{\"execute\":\"guest-ping\",\"id\":1}\n",
+    ));
+    cases.extend(rows(d, Expect::Refusal, ENCODINGS, b"\n"));
     cases.extend(limits(d));
     cases
 }
@@ -93,7 +98,7 @@ fn limits(d: &Description) -> Vec<Case> {
     let refused = [Expect::Refusal.arg()];
     vec![
         // One of them is the request's own brace.
-        one(d, "depth-1024", "as deep as the limit", "answer", nested(1023)),
+        one(d, "depth-1024", "as deep as the limit", Expect::Answer, nested(1023)),
         repaired(d, "depth-1025", "one deeper is one error (QGA-05)", &refused, nested(1024)),
         repaired(d, "lists-100000", "100000 lists that do not close", &refused, "[".repeat(100_000)),
         token_65_mib(d),

@@ -83,15 +83,22 @@ fn case(d: &Description, name: &str, about: &'static str, hazard: Hazard, script
 }
 
 /// A subject in one write, and a canary behind it.
-fn one(d: &Description, name: &str, about: &'static str, expect: &str, bytes: impl Into<Bytes>) -> Case {
-    marked(d, name, about, &[(Expect::ARG, expect)], bytes)
+fn one(
+    d: &Description,
+    name: &str,
+    about: &'static str,
+    expect: impl AsRef<[Expect]>,
+    bytes: impl Into<Bytes>,
+) -> Case {
+    marked(d, name, about, &[(Expect::ARG, &Expect::list(expect.as_ref()))], bytes)
 }
 
 /// A row of a table of probes: the name, what it is about, and the bytes.
 type Row = (&'static str, &'static str, &'static [u8]);
 
 /// The probes of a table: the same is expected of all, and the same is behind the bytes of each.
-fn rows(d: &Description, expect: &str, rows: &[Row], end: &[u8]) -> Vec<Case> {
+fn rows(d: &Description, expect: impl AsRef<[Expect]>, rows: &[Row], end: &[u8]) -> Vec<Case> {
+    let expect = expect.as_ref();
     rows.iter().map(|(name, about, bytes)| one(d, name, about, expect, [*bytes, end].concat())).collect()
 }
 

@@ -14,9 +14,9 @@ pub(super) fn all(d: &Description) -> Vec<Case> {
     cases.extend(sync_numbers(d));
     cases.extend(ids(d));
     cases.extend(numbers(d));
-    cases.extend(rows(d, "answer", FORMS, b""));
-    cases.extend(rows(d, "answer,answer", TWO, b""));
-    cases.extend(rows(d, "answer", ODD_FORMS, b"\n"));
+    cases.extend(rows(d, Expect::Answer, FORMS, b""));
+    cases.extend(rows(d, [Expect::Answer, Expect::Answer], TWO, b""));
+    cases.extend(rows(d, Expect::Answer, ODD_FORMS, b"\n"));
     cases.extend(capabilities(d));
     cases.extend(members(d));
     cases
@@ -28,11 +28,17 @@ fn sync(d: &Description) -> Vec<Case> {
     let in_step = "ff and guest-sync-delimited in a stream that is in step";
     let more = request::with_arguments(SYNC, "{\"id\":1,\"zz\":2}");
     vec![
-        one(d, "sync-plain", "guest-sync answers its number", "answer", request::sync(23)),
-        one(d, "sync-delimited", answered, "answer", request::sync_delimited(24)),
-        one(d, "resync", in_step, "survive,answer", request::resync(25)),
-        one(d, "resync-twice", "two of them in one write", "survive,answer,survive,answer", twice),
-        one(d, "sync-extra-argument", "guest-sync with an argument more is refused", "refusal", more),
+        one(d, "sync-plain", "guest-sync answers its number", Expect::Answer, request::sync(23)),
+        one(d, "sync-delimited", answered, Expect::Answer, request::sync_delimited(24)),
+        one(d, "resync", in_step, [Expect::Survive, Expect::Answer], request::resync(25)),
+        one(
+            d,
+            "resync-twice",
+            "two of them in one write",
+            [Expect::Survive, Expect::Answer, Expect::Survive, Expect::Answer],
+            twice,
+        ),
+        one(d, "sync-extra-argument", "guest-sync with an argument more is refused", Expect::Refusal, more),
     ]
 }
 
@@ -54,7 +60,7 @@ fn sync_numbers(d: &Description) -> Vec<Case> {
         ("null", "null", false),
     ];
     let sync = |(name, number, good)| {
-        let (about, expect) = if good { (GOOD, "answer") } else { (BAD, "refusal") };
+        let (about, expect) = if good { (GOOD, Expect::Answer) } else { (BAD, Expect::Refusal) };
         let request = request::with_arguments(SYNC, &format!("{{\"id\":{number}}}"));
         one(d, &format!("sync-number-{name}"), about, expect, request)
     };
@@ -64,18 +70,18 @@ fn sync_numbers(d: &Description) -> Vec<Case> {
 /// The id of a request may be any value and comes back.
 fn ids(d: &Description) -> Vec<Case> {
     const ABOUT: &str = "any value may be the id of a request, and comes back with the answer";
-    let ids: [(&str, &str, &str, &[u8]); 9] = [
-        ("id-text", PING, "answer", b"\"abc\""),
-        ("id-object", PING, "answer", b"{\"a\":[1,null,true]}"),
-        ("id-null", PING, "answer", b"null"),
-        ("id-of-unknown-command", names::UNKNOWN, "not-supported", b"7"),
-        ("id-of-bad-argument", SYNC, "refusal", b"7"),
-        ("id-emoji", PING, "answer", "\"\u{1f600}\"".as_bytes()),
-        ("id-escaped-nul", PING, "answer", b"\"a\\u0000b\""),
-        ("id-del", PING, "answer", b"\"\x7f\""),
-        ("id-escapes", PING, "answer", b"\"\\/\\b\\f\\n\\r\\t\\\"\\\\\""),
+    let ids: [(&str, &str, Expect, &[u8]); 9] = [
+        ("id-text", PING, Expect::Answer, b"\"abc\""),
+        ("id-object", PING, Expect::Answer, b"{\"a\":[1,null,true]}"),
+        ("id-null", PING, Expect::Answer, b"null"),
+        ("id-of-unknown-command", names::UNKNOWN, Expect::NotSupported, b"7"),
+        ("id-of-bad-argument", SYNC, Expect::Refusal, b"7"),
+        ("id-emoji", PING, Expect::Answer, "\"\u{1f600}\"".as_bytes()),
+        ("id-escaped-nul", PING, Expect::Answer, b"\"a\\u0000b\""),
+        ("id-del", PING, Expect::Answer, b"\"\x7f\""),
+        ("id-escapes", PING, Expect::Answer, b"\"\\/\\b\\f\\n\\r\\t\\\"\\\\\""),
     ];
-    let request = |(name, command, expect, id): (&str, &str, &str, &[u8])| {
+    let request = |(name, command, expect, id): (&str, &str, Expect, &[u8])| {
         let head = format!("{{\"execute\":\"{command}\",\"id\":");
         one(d, name, ABOUT, expect, [head.as_bytes(), id, b"}\n"].concat())
     };
@@ -87,16 +93,16 @@ fn numbers(d: &Description) -> Vec<Case> {
     const ABOUT: &str = "a number comes back as the same number (QGA-08)";
     const TOO_LARGE: &str = "a number that JSON cannot say is refused, or answered in JSON (QGA-02)";
     let numbers = [
-        ("0.1", "0.1", ABOUT, "answer"),
-        ("1e-7", "1e-7", ABOUT, "answer"),
-        ("pi", "3.14159265358979", ABOUT, "answer"),
-        ("1e308", "1e308", ABOUT, "answer"),
-        ("2-64-minus-1", "18446744073709551615", ABOUT, "answer"),
-        ("2-64", "18446744073709551616", ABOUT, "answer"),
-        ("minus-0", "-0", ABOUT, "answer"),
-        ("1.0", "1.0", ABOUT, "answer"),
-        ("1e999", "1e999", TOO_LARGE, "any"),
-        ("minus-1e999", "-1e999", TOO_LARGE, "any"),
+        ("0.1", "0.1", ABOUT, Expect::Answer),
+        ("1e-7", "1e-7", ABOUT, Expect::Answer),
+        ("pi", "3.14159265358979", ABOUT, Expect::Answer),
+        ("1e308", "1e308", ABOUT, Expect::Answer),
+        ("2-64-minus-1", "18446744073709551615", ABOUT, Expect::Answer),
+        ("2-64", "18446744073709551616", ABOUT, Expect::Answer),
+        ("minus-0", "-0", ABOUT, Expect::Answer),
+        ("1.0", "1.0", ABOUT, Expect::Answer),
+        ("1e999", "1e999", TOO_LARGE, Expect::Any),
+        ("minus-1e999", "-1e999", TOO_LARGE, Expect::Any),
     ];
     let number =
         |(name, id, about, expect)| one(d, &format!("id-{name}"), about, expect, request::with_id(PING, id));
@@ -148,22 +154,24 @@ fn capabilities(d: &Description) -> Vec<Case> {
     for command in asked {
         bytes.extend_from_slice(&request::with_id(command, &format!("\"{command}\"")));
     }
-    let expect = vec!["any"; asked.len() + 1].join(",");
+    let expect = Expect::list(&vec![Expect::Any; asked.len() + 1]);
     let capabilities =
         marked(d, "capabilities", ABOUT, &[(Expect::ARG, &expect), ("capability", "yes")], bytes);
 
     let about = "a blocked command can be told from an unknown one (QGA-09)";
     let both = [request::with_id("guest-file-close", "1"), request::with_id(names::UNKNOWN, "2")].concat();
-    let args = [(Expect::ARG, "refusal,not-supported"), ("classes", "compare")];
+    let args =
+        [(Expect::ARG, &*Expect::list(&[Expect::Refusal, Expect::NotSupported])), ("classes", "compare")];
     let classes = marked(d, "blocked-and-unknown", about, &args, both);
 
     let about = "where guest-get-devices is lacking, guest-get-disks answers (QGA-10)";
     let both = [request::with_id(names::GET_DEVICES, "1"), request::with_id(names::GET_DISKS, "2")].concat();
-    let args = [(Expect::ARG, "any,answer"), ("fallback", "yes")];
+    let args = [(Expect::ARG, &*Expect::list(&[Expect::Any, Expect::Answer])), ("fallback", "yes")];
     let fallback = marked(d, "devices-or-disks", about, &args, both);
 
     let about = "commands of QMP that are none of the agent's are unknown";
-    let qmp = one(d, "qmp-capabilities", about, "not-supported", request::with_id("qmp_capabilities", "1"));
+    let qmp =
+        one(d, "qmp-capabilities", about, Expect::NotSupported, request::with_id("qmp_capabilities", "1"));
     vec![capabilities, classes, fallback, qmp]
 }
 
@@ -182,6 +190,6 @@ fn members(d: &Description) -> Vec<Case> {
     let about = "guest-get-time answers a number, and guest-fsfreeze-status a word";
     let both =
         [request::with_id(names::GET_TIME, "1"), request::with_id("guest-fsfreeze-status", "2")].concat();
-    cases.push(one(d, "time-and-fsfreeze-status", about, "answer,any", both));
+    cases.push(one(d, "time-and-fsfreeze-status", about, [Expect::Answer, Expect::Any], both));
     cases
 }

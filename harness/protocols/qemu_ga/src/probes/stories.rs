@@ -78,7 +78,11 @@ fn heard(d: &Description, name: &str, about: &'static str, next: Bytes) -> Case 
 }
 
 fn half_then_resync(d: &Description) -> Case {
-    let script = behind_half(d, request::resync(REPAIR), &[(Expect::ARG, "survive,answer")]);
+    let script = behind_half(
+        d,
+        request::resync(REPAIR),
+        &[(Expect::ARG, &*Expect::list(&[Expect::Survive, Expect::Answer]))],
+    );
     let script = answer(d, script, MAIN, REPLY_MS).close(MAIN);
     let about = "ff and guest-sync-delimited behind half a request are answered";
     case(d, "half-then-resync", about, Hazard::Disturbs, script)
@@ -149,12 +153,18 @@ fn same_error_twice(d: &Description) -> Case {
 fn silent_success(d: &Description) -> Case {
     let both =
         [request::with_id(SILENT_COMMAND, "\"silent\""), request::with_id(PING, "\"behind\"")].concat();
-    let script = open(d, opening(d), MAIN, Role::Subject, &[(Expect::ARG, "survive,answer")])
-        .send(MAIN, both)
-        .answers(MAIN, REPLY_MS)
-        .role(MAIN, Role::Quiet, &[])
-        .quiet(MAIN, QUIET_MS)
-        .close(MAIN);
+    let script = open(
+        d,
+        opening(d),
+        MAIN,
+        Role::Subject,
+        &[(Expect::ARG, &*Expect::list(&[Expect::Survive, Expect::Answer]))],
+    )
+    .send(MAIN, both)
+    .answers(MAIN, REPLY_MS)
+    .role(MAIN, Role::Quiet, &[])
+    .quiet(MAIN, QUIET_MS)
+    .close(MAIN);
     let about = "a command that tells its success by no reply sends none";
     case(d, SILENT_SUCCESS, about, Hazard::Disturbs, script)
 }
