@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 pub use matrix::Role;
+use transcript::evidence::Shape;
 
 /// A seeded fault of a reference peer, and what must find it.
 #[derive(Debug, Clone, Copy)]
@@ -19,14 +20,16 @@ pub struct Defect {
     /// The case that finds it, e.g. `probe/unknown-payload-16`.
     pub case: &'static str,
     /// The shape that must be found there.
-    pub shape: &'static str,
+    pub shape: Shape,
 }
 
 /// Makes a table of defects, and of each a constant with its name, by which code asks [`Switches::has`].
 ///
 /// ```
+/// use transcript::evidence::Shape;
+///
 /// protocol::defects! { pub(crate) DEFECTS;
-///     DOES_NOT_DRAIN, "does-not-drain", Server, "ideal", "probe/unknown-payload-16", "not-drained",
+///     DOES_NOT_DRAIN, "does-not-drain", Server, "ideal", "probe/unknown-payload-16", Shape::NOT_DRAINED,
 ///         "The payload of a refused request is read as the next request.";
 /// }
 /// # fn main() { assert_eq!(DEFECTS[0].name, DOES_NOT_DRAIN); }
@@ -35,7 +38,7 @@ pub struct Defect {
 macro_rules! defects {
     (
         $vis:vis $table:ident;
-        $($constant:ident, $name:literal, $side:ident, $peer:literal, $case:literal, $shape:literal, $about:literal;)*
+        $($constant:ident, $name:literal, $side:ident, $peer:literal, $case:literal, $shape:expr, $about:literal;)*
     ) => {
         $(
             #[doc = $about]
@@ -105,9 +108,9 @@ mod tests {
     use super::*;
 
     crate::defects! { TABLE;
-        DEAF, "deaf", Server, "ideal", "probe/unknown", "hang", "It says nothing.";
-        HOSTILE_EOF, "hostile-eof", Server, "ideal", "probe/unknown", "no-reply", "It closes.";
-        BLIND, "blind", Client, "ideal", "client/list", "client-hang", "It sees nothing.";
+        DEAF, "deaf", Server, "ideal", "probe/unknown", Shape::HANG, "It says nothing.";
+        HOSTILE_EOF, "hostile-eof", Server, "ideal", "probe/unknown", Shape::NO_REPLY, "It closes.";
+        BLIND, "blind", Client, "ideal", "client/list", Shape::CLIENT_HANG, "It sees nothing.";
     }
 
     #[test]

@@ -9,7 +9,7 @@
 //!             source    "lxc/lxc@lxc-4.0.7:…/cgroup.h"
 //!             apply     |d| d.device_item_len = Some(20)      makes the facts of 4.0.7 of those of 4.0.6
 //!             declares  "14", "device item 24 -> 20 bytes"    for `messages.lock`: it is meant
-//!             breaks    "client/cgroup", "loud-fail"          what becomes of peers that do not have it in common
+//!             breaks    "client/cgroup", Shape::LOUD_FAIL     what becomes of peers that do not have it in common
 //! ```
 //!
 //! Where several releases continue none, each begins a line of its own, as hosts 4.x and agents 1.x of oVirt do. A
@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use matrix::{CasePattern, DeclaredChange, LockTable, LockedDialect, Rename, Version};
+use transcript::evidence::Shape;
 
 /// Name of the dialect that does what the protocol's designers asked for, the last of every table.
 pub const IDEAL: &str = "ideal";
@@ -41,7 +42,7 @@ pub struct Change<D> {
     pub source: &'static str,
     /// The change itself.
     pub apply: fn(&mut D),
-    breaks: &'static [(&'static str, &'static str)],
+    breaks: &'static [(&'static str, Shape)],
     declares: &'static [(&'static str, &'static str)],
     renames: &'static [(&'static str, &'static str, &'static str)],
 }
@@ -55,7 +56,7 @@ impl<D> Change<D> {
     /// Says what is broken between a peer that has it and one that has not: patterns of cases, and the shape that is found
     /// there.
     #[must_use]
-    pub const fn breaks(mut self, cases_and_shapes: &'static [(&'static str, &'static str)]) -> Self {
+    pub const fn breaks(mut self, cases_and_shapes: &'static [(&'static str, Shape)]) -> Self {
         self.breaks = cases_and_shapes;
         self
     }
@@ -85,7 +86,7 @@ pub struct Changed {
     /// Where that is written, or where it was measured.
     pub source: &'static str,
     /// Patterns of cases that it breaks, each with the shape that is found there.
-    pub breaks: &'static [(&'static str, &'static str)],
+    pub breaks: &'static [(&'static str, Shape)],
 }
 
 impl Changed {
@@ -93,7 +94,9 @@ impl Changed {
     #[must_use]
     pub fn explains(&self, case: &str, shapes: &[String]) -> bool {
         let meant = |pattern: &str| pattern.parse().is_ok_and(|p: CasePattern| p.matches_name(case));
-        self.breaks.iter().any(|(pattern, shape)| shapes.iter().any(|found| found == shape) && meant(pattern))
+        self.breaks
+            .iter()
+            .any(|(pattern, shape)| shapes.iter().any(|found| *found == *shape) && meant(pattern))
     }
 }
 
@@ -305,7 +308,7 @@ mod tests {
             &[
                 change("reads", "the test", |d: &mut Fact| d.can.push("read"))
                     .declares(&[("skill", "none -> some")])
-                    .breaks(&[("client/read*", "loud-fail")]),
+                    .breaks(&[("client/read*", Shape::LOUD_FAIL)]),
                 change("looks", "the test", |d: &mut Fact| d.can.push("look"))
                     .renames(&[("7", "SEE", "LOOK")]),
             ],

@@ -163,14 +163,16 @@ fn reproduction(facts: &RunFacts<'_>, cell: &str) -> Reproduction {
 
 #[cfg(test)]
 mod tests {
+    use transcript::evidence::Shape;
+
     use super::*;
 
     #[test]
     fn a_failure_names_the_changes_that_are_known_to_cause_it() {
         let change = |what, breaks| Changed { release: "4.0.7", what, source: "commands.h", breaks };
         let changes = [
-            change("learns GET_CGROUP_CTX", &[("client/attach*", "silent-wrong")]),
-            change("one answer to a connection", &[("client/attach*", "no-reply")]),
+            change("learns GET_CGROUP_CTX", &[("client/attach*", Shape::SILENT_WRONG)]),
+            change("one answer to a connection", &[("client/attach*", Shape::NO_REPLY)]),
         ];
         let reason = |case: &str, reason: Option<&str>| {
             let shapes = vec!["silent-wrong".to_owned()];

@@ -4,6 +4,7 @@
 //! release between two of the table brought a change, its source names it.
 
 use protocol::dialect::{Change, IDEAL, Release, change};
+use transcript::evidence::Shape;
 
 use super::dialect::{
     ClientFacts, Dialect, FreePages, MachineDriver, NoDetail, UnknownUri, UpdateOrder, XmlFaults, XmlPlace,
@@ -111,7 +112,7 @@ const SINCE_7_0_0: &[Change<Dialect>] = &[
             d.features.insert(feature::NETWORK_UPDATE_HAS_CORRECT_ORDER);
         },
     )
-    .breaks(&[("client/net-update", "loud-fail")])
+    .breaks(&[("client/net-update", Shape::LOUD_FAIL)])
     .declares(&[(
         "remote/291",
         "section, command -> command, section; a server that does so says it with feature 16",
@@ -181,7 +182,7 @@ const SINCE_9_0_0: &[Change<Dialect>] = &[
             d.highest_event = 453;
         },
     )
-    .breaks(&[("client/net-desc*", "loud-fail")]),
+    .breaks(&[("client/net-desc*", Shape::LOUD_FAIL)]),
     change(
         "lists of node devices know two more capabilities, and whether a device is active and persistent",
         FLAGS_MEASURED,
@@ -189,7 +190,7 @@ const SINCE_9_0_0: &[Change<Dialect>] = &[
             d.flags.insert(procedures::CONNECT_LIST_ALL_NODE_DEVICES, 0xf0ff_ffff);
         },
     )
-    .breaks(&[("client/nodedev-list", "loud-fail")]),
+    .breaks(&[("client/nodedev-list", Shape::LOUD_FAIL)]),
     change("descriptions of node devices can be those of inactive ones", FLAGS_MEASURED, |d| {
         d.flags.insert(procedures::NODE_DEVICE_GET_XML_DESC, 0x1);
     }),

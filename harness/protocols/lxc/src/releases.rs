@@ -1,6 +1,7 @@
 //! The release table, oldest first; one entry for each change, each with its source.
 
 use protocol::dialect::{IDEAL, Release, change};
+use transcript::evidence::Shape;
 use wire::lxc::NameRule;
 
 use super::dialect::values::{BAD_SIZE, CLIENT_4_0_6, CLIENT_5_0_2, DENIED, EXEMPT, NO_SECOND, NO_TTY};
@@ -256,12 +257,12 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                     d.server.device_item_size = BAD_SIZE;
                 },
             )
-            .breaks(&[("client/cgroup", "loud-fail")])
+            .breaks(&[("client/cgroup", Shape::LOUD_FAIL)])
             .declares(&[("14", "device item 24 -> 20 bytes")]),
             change("learns commands 23 to 25", "lxc/lxc@lxc-4.0.7:src/lxc/commands.h", |d: &mut Dialect| {
                 d.learn(&[(23, "GET_CGROUP_CTX"), (24, "GET_CGROUP_FD"), (25, "GET_LIMIT_CGROUP_FD")]);
             })
-            .breaks(&[("client/attach*", "silent-wrong")]),
+            .breaks(&[("client/attach*", Shape::SILENT_WRONG)]),
             change(
                 "new names of commands 0, 19 and 20",
                 "lxc/lxc@lxc-4.0.7:src/lxc/commands.h",
@@ -303,7 +304,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                     d.server.no_limit_cgroup = Reaction::Accept;
                 },
             )
-            .breaks(&[("client/freeze", "loud-fail"), ("client/unfreeze", "loud-fail")]),
+            .breaks(&[("client/freeze", Shape::LOUD_FAIL), ("client/unfreeze", Shape::LOUD_FAIL)]),
             change("no seccomp listener is answered with -9", "measured on 5.0.2", |d| {
                 d.server.no_seccomp_fd = NO_TTY;
             }),
@@ -334,7 +335,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             "lxc/lxc@lxc-4.0.11:src/lxc/cgroups/cgroup.h; measured on 5.0.2",
             |d: &mut Dialect| d.device_item_len = Some(40),
         )
-        .breaks(&[("client/cgroup", "loud-fail")])
+        .breaks(&[("client/cgroup", Shape::LOUD_FAIL)])
         .declares(&[("14", "device item 20 -> 40 bytes")])],
     },
     Release { name: "5.0.0", after: Some("4.0.11"), changes: &[] },

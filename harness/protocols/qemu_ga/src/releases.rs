@@ -1,6 +1,7 @@
 //! The release table of qemu-ga, one entry for each change.
 
 use protocol::dialect::{self, Change, IDEAL, Release};
+use transcript::evidence::Shape;
 
 use super::dialect::{Dialect, Numbers, Parsing};
 use super::names::{GENERIC_ERROR, GET_DEVICES, commands};
@@ -40,7 +41,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         changes: &[
             change("guest-get-load and guest-network-get-route", TRIXIE, |d| d.learn(&commands("10.0"))),
             change("guest-get-devices is gone where there is no Windows", TRIXIE, |d| d.forget(GET_DEVICES))
-                .breaks(&[("client/devices", "loud-fail")])
+                .breaks(&[("client/devices", Shape::LOUD_FAIL)])
                 .declares(&[("guest-get-devices", "gone where there is no Windows")]),
             change("another text for blocked commands", TRIXIE, |d| {
                 d.blocked_text = "Command {} has been disabled: the command is not allowed"

@@ -248,9 +248,9 @@ fn every_defect_shows_in_its_case_and_not_without_it() {
         let name = defect.case.strip_prefix("client/").expect("the case of a client");
         let found = |on: &[&str]| shapes(("ideal", on), peer(defect.peer), name);
         let with = found(&[defect.name]);
-        assert!(with.iter().any(|shape| shape == defect.shape), "{}: {with:?}", defect.name);
+        assert!(with.iter().any(|shape| *shape == defect.shape), "{}: {with:?}", defect.name);
         let without = found(&[]);
-        assert!(!without.iter().any(|shape| shape == defect.shape), "without {}: {without:?}", defect.name);
+        assert!(!without.iter().any(|shape| *shape == defect.shape), "without {}: {without:?}", defect.name);
     }
 }
 

@@ -167,8 +167,8 @@ fn every_defect_shows_in_its_case_and_not_without_it() {
             Action::Recorded => panic!("{}: nobody can carry out `{}`", defect.name, defect.case),
         };
         let with = found(&[defect.name]);
-        assert!(with.iter().any(|shape| shape == defect.shape), "{}: {with:?}", defect.name);
+        assert!(with.iter().any(|shape| *shape == defect.shape), "{}: {with:?}", defect.name);
         let without = found(&[]);
-        assert!(!without.iter().any(|shape| shape == defect.shape), "without {}: {without:?}", defect.name);
+        assert!(!without.iter().any(|shape| *shape == defect.shape), "without {}: {without:?}", defect.name);
     }
 }
