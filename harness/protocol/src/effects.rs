@@ -9,19 +9,18 @@
 //! operation          c2s        before the operation               its name
 //! expected.exit      c2s        before the operation               exit code of a client that is right
 //! expected.<effect>  c2s        before the operation               what must be so afterwards
-//! claim.exit         c2s        when the client has ended          `0`, `1` …, `signal-11`, `none`
+//! claim.exit         c2s        when the client has ended          `0`, `1` …, `signal-11`, `gone`, `none`
 //! claim.<word>       c2s        when the client has ended          what the client said, e.g. its state
 //! effect.<effect>    s2c        after the client has ended         what really is so
 //! detail.<effect>    s2c        next to it, for people             the text that it was read from
 //! ```
 //!
-//! `none` stands for a client that was killed when its deadline passed. An `Exit` event of direction
-//! `ToServer` is recorded with `claim.exit`. An effect that cannot be seen is not written at all, or as
-//! [`UNTOLD`] where that cannot be the client's doing.
+//! [`ClaimedExit`] has the words of `claim.exit`; an `Exit` event of direction `ToServer` is recorded with it. An effect that
+//! cannot be seen is not written at all, or as [`UNTOLD`] where that cannot be the client's doing.
 //! `verdict::checks::EFFECT_MATCHES_CLAIM` says how a check reads this.
 
 use session::Recorder;
-use transcript::evidence::{EXIT, Observation};
+use transcript::evidence::{ClaimedExit, EXIT, Observation};
 use transcript::{ConnId, EventKind, ExitStatus};
 use wire::Direction;
 
@@ -48,16 +47,10 @@ pub fn expected(exit: i32, claims: &[(&str, &str)], effects: &[(&str, &str)]) ->
 
 /// Writes down how the client ended; `None` when its deadline passed.
 pub fn claim_exit(recorder: &Recorder, exit: Option<ExitStatus>) {
-    let word = match exit {
-        Some(ExitStatus::Code(code)) => code.to_string(),
-        Some(ExitStatus::Signal(signal)) => format!("signal-{signal}"),
-        Some(ExitStatus::Gone) => "gone".to_owned(),
-        None => "none".to_owned(),
-    };
     if let Some(status) = exit {
         recorder.record(ConnId(0), Direction::ToServer, EventKind::Exit(status));
     }
-    claim(recorder, EXIT, &word);
+    claim(recorder, EXIT, &ClaimedExit(exit).to_string());
 }
 
 /// Writes down what the client said.

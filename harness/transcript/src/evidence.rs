@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use crate::EventKind;
+use crate::{EventKind, ExitStatus};
 
 /// An enum with a word for each of its values.
 macro_rules! words {
@@ -244,6 +244,47 @@ impl EventKind {
 /// The exit code, where it stands for an effect: `expected.exit`, `claim.exit`.
 pub const EXIT: &str = "exit";
 
+/// How a client ended, as `claim.exit` says it; nothing where it had not when its deadline passed.
+///
+/// ```text
+/// Code(1)     1
+/// Signal(11)  signal-11
+/// Gone        gone
+/// nothing     none
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ClaimedExit(pub Option<ExitStatus>);
+
+impl ClaimedExit {
+    const SIGNAL: &'static str = "signal-";
+    const GONE: &'static str = "gone";
+    const NONE: &'static str = "none";
+
+    /// The value of that word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let status = match word.strip_prefix(Self::SIGNAL) {
+            Some(signal) => Some(ExitStatus::Signal(signal.parse().ok()?)),
+            None if word == Self::NONE => None,
+            None if word == Self::GONE => Some(ExitStatus::Gone),
+            None => Some(ExitStatus::Code(word.parse().ok()?)),
+        };
+        Some(Self(status))
+    }
+}
+
+/// The word in files.
+impl fmt::Display for ClaimedExit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(ExitStatus::Code(code)) => write!(f, "{code}"),
+            Some(ExitStatus::Signal(signal)) => write!(f, "{}{signal}", Self::SIGNAL),
+            Some(ExitStatus::Gone) => f.write_str(Self::GONE),
+            None => f.write_str(Self::NONE),
+        }
+    }
+}
+
 /// What is wrong, in a word that expectations match. It never changes its meaning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Shape(&'static str);
@@ -342,7 +383,7 @@ shapes! {
     SILENT_WRONG = "silent-wrong";
     /// A client fails, and says so.
     LOUD_FAIL = "loud-fail";
-    /// A signal ended the client.
+    /// A signal ended the client, or it is gone.
     CLIENT_CRASH = "client-crash";
     /// The client did not end.
     CLIENT_HANG = "client-hang";
@@ -403,6 +444,23 @@ mod tests {
         check("observed.agent_reads_at", Observation::Recorded("agent_reads_at"));
         check("heartbeat_ms", Observation::Of("heartbeat_ms"));
         check("", Observation::Of(""));
+    }
+
+    #[test]
+    fn ends_of_clients_are_read_as_they_are_written() {
+        for (exit, word) in [
+            (Some(ExitStatus::Code(0)), "0"),
+            (Some(ExitStatus::Code(-1)), "-1"),
+            (Some(ExitStatus::Signal(11)), "signal-11"),
+            (Some(ExitStatus::Gone), "gone"),
+            (None, "none"),
+        ] {
+            assert_eq!(ClaimedExit(exit).to_string(), word);
+            assert_eq!(ClaimedExit::parse(word), Some(ClaimedExit(exit)));
+        }
+        for word in ["", "signal-", "signal-kill", "none ", "dead"] {
+            assert_eq!(ClaimedExit::parse(word), None, "{word}");
+        }
     }
 
     #[test]

@@ -18,7 +18,7 @@
 //! expected.exit     wrong     silent-wrong: success was claimed, the effect is missing
 //! 0, not expected   any       silent-wrong
 //! other code        any       loud-fail
-//! signal-N          any       client-crash
+//! signal-N, gone    any       client-crash
 //! none              any       client-hang
 //! ```
 

@@ -6,7 +6,7 @@
 //! expected.exit     wrong     silent-wrong: success was claimed, the effect is missing
 //! 0, not expected   any       silent-wrong
 //! other code        any       loud-fail
-//! signal-N          any       client-crash
+//! signal-N, gone    any       client-crash
 //! none              any       client-hang
 //! ```
 //! Against a server of ours with a fault switched on there may be no end to reach; then a client that fails
@@ -18,7 +18,8 @@
 //! A client that was right although its server refused something has taken its fallback: `fell-back`,
 //! which makes the cell `degraded`.
 
-use transcript::evidence::{EXIT, Observation, Shape};
+use transcript::ExitStatus;
+use transcript::evidence::{ClaimedExit, EXIT, Observation, Shape};
 
 use crate::checks::{Report, rules};
 use crate::{Blame, Check, Due, FrameRef, Meaning, Reading, Weight};
@@ -40,12 +41,21 @@ fn effect_matches_claim(report: &mut Report<'_>) {
         push(report, Shape::CLIENT_HANG, message, wanted, "no end", unanswered);
         return;
     };
-    if let Some(signal) = exit.strip_prefix("signal-") {
-        let message = format!("the client died of signal {signal}");
-        push(report, Shape::CLIENT_CRASH, &message, &format!("exit {wanted}"), exit, unanswered);
-    } else if exit == "none" {
-        let message = "the client was still waiting when its deadline passed";
-        push(report, Shape::CLIENT_HANG, message, &format!("exit {wanted}"), "killed", unanswered);
+    let failed = match ClaimedExit::parse(exit) {
+        Some(ClaimedExit(None)) => {
+            let message = "the client was still waiting when its deadline passed".to_owned();
+            Some((Shape::CLIENT_HANG, message, "killed"))
+        }
+        Some(ClaimedExit(Some(ExitStatus::Signal(signal)))) => {
+            Some((Shape::CLIENT_CRASH, format!("the client died of signal {signal}"), exit))
+        }
+        Some(ClaimedExit(Some(ExitStatus::Gone))) => {
+            Some((Shape::CLIENT_CRASH, "the client is gone".to_owned(), exit))
+        }
+        Some(ClaimedExit(Some(ExitStatus::Code(_)))) | None => None,
+    };
+    if let Some((shape, message, actual)) = failed {
+        push(report, shape, &message, &format!("exit {wanted}"), actual, unanswered);
     } else if exit == wanted || exit == "0" {
         for (key, expected, actual) in &wrong {
             let message = format!("the client says exit {exit}, but `{key}` is `{actual}`");

@@ -79,6 +79,12 @@ pub(crate) fn rows() -> Vec<Row> {
             Some("effect-matches-claim: client-crash"),
         ),
         (
+            "is gone",
+            claims(operation("0"), "gone", "yes"),
+            Broken,
+            Some("effect-matches-claim: client-crash"),
+        ),
+        (
             "is still waiting",
             claims(operation("0"), "none", "yes"),
             Broken,

@@ -36,7 +36,8 @@ fn kinds() -> impl Strategy<Value = EventKind> {
         "expected.",
         "effect.",
     ]);
-    let value = prop::sample::select(vec!["yes", "0", "signal-11", "none", "-9223372036854775808", ""]);
+    let value =
+        prop::sample::select(vec!["yes", "0", "signal-11", "gone", "none", "-9223372036854775808", ""]);
     prop_oneof![
         4 => prop::collection::vec(prop::sample::select(b"\x00\x01\x02cnsux\xff".to_vec()), 1..8).prop_map(|bytes| {
             EventKind::Data(Data { bytes: Bytes::from(bytes), ..Data::default() })
