@@ -198,10 +198,10 @@ impl<D: Facts> Table<D> {
             std::iter::successors(self.place_for(version), before).collect()
         };
         let (since, other) = (one.map(line), line(other));
-        let one = since.unwrap_or_default();
-        if !one.is_empty() && one.is_disjoint(&other) {
+        if since.as_ref().is_some_and(|one| one.is_disjoint(&other)) {
             return Vec::new();
         }
+        let one = since.unwrap_or_default();
         let releases = one.symmetric_difference(&other).filter_map(|at| self.releases.get(*at));
         let changes =
             releases.flat_map(|release| release.changes.iter().map(move |change| (release, change)));
