@@ -21,7 +21,7 @@
 use std::collections::BTreeMap;
 
 use transcript::evidence::{Observation, Role, Shape};
-use verdict::checks::Report;
+use verdict::checks::{EVIDENCE_COMPLETE, Report};
 use verdict::{Blame, Check, ConnReading, Evidence, FrameAt, Meaning, ReplyAt, Step, Weight};
 use wire::json::{Document, Rules, Value, same_value};
 use wire::json_lines::RESET;
@@ -52,8 +52,6 @@ verdict::rules! {
         "qemu/qemu@v10.0.0:qga/qapi-schema.json, guest-info";
     IDLE: "a client that does not read costs nothing", "harness/ARCHITECTURE.md#what-is-taken-is-given-back";
     MEMBERS: "a reply keeps the members that it always had", "qemu/qemu@v10.0.0:qga/qapi-schema.json";
-    EVIDENCE: "nothing passes for want of evidence",
-        "harness/ARCHITECTURE.md#nothing-passes-for-want-of-evidence";
     TEXTS: "texts are for people", "qemu/qemu@v10.0.0:docs/interop/qmp-spec.rst";
     CLASSES: "capability is read from guest-info only", "qemu/qemu@v10.0.0:qga/qapi-schema.json, guest-info";
 }
@@ -202,17 +200,14 @@ fn repaired(report: &mut Report<'_>) {
 }
 
 /// What such a recording has to hold, in place of the frame that a probe of ours has.
-pub(super) const RECORDING_COMPLETE: Check = Check { name: "evidence-complete", judge: recording_complete };
+pub(super) const RECORDING_COMPLETE: Check =
+    Check { name: EVIDENCE_COMPLETE.name, judge: recording_complete };
 
 fn recording_complete(report: &mut Report<'_>) {
     let evidence = report.evidence;
     let found = repairs(evidence).len();
-    if found < REPAIRS_MIN {
-        let due = format!("at least {REPAIRS_MIN} inputs");
-        let message = "the recording is not whole";
-        let (weight, shape) = (Weight::Violation, Shape::INCOMPLETE);
-        report.finding(weight, shape, EVIDENCE, message).blame(Blame::Harness).push(due, found.to_string());
-    }
+    let few = || format!("the recording has {found} of at least {REPAIRS_MIN} inputs");
+    report.lacks((found < REPAIRS_MIN).then(few).into_iter().collect());
 }
 
 /// What a subject's mark asks for.

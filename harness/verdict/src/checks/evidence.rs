@@ -12,7 +12,7 @@
 //! | replay | the recording, all bytes of its client, and a look at the server where it has one |
 
 use matrix::CaseKind;
-use transcript::evidence::{EXIT, Observation, Role, Shape};
+use transcript::evidence::{ClaimedExit, EXIT, Observation, Role, Shape};
 use wire::Direction;
 
 use crate::checks::{Report, answered};
@@ -169,6 +169,10 @@ fn of_client(reading: &Reading) -> Vec<String> {
     if reading.observed(Observation::Expected(EXIT)).is_none() {
         missing.push("nothing says what the operation was to come to".to_owned());
     }
+    let exit = reading.observed(Observation::Claim(EXIT));
+    if let Some(word) = exit.filter(|word| ClaimedExit::parse(word).is_none()) {
+        missing.push(format!("how the client ended is `{word}`"));
+    }
     let spoke = reading.conns.iter().any(|conn| sent(conn) > 0);
     if !spoke && reading.connect_failures.is_empty() {
         missing.push("the client never spoke to the server".to_owned());
@@ -178,7 +182,7 @@ fn of_client(reading: &Reading) -> Vec<String> {
 
 fn of_replay(evidence: &Evidence<'_>) -> Vec<String> {
     let Some(recorded) = evidence.recorded else {
-        return vec!["there is not a recording to compare with".to_owned()];
+        return vec!["there is no recording to compare with".to_owned()];
     };
     let mut missing = Vec::new();
     if recorded.reading.conns.iter().all(|conn| sent(conn) == 0) {

@@ -5,7 +5,7 @@ use transcript::evidence::{Observation, Role, Shape};
 use wire::Direction;
 
 use crate::checks::{Report, rules};
-use crate::{Check, Evidence, Meaning};
+use crate::{Check, Meaning};
 
 /// How much more resident memory counts as a leak. The recorded releases grow by up to 276 KiB within a probe, and the
 /// kernel counts pages in batches, so this finds only what is gross: the payloads of one probe kept for ever are not.
@@ -19,13 +19,8 @@ pub const STAYS_UP: Check = Check { name: "stays-up", judge: stays_up };
 
 fn stays_up(report: &mut Report<'_>) {
     let evidence = report.evidence;
-    let culprit = || {
-        evidence
-            .reading
-            .steps(Role::Subject)
-            .last()
-            .and_then(|(conn, step)| report_subject(evidence, conn.conn.0, step))
-    };
+    let culprit = evidence.reading.steps(Role::Subject).last();
+    let frame = culprit.and_then(|(conn, step)| report.subject(conn.conn.0, step));
     let exit = evidence.reading.exits.iter().find(|(_, dir, _)| *dir == Direction::ToClient);
     if let Some((_, _, status)) = exit {
         let (shape, actual) = match status {
@@ -34,7 +29,7 @@ fn stays_up(report: &mut Report<'_>) {
             ExitStatus::Code(code) => (Shape::SERVER_EXITED, format!("ended with code {code}")),
         };
         let message = format!("the server is dead: {actual}");
-        report.violation(shape, rules::SURVIVE, message).at(culprit()).push("alive", actual);
+        report.violation(shape, rules::SURVIVE, message).at(frame.clone()).push("alive", actual);
         return;
     }
     for (role, shape, message) in [
@@ -46,20 +41,16 @@ fn stays_up(report: &mut Report<'_>) {
                 continue;
             }
             let actual = crate::summary::step_words(step).unwrap_or_else(|| "nothing".to_owned());
-            report.violation(shape, rules::SURVIVE, message).at(culprit()).push("an answer", actual);
+            report.violation(shape, rules::SURVIVE, message).at(frame.clone()).push("an answer", actual);
         }
     }
     for (_, conn, error) in &evidence.reading.connect_failures {
         let message = format!("connection {conn} could not be made");
         report
             .violation(Shape::NOT_USABLE_AFTER, rules::SURVIVE, message)
-            .at(culprit())
+            .at(frame.clone())
             .push("connected", error.clone());
     }
-}
-
-fn report_subject(evidence: &Evidence<'_>, conn: u32, step: &crate::Step) -> Option<crate::FrameRef> {
-    Report::new("stays-up", evidence).subject(conn, step)
 }
 
 /// Descriptors and memory are back at the end.

@@ -104,6 +104,17 @@ pub(crate) fn rows() -> Vec<Row> {
             Tale::default().sees("expected.exit", "0").sees("claim.exit", "0"),
             None,
         ),
+        (
+            "an end of which nobody can tell what it was",
+            Client,
+            Tale::default()
+                .unmarked(1)
+                .sends(1, CANARY)
+                .answers(1, CANARY_OK)
+                .sees("expected.exit", "0")
+                .sees("claim.exit", "zz"),
+            None,
+        ),
         ("no recording", Replay, replayed().answers(1, CANARY_OK), None),
         ("an empty recording", Replay, Tale::default(), Some(Tale::default())),
         (

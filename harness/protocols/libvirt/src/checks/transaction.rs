@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 
 use transcript::evidence::{Expect, Role, Shape};
 use verdict::checks::Report;
-use verdict::{Blame, Check, Cited, ConnReading, Evidence, FrameRef, Meaning, Step, Weight};
+use verdict::{Check, Cited, ConnReading, Evidence, FrameRef, Meaning, Step, Weight};
 use wire::Direction;
 use wire::libvirt_rpc::Header;
 
@@ -281,13 +281,7 @@ impl Held<'_> {
     fn hold(&self, report: &mut Report<'_>) {
         for name in self.due() {
             if self.story.named(self.at, name).is_none() {
-                let message = format!("the state `{name}` was not read");
-                let (due, was) = ("a complete transcript", "not in the transcript");
-                let weight = Weight::Violation;
-                report
-                    .finding(weight, Shape::INCOMPLETE, EITHER, message)
-                    .blame(Blame::Harness)
-                    .push(due, was);
+                report.lacks(vec![format!("the state `{name}` was not read")]);
                 return;
             }
         }
