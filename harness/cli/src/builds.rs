@@ -114,8 +114,8 @@ fn wanted(project: &Project, ids: &[String]) -> Result<Vec<Debian>, Failure> {
 /// Whether `lxc@4.0.6`, `lxc-command@4.0.6` or `4.0.6` means this build. The last may mean builds of several protocols.
 fn is_called(files: &ProtocolFiles, build: &Build, name: &str) -> bool {
     match name.split_once('@') {
-        Some((protocol, id)) => files.builds.is_called(protocol) && build.id.0 == id,
-        None => build.id.0 == name,
+        Some((protocol, id)) => files.builds.is_called(protocol) && build.id.as_str() == id,
+        None => build.id.as_str() == name,
     }
 }
 
@@ -124,7 +124,7 @@ fn debian(build: &Build) -> Option<Debian> {
         Source::Debian(source) => Some(source.clone()),
         _ => None,
     });
-    Some(Debian { protocol: build.protocol.clone(), id: build.id.clone(), source: source? })
+    Some(Debian { protocol: build.protocol.to_string(), id: build.id.clone(), source: source? })
 }
 
 async fn fetch(global: &Global, project: &Project, cache: &Cache, ids: &[String]) -> Done {

@@ -26,7 +26,7 @@ pub(crate) fn expect(global: &Global, args: &Expect) -> Done {
     let mut observed: BTreeMap<&str, Vec<Observed>> = BTreeMap::new();
     for cell in &results.cells {
         let id: CellId = cell.cell.parse().map_err(|error| Failure::text(Exit::Setup, error))?;
-        let files = project.protocols.get(&id.protocol).ok_or_else(|| {
+        let files = project.protocols.get(&*id.protocol).ok_or_else(|| {
             Failure::text(Exit::Setup, format!("the results name the protocol `{}`", id.protocol))
         })?;
         observed.entry(&cell.protocol).or_default().push(Observed {

@@ -324,7 +324,7 @@ impl Keep<'_> {
         }
         let case = result.case.parse();
         let (Ok(case), client, server) =
-            (case, matrix::BuildId(result.client.clone()), matrix::BuildId(result.server.clone()))
+            (case, matrix::BuildId::new(result.client.clone()), matrix::BuildId::new(result.server.clone()))
         else {
             return Err(format!("cell `{}` has no case that could be saved", result.cell));
         };

@@ -19,15 +19,15 @@ pub(crate) fn repro(global: &Global, args: &Repro) -> Done {
 }
 
 pub(crate) fn probe(global: &Global, args: &Probe) -> Done {
-    let case = CaseId::new(CaseKind::Probe, &args.name);
+    let case = CaseId::new(CaseKind::Probe, args.name.as_str());
     let protocol = match &args.protocol {
         Some(name) => run::protocol(name)?,
         None => only_protocol_with(&case)?,
     };
     let cell = CellId {
-        protocol: protocol.name().to_owned(),
-        client: BuildId(BuildId::PROBE.to_owned()),
-        server: BuildId(args.server.clone()),
+        protocol: protocol.name().into(),
+        client: BuildId::new(BuildId::PROBE),
+        server: BuildId::new(args.server.clone()),
         case,
     };
     single(global, &cell, &args.single)
@@ -56,10 +56,10 @@ pub(crate) fn replay(global: &Global, args: &Replay) -> Done {
     let header = &transcript.provenance;
     let case = header.case.parse().map_err(|error| Failure::text(Exit::Setup, error))?;
     let cell = CellId {
-        protocol: header.protocol.clone(),
-        client: BuildId(header.client.id.clone()),
-        server: BuildId(args.server.clone()),
-        case: runner::replay_case(&case, &BuildId(header.server.id.clone())),
+        protocol: header.protocol.as_str().into(),
+        client: BuildId::new(header.client.id.clone()),
+        server: BuildId::new(args.server.clone()),
+        case: runner::replay_case(&case, &BuildId::new(header.server.id.clone())),
     };
     single(global, &cell, &args.single)
 }

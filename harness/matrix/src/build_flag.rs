@@ -161,7 +161,7 @@ impl BuildFlag {
             (None, None) => {
                 return Err(BuildFlagError::NoDialect {
                     id: self.id.clone(),
-                    protocol: builds.protocol.clone(),
+                    protocol: builds.protocol.to_string(),
                     known: dialects.join(", "),
                 });
             }
@@ -300,7 +300,7 @@ mod tests {
         let flag: BuildFlag = "lxc@4.0.6=path:x,dialect=4.0.6".parse().expect("the test's own flag parses");
         let build = flag.to_build(&builds, &[]).expect("the dialect is given");
         builds.add(build);
-        let known = builds.get(&BuildId("4.0.6".to_owned())).expect("it is still there");
+        let known = builds.get(&BuildId::new("4.0.6")).expect("it is still there");
         let words: Vec<_> = known.sources.iter().map(Source::word).collect();
         assert_eq!(words, ["path", "recorded"]);
         assert_eq!(builds.iter().count(), 3);

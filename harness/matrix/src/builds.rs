@@ -25,6 +25,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::Spanned;
 
@@ -37,7 +38,7 @@ use crate::{Build, BuildId, DebianSource, Role, Source};
 #[derive(Debug, Clone)]
 pub struct Builds {
     /// Name of the protocol.
-    pub protocol: String,
+    pub protocol: Arc<str>,
     /// A short name that `--build` understands as well.
     pub alias: Option<String>,
     /// In the order of the file; those added by flags come last.
@@ -82,7 +83,7 @@ impl Builds {
                 locations.insert(build.id.clone(), root.context().source().locate(&id.span()));
                 builds.push(build);
             }
-            Some(Self { protocol: protocol?.0, alias: alias.map(|name| name.0), builds, locations })
+            Some(Self { protocol: protocol?.0.into(), alias: alias.map(|name| name.0), builds, locations })
         })
     }
 
@@ -106,7 +107,7 @@ impl Builds {
     /// Whether a name means this protocol: its own name or its alias.
     #[must_use]
     pub fn is_called(&self, name: &str) -> bool {
-        self.protocol == name || self.alias.as_deref() == Some(name)
+        *self.protocol == *name || self.alias.as_deref() == Some(name)
     }
 
     /// The build with the highest version. Versions that are no dotted numbers (`ideal`) do not
@@ -140,7 +141,7 @@ impl Builds {
 
     /// The hint behind an id that does not exist.
     pub(crate) fn suggest(&self, unknown: &str) -> Option<String> {
-        did_you_mean(unknown, "builds", self.builds.iter().map(|build| build.id.0.as_str()))
+        did_you_mean(unknown, "builds", self.builds.iter().map(|build| build.id.as_str()))
     }
 }
 
@@ -171,12 +172,12 @@ fn read_build(
     let id = id?;
     // What a build is like says what it does not say itself; without such a one its id does.
     let version = version.or_else(|| base.map(|base| base.version.clone()));
-    let version = version.unwrap_or_else(|| id.get_ref().0.clone());
+    let version = version.unwrap_or_else(|| id.get_ref().to_string());
     let dialect = dialect.or_else(|| base.map(|base| base.dialect.clone()));
     let roles = roles.or_else(|| base.map(|base| base.roles.clone()));
     let build = Build {
         id: id.get_ref().clone(),
-        protocol: protocol.to_owned(),
+        protocol: protocol.into(),
         roles: roles.unwrap_or_else(|| vec![Role::Client, Role::Server]),
         dialect: dialect.unwrap_or_else(|| version.clone()),
         version,
@@ -200,8 +201,8 @@ fn find_base<'a>(section: &Section<'_>, like: &Spanned<BuildId>, above: &'a [Bui
             None
         }
         None => {
-            let own = above.iter().filter(|build| build.like.is_none()).map(|build| build.id.0.as_str());
-            let help = did_you_mean(&like.get_ref().0, "builds above", own);
+            let own = above.iter().filter(|build| build.like.is_none()).map(|build| build.id.as_str());
+            let help = did_you_mean(like.get_ref().as_str(), "builds above", own);
             section.context().report(problem(format!("no build `{}` is above", like.get_ref())).help(help));
             None
         }
@@ -294,7 +295,7 @@ impl FromText for BuildId {
             let help = "choose another id; cells of scripts are called `probe..<server>`".to_owned();
             return Err(BadText::new("`probe` is the harness's own script", help));
         }
-        Name::from_text(text).map(|name| Self(name.0))
+        Name::from_text(text).map(|name| Self::new(name.0))
     }
 }
 

@@ -185,8 +185,11 @@ impl BuildsLock {
             lock_text::quoted(&self.protocol)
         );
         for (id, build) in &self.builds {
-            let (id, suite, root) =
-                (lock_text::quoted(&id.0), lock_text::quoted(&build.suite), lock_text::quoted(&build.root));
+            let (id, suite, root) = (
+                lock_text::quoted(id.as_str()),
+                lock_text::quoted(&build.suite),
+                lock_text::quoted(&build.root),
+            );
             let _ = write!(out, "\n[[build]]\nid = {id}\nsuite = {suite}\nroot = {root}\npackages = [\n");
             for ((name, architecture), package) in &build.packages {
                 let _ = writeln!(

@@ -7,19 +7,32 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
-/// Id of a build within its protocol, e.g. `4.0.6` or `ref-4.0.6`. `probe` is the harness's own script.
+/// Id of a build within its protocol, e.g. `4.0.6` or `ref-4.0.6`. `probe` is the harness's own script. A plan has
+/// thousands of each, so that clones share the text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct BuildId(pub String);
+pub struct BuildId(Arc<str>);
 
 impl BuildId {
     /// The client that is a script and no build.
     pub const PROBE: &'static str = "probe";
 
+    /// The id of that text.
+    pub fn new(text: impl Into<Arc<str>>) -> Self {
+        Self(text.into())
+    }
+
+    /// Its text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     /// Whether this is the script.
     #[must_use]
     pub fn is_probe(&self) -> bool {
-        self.0 == Self::PROBE
+        self.as_str() == Self::PROBE
     }
 }
 
@@ -61,13 +74,19 @@ pub struct CaseId {
     /// Its kind.
     pub kind: CaseKind,
     /// Its name within the kind.
-    pub name: String,
+    pub name: Arc<str>,
 }
 
 impl CaseId {
     /// Joins a kind and a name.
-    pub fn new(kind: CaseKind, name: impl Into<String>) -> Self {
+    pub fn new(kind: CaseKind, name: impl Into<Arc<str>>) -> Self {
         Self { kind, name: name.into() }
+    }
+
+    /// Whether it is the case of that kind and name.
+    #[must_use]
+    pub fn is(&self, kind: CaseKind, name: &str) -> bool {
+        self.kind == kind && *self.name == *name
     }
 }
 
@@ -81,7 +100,7 @@ impl fmt::Display for CaseId {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CellId {
     /// Name of the protocol.
-    pub protocol: String,
+    pub protocol: Arc<str>,
     /// The side that connects.
     pub client: BuildId,
     /// The side that listens.
@@ -142,9 +161,9 @@ impl FromStr for CellId {
             return Err(error());
         }
         Ok(Self {
-            protocol: protocol.to_owned(),
-            client: BuildId(client.to_owned()),
-            server: BuildId(server.to_owned()),
+            protocol: protocol.into(),
+            client: BuildId::new(client),
+            server: BuildId::new(server),
             case: case.parse().map_err(|_| error())?,
         })
     }

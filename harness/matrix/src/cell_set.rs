@@ -53,6 +53,12 @@ impl CellSet {
         self.exclude.iter().any(|pattern| pattern.matches_name(cell))
     }
 
+    /// Whether no pattern was added.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.include.is_empty() && self.exclude.is_empty()
+    }
+
     /// The plain patterns.
     #[must_use]
     pub fn included(&self) -> &[CellPattern] {

@@ -196,12 +196,12 @@ impl Search<'_> {
         ];
         let Some(version) = version else { return widenings };
         let known: BTreeSet<&Version> = versions.iter().flatten().collect();
-        let prefix: String = id.0.chars().take_while(|char| !char.is_ascii_digit()).collect();
+        let prefix: String = id.as_str().chars().take_while(|char| !char.is_ascii_digit()).collect();
         for range in intervals(&known.into_iter().collect::<Vec<_>>(), version) {
             let Ok(parsed) = range.parse::<VersionRange>() else { continue };
             let cells = has(&|at| versions[at].as_ref().is_some_and(|version| parsed.contains(version)));
             if !prefix.is_empty() {
-                let cells = cells.and(&has(&|at| id_of(&self.cells[at]).0.starts_with(&prefix)));
+                let cells = cells.and(&has(&|at| id_of(&self.cells[at]).as_str().starts_with(&prefix)));
                 let pattern = format!("{prefix}*");
                 widenings.push(Widening { pattern, range: Some(range.clone()), rank: 2, cells });
             }

@@ -74,7 +74,7 @@ enum Which {
 impl Which {
     fn matches(&self, id: &BuildId, version: &str) -> bool {
         match self {
-            Self::Id(glob) => glob.matches(&id.0),
+            Self::Id(glob) => glob.matches(id.as_str()),
             Self::Version(range) => range.contains_text(version),
         }
     }

@@ -25,8 +25,8 @@
 //! the builds that do; one that takes none is an error, except where `path` is among the sources:
 //! builds of that source come by flag.
 
-use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use toml::Spanned;
 
@@ -106,7 +106,7 @@ impl FromText for SourceKind {
 #[derive(Debug, Clone)]
 pub struct CellGroup {
     /// Name of the group that it belongs to.
-    pub name: String,
+    pub name: Arc<str>,
     /// What it is for.
     pub about: Option<String>,
     /// Clients; `probe` is the script.
@@ -166,10 +166,16 @@ pub struct PlannedCell {
     /// Source of the server.
     pub server_source: Option<SourceKind>,
     /// The group that it comes from.
-    pub group: String,
+    pub group: Arc<str>,
 }
 
 impl CellGroup {
+    /// Whether it can run cases of a kind at all.
+    #[must_use]
+    pub fn reaches(&self, kind: CaseKind) -> bool {
+        self.cases.iter().any(|pattern| pattern.reaches(kind))
+    }
+
     /// Whether it runs this case.
     #[must_use]
     pub fn wants(&self, case: &CaseId) -> bool {
@@ -185,7 +191,7 @@ impl CellGroup {
             .clients
             .iter()
             .any(|glob| glob.as_str() == BuildId::PROBE)
-            .then(|| Side { build: BuildId(BuildId::PROBE.to_owned()), source: None });
+            .then(|| Side { build: BuildId::new(BuildId::PROBE), source: None });
         let clients = take(builds, &self.clients, Role::Client, &self.client_sources);
         let servers: Vec<_> = take(builds, &self.servers, Role::Server, &self.server_sources).collect();
         let pair = |client: Side| {
@@ -225,7 +231,7 @@ impl CellGroup {
 
 fn take(builds: &Builds, globs: &[Glob], role: Role, kinds: &[SourceKind]) -> impl Iterator<Item = Side> {
     let wanted = builds.iter().filter(move |build| {
-        build.roles.contains(&role) && globs.iter().any(|glob| glob.matches(&build.id.0))
+        build.roles.contains(&role) && globs.iter().any(|glob| glob.matches(build.id.as_str()))
     });
     wanted.filter_map(|build| {
         let source = build.first_source(kinds)?;
@@ -248,9 +254,9 @@ pub struct PlanConflict {
     /// The cell.
     pub cell: Box<CellId>,
     /// One group.
-    pub first: String,
+    pub first: Arc<str>,
     /// The other.
-    pub second: String,
+    pub second: Arc<str>,
 }
 
 impl Matrix {
@@ -276,7 +282,7 @@ impl Matrix {
 
     /// The blocks of a group.
     pub fn group<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a CellGroup> {
-        self.groups.iter().filter(move |group| group.name == name)
+        self.groups.iter().filter(move |group| *group.name == *name)
     }
 
     /// All blocks, in the order of the file.
@@ -289,7 +295,7 @@ impl Matrix {
     pub fn group_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for group in &self.groups {
-            if !names.contains(&group.name.as_str()) {
+            if !names.contains(&&*group.name) {
                 names.push(&group.name);
             }
         }
@@ -302,25 +308,17 @@ impl Matrix {
 /// # Errors
 /// When two groups want the same cell from different sources: its name could not say which one ran.
 pub fn merge_cells(cells: impl IntoIterator<Item = PlannedCell>) -> Result<Vec<PlannedCell>, PlanConflict> {
-    let mut plan: BTreeMap<CellId, PlannedCell> = BTreeMap::new();
-    for cell in cells {
-        match plan.get(&cell.id) {
-            Some(known)
-                if (known.client_source, known.server_source) != (cell.client_source, cell.server_source) =>
-            {
-                return Err(PlanConflict {
-                    cell: Box::new(cell.id),
-                    first: known.group.clone(),
-                    second: cell.group,
-                });
-            }
-            Some(_) => {}
-            None => {
-                plan.insert(cell.id.clone(), cell);
-            }
-        }
+    let mut plan: Vec<PlannedCell> = cells.into_iter().collect();
+    plan.sort_by(|a, b| a.id.cmp(&b.id));
+    let sources = |cell: &PlannedCell| (cell.client_source, cell.server_source);
+    let conflict =
+        plan.array_windows().find(|[known, cell]| known.id == cell.id && sources(known) != sources(cell));
+    if let Some([known, cell]) = conflict {
+        let (first, second) = (known.group.clone(), cell.group.clone());
+        return Err(PlanConflict { cell: Box::new(cell.id.clone()), first, second });
     }
-    Ok(plan.into_values().collect())
+    plan.dedup_by(|cell, known| cell.id == known.id);
+    Ok(plan)
 }
 
 /// Reads `protocol`, which must be the one expected here.
@@ -367,7 +365,7 @@ fn read_group(section: &mut Section<'_>, builds: &Builds) -> Option<CellGroup> {
     check_side(section, builds, &servers, Role::Server, &server_sources);
     let plain = |globs: Vec<Spanned<Glob>>| globs.into_iter().map(Spanned::into_inner).collect();
     Some(CellGroup {
-        name: name?.0,
+        name: name?.0.into(),
         about,
         clients: plain(clients),
         servers: plain(servers),
@@ -405,7 +403,7 @@ fn check_side(
             }
             continue;
         }
-        let named: Vec<_> = builds.iter().filter(|build| glob.matches(&build.id.0)).collect();
+        let named: Vec<_> = builds.iter().filter(|build| glob.matches(build.id.as_str())).collect();
         let playing: Vec<_> = named.iter().filter(|build| build.roles.contains(&role)).collect();
         let had = playing.iter().filter(|build| build.first_source(kinds).is_some()).count();
         if had > 0 || (kinds.contains(&SourceKind::Path) && (!glob.is_literal() || named.is_empty())) {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,7 +34,7 @@ pub struct Build {
     /// Its id within the protocol; the same id is used for all its sources.
     pub id: BuildId,
     /// Name of the protocol.
-    pub protocol: String,
+    pub protocol: Arc<str>,
     /// The ends that it can play.
     pub roles: Vec<Role>,
     /// Its version, e.g. `4.0.6`.

@@ -125,15 +125,18 @@ impl Partition {
         self.deal
     }
 
-    /// The items of this shard, in the order of their names. `name` gives the name of the cell.
-    pub fn take<T>(&self, items: Vec<T>, name: impl Fn(&T) -> String) -> Vec<T> {
-        let mut named: Vec<(String, T)> = items.into_iter().map(|item| (name(&item), item)).collect();
-        named.sort_by(|(left, _), (right, _)| left.cmp(right));
-        let mine = |(turn, (name, _)): &(u64, (String, T))| match self.deal {
-            Deal::Hash => name_hash(name) % self.total == self.shard - 1,
-            Deal::Count => turn % self.total == self.shard - 1,
-        };
-        (0u64..).zip(named).filter(mine).map(|(_, (_, item))| item).collect()
+    /// The items of this shard. `name` gives the name of the cell; counting goes by the order of names.
+    pub fn take<T>(&self, mut items: Vec<T>, name: impl Fn(&T) -> String) -> Vec<T> {
+        let is_mine = |turn: u64| turn % self.total == self.shard - 1;
+        match self.deal {
+            Deal::Hash => items.retain(|item| is_mine(name_hash(&name(item)))),
+            Deal::Count => {
+                items.sort_by_cached_key(&name);
+                let mut turns = 0..;
+                items.retain(|_| turns.next().is_some_and(is_mine));
+            }
+        }
+        items
     }
 }
 

@@ -12,7 +12,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::section::{BadText, FromText};
-use crate::{CaseId, CellId};
+use crate::{CaseId, CaseKind, CellId};
 
 /// A pattern over one name: `*` is any text.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -284,6 +284,12 @@ impl fmt::Display for CellPattern {
 pub struct CasePattern(PathPattern);
 
 impl CasePattern {
+    /// Whether cases of this kind can fit at all.
+    #[must_use]
+    pub fn reaches(&self, kind: CaseKind) -> bool {
+        self.0.components.first().is_some_and(|first| first.matches(kind.as_str()))
+    }
+
     /// Whether the case's whole name fits.
     #[must_use]
     pub fn matches(&self, case: &CaseId) -> bool {

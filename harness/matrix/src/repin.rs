@@ -40,7 +40,7 @@ fn pins<'a>(document: &'a mut DocumentMut, id: &'a BuildId) -> impl Iterator<Ite
     let tables = document.get_mut("build").and_then(Item::as_array_of_tables_mut).into_iter();
     tables
         .flat_map(|tables| tables.iter_mut())
-        .filter(|table| table.get("id").and_then(Item::as_str) == Some(&id.0))
+        .filter(|table| table.get("id").and_then(Item::as_str) == Some(id.as_str()))
         .filter_map(|table| table.get_mut("debian")?.get_mut("packages")?.as_array_mut())
         .flat_map(|packages| packages.iter_mut())
 }
@@ -66,7 +66,7 @@ debian = { suite = \"t\", packages = [\"a=1\"] }
 
     #[track_caller]
     fn check(id: &str, package: &str, expect: Result<(&str, &str), &str>) {
-        let got = repin(TEXT, &BuildId(id.to_owned()), package, "9:9-9").map_err(|error| error.to_string());
+        let got = repin(TEXT, &BuildId::new(id), package, "9:9-9").map_err(|error| error.to_string());
         let expect = expect.map(|(old, new)| TEXT.replacen(old, new, 1)).map_err(str::to_owned);
         assert_eq!(got, expect);
     }

@@ -170,10 +170,10 @@ impl Context<'_> {
     ) -> Transcript {
         let id = &cell.planned.id;
         let provenance = Provenance {
-            protocol: id.protocol.clone(),
+            protocol: id.protocol.to_string(),
             case: id.case.to_string(),
-            client: Endpoint { id: id.client.0.clone(), ..client },
-            server: Endpoint { id: id.server.0.clone(), ..server.endpoint() },
+            client: Endpoint { id: id.client.to_string(), ..client },
+            server: Endpoint { id: id.server.to_string(), ..server.endpoint() },
             transport: server.transport(self.transport).word().to_owned(),
             ..self.provenance.clone()
         };

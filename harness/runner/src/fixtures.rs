@@ -109,7 +109,7 @@ impl Fixture {
     }
 
     fn same_header(&self, header: &Provenance) -> Result<(), String> {
-        let place = (self.protocol.as_str(), self.client.0.as_str(), self.server.0.as_str());
+        let place = (self.protocol.as_str(), self.client.as_str(), self.server.as_str());
         let told = (header.protocol.as_str(), header.client.id.as_str(), header.server.id.as_str());
         if told != place || header.case != self.case.to_string() {
             let (protocol, client, server) = told;
@@ -214,7 +214,7 @@ fn complaint(path: &Path, what: impl std::fmt::Display) -> String {
 #[must_use]
 pub fn fixture_path(protocol: &str, client: &BuildId, server: &BuildId, case: &CaseId) -> PathBuf {
     let stem = match case.kind {
-        CaseKind::Client | CaseKind::Probe => case.name.clone(),
+        CaseKind::Client | CaseKind::Probe => case.name.to_string(),
         kind => format!("{}.{}", kind.as_str(), case.name),
     };
     let stem: String = stem.chars().map(|c| if matches!(c, '/' | '\\') { '.' } else { c }).collect();
@@ -227,14 +227,14 @@ pub fn placed(path: &Path, protocol: &str) -> Option<(BuildId, BuildId, CaseId)>
     let below = path.strip_prefix(Path::new("fixtures").join(protocol)).ok()?;
     let (folder, name) = (below.parent()?.to_str()?, below.file_stem()?.to_str()?);
     let (client, server) = folder.split_once("..").filter(|_| !folder.contains('/'))?;
-    let client = BuildId(client.to_owned());
+    let client = BuildId::new(client);
     let case = match name.split_once('.') {
         Some(("replay", _)) => return None,
         Some(("scenario", name)) => CaseId::new(CaseKind::Scenario, name),
         _ if client.is_probe() => CaseId::new(CaseKind::Probe, name),
         _ => CaseId::new(CaseKind::Client, name),
     };
-    Some((client, BuildId(server.to_owned()), case))
+    Some((client, BuildId::new(server), case))
 }
 
 /// What the names of fixtures end in.
@@ -303,7 +303,7 @@ mod tests {
     fn where_a_fixture_lies_says_what_it_records() {
         #[track_caller]
         fn check(client: &str, case: &str, expect: &str) {
-            let (client, server) = (BuildId(client.to_owned()), BuildId("7.0.0".to_owned()));
+            let (client, server) = (BuildId::new(client), BuildId::new("7.0.0"));
             let case: CaseId = case.parse().expect("a case");
             let path = fixture_path("p", &client, &server, &case);
             assert_eq!(path, Path::new(expect));

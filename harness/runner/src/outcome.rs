@@ -77,9 +77,9 @@ fn blank(cell: &PlanCell) -> CellResult {
     let id = &cell.planned.id;
     CellResult {
         cell: id.to_string(),
-        protocol: id.protocol.clone(),
-        client: id.client.0.clone(),
-        server: id.server.0.clone(),
+        protocol: id.protocol.to_string(),
+        client: id.client.to_string(),
+        server: id.server.to_string(),
         case: id.case.to_string(),
         verdict: None,
         outcome: Outcome::HarnessError,

@@ -13,7 +13,7 @@ use crate::schedule::RunOptions;
 use crate::{Plan, PlanCell, Project, Work};
 
 /// Protocol, build and source.
-type PeerKey = (String, BuildId, SourceKind);
+type PeerKey = (Arc<str>, BuildId, SourceKind);
 /// A peer, or why it is unavailable.
 type Had<T> = Result<T, String>;
 
@@ -28,7 +28,7 @@ impl Peers {
         let mut peers = Self { pools: BTreeMap::new(), clients: BTreeMap::new() };
         for cell in &plan.cells {
             let planned = &cell.planned;
-            let files = &project.protocols[&planned.id.protocol];
+            let files = &project.protocols[&*planned.id.protocol];
             let key = |id: &BuildId, source| (planned.id.protocol.clone(), id.clone(), source);
             if let Some((source, id)) = live(planned.server_source, &planned.id.server) {
                 let pool = peers.pools.entry(key(id, source)).or_insert_with(|| {
@@ -95,7 +95,7 @@ pub(crate) fn build_records(project: &Project, plan: &Plan, peers: &Peers) -> Ve
     let mut records: BTreeMap<PeerKey, BuildRecord> = BTreeMap::new();
     for cell in &plan.cells {
         let planned = &cell.planned;
-        let files = &project.protocols[&planned.id.protocol];
+        let files = &project.protocols[&*planned.id.protocol];
         let sides = [
             (planned.client_source, &planned.id.client, true),
             (planned.server_source, &planned.id.server, false),
@@ -122,8 +122,8 @@ pub(crate) fn build_records(project: &Project, plan: &Plan, peers: &Peers) -> Ve
             };
             let detail = [endpoint.source, endpoint.package].into_iter().flatten().collect::<Vec<_>>();
             let record = BuildRecord {
-                protocol: planned.id.protocol.clone(),
-                id: id.0.clone(),
+                protocol: planned.id.protocol.to_string(),
+                id: id.to_string(),
                 version: build.version.clone(),
                 dialect: build.dialect.clone(),
                 source: kind.word().to_owned(),
@@ -142,7 +142,7 @@ pub(crate) fn build_records(project: &Project, plan: &Plan, peers: &Peers) -> Ve
 /// Where a build stands in `builds.toml`, which lists releases oldest first; reports keep that order.
 fn place(project: &Project, record: &BuildRecord) -> Option<usize> {
     let files = project.protocols.get(&record.protocol)?;
-    files.builds.iter().position(|build| build.id.0 == record.id)
+    files.builds.iter().position(|build| build.id.as_str() == record.id)
 }
 
 fn recorded_endpoint(cell: &PlanCell, is_client: bool) -> Option<transcript::Endpoint> {

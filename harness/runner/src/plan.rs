@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use matrix::{
-    BuildId, CaseId, CaseKind, CasePattern, CellGroup, CellId, CellInfo, Pair, Partition, PlanConflict,
+    Build, BuildId, CaseId, CaseKind, CasePattern, CellGroup, CellId, CellInfo, Partition, PlanConflict,
     PlannedCell, RunFile, Selection, Settings, SourceKind, merge_cells,
 };
 use protocol::{Action, Case, Hazard, Scripted};
@@ -171,8 +171,11 @@ fn group_cells(files: &ProtocolFiles, group: &CellGroup) -> Vec<PlannedCell> {
     let replayed = replayed(files, group);
     let mut cells = Vec::new();
     for pair in group.pairs(&files.builds) {
+        let server = files.builds.get(&pair.server.build);
         let replays = replayed.get(&pair.client.build).into_iter().flatten();
-        let replays = replays.filter(|fixture| suits(files, fixture, &pair)).map(|f| &f.replay_case);
+        let replays = replays
+            .filter(|(fixture, recorded)| server.is_some_and(|server| suits(fixture, recorded, server)));
+        let replays = replays.map(|(fixture, _)| &fixture.replay_case);
         for id in cases.iter().copied().chain(replays).filter(|id| pair.can_run(id.kind)) {
             cells.push(group.cell(&files.builds, &pair, id.clone()));
         }
@@ -180,16 +183,20 @@ fn group_cells(files: &ProtocolFiles, group: &CellGroup) -> Vec<PlannedCell> {
     cells
 }
 
+/// A fixture, and the server that was recorded.
+type Recorded<'a> = (&'a Fixture, &'a Build);
+
 /// The fixtures that a group plays again, by client. What a reference server answered is not a recording of a server, and
 /// nobody is held to it.
-fn replayed<'a>(files: &'a ProtocolFiles, group: &CellGroup) -> BTreeMap<&'a BuildId, Vec<&'a Fixture>> {
-    let ours = |fixture: &Fixture| {
-        files.builds.get(&fixture.server).is_some_and(|build| build.source(SourceKind::Reference).is_some())
-    };
-    let mut replayed: BTreeMap<_, Vec<&Fixture>> = BTreeMap::new();
+fn replayed<'a>(files: &'a ProtocolFiles, group: &CellGroup) -> BTreeMap<&'a BuildId, Vec<Recorded<'a>>> {
+    let mut replayed: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    if !group.reaches(CaseKind::Replay) {
+        return replayed;
+    }
     for fixture in &files.fixtures().all {
-        if fixture.case.kind != CaseKind::Replay && !ours(fixture) && group.wants(&fixture.replay_case) {
-            replayed.entry(&fixture.client).or_default().push(fixture);
+        let Some(server) = files.builds.get(&fixture.server) else { continue };
+        if server.source(SourceKind::Reference).is_none() && group.wants(&fixture.replay_case) {
+            replayed.entry(&fixture.client).or_default().push((&**fixture, server));
         }
     }
     replayed
@@ -199,12 +206,7 @@ fn replayed<'a>(files: &'a ProtocolFiles, group: &CellGroup) -> BTreeMap<&'a Bui
 /// sends the same bytes to every server anyway, so its replay is compared only with servers of the release
 /// that it was recorded from: there it proves that the reference peer answers as the real one did. Under other settings
 /// a server may well answer otherwise, e.g. in another language.
-fn suits(files: &ProtocolFiles, fixture: &Fixture, pair: &Pair) -> bool {
-    let (Some(recorded), Some(server)) =
-        (files.builds.get(&fixture.server), files.builds.get(&pair.server.build))
-    else {
-        return false;
-    };
+fn suits(fixture: &Fixture, recorded: &Build, server: &Build) -> bool {
     recorded.settings == server.settings
         && (fixture.case.kind == CaseKind::Client || recorded.dialect == server.dialect)
 }
@@ -330,7 +332,7 @@ pub(crate) mod tests {
             id: "p/probe..s/probe/x".parse().expect("a cell"),
             client_source: None,
             server_source: Some(SourceKind::Path),
-            group: "group".to_owned(),
+            group: "group".into(),
         };
         PlanCell { planned, case: None, work: Work::Explain(String::new()), hazard: Hazard::Harmless }
     }

@@ -145,7 +145,7 @@ impl ProtocolFiles {
     /// The version of a build; its id where it is no build, as for `probe`.
     #[must_use]
     pub fn version<'a>(&'a self, id: &'a BuildId) -> &'a str {
-        self.builds.get(id).map_or(&id.0, |build| &build.version)
+        self.builds.get(id).map_or(id.as_str(), |build| &build.version)
     }
 
     /// What is known to be wrong with a cell.

@@ -345,7 +345,7 @@ impl Run {
     }
 
     fn judged(&self, cell: &PlanCell, executed: Executed, start: Instant) -> Ended {
-        let files = &self.project.protocols[&cell.planned.id.protocol];
+        let files = &self.project.protocols[&*cell.planned.id.protocol];
         let Self { plan, options, .. } = self;
         let facts = RunFacts { matrix: &plan.name, seed: options.seed, flags: &options.flags };
         let result = result(files, &facts, cell, &executed, millis(start));
@@ -358,7 +358,7 @@ impl Run {
 
     async fn execute(&self, cell: &PlanCell) -> Executed {
         let planned = &cell.planned;
-        let files = &self.project.protocols[&planned.id.protocol];
+        let files = &self.project.protocols[&*planned.id.protocol];
         let Some(grammar) = self.grammar_of(cell, &planned.id.server) else {
             return Executed::Failed(format!(
                 "the server `{}` has a dialect that nobody knows",
@@ -413,7 +413,7 @@ impl Run {
     }
 
     fn grammar_of(&self, cell: &PlanCell, build: &BuildId) -> Option<Arc<dyn Grammar>> {
-        let files = self.project.protocols.get(&cell.planned.id.protocol)?;
+        let files = self.project.protocols.get(&*cell.planned.id.protocol)?;
         files.protocol.grammar(&files.builds.get(build)?.dialect)
     }
 }
@@ -556,7 +556,7 @@ fn expectation_complaints(project: &Project, plan: &Plan, cells: &[CellResult], 
         if !plan.protocols.contains(name) {
             continue;
         }
-        let planned = plan.cells.iter().map(|cell| &cell.planned.id).filter(|id| id.protocol == name);
+        let planned = plan.cells.iter().map(|cell| &cell.planned.id).filter(|id| *id.protocol == *name);
         let planned: Vec<Observed> = planned.cloned().map(observed).collect();
         // Of rules for cells that are not in a part of a run, that part has nothing to say.
         let is_part = plan.narrowed || !plan.speaks_for_all;

@@ -212,8 +212,8 @@ fn run_between(
 
 fn build(protocol: &dyn Protocol, dialect: &str) -> Build {
     Build {
-        id: BuildId(dialect.to_owned()),
-        protocol: protocol.name().to_owned(),
+        id: BuildId::new(dialect),
+        protocol: protocol.name().into(),
         roles: vec![Role::Client, Role::Server],
         version: dialect.to_owned(),
         dialect: dialect.to_owned(),
@@ -232,14 +232,14 @@ fn planned(protocol: &dyn Protocol, case: &Case, server: &Build) -> PlanCell {
     PlanCell {
         planned: PlannedCell {
             id: CellId {
-                protocol: protocol.name().to_owned(),
-                client: BuildId(client.to_owned()),
+                protocol: protocol.name().into(),
+                client: BuildId::new(client),
                 server: server.id.clone(),
                 case: case.id.clone(),
             },
             client_source: None,
             server_source: None,
-            group: "selftest".to_owned(),
+            group: "selftest".into(),
         },
         case: None,
         work,

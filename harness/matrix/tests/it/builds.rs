@@ -29,7 +29,7 @@ fn reads_every_source_and_fills_in_what_is_absent() {
     let builds = Builds::parse("builds.toml", text).expect("the text is right");
     insta::assert_debug_snapshot!(builds.iter().collect::<Vec<_>>());
     assert_eq!(
-        builds.location(&BuildId("main".to_owned())).map(ToString::to_string).as_deref(),
+        builds.location(&BuildId::new("main")).map(ToString::to_string).as_deref(),
         Some("builds.toml:10:14")
     );
 }
@@ -37,9 +37,9 @@ fn reads_every_source_and_fills_in_what_is_absent() {
 #[test]
 fn the_newest_build_is_the_highest_number_and_reference_peers_do_not_displace_it() {
     let builds = builds();
-    assert_eq!(builds.newest().map(|build| build.id.0.as_str()), Some("5.0.2"));
+    assert_eq!(builds.newest().map(|build| build.id.as_str()), Some("5.0.2"));
     assert!(builds.is_called("lxc") && builds.is_called("lxc-command") && !builds.is_called("libvirt"));
-    let ideal = builds.get(&BuildId("ideal".to_owned())).expect("it is in the text");
+    let ideal = builds.get(&BuildId::new("ideal")).expect("it is in the text");
     assert_eq!((ideal.version.as_str(), ideal.dialect.as_str()), ("ideal", "ideal"));
     assert_eq!(ideal.roles, [Role::Server]);
     assert_eq!(ideal.sources, [Source::Reference { defects: Vec::new() }]);
@@ -111,7 +111,7 @@ fn a_build_is_like_another_one_but_for_what_it_says() {
         roles = ["client", "server"]
     "#;
     let builds = Builds::parse("builds.toml", text).expect("the text is right");
-    let get = |id: &str| builds.get(&BuildId(id.to_owned())).cloned().expect("it is in the text");
+    let get = |id: &str| builds.get(&BuildId::new(id)).cloned().expect("it is in the text");
     let (base, german, two) = (get("1.0"), get("1.0-german"), get("1.0-as-two"));
     assert_eq!((base.like.as_ref(), base.settings.len()), (None, 0));
     let same = |other: &Build| Build { id: base.id.clone(), like: None, ..other.clone() };

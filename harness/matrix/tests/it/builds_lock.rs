@@ -26,7 +26,7 @@ fn lock(builds: &[(&str, char, &[Installed<'_>])]) -> BuildsLock {
             root: format!("sha256:{}", sha256(*root)),
             packages: packages.iter().map(package).collect(),
         };
-        lock.builds.insert(BuildId((*id).to_owned()), build);
+        lock.builds.insert(BuildId::new(*id), build);
     }
     lock
 }
@@ -106,7 +106,7 @@ proptest! {
                 root: format!("sha256:{root}"),
                 packages: packages.iter().map(package).collect(),
             };
-            lock.builds.insert(BuildId(id), build);
+            lock.builds.insert(BuildId::new(id), build);
         }
         let text = lock.render();
         let read = BuildsLock::parse("builds.lock", &text, "p").map_err(|e| TestCaseError::fail(e.brief()))?;

@@ -97,7 +97,7 @@ fn only_builds_by_flag_make_cells_of_source_path() {
     let group = matrix.group("a").next().expect("the group is in the text");
     let pairs = group.pairs(&builds);
     assert_eq!(pairs.len(), 1);
-    assert_eq!(pairs[0].server.build.0, "dev");
+    assert_eq!(pairs[0].server.build.as_str(), "dev");
 }
 
 #[test]

@@ -64,8 +64,8 @@ fn observed_line(line: &str) -> Observed {
     };
     let version = |id: &str| id.strip_prefix("ref-").unwrap_or(id).to_owned();
     Observed {
-        client_version: version(&cell.client.0),
-        server_version: version(&cell.server.0),
+        client_version: version(cell.client.as_str()),
+        server_version: version(cell.server.as_str()),
         cell,
         verdict,
         shapes: words.map(str::to_owned).collect(),

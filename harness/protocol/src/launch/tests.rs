@@ -69,8 +69,8 @@ fn plays_a_peer_when_told() {
 
 fn build() -> Build {
     Build {
-        id: BuildId("dev".to_owned()),
-        protocol: "toy".to_owned(),
+        id: BuildId::new("dev"),
+        protocol: "toy".into(),
         roles: vec![Role::Client, Role::Server],
         version: "1.0".to_owned(),
         dialect: "1.0".to_owned(),

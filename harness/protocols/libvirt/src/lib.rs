@@ -109,7 +109,7 @@ impl Protocol for LibvirtRemote {
     }
 
     fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
-        if case.kind == CaseKind::Probe && case.name == protocol::probe::HALF_CLOSE {
+        if case.is(CaseKind::Probe, protocol::probe::HALF_CLOSE) {
             return Some("which answers are lost behind a half-close is a race (LV-10)");
         }
         let caused_by_others = |operation: &operations::Operation| operation.meanwhile != Meanwhile::Nothing;

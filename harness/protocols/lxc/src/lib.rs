@@ -89,7 +89,7 @@ impl Protocol for LxcCommand {
     }
 
     fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
-        let operation = effects::operations().iter().find(|operation| operation.name == case.name);
+        let operation = effects::operations().iter().find(|operation| operation.name == &*case.name);
         operation.map(effects::Operation::expected).unwrap_or_default()
     }
 

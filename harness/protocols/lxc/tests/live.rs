@@ -47,8 +47,8 @@ fn releases() -> Vec<Release> {
 fn release(id: &'static str, suite: &str, version: &str) -> Release {
     let (protocol, bench) = (lxc::protocol(), testing::bench());
     let build = Build {
-        id: BuildId(id.to_owned()),
-        protocol: protocol.name().to_owned(),
+        id: BuildId::new(id),
+        protocol: protocol.name().into(),
         roles: vec![Role::Client, Role::Server],
         version: id.to_owned(),
         dialect: id.to_owned(),

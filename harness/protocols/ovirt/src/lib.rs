@@ -147,7 +147,7 @@ impl Protocol for OvirtGuestAgent {
     }
 
     fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
-        let name = case.name.as_str();
+        let name = &*case.name;
         if name.starts_with("upgrade-to-") || name.starts_with("downgrade-to-") {
             Some("another release takes the agent's place")
         } else if case.kind == CaseKind::Scenario && [checks::BAD_INPUT, "negative-heartbeat"].contains(&name)

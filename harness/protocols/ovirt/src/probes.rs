@@ -33,7 +33,7 @@ const CUT: usize = 12;
 /// Every probe.
 pub(crate) fn all() -> Vec<Case> {
     // A port has no half: for it a host that ends its direction is gone.
-    let generic = probe::generic(&description()).into_iter().filter(|case| case.id.name != HALF_CLOSE);
+    let generic = probe::generic(&description()).into_iter().filter(|case| *case.id.name != *HALF_CLOSE);
     let told = table::read(TABLE, told).expect("a constant, which tests read");
     generic.chain(told).chain(reconnections()).collect()
 }

@@ -109,7 +109,7 @@ impl Protocol for QemuGa {
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
-        if case.kind == CaseKind::Probe && case.name == REQUESTS_AND_BAD_INPUT {
+        if case.is(CaseKind::Probe, REQUESTS_AND_BAD_INPUT) {
             return vec![
                 verdict::checks::READABLE_REPLIES,
                 checks::EVERY_REPLY,
@@ -153,7 +153,7 @@ impl Protocol for QemuGa {
     }
 
     fn settings_for(&self, case: &CaseId) -> BTreeMap<String, String> {
-        let asks = case.kind == CaseKind::Probe && case.name == probes::SILENT_SUCCESS;
+        let asks = case.is(CaseKind::Probe, probes::SILENT_SUCCESS);
         let allows = asks.then(|| (settings::ALLOW.to_owned(), probes::SILENT_COMMAND.to_owned()));
         allows.into_iter().collect()
     }

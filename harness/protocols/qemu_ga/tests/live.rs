@@ -39,8 +39,8 @@ fn launcher(
     let protocol = qemu_ga::protocol();
     let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let build = Build {
-        id: BuildId(id.to_owned()),
-        protocol: protocol.name().to_owned(),
+        id: BuildId::new(id),
+        protocol: protocol.name().into(),
         roles: vec![Role::Server],
         version: id.to_owned(),
         dialect: id.to_owned(),

@@ -24,9 +24,9 @@ fn root() -> PathBuf {
 /// Every case that can be recorded is found again by where its fixture lies.
 #[test]
 fn every_case_has_a_place_for_its_fixture() {
-    let (old, new) = (BuildId("4.0.6".to_owned()), BuildId("7.0.0".to_owned()));
+    let (old, new) = (BuildId::new("4.0.6"), BuildId::new("7.0.0"));
     for case in registry::all().iter().flat_map(|protocol| protocol.cases()) {
-        let client = if case.id.kind == CaseKind::Probe { BuildId("probe".to_owned()) } else { old.clone() };
+        let client = if case.id.kind == CaseKind::Probe { BuildId::new("probe") } else { old.clone() };
         let path = fixture_path("p", &client, &new, &case.id);
         assert_eq!(placed(&path, "p"), Some((client, new.clone(), case.id)));
     }
@@ -212,7 +212,8 @@ fn every_recording_replays_to_the_same_on_its_own_release() {
             ));
             for fixture in files.fixtures().all.iter().filter(|fixture| fixture.server == real.id) {
                 let case = fixture.replay_case.to_string();
-                let replays = |cell: &&CellResult| cell.client == fixture.client.0 && cell.case == case;
+                let replays =
+                    |cell: &&CellResult| cell.client == fixture.client.as_str() && cell.case == case;
                 let mut cells = results.cells.iter().filter(replays).peekable();
                 if cells.peek().is_none() && protocol.cannot_replay(&fixture.case).is_none() {
                     other.push(format!("{}: no cell replays it", fixture.path.display()));

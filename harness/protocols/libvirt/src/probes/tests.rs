@@ -166,7 +166,7 @@ const ROWS: &[Row] = &[
 
 #[test]
 fn every_row_of_bad_input_is_a_probe() {
-    let names: BTreeSet<String> = all().into_iter().map(|case| case.id.name).collect();
+    let names: BTreeSet<_> = all().into_iter().map(|case| case.id.name).collect();
     let mut taken = BTreeSet::new();
     for (what, kinds, probes) in ROWS {
         for (name, _) in *probes {
@@ -240,7 +240,7 @@ fn writes_what_real_clients_write() {
     #[track_caller]
     fn check(name: &str, bytes: &str) {
         let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        let case = all().into_iter().find(|case| case.id.name == name).expect("a probe");
+        let case = all().into_iter().find(|case| *case.id.name == *name).expect("a probe");
         let Action::Script(script) = &case.action else { panic!("no script") };
         let sent = script.make().steps.iter().any(|step| match step {
             Step::Send { bytes: sent, .. } => hex(sent).contains(bytes),

@@ -45,8 +45,8 @@ fn servers(dialect: &str, settings: &[(&str, &str)], defects: &[&str]) -> Arc<dy
 
 fn daemons(dialect: &str, settings: &[(&str, &str)], defects: &[&str]) -> Daemons {
     let build = Build {
-        id: BuildId(format!("ref-{dialect}")),
-        protocol: "libvirt-remote".to_owned(),
+        id: BuildId::new(format!("ref-{dialect}")),
+        protocol: "libvirt-remote".into(),
         roles: vec![Role::Server],
         version: dialect.to_owned(),
         dialect: dialect.to_owned(),

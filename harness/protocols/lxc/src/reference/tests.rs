@@ -32,8 +32,8 @@ fn runtime() -> tokio::runtime::Runtime {
 
 fn build(dialect: &str, roles: &[Role]) -> Build {
     Build {
-        id: BuildId(format!("ref-{dialect}")),
-        protocol: "lxc-command".to_owned(),
+        id: BuildId::new(format!("ref-{dialect}")),
+        protocol: "lxc-command".into(),
         roles: roles.to_vec(),
         version: dialect.to_owned(),
         dialect: dialect.to_owned(),

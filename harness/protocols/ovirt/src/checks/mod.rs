@@ -54,7 +54,7 @@ pub(super) fn of(case: &CaseId) -> Vec<Check> {
         return vec![same::SAME_ANSWERS, SAME_FATE];
     }
     let mut checks: Vec<Check> = vec![ALONG_THE_COURSE];
-    if case.kind == CaseKind::Scenario || case.name == BAD_INPUT {
+    if case.kind == CaseKind::Scenario || *case.name == *BAD_INPUT {
         checks.push(complete::CONVERSATION_COMPLETE);
     }
     checks

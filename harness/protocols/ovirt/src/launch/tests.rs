@@ -32,8 +32,8 @@ fn bench(dir: &Path) -> Bench {
 
 fn build(version: &str, role: Role) -> Build {
     Build {
-        id: BuildId("dev".to_owned()),
-        protocol: "ovirt-guest-agent".to_owned(),
+        id: BuildId::new("dev"),
+        protocol: "ovirt-guest-agent".into(),
         roles: vec![role],
         version: version.to_owned(),
         dialect: version.to_owned(),

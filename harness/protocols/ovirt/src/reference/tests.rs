@@ -18,8 +18,8 @@ const DEADLINE: Duration = Duration::from_secs(10);
 
 fn build(version: &str, heartbeat_ms: u64) -> Build {
     Build {
-        id: BuildId(format!("ref-{version}")),
-        protocol: "ovirt-guest-agent".to_owned(),
+        id: BuildId::new(format!("ref-{version}")),
+        protocol: "ovirt-guest-agent".into(),
         roles: vec![Role::Client, Role::Server],
         version: version.to_owned(),
         dialect: version.to_owned(),

@@ -100,8 +100,8 @@ const SET: &[Set] = {
 
 fn build(dialect: &str, setting: Option<(&str, &str)>) -> Build {
     Build {
-        id: BuildId(format!("ref-{dialect}")),
-        protocol: "libvirt-remote".to_owned(),
+        id: BuildId::new(format!("ref-{dialect}")),
+        protocol: "libvirt-remote".into(),
         roles: vec![Role::Server],
         version: dialect.to_owned(),
         dialect: dialect.to_owned(),

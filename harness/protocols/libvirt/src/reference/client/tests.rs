@@ -24,8 +24,8 @@ const ALL: &[&str] = &["7.0.0", "9.0.0", "11.3.0", "12.8.0"];
 
 fn build(dialect: &str, settings: &[(&str, &str)]) -> Build {
     Build {
-        id: BuildId(format!("ref-{dialect}")),
-        protocol: "libvirt-remote".to_owned(),
+        id: BuildId::new(format!("ref-{dialect}")),
+        protocol: "libvirt-remote".into(),
         roles: vec![Role::Client, Role::Server],
         version: dialect.to_owned(),
         dialect: dialect.to_owned(),
