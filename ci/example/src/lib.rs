@@ -13,10 +13,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use matrix::{CaseId, CaseKind, LockTable, LockedDialect, LockedField, LockedMessage, Role};
+use protocol::effects::Operation;
 use protocol::launch::At;
 use protocol::probe::{AboveLimit, Answers, Bad, Clients, Description, Lengths};
-use protocol::{Action, Case, Defect, Hazard, Peers, Protocol, effects, probe};
-use session::Script;
+use protocol::{Case, Defect, Hazard, Peers, Protocol, effects, probe};
 use transcript::Transcript;
 use verdict::{Check, Cited, ConnContext, Due, Grammar, InOrder, Meaning, Pairing, Reading};
 use wire::json::{self, Document, Rules};
@@ -34,10 +34,10 @@ const DIALECTS: [&str; 2] = ["1.0", "ideal"];
 const OPS: [(&str, &[&str]); 4] =
     [("echo", &["text"]), ("get", &["key"]), ("put", &["key", "value"]), ("version", &[])];
 /// What the client can be asked to do.
-const OPERATIONS: [(&str, &str); 3] = [
-    ("version", "asks for the version"),
-    ("echo", "sends a text and gets it back"),
-    ("put-get", "stores a text and reads it back"),
+const OPERATIONS: &[KvOperation] = &[
+    KvOperation { name: "version", about: "asks for the version" },
+    KvOperation { name: "echo", about: "sends a text and gets it back" },
+    KvOperation { name: "put-get", about: "stores a text and reads it back" },
 ];
 
 // --- framing -----------------------------------------------------------------------------------------
@@ -177,6 +177,31 @@ fn description() -> Description {
     }
 }
 
+// --- operations --------------------------------------------------------------------------------------
+
+struct KvOperation {
+    name: &'static str,
+    about: &'static str,
+}
+
+impl Operation for KvOperation {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn hazard(&self) -> Hazard {
+        Hazard::Harmless
+    }
+
+    fn expected(&self) -> Vec<(String, String)> {
+        effects::expected(0, &[], &[])
+    }
+}
+
 // --- protocol ----------------------------------------------------------------------------------------
 
 /// The protocol, for `harness/registry/src/lib.rs`.
@@ -218,17 +243,13 @@ impl Protocol for Kv {
     }
 
     fn cases(&self) -> Vec<Case> {
-        let operations = OPERATIONS.into_iter().map(|(name, about)| Case {
-            id: CaseId::new(CaseKind::Client, name),
-            about,
-            hazard: Hazard::Harmless,
-            action: Action::Operation(name),
-        });
+        let operations = OPERATIONS.iter().map(Operation::case);
         probe::generic(&description()).into_iter().chain(operations).collect()
     }
 
-    fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
-        if case.kind == CaseKind::Client { effects::expected(0, &[], &[]) } else { Vec::new() }
+    fn operation(&self, case: &CaseId) -> Option<&'static dyn Operation> {
+        let named = |operation: &&KvOperation| case.is(CaseKind::Client, operation.name);
+        Some(OPERATIONS.iter().find(named)?)
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
@@ -241,10 +262,6 @@ impl Protocol for Kv {
 
     fn negotiated(&self, _transcript: &Transcript, _reading: &Reading) -> Option<String> {
         None
-    }
-
-    fn replay(&self, recorded: &Transcript) -> Script {
-        protocol::replay::script(recorded, &KvGrammar { dialect: "1.0" }, None)
     }
 
     fn lock_table(&self) -> LockTable {

@@ -10,9 +10,10 @@ use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
 use verdict::{Check, Cited, Grammar, Reading};
 
-use crate::Defect;
-use crate::dialect::Changed;
+use crate::dialect::{Changed, IDEAL};
+use crate::effects::Operation;
 use crate::launch::{At, CommandLine, OwnClient, OwnServers};
+use crate::{Defect, replay};
 
 /// A conversation on a framing, in all its dialects.
 pub trait Protocol: Send + Sync {
@@ -37,8 +38,15 @@ pub trait Protocol: Send + Sync {
     /// Probes, client operations and scenarios; replays come from the fixtures.
     fn cases(&self) -> Vec<Case>;
 
-    /// What an operation must come to: the observations `expected.*` that every transcript of it begins with.
-    fn expected(&self, case: &CaseId) -> Vec<(String, String)>;
+    /// What a client is asked to do in a case, where that is what the case is.
+    fn operation(&self, _case: &CaseId) -> Option<&'static dyn Operation> {
+        None
+    }
+
+    /// The observations `expected.*` that every transcript of a case begins with.
+    fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
+        self.operation(case).map(Operation::expected).unwrap_or_default()
+    }
 
     /// Why a client cannot carry out a case whoever the server is, e.g. because its release has no such command.
     /// Such a cell is explained and not run.
@@ -66,8 +74,15 @@ pub trait Protocol: Send + Sync {
     /// The negotiated version, or what the server's bytes give away of its dialect.
     fn negotiated(&self, transcript: &Transcript, reading: &Reading) -> Option<String>;
 
-    /// The script that plays the client's side of a recorded conversation again.
-    fn replay(&self, recorded: &Transcript) -> Script;
+    /// The script that plays the client's side of a recorded conversation again, as the recorded server's dialect reads it.
+    fn replay(&self, recorded: &Transcript) -> Script {
+        let version = recorded.provenance.server.version.as_deref();
+        let grammar = version.and_then(|version| self.grammar(version)).or_else(|| self.grammar(IDEAL));
+        let case = recorded.provenance.case.parse().ok();
+        let operation = case.and_then(|case| self.operation(&case));
+        let condition = operation.and_then(|operation| operation.condition()).map(str::to_owned);
+        grammar.map(|grammar| replay::script(recorded, &*grammar, condition)).unwrap_or_default()
+    }
 
     /// The numbers, layouts and limits that its dialects have promised.
     fn lock_table(&self) -> matrix::LockTable;

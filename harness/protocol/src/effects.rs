@@ -19,15 +19,54 @@
 //! cannot be seen is not written at all, or as [`UNTOLD`] where that cannot be the client's doing.
 //! `verdict::checks::EFFECT_MATCHES_CLAIM` says how a check reads this.
 
+use matrix::{CaseId, CaseKind};
 use session::Recorder;
 use transcript::evidence::{ClaimedExit, EXIT, Observation};
 use transcript::{ConnId, EventKind, ExitStatus};
 use wire::Direction;
 
+use crate::{Action, Case, Hazard};
 pub use verdict::checks::UNTOLD;
 
+/// One thing that a client can do, and what it is for.
+pub trait Operation: Sync + 'static {
+    /// Its name, which is that of its case.
+    fn name(&self) -> &str;
+
+    /// What it does, in one sentence.
+    fn about(&self) -> &'static str;
+
+    /// What it does to the server.
+    fn hazard(&self) -> Hazard {
+        Hazard::Disturbs
+    }
+
+    /// What has to be so before, as a word of `Server::prepare`.
+    fn condition(&self) -> Option<&'static str> {
+        None
+    }
+
+    /// What a client that is right comes to, as keys and values of observations; see [`expected`].
+    fn expected(&self) -> Vec<(String, String)>;
+
+    /// Writes down what is going to be done and what must be so afterwards.
+    fn announce(&self, recorder: &Recorder) {
+        announce(recorder, self.name(), self.expected());
+    }
+
+    /// The case in which it is carried out.
+    fn case(&'static self) -> Case {
+        Case {
+            id: CaseId::new(CaseKind::Client, self.name()),
+            about: self.about(),
+            hazard: self.hazard(),
+            action: Action::Operation(self.name()),
+        }
+    }
+}
+
 /// Writes down what is going to be done and what must be so afterwards.
-pub fn announce(recorder: &Recorder, operation: &str, expected: Vec<(String, String)>) {
+pub(crate) fn announce(recorder: &Recorder, operation: &str, expected: Vec<(String, String)>) {
     recorder.observe(Direction::ToServer, Observation::Operation, operation);
     for (key, value) in expected {
         recorder.observe(Direction::ToServer, Observation::parse(&key), value);

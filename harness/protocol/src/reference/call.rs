@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::effects::Operation;
 use bytes::{Bytes, BytesMut};
 use session::{
     Address, BoxFuture, Client, ClientReport, Connection, LaunchError, LaunchErrorKind, READ_LEN_MAX,
@@ -213,7 +214,7 @@ impl Drop for Caller {
 /// The tools of one build: what they do for each operation.
 pub trait Tools: Send + Sync + 'static {
     /// What is known of an operation.
-    type Operation: Sync + 'static;
+    type Operation: Operation;
 
     /// The operation of that name, if they can carry it out.
     fn operation(&self, name: &str) -> Option<&'static Self::Operation>;
@@ -223,7 +224,7 @@ pub trait Tools: Send + Sync + 'static {
         Vec::new()
     }
 
-    /// Carries it out; see [`Client::run`].
+    /// Carries it out, which has been announced; see [`Client::run`].
     fn carry_out(
         &self,
         operation: &'static Self::Operation,
@@ -261,7 +262,10 @@ impl<T: Tools> Client for Equipped<T> {
     ) -> BoxFuture<'a, Result<ClientReport, LaunchError>> {
         Box::pin(async move {
             match self.tools.operation(operation) {
-                Some(operation) => self.tools.carry_out(operation, server, recorder, deadline).await,
+                Some(operation) => {
+                    operation.announce(recorder);
+                    self.tools.carry_out(operation, server, recorder, deadline).await
+                }
                 None => {
                     let why = format!("it has no operation `{operation}`");
                     Err(LaunchError::new(format!("run {}", self.endpoint.id), LaunchErrorKind::Setup(why)))

@@ -25,10 +25,10 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use matrix::{Build, CaseId, CaseKind, Role};
-use protocol::dialect::{Changed, IDEAL};
+use protocol::dialect::Changed;
+use protocol::effects::Operation;
 use protocol::launch::At;
-use protocol::{Action, Case, Defect, Peers, Protocol};
-use session::Script;
+use protocol::{Case, Defect, Peers, Protocol};
 use transcript::Transcript;
 use verdict::{Check, Cited, Grammar, Meaning, Reading};
 use wire::libvirt_rpc::Header;
@@ -95,17 +95,13 @@ impl Protocol for LibvirtRemote {
     }
 
     fn cases(&self) -> Vec<Case> {
-        let operations = operations::operations().map(|operation| Case {
-            id: CaseId::new(CaseKind::Client, operation.name),
-            about: operation.about,
-            hazard: operation.hazard(),
-            action: Action::Operation(operation.name),
-        });
+        let operations = operations::operations().map(Operation::case);
         probes::all().into_iter().chain(scenarios::all()).chain(operations).collect()
     }
 
-    fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
-        operations::operation(&case.name).map(operations::Operation::expected).unwrap_or_default()
+    fn operation(&self, case: &CaseId) -> Option<&'static dyn Operation> {
+        let operation = operations::operation(&case.name).filter(|_| case.kind == CaseKind::Client)?;
+        Some(operation)
     }
 
     fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
@@ -151,13 +147,6 @@ impl Protocol for LibvirtRemote {
             Some(format!("{}.{}.{}", version / 1_000_000, version / 1000 % 1000, version % 1000))
         })
         .next()
-    }
-
-    fn replay(&self, recorded: &Transcript) -> Script {
-        let version = recorded.provenance.server.version.as_deref().unwrap_or(IDEAL);
-        let dialect = DIALECTS.for_version(version).or_else(|| DIALECTS.named(IDEAL));
-        let play = |dialect| protocol::replay::script(recorded, &LibvirtGrammar::new(dialect), None);
-        dialect.map(play).unwrap_or_default()
     }
 
     fn changes(&self, one: Option<&str>, other: &str) -> Vec<Changed> {

@@ -32,9 +32,8 @@
 use std::sync::LazyLock;
 
 use matrix::Version;
-use protocol::Hazard;
+use protocol::{Hazard, effects};
 use serde::Deserialize;
-use session::Recorder;
 use transcript::evidence::Observation;
 
 /// Word: version of the server.
@@ -165,11 +164,6 @@ pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
 }
 
 impl Operation {
-    /// What it does to the server.
-    pub(crate) fn hazard(&self) -> Hazard {
-        if self.disturbs { Hazard::Disturbs } else { Hazard::Harmless }
-    }
-
     /// The commands in the one argument that virsh takes them in: words quoted where they need it,
     /// commands parted by `;`.
     pub(crate) fn session(&self, interface_file: &str, output_file: &str) -> String {
@@ -187,21 +181,29 @@ impl Operation {
         let command = self.commands.first().map_or("", |words| words[0]);
         (own < first).then(|| format!("virsh {version} has no such `{command}`; it came with {since}"))
     }
+}
 
-    /// What a client that is right comes to, as keys and values of observations.
-    pub(crate) fn expected(&self) -> Vec<(String, String)> {
+impl effects::Operation for Operation {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn hazard(&self) -> Hazard {
+        if self.disturbs { Hazard::Disturbs } else { Hazard::Harmless }
+    }
+
+    fn expected(&self) -> Vec<(String, String)> {
         let answers = self.answers.iter().map(|word| {
             let word = format!("{AS_SAID}{word}");
             Observation::Expected(&word).key().into_owned()
         });
-        let mut expected = protocol::effects::expected(self.exit, &self.claims, &self.effects);
+        let mut expected = effects::expected(self.exit, &self.claims, &self.effects);
         expected.extend(answers.map(|key| (key, AS_SAID_YES.to_owned())));
         expected
-    }
-
-    /// Writes down what is going to be done and what must be so afterwards.
-    pub(crate) fn announce(&self, recorder: &Recorder) {
-        protocol::effects::announce(recorder, self.name, self.expected());
     }
 }
 
@@ -218,6 +220,8 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use protocol::effects::Operation as _;
+
     use super::*;
 
     #[test]

@@ -22,9 +22,7 @@
 //! none              any       client-hang
 //! ```
 
-use session::Recorder;
-
-use protocol::Hazard;
+use protocol::{Hazard, effects};
 
 pub(crate) use protocol::effects::{claim, claim_exit, detail, effect};
 
@@ -226,20 +224,34 @@ impl Operation {
     pub(crate) fn command_line(&self, lxcpath: &str, container: &str) -> Vec<String> {
         self.command.iter().map(|arg| arg.replace("{path}", lxcpath).replace("{name}", container)).collect()
     }
+}
 
-    /// Writes down what is going to be done and what must be so afterwards.
-    pub(crate) fn announce(&self, recorder: &Recorder) {
-        protocol::effects::announce(recorder, self.name, self.expected());
+impl effects::Operation for Operation {
+    fn name(&self) -> &str {
+        self.name
     }
 
-    /// What a client that is right comes to, as keys and values of observations.
-    pub(crate) fn expected(&self) -> Vec<(String, String)> {
-        protocol::effects::expected(self.exit, self.claims, self.effects)
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn hazard(&self) -> Hazard {
+        self.hazard
+    }
+
+    fn condition(&self) -> Option<&'static str> {
+        Some(self.before.condition())
+    }
+
+    fn expected(&self) -> Vec<(String, String)> {
+        effects::expected(self.exit, self.claims, self.effects)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use protocol::effects::Operation as _;
+    use session::Recorder;
     use transcript::{EventKind, ExitStatus};
 
     use super::*;

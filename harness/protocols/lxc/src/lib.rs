@@ -19,9 +19,9 @@ use std::sync::Arc;
 
 use matrix::{CaseId, CaseKind, Role};
 use protocol::dialect::{Changed, IDEAL};
+use protocol::effects::Operation;
 use protocol::launch::At;
-use protocol::{Action, Case, Defect, Peers, Protocol};
-use session::Script;
+use protocol::{Case, Defect, Peers, Protocol};
 use transcript::Transcript;
 use verdict::{Check, Cited, Grammar, Meaning, Reading};
 
@@ -79,18 +79,12 @@ impl Protocol for LxcCommand {
 
     fn cases(&self) -> Vec<Case> {
         let operations = effects::operations().iter().filter(|operation| !operation.signals_init);
-        let operations = operations.map(|operation| Case {
-            id: CaseId::new(CaseKind::Client, operation.name),
-            about: operation.about,
-            hazard: operation.hazard,
-            action: Action::Operation(operation.name),
-        });
-        probes::all().into_iter().chain(operations).collect()
+        probes::all().into_iter().chain(operations.map(Operation::case)).collect()
     }
 
-    fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
-        let operation = effects::operations().iter().find(|operation| operation.name == &*case.name);
-        operation.map(effects::Operation::expected).unwrap_or_default()
+    fn operation(&self, case: &CaseId) -> Option<&'static dyn Operation> {
+        let operation = effects::operation(&case.name).filter(|_| case.kind == CaseKind::Client)?;
+        Some(operation)
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
@@ -120,14 +114,6 @@ impl Protocol for LxcCommand {
         }
     }
 
-    fn replay(&self, recorded: &Transcript) -> Script {
-        let version = recorded.provenance.server.version.as_deref().unwrap_or(IDEAL);
-        let dialect = DIALECTS.for_version(version).or_else(|| DIALECTS.named(IDEAL));
-        let play =
-            |dialect| protocol::replay::script(recorded, &LxcGrammar::new(dialect), condition(recorded));
-        dialect.map(play).unwrap_or_default()
-    }
-
     fn changes(&self, one: Option<&str>, other: &str) -> Vec<Changed> {
         DIALECTS.changes_between(one, other)
     }
@@ -154,13 +140,6 @@ impl Protocol for LxcCommand {
             real_client: Some(launch::client),
         }
     }
-}
-
-/// The condition that the recorded operation needed.
-fn condition(recorded: &Transcript) -> Option<String> {
-    let name = recorded.provenance.case.strip_prefix("client/")?;
-    let operation = effects::operations().iter().find(|operation| operation.name == name)?;
-    Some(operation.before.condition().to_owned())
 }
 
 #[cfg(test)]

@@ -72,7 +72,7 @@ pub(crate) fn server(line: CommandLine, build: &Build) -> Made<dyn Launcher> {
 pub(crate) fn client(line: CommandLine, build: &Build) -> Made<dyn Client> {
     let endpoint = endpoint(build, "vdsm", &line);
     // What the scenario puts in its place is the reference of the release that it names.
-    Ok(call::client(endpoint, Hosts::new(build, &[])?.with_command(line)))
+    Ok(call::client(endpoint, Hosts::real(line, build)?))
 }
 
 /// Why a real host cannot carry out a scenario: nobody can make it call its own API, or stop in mid-line.

@@ -23,6 +23,7 @@ use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role};
 use protocol::dialect::{Changed, IDEAL};
+use protocol::effects::Operation;
 use protocol::launch::{At, CommandLine};
 use protocol::{Action, Case, Defect, Hazard, Made, Peers, Protocol};
 use session::{Client, Launcher, Script};
@@ -107,21 +108,19 @@ impl Protocol for OvirtGuestAgent {
     }
 
     fn cases(&self) -> Vec<Case> {
-        let case = |kind, name: &str, about, action| Case {
-            id: CaseId::new(kind, name),
+        let recorded = RECORDED.iter().map(|(kind, name, about)| Case {
+            id: CaseId::new(*kind, *name),
             about,
             hazard: Hazard::Disturbs,
-            action,
-        };
-        let recorded = RECORDED.iter().map(|(kind, name, about)| case(*kind, name, about, Action::Recorded));
-        let scenarios = scenarios::all().iter();
-        let scenarios = scenarios
-            .map(|s| case(CaseKind::Scenario, s.name.as_str(), s.about, Action::Operation(s.name.as_str())));
+            action: Action::Recorded,
+        });
+        let scenarios = scenarios::all().iter().map(Operation::case);
         probes::all().into_iter().chain(recorded).chain(scenarios).collect()
     }
 
-    fn expected(&self, _case: &CaseId) -> Vec<(String, String)> {
-        Vec::new()
+    fn operation(&self, case: &CaseId) -> Option<&'static dyn Operation> {
+        let scenario = scenarios::scenario(&case.name).filter(|_| case.kind == CaseKind::Scenario)?;
+        Some(scenario)
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {

@@ -5,6 +5,11 @@
 
 use std::sync::LazyLock;
 
+use matrix::{CaseId, CaseKind};
+use protocol::effects::Operation;
+use protocol::{Action, Case};
+use session::Recorder;
+
 use super::inputs::{self, CANARY_MAX, CANARY_ZERO};
 use super::model::Call;
 
@@ -104,6 +109,29 @@ impl Scenario {
     pub(crate) fn passes(&self) -> u32 {
         let passes = |step: &Step| if let Step::Passes(count) = step { *count } else { 0 };
         self.steps.iter().map(passes).sum()
+    }
+}
+
+impl Operation for Scenario {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    /// What comes of it depends on who meets: its own checks say what is right.
+    fn expected(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
+
+    /// Each of its steps is written down when it happens.
+    fn announce(&self, _recorder: &Recorder) {}
+
+    fn case(&'static self) -> Case {
+        let id = CaseId::new(CaseKind::Scenario, self.name());
+        Case { id, about: self.about, hazard: self.hazard(), action: Action::Operation(self.name()) }
     }
 }
 

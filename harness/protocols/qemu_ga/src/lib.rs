@@ -23,10 +23,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role};
-use protocol::dialect::{Changed, IDEAL};
+use protocol::dialect::Changed;
+use protocol::effects::Operation;
 use protocol::launch::{At, CommandLine};
 use protocol::{Action, Case, Defect, Hazard, Made, Peers, Protocol};
-use session::{Launcher, Script};
+use session::Launcher;
 use transcript::Transcript;
 use verdict::{Check, Cited, Grammar, Reading};
 
@@ -90,22 +91,19 @@ impl Protocol for QemuGa {
     }
 
     fn cases(&self) -> Vec<Case> {
-        let case = |kind, name, about, action| {
-            let id = CaseId::new(kind, name);
-            Case { id, about, hazard: Hazard::Disturbs, action }
+        let recorded = Case {
+            id: CaseId::new(CaseKind::Probe, REQUESTS_AND_BAD_INPUT),
+            about: "requests and bad input, and behind each of them ff and guest-sync-delimited; recorded elsewhere",
+            hazard: Hazard::Disturbs,
+            action: Action::Recorded,
         };
-        let about =
-            "requests and bad input, and behind each of them ff and guest-sync-delimited; recorded elsewhere";
-        let recorded = case(CaseKind::Probe, REQUESTS_AND_BAD_INPUT, about, Action::Recorded);
-        let operations = operations::OPERATIONS.iter();
-        let operations =
-            operations.map(|o| case(CaseKind::Client, o.name, o.about, Action::Operation(o.name)));
+        let operations = operations::OPERATIONS.iter().map(Operation::case);
         probes::all().into_iter().chain([recorded]).chain(operations).collect()
     }
 
-    fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
-        let operation = operations::operation(&case.name).filter(|_| case.kind == CaseKind::Client);
-        operation.map(operations::Operation::expected).unwrap_or_default()
+    fn operation(&self, case: &CaseId) -> Option<&'static dyn Operation> {
+        let operation = operations::operation(&case.name).filter(|_| case.kind == CaseKind::Client)?;
+        Some(operation)
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
@@ -133,15 +131,6 @@ impl Protocol for QemuGa {
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
         let replies = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.replies);
         replies.map(|reply| &reply.at.frame.bytes).find_map(|line| message::version(line))
-    }
-
-    fn replay(&self, recorded: &Transcript) -> Script {
-        let version = recorded.provenance.server.version.as_deref().unwrap_or(IDEAL);
-        let dialect = DIALECTS.for_version(version).or_else(|| DIALECTS.named(IDEAL));
-        let condition = recorded.provenance.case.strip_prefix("client/").and_then(operations::operation);
-        let condition = condition.map(|operation| operation.before.to_owned());
-        let play = |dialect| protocol::replay::script(recorded, &QemuGaGrammar::new(dialect), condition);
-        dialect.map(play).unwrap_or_default()
     }
 
     fn changes(&self, one: Option<&str>, other: &str) -> Vec<Changed> {

@@ -4,7 +4,7 @@
 //! one is not: VDSM takes guest-get-fsinfo where there is no guest-get-disks (`vdsm@fd4b0df20`,
 //! `lib/vdsm/virt/qemuguestagent.py`), and kubevirt looked at version texts until its pull request 4682.
 
-use session::Recorder;
+use protocol::effects;
 
 /// Condition: another host said half a request and went.
 pub(crate) const HALF_SAID: &str = "half-said";
@@ -52,14 +52,20 @@ pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
     OPERATIONS.iter().find(|operation| operation.name == name)
 }
 
-impl Operation {
-    /// Writes down what is going to be done and what must be so afterwards.
-    pub(crate) fn announce(&self, recorder: &Recorder) {
-        protocol::effects::announce(recorder, self.name, self.expected());
+impl effects::Operation for Operation {
+    fn name(&self) -> &str {
+        self.name
     }
 
-    /// What a host that is right comes to, as keys and values of observations.
-    pub(crate) fn expected(&self) -> Vec<(String, String)> {
-        protocol::effects::expected(0, self.claims, &[])
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn condition(&self) -> Option<&'static str> {
+        Some(self.before)
+    }
+
+    fn expected(&self) -> Vec<(String, String)> {
+        effects::expected(0, self.claims, &[])
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use matrix::{Build, CaseId, LockTable, Partition, Source};
+use protocol::effects::Operation;
 use protocol::{Bench, Case, Defect, Peers, Protocol};
 use runner::{Project, RunEvent};
 use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start};
@@ -128,8 +129,8 @@ impl Protocol for Faulty {
     fn cases(&self) -> Vec<Case> {
         self.inner.cases()
     }
-    fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
-        self.inner.expected(case)
+    fn operation(&self, case: &CaseId) -> Option<&'static dyn Operation> {
+        self.inner.operation(case)
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {

@@ -56,7 +56,6 @@ impl Tools for Virsh {
         deadline: Duration,
     ) -> Result<ClientReport, LaunchError> {
         let error = |kind| self.real.error("run virsh of", kind);
-        operation.announce(recorder);
         let files =
             |slot: &Slot| fs::write(work(slot).join(INTERFACE_FILE), NEW_INTERFACE_XML).map(|()| Vec::new());
         let place = Place::open(&self.real, files).await.map_err(error)?;

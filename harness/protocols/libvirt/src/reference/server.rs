@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use matrix::{Build, Role};
 use protocol::defect::Switches;
+use protocol::reference::Part;
 use protocol::reference::serve::{self, Begins, Servers, Site};
-use protocol::reference::{cannot, endpoint};
 use protocol::{Bench, Made};
 use session::{Address, LaunchError, Launcher};
 use transcript::Endpoint;
@@ -47,18 +47,13 @@ pub(super) struct Daemons {
 impl Daemons {
     /// Servers of a build with defects switched on; for the errors see [`server`].
     pub(super) fn new(build: &Build, switched_on: &[String]) -> Result<Self, LaunchError> {
-        let cannot = cannot(build, Role::Server);
-        let dialect = DIALECTS
-            .for_version(&build.dialect)
-            .ok_or_else(|| cannot(format!("no dialect `{}`", build.dialect)))?;
-        let settings = Settings::read(&build.settings, dialect).map_err(&cannot)?;
-        let switches =
-            Switches::on(SERVER_DEFECTS, Role::Server, switched_on).map_err(|why| cannot(why.to_string()))?;
+        let part = Part::of(build, Role::Server, &DIALECTS, (SERVER_DEFECTS, switched_on))?;
+        let settings = part.needs(Settings::read(&build.settings, part.dialect))?;
         Ok(Self {
-            endpoint: endpoint(build, "libvirtd", switches.names()),
-            dialect: settings.apply(dialect),
+            endpoint: part.endpoint("libvirtd"),
+            dialect: settings.apply(part.dialect),
             settings,
-            switches,
+            switches: part.switches,
             keepalive: None,
             test: None,
         })

@@ -51,7 +51,6 @@ impl Tools for LxcTools {
         recorder: &Recorder,
         deadline: Duration,
     ) -> Result<ClientReport, LaunchError> {
-        operation.announce(recorder);
         let error = |kind| self.real.error("run a tool of", kind);
         let meeting = self.meeting(server, deadline).await?;
         server.prepare(operation.before.condition()).await?;

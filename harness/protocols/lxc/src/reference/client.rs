@@ -5,8 +5,8 @@ use std::time::Duration;
 use matrix::{Build, Role};
 use protocol::Made;
 use protocol::defect::Switches;
+use protocol::reference::Part;
 use protocol::reference::call::{self, Tools};
-use protocol::reference::{cannot, endpoint};
 use session::{Client, ClientReport, LaunchError, Recorder, Server};
 use transcript::ExitStatus;
 
@@ -21,15 +21,12 @@ use super::machine::Machine;
 /// # Errors
 /// No client of that dialect was measured, or there is no defect of that name.
 pub(crate) fn client(build: &Build, switched_on: &[String]) -> Made<dyn Client> {
-    let cannot = cannot(build, Role::Client);
-    let dialect = DIALECTS
-        .for_version(&build.dialect)
-        .ok_or_else(|| cannot(format!("no dialect `{}`", build.dialect)))?;
-    let facts = dialect
-        .client
-        .ok_or_else(|| cannot(format!("no client of dialect `{}` was measured", dialect.name)))?;
-    let switches = Switches::on(DEFECTS, Role::Client, switched_on).map_err(|why| cannot(why.to_string()))?;
-    Ok(call::client(endpoint(build, "lxc", switches.names()), LxcTools { facts, switches }))
+    let part = Part::of(build, Role::Client, &DIALECTS, (DEFECTS, switched_on))?;
+    let measured = part.dialect.client;
+    let facts = part.needs(
+        measured.ok_or_else(|| format!("no client of dialect `{}` was measured", part.dialect.name)),
+    )?;
+    Ok(call::client(part.endpoint("lxc"), LxcTools { facts, switches: part.switches }))
 }
 
 /// The tools of one release.
@@ -53,7 +50,6 @@ impl Tools for LxcTools {
         deadline: Duration,
     ) -> Result<ClientReport, LaunchError> {
         server.prepare(operation.before.condition()).await?;
-        operation.announce(recorder);
         let machine = Machine::of(server);
         let mut asker = Asker {
             facts: self.facts,

@@ -4,8 +4,8 @@ use std::io;
 
 use matrix::{Build, Role};
 use protocol::defect::Switches;
+use protocol::reference::Part;
 use protocol::reference::serve::{self, Outside, Servers, Site};
-use protocol::reference::{cannot, endpoint};
 use protocol::{Bench, Made};
 use session::{Address, BoxFuture, LaunchError, Launcher, Recorder, Stage};
 
@@ -21,13 +21,9 @@ use super::engine::{Monitor, Shared};
 /// # Errors
 /// No dialect of that version, or no defect of that name.
 pub(crate) fn server(build: &Build, switched_on: &[String], bench: &Bench) -> Made<dyn Launcher> {
-    let cannot = cannot(build, Role::Server);
-    let dialect = DIALECTS
-        .for_version(&build.dialect)
-        .ok_or_else(|| cannot(format!("no dialect `{}`", build.dialect)))?;
-    let switches = Switches::on(DEFECTS, Role::Server, switched_on).map_err(|why| cannot(why.to_string()))?;
-    let endpoint = endpoint(build, "lxc", switches.names());
-    Ok(serve::launcher(endpoint, bench, Monitors { dialect, switches }))
+    let part = Part::of(build, Role::Server, &DIALECTS, (DEFECTS, switched_on))?;
+    let monitors = Monitors { dialect: part.dialect, switches: part.switches.clone() };
+    Ok(serve::launcher(part.endpoint("lxc"), bench, monitors))
 }
 
 struct Monitors {

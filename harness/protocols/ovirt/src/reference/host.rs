@@ -13,8 +13,8 @@ use matrix::{Build, Role};
 use protocol::Made;
 use protocol::defect::Switches;
 use protocol::launch::CommandLine;
+use protocol::reference::Part;
 use protocol::reference::call::{self, Tools};
-use protocol::reference::cannot;
 use run::Run;
 use session::{Client, ClientReport, LaunchError, Recorder, Server};
 use transcript::{EventKind, ExitStatus};
@@ -22,7 +22,7 @@ use transcript::{EventKind, ExitStatus};
 use super::server::HEARTBEAT_MS;
 use super::settings::Settings;
 use crate::defects::DEFECTS;
-use crate::dialect::{DIALECTS, HostFacts};
+use crate::dialect::{DIALECTS, Dialect, HostFacts};
 use crate::scenarios::{self, PASSES_PER_HEARTBEAT, Scenario};
 
 /// How many times longer than planned heartbeats are waited for.
@@ -33,8 +33,9 @@ const PATIENCE: u32 = 4;
 /// # Errors
 /// No host of that version, no such setting, or no defect of that name.
 pub(crate) fn client(build: &Build, switched_on: &[String]) -> Made<dyn Client> {
-    let hosts = Hosts::new(build, switched_on)?;
-    Ok(call::client(super::endpoint(build, "vdsm", &hosts.switches), hosts))
+    let part = Part::of(build, Role::Client, &DIALECTS, (DEFECTS, switched_on))?;
+    let hosts = Hosts::playing(&part)?;
+    Ok(call::client(super::endpoint(&part, hosts.settings, "vdsm"), hosts))
 }
 
 /// The host of one release, and others that take its place in scenarios.
@@ -72,19 +73,17 @@ impl Tools for Hosts {
 }
 
 impl Hosts {
-    /// The host of a build; for the errors see [`client`].
-    pub(crate) fn new(build: &Build, switched_on: &[String]) -> Result<Self, LaunchError> {
-        let cannot = cannot(build, Role::Client);
-        let switches =
-            Switches::on(DEFECTS, Role::Client, switched_on).map_err(|why| cannot(why.to_string()))?;
-        let facts = find(&build.dialect).map_err(&cannot)?;
-        let settings = Settings::read(&build.settings).map_err(cannot)?;
-        Ok(Self { version: build.version.clone(), facts, switches, settings, command: None })
+    fn playing(part: &Part<'_, Dialect>) -> Result<Self, LaunchError> {
+        let facts = part.needs(find(&part.build.dialect))?;
+        let settings = part.needs(Settings::read(&part.build.settings))?;
+        let switches = part.switches.clone();
+        Ok(Self { version: part.build.version.clone(), facts, switches, settings, command: None })
     }
 
-    /// The same with a real host in the place of the build.
-    pub(crate) fn with_command(self, line: CommandLine) -> Self {
-        Self { command: Some(line), ..self }
+    /// A real host in the place of the build; for the errors see [`client`].
+    pub(crate) fn real(line: CommandLine, build: &Build) -> Result<Self, LaunchError> {
+        let part = Part::of(build, Role::Client, &DIALECTS, (DEFECTS, &[]))?;
+        Ok(Self { command: Some(line), ..Self::playing(&part)? })
     }
 
     async fn play(

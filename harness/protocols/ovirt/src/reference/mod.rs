@@ -18,18 +18,19 @@ pub(crate) use host::{Hosts, client};
 pub(crate) use server::server;
 pub(crate) use settings::Settings;
 
-use matrix::Build;
-use protocol::defect::Switches;
+use protocol::reference::Part;
 use transcript::Endpoint;
+
+use crate::Dialect;
 
 /// The condition of a guest without directories of hooks.
 pub(super) const NO_HOOKS: &str = "no-hooks";
 
 /// Who a reference peer is: its heartbeat and its dialect belong to that.
-fn endpoint(build: &Build, name: &str, switches: &Switches) -> Endpoint {
-    let mut endpoint = protocol::reference::endpoint(build, name, switches.names());
-    endpoint.details.extend(Settings::read(&build.settings).unwrap_or_default().details());
-    endpoint.details.insert(super::checks::DIALECT.to_owned(), build.dialect.clone());
+fn endpoint(part: &Part<'_, Dialect>, settings: Settings, name: &str) -> Endpoint {
+    let mut endpoint = part.endpoint(name);
+    endpoint.details.extend(settings.details());
+    endpoint.details.insert(super::checks::DIALECT.to_owned(), part.build.dialect.clone());
     endpoint
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use matrix::{Build, Role};
 use protocol::defect::Switches;
-use protocol::reference::cannot;
+use protocol::reference::Part;
 use protocol::reference::serve::starter;
 use protocol::{Bench, Made};
 use session::{
@@ -32,11 +32,10 @@ pub(crate) const BACKLOG: usize = 8;
 /// # Errors
 /// No agent of that version, no such setting, or no defect of that name.
 pub(crate) fn server(build: &Build, switched_on: &[String], _bench: &Bench) -> Made<dyn Launcher> {
-    let cannot = cannot(build, Role::Server);
-    let settings = Settings::read(&build.settings).map_err(&cannot)?;
-    let switches = Switches::on(DEFECTS, Role::Server, switched_on).map_err(|why| cannot(why.to_string()))?;
-    let endpoint = super::endpoint(build, "ovirt-guest-agent", &switches);
-    let behind = ModelGuests::new(find(&build.dialect).map_err(cannot)?, switches, settings);
+    let part = Part::of(build, Role::Server, &DIALECTS, (DEFECTS, switched_on))?;
+    let settings = part.needs(Settings::read(&build.settings))?;
+    let endpoint = super::endpoint(&part, settings, "ovirt-guest-agent");
+    let behind = ModelGuests::new(part.needs(find(&build.dialect))?, part.switches, settings);
     Ok(starter(endpoint, move |how| {
         let behind = behind.clone();
         Box::pin(async move {

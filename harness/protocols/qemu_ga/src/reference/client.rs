@@ -5,8 +5,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use matrix::{Build, Role};
 use protocol::defect::Switches;
+use protocol::reference::Part;
 use protocol::reference::call::{self, Caller, End, Tools};
-use protocol::reference::{cannot, endpoint};
 use protocol::{Made, effects};
 use session::{Address, Client, ClientReport, LaunchError, Recorder, Server};
 use transcript::{ConnId, ExitStatus};
@@ -14,6 +14,7 @@ use wire::json::{Document, Value};
 use wire::json_lines::{LineDecoder, PART};
 
 use super::defects::{self, DEFECTS};
+use crate::dialect::DIALECTS;
 use crate::message::{Body, REPLY, Reply, without_delimiter};
 use crate::names::{self, GET_DEVICES, GET_DISKS, GET_FSINFO};
 use crate::operations::{self, Operation};
@@ -31,11 +32,10 @@ const LINE_MAX: usize = 10 << 20;
 /// A host with defects switched on.
 ///
 /// # Errors
-/// There is no defect of that name.
+/// No dialect of that version, or no defect of that name.
 pub(crate) fn client(build: &Build, switched_on: &[String]) -> Made<dyn Client> {
-    let switches = Switches::on(DEFECTS, Role::Client, switched_on)
-        .map_err(|why| cannot(build, Role::Client)(why.to_string()))?;
-    Ok(call::client(endpoint(build, "qemu-ga", switches.names()), Hosts { switches }))
+    let part = Part::of(build, Role::Client, &DIALECTS, (DEFECTS, switched_on))?;
+    Ok(call::client(part.endpoint("qemu-ga"), Hosts { switches: part.switches }))
 }
 
 /// Hosts.
@@ -66,7 +66,6 @@ impl Tools for Hosts {
         deadline: Duration,
     ) -> Result<ClientReport, LaunchError> {
         server.prepare(operation.before).await?;
-        operation.announce(recorder);
         let patience = PATIENCE.min(deadline / 2);
         let carried_out = self.talk(operation, server.address(), recorder, patience).await;
         let exit = match carried_out {

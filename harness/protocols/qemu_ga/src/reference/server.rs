@@ -8,9 +8,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use matrix::{Build, Role};
 use protocol::defect::Switches;
+use protocol::reference::Part;
 use protocol::reference::call::Caller;
 use protocol::reference::serve::{self, Clients, Look, Machine, Outside, Peer, Servers, Site, Step};
-use protocol::reference::{cannot, endpoint};
 use protocol::{Bench, Made};
 use session::{Address, BoxFuture, Connection, LaunchError, Launcher};
 use transcript::{Data, ExitStatus};
@@ -34,13 +34,10 @@ const CLIENTS_SERVED: Peer = 3;
 /// # Errors
 /// No dialect of that version, no defect of that name, or a setting that nobody knows.
 pub(crate) fn server(build: &Build, switched_on: &[String], bench: &Bench) -> Made<dyn Launcher> {
-    let cannot = cannot(build, Role::Server);
-    let unknown = || cannot(format!("no dialect `{}`", build.dialect));
-    let dialect = DIALECTS.for_version(&build.dialect).ok_or_else(unknown)?;
-    let switches = Switches::on(DEFECTS, Role::Server, switched_on).map_err(|why| cannot(why.to_string()))?;
-    let settings = Settings::read(&build.settings).map_err(cannot)?;
-    let endpoint = endpoint(build, "qemu-ga", switches.names());
-    Ok(serve::launcher(endpoint, bench, Agents { dialect, switches, settings }))
+    let part = Part::of(build, Role::Server, &DIALECTS, (DEFECTS, switched_on))?;
+    let settings = part.needs(Settings::read(&build.settings))?;
+    let agents = Agents { dialect: part.dialect, switches: part.switches.clone(), settings };
+    Ok(serve::launcher(part.endpoint("qemu-ga"), bench, agents))
 }
 
 struct Agents {

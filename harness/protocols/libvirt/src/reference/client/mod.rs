@@ -16,8 +16,8 @@ use std::time::Duration;
 use matrix::{Build, Role};
 use protocol::Made;
 use protocol::defect::Switches;
+use protocol::reference::Part;
 use protocol::reference::call::{self, Tools};
-use protocol::reference::{cannot, endpoint};
 use session::{Client, ClientReport, LaunchError, Recorder, Server};
 use transcript::{ConnId, ExitStatus};
 use virsh::Virsh;
@@ -38,13 +38,8 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 /// # Errors
 /// There is no dialect of that version, or no defect of that name.
 pub(crate) fn client(build: &Build, switched_on: &[String]) -> Made<dyn Client> {
-    let cannot = cannot(build, Role::Client);
-    let dialect = DIALECTS
-        .for_version(&build.dialect)
-        .ok_or_else(|| cannot(format!("no dialect `{}`", build.dialect)))?;
-    let switches =
-        Switches::on(CLIENT_DEFECTS, Role::Client, switched_on).map_err(|why| cannot(why.to_string()))?;
-    Ok(call::client(endpoint(build, "virsh", switches.names()), Sessions { dialect, switches }))
+    let part = Part::of(build, Role::Client, &DIALECTS, (CLIENT_DEFECTS, switched_on))?;
+    Ok(call::client(part.endpoint("virsh"), Sessions { dialect: part.dialect, switches: part.switches }))
 }
 
 /// virsh of one release.
@@ -67,7 +62,6 @@ impl Tools for Sessions {
         recorder: &Recorder,
         deadline: Duration,
     ) -> Result<ClientReport, LaunchError> {
-        operation.announce(recorder);
         let address = server.address().clone();
         let mut beside = Beside::open(&address).await;
         let trace = (recorder.clone(), ConnId(1));
