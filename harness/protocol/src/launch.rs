@@ -2,24 +2,32 @@
 //!
 //! ```text
 //! place.rs           a slot of the sandbox with the root of an installed build in it
+//! daemon.rs          the daemons of an installed build, each in a place of its own
 //! ready.rs           waiting until something that was started is ready, and questions that nobody records
 //! command_line.rs    a user's own server or client, as a command line that says where it speaks
 //! own.rs             servers and clients that are such command lines
 //! ```
 
 mod command_line;
+mod daemon;
 mod own;
 mod place;
 mod ready;
+
+use std::time::Duration;
 
 use matrix::{Build, Role, Source};
 use session::{Client, Launcher};
 
 use crate::{Bench, Made, Protocol};
 pub use command_line::{At, CommandLine, Ready, Spot, Started};
+pub use daemon::{Daemon, DaemonLauncher, Daemons};
 pub use own::{OwnClient, OwnServers};
 pub use place::{NOBODY, Place, make_own};
 pub use ready::{QUESTION_DEADLINE, ask, ready, within};
+
+/// How long a server may take to be ready when it is started again.
+const AGAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A launcher of a server build of a protocol, which may be a command line.
 ///

@@ -157,8 +157,7 @@ pub trait Server: Send {
     /// server that comes back has the state that a real one would have then.
     fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
         let what = format!("{} the server", act.word());
-        let why = LaunchErrorKind::Setup("this server can only be started and stopped".to_owned());
-        Box::pin(async { Err(LaunchError::new(what, why)) })
+        Box::pin(async { Err(LaunchError::new(what, LaunchErrorKind::CannotAct)) })
     }
 
     /// Writes into the recorder what really is so after an operation: observations `effect.<name>`, as
@@ -230,6 +229,9 @@ pub enum LaunchErrorKind {
     /// It ended before it was ready.
     #[error("ended at once: {0}")]
     Ended(String),
+    /// Nothing can be done to this server by other means than its socket.
+    #[error("this server can only be started and stopped")]
+    CannotAct,
     /// The operating system refused.
     #[error(transparent)]
     Io(#[from] std::io::Error),

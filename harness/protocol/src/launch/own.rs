@@ -20,14 +20,13 @@ use transcript::evidence::Observation;
 use transcript::{ConnId, Endpoint, EventKind};
 use wire::Direction;
 
+use super::AGAIN_DEADLINE;
 use super::command_line::{At, CommandLine, Ready, Spot, Started};
 use crate::effects;
 use crate::installed::watch;
 
 /// Clients that may wait for a server on a terminal.
 const BACKLOG: usize = 100;
-/// How long a server may take to be ready when it is started again.
-const AGAIN_DEADLINE: Duration = Duration::from_secs(10);
 /// How often it is asked whether the proxy is done.
 const LOOK_AGAIN: Duration = Duration::from_millis(2);
 /// How long the proxy may take to reach the server for a client on a terminal.

@@ -83,7 +83,7 @@ fn is_keepalive(header: &Header, procedure: i32) -> bool {
 }
 
 /// Whether it is the last message of one side of a stream.
-fn ends_stream(header: &Header) -> bool {
+pub(crate) fn ends_stream(header: &Header) -> bool {
     header.kind == MessageType::STREAM && matches!(header.status, Status::OK | Status::ERROR)
 }
 

@@ -26,9 +26,10 @@ use std::sync::Arc;
 use matrix::{Build, Source};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher};
 
-use daemon::DaemonLauncher;
+use daemon::Libvirtd;
 use protocol::Bench;
 use protocol::installed::{Installed, Software};
+use protocol::launch::DaemonLauncher;
 use settings::Settings;
 use virsh::Virsh;
 
@@ -59,7 +60,7 @@ pub(crate) fn server(
         LaunchError::new(what, LaunchErrorKind::Setup(why))
     })?;
     let real = Installed::find(&DAEMON, build, source, bench)?;
-    Ok(Arc::new(DaemonLauncher::new(Arc::new(real), settings)))
+    Ok(Arc::new(DaemonLauncher::new(Arc::new(real), Libvirtd { settings })))
 }
 
 /// The `virsh` of a real build.

@@ -13,9 +13,10 @@
 //! 11.3.0 and 12.8.0.
 
 use verdict::checks::Report;
-use verdict::{Blame, Check, ConnReading};
+use verdict::{Blame, Check, ConnReading, ExchangeId};
 use wire::libvirt_rpc::{Header, MessageType, Status};
 
+use crate::grammar::ends_stream;
 use crate::shapes;
 
 /// A client confirms the end of every stream.
@@ -35,17 +36,16 @@ fn stream_confirmed(report: &mut Report<'_>) {
         }
         let replies = conn.steps.iter().flat_map(|step| &step.replies);
         for end in replies.filter(|reply| is_end(&reply.at.frame)) {
-            let Some(header) = Header::of_frame(&end.at.frame) else { continue };
-            if !confirms(conn, &header) {
+            // Of what belongs to no stream, nothing has to be confirmed.
+            let Some((stream, header)) = end.at.exchange.zip(Header::of_frame(&end.at.frame)) else {
+                continue;
+            };
+            if !confirms(conn, stream) {
+                let serial = header.serial;
+                let message =
+                    format!("the client took the stream of serial {serial} to its end and said nothing");
                 report
-                    .violation(
-                        shapes::STREAM_LEFT_OPEN,
-                        RULE,
-                        format!(
-                            "the client took the stream of serial {} to its end and said nothing",
-                            header.serial
-                        ),
-                    )
+                    .violation(shapes::STREAM_LEFT_OPEN, RULE, message)
                     .blame(Blame::Client)
                     .at_reply(conn.conn.0, end)
                     .push("STREAM with status OK or ERROR", "none before it closed");
@@ -66,13 +66,10 @@ fn is_end(frame: &wire::Frame) -> bool {
         && frame.payload().is_empty()
 }
 
-fn confirms(conn: &ConnReading, end: &Header) -> bool {
+fn confirms(conn: &ConnReading, stream: ExchangeId) -> bool {
     let requests = conn.steps.iter().flat_map(|step| &step.requests);
-    requests.filter_map(|at| Header::of_frame(&at.frame)).any(|header| {
-        header.kind == MessageType::STREAM
-            && (header.program, header.procedure, header.serial) == (end.program, end.procedure, end.serial)
-            && matches!(header.status, Status::OK | Status::ERROR)
-    })
+    let of_stream = requests.filter(|at| at.exchange == Some(stream));
+    of_stream.filter_map(|at| Header::of_frame(&at.frame)).any(|header| ends_stream(&header))
 }
 
 #[cfg(test)]

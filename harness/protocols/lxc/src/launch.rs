@@ -25,9 +25,10 @@ use matrix::{Build, Source};
 use session::{Client, LaunchError, Launcher};
 
 use client::LxcTools;
-use monitor::MonitorLauncher;
+use monitor::Monitors;
 use protocol::Bench;
 use protocol::installed::{self, Installed, Software};
+use protocol::launch::DaemonLauncher;
 
 /// Where clients look for the container: the proxy listens there.
 pub(crate) const PROXY_LXCPATH: &str = "/wireskew/p";
@@ -53,7 +54,8 @@ pub(crate) fn server(
     source: &Source,
     bench: &Bench,
 ) -> Result<Arc<dyn Launcher>, LaunchError> {
-    Ok(Arc::new(MonitorLauncher::new(Arc::new(Installed::find(&SOFTWARE, build, source, bench)?))))
+    let real = Installed::find(&SOFTWARE, build, source, bench)?;
+    Ok(Arc::new(DaemonLauncher::new(Arc::new(real), Monitors)))
 }
 
 /// The tools of a real build.

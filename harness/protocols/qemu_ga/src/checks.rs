@@ -186,8 +186,9 @@ fn repairs<'a>(evidence: &Evidence<'a>) -> Vec<(&'a ConnReading, &'a FrameAt, Op
 fn repaired(report: &mut Report<'_>) {
     let evidence = report.evidence;
     for (conn, sync, number) in repairs(evidence) {
-        let replies = conn.steps.iter().flat_map(|step| &step.replies).map(of);
-        if replies.into_iter().any(|reply| reply.delimited && reply.number() == number) {
+        let replies = conn.steps.iter().flat_map(|step| &step.replies);
+        let mut answers = replies.filter(|reply| reply.at.exchange == sync.exchange).map(of);
+        if answers.any(|answer| answer.delimited && answer.number() == number) {
             continue;
         }
         let message = "ff and guest-sync-delimited do not bring the agent into step";

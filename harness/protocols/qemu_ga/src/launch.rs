@@ -26,11 +26,11 @@ use matrix::{Build, Source};
 use session::{LaunchError, LaunchErrorKind, Launcher};
 
 use super::settings::Settings;
-use agent::AgentLauncher;
+use agent::Agents;
 use own::OwnAgents;
 use protocol::Bench;
 use protocol::installed::{Installed, Software};
-use protocol::launch::{CommandLine, OwnServers};
+use protocol::launch::{CommandLine, DaemonLauncher, OwnServers};
 
 /// Where the program is: in a root, in a prefix, in a tree that was built by meson.
 const AGENT: Software = Software {
@@ -64,5 +64,5 @@ pub(crate) fn server(
         return Err(setup(format!("no real agent may carry out `{command}`")));
     }
     let real = Installed::find(&AGENT, build, source, bench)?;
-    Ok(Arc::new(AgentLauncher { real: Arc::new(real), settings }))
+    Ok(Arc::new(DaemonLauncher::new(Arc::new(real), Agents { settings })))
 }

@@ -225,7 +225,7 @@ impl<S: Servers> ReferenceServer<S> {
 
     async fn carry_out(&mut self, act: ServerAct) -> Result<(), LaunchErrorKind> {
         if !S::COMES_BACK {
-            return Err(LaunchErrorKind::Setup("this server can only be started and stopped".to_owned()));
+            return Err(LaunchErrorKind::CannotAct);
         }
         self.end().await;
         if act.comes_back() {

@@ -10,10 +10,10 @@ use session::{Address, Client, ClientReport, LaunchError, LaunchErrorKind, Recor
 use transcript::{ConnId, ExitStatus};
 
 use super::PROXY_LXCPATH;
-use super::monitor::{Monitor, MonitorLauncher, yes_or_no};
+use super::monitor::{self, Monitor, Monitors, yes_or_no};
 use crate::effects::{self, CONTAINER, Operation};
 use protocol::installed::Installed;
-use protocol::launch::Place;
+use protocol::launch::{DaemonLauncher, Place};
 use protocol::reference::call::{Tools, client};
 
 /// What `lxc-console` prints when it has a terminal, and what makes it end.
@@ -81,13 +81,13 @@ impl LxcTools {
         if let Address::InSlot(slot, _) = server.address() {
             return Ok(Meeting { slot: Arc::clone(slot), stage: None });
         }
-        let monitor = MonitorLauncher::new(Arc::clone(&self.real)).launch(deadline).await?;
-        let stage = monitor.stage().ok_or_else(|| {
+        let monitor = DaemonLauncher::new(Arc::clone(&self.real), Monitors).launch(deadline).await?;
+        let stage = monitor::stage(&monitor).ok_or_else(|| {
             let why = "the container that stands in for a reference server's is gone".to_owned();
             self.real.error("run a tool of", LaunchErrorKind::Ended(why))
         })?;
         server.set_stage(&stage);
-        Ok(Meeting { slot: monitor.slot(), stage: Some(Box::new(monitor)) })
+        Ok(Meeting { slot: Arc::clone(&monitor.place.slot), stage: Some(Box::new(monitor)) })
     }
 
     /// Runs the tool behind a proxy; what it printed, and how many descriptors the server passed to it.

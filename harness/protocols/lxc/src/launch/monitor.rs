@@ -9,17 +9,14 @@ use std::time::Duration;
 use bytes::Bytes;
 use session::process::Output;
 use session::sandbox::{Cgroup, Sandbox, Slot, SlotCommand, SlotError};
-use session::{
-    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Recorder, Server, Stage, Start,
-    Worker,
-};
-use transcript::{Endpoint, ExitStatus};
+use session::{Address, Connection, LaunchErrorKind, Recorder, Stage};
+use transcript::ExitStatus;
 
 use super::{TOOL_DEADLINE, container, environment};
 use crate::effects::{self, Before, CONTAINER, LXCPATH};
 use crate::{names, request};
 use protocol::installed::{Installed, Process, setup};
-use protocol::launch::{Place, QUESTION_DEADLINE, ask, ready};
+use protocol::launch::{Daemon, Daemons, Place, QUESTION_DEADLINE, ask, ready};
 
 /// Length of a response's head.
 const RESPONSE_LEN: usize = 16;
@@ -32,41 +29,49 @@ const SIGPWR: u32 = 30;
 /// The device that the operation `cgroup` allows, and that nothing else does.
 const PROBED_DEVICE: &str = "c 10 229";
 
-/// Starts monitors of one build.
+/// The monitors of one build.
 #[derive(Debug)]
-pub(super) struct MonitorLauncher {
-    real: Arc<Installed>,
-}
+pub(super) struct Monitors;
 
-impl MonitorLauncher {
-    pub(super) fn new(real: Arc<Installed>) -> Self {
-        Self { real }
+/// A running monitor with its container.
+pub(super) type Monitor = Daemon<Monitors>;
+
+impl Daemons for Monitors {
+    /// The pid of init in the slot's pid namespace.
+    type Kept = i32;
+
+    fn command_line(&self, real: &Installed) -> Vec<String> {
+        let mut argv = vec!["lxc-start".to_owned()];
+        argv.extend(real.args.iter().cloned());
+        let rest = ["-P", LXCPATH, "-n", CONTAINER, "-d", "-l", "WARN", "-o", "/wireskew/start.log"];
+        argv.extend(rest.map(str::to_owned));
+        argv
     }
 
-    pub(super) async fn launch(&self, deadline: Duration) -> Result<Monitor, LaunchError> {
-        let place = self.prepare().await.map_err(|kind| self.real.error("prepare", kind))?;
-        place.start(deadline, self.bring_up(&place)).await
+    fn environment(&self) -> BTreeMap<String, String> {
+        environment()
     }
 
     /// A slot with the files of a container in it.
-    async fn prepare(&self) -> Result<Place, LaunchErrorKind> {
+    async fn open(&self, real: &Arc<Installed>) -> Result<Place, LaunchErrorKind> {
         let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
-        let rootfs = container::rootfs(&sandbox, &self.real.root, &self.real.cache).await?;
-        Place::open(&self.real, |slot| container::prepare(slot, rootfs)).await
+        let rootfs = container::rootfs(&sandbox, &real.root, &real.cache).await?;
+        Place::open(real, |slot| container::prepare(slot, rootfs)).await
     }
 
-    async fn bring_up(&self, place: &Place) -> Result<Monitor, LaunchErrorKind> {
-        let mut argv = vec!["lxc-start".to_owned()];
-        argv.extend(self.real.args.iter().cloned());
-        argv.extend(start_arguments().map(str::to_owned));
+    fn address(&self, place: &Place) -> Address {
+        let name = format!("{LXCPATH}/{CONTAINER}/command").into_bytes();
+        Address::InSlot(Arc::clone(&place.slot), name)
+    }
+
+    async fn start(&self, place: &Place) -> Result<(Process, i32), LaunchErrorKind> {
         // The deadline is the caller's, around all of this.
-        let output = place.run(&place.command(argv), Duration::MAX, None).await?;
+        let command = place.command(self.command_line(&place.real));
+        let output = place.run(&command, Duration::MAX, None).await?;
         if !output.success() {
             return Err(LaunchErrorKind::Ended(why_not_started(place, &output)));
         }
-        let name = format!("{LXCPATH}/{CONTAINER}/command").into_bytes();
-        let slot = &place.slot;
-        let address = Address::InSlot(Arc::clone(slot), name);
+        let (slot, address) = (&place.slot, self.address(place));
         // It goes into the background: until it answers nobody knows which process it is, nor whether it has ended.
         let runs = || async { (state(&address).await.ok() == Some(names::RUNNING)).then_some(()) };
         ready(runs, || None).await?;
@@ -79,28 +84,24 @@ impl MonitorLauncher {
         ready(|| async { catches_power_failure(slot, init).then_some(()) }, || None).await?;
         let monitor =
             parent(slot, init).ok_or_else(|| LaunchErrorKind::Ended("init has no parent".to_owned()))?;
-        let process = Process::new(slot, monitor);
-        let init = i32::try_from(init).unwrap_or_default();
-        Ok(Monitor { place: place.clone(), address, process, init })
-    }
-}
-
-fn start_arguments() -> [&'static str; 9] {
-    ["-P", LXCPATH, "-n", CONTAINER, "-d", "-l", "WARN", "-o", "/wireskew/start.log"]
-}
-
-impl Launcher for MonitorLauncher {
-    fn endpoint(&self) -> Endpoint {
-        let command = ["lxc-start"].into_iter().chain(start_arguments()).map(str::to_owned).collect();
-        Endpoint { command, ..self.real.endpoint.clone() }
+        Ok((Process::new(slot, monitor), i32::try_from(init).unwrap_or_default()))
     }
 
-    fn environment(&self) -> BTreeMap<String, String> {
-        environment()
+    async fn prepare(&self, monitor: &Monitor, condition: &str) -> Result<(), LaunchErrorKind> {
+        if condition == Before::Frozen.condition() { freeze(&monitor.place).await } else { Ok(()) }
     }
 
-    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
-        Box::pin(async move { Ok(Box::new(self.launch(how.deadline).await?) as Box<dyn Server>) })
+    async fn effects(&self, monitor: &Monitor, recorder: &Recorder) {
+        let state = state_at_last(&monitor.address).await.map(|number| names::state_text(i64::from(number)));
+        if let Some(state) = state {
+            effects::effect(recorder, effects::STATE, &state);
+        }
+        if let Some(Ok(frozen)) = payload(&monitor.place).map(|cgroup| cgroup.frozen()) {
+            effects::effect(recorder, effects::FROZEN, yes_or_no(frozen));
+            if !frozen && let Some(allowed) = device_allowed(&monitor.place).await {
+                effects::effect(recorder, effects::DEVICE_RULE, yes_or_no(allowed));
+            }
+        }
     }
 }
 
@@ -111,136 +112,75 @@ fn why_not_started(place: &Place, output: &Output) -> String {
     format!("lxc-start: {:?}; {said}; {}", output.exit, errors.join("; "))
 }
 
-/// A running monitor with its container.
-#[derive(Debug)]
-pub(super) struct Monitor {
-    place: Place,
-    address: Address,
-    process: Process,
-    /// In the slot's pid namespace.
-    init: i32,
+/// The container, for a reference server to answer with.
+pub(super) fn stage(monitor: &Monitor) -> Option<Stage> {
+    let payload = payload(&monitor.place)?;
+    // All of the container's processes are in one pid namespace, whose first process is init.
+    let pids = payload.processes().ok()?;
+    let pid = pids.into_iter().find(|pid| is_first_in_namespace(*pid))?;
+    Some(Stage { pid_for_client: monitor.kept, pid, cgroup: payload.path().to_owned() })
 }
 
-impl Monitor {
-    pub(super) fn slot(&self) -> Arc<Slot> {
-        Arc::clone(&self.place.slot)
+async fn freeze(place: &Place) -> Result<(), LaunchErrorKind> {
+    let argv = ["lxc-freeze", "-P", LXCPATH, "-n", CONTAINER].map(str::to_owned).to_vec();
+    let output = place.run(&place.command(argv), TOOL_DEADLINE, None).await?;
+    let frozen = payload(place).is_some_and(|cgroup| cgroup.frozen().unwrap_or(false));
+    if output.success() && frozen {
+        return Ok(());
     }
+    Err(LaunchErrorKind::Setup(format!(
+        "lxc-freeze of the same release: {:?} {}",
+        output.exit,
+        output.tail(3)
+    )))
+}
 
-    /// The container, for a reference server to answer with.
-    pub(super) fn stage(&self) -> Option<Stage> {
-        let payload = self.payload()?;
-        // All of the container's processes are in one pid namespace, whose first process is init.
-        let pids = payload.processes().ok()?;
-        let pid = pids.into_iter().find(|pid| is_first_in_namespace(*pid))?;
-        Some(Stage { pid_for_client: self.init, pid, cgroup: payload.path().to_owned() })
-    }
+/// The cgroup of the container. A suffix is added to its name when the plain one was taken.
+fn payload(place: &Place) -> Option<Cgroup> {
+    let entries = fs::read_dir(place.slot.cgroup().path()).ok()?;
+    let prefix = format!("lxc.payload.{CONTAINER}");
+    let found = entries.flatten().find(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))?;
+    Some(Cgroup::at(found.path()))
+}
 
-    async fn freeze(&self) -> Result<(), LaunchErrorKind> {
-        let argv = ["lxc-freeze", "-P", LXCPATH, "-n", CONTAINER].map(str::to_owned).to_vec();
-        let output = self.place.run(&self.place.command(argv), TOOL_DEADLINE, None).await?;
-        let frozen = self.payload().is_some_and(|cgroup| cgroup.frozen().unwrap_or(false));
-        if output.success() && frozen {
-            return Ok(());
-        }
-        Err(LaunchErrorKind::Setup(format!(
-            "lxc-freeze of the same release: {:?} {}",
-            output.exit,
-            output.tail(3)
-        )))
-    }
-
-    /// The cgroup of the container. A suffix is added to its name when the plain one was taken.
-    fn payload(&self) -> Option<Cgroup> {
-        let entries = fs::read_dir(self.place.slot.cgroup().path()).ok()?;
-        let prefix = format!("lxc.payload.{CONTAINER}");
-        let found =
-            entries.flatten().find(|entry| entry.file_name().to_string_lossy().starts_with(&prefix))?;
-        Some(Cgroup::at(found.path()))
-    }
-
-    /// Whether a process in the container's cgroup may open the device that only the operation under test allows. Any
-    /// other failure than EPERM means that the device program let it pass.
-    async fn device_allowed(&self) -> Option<bool> {
-        let payload = self.payload()?;
-        let script = format!(
-            "node=$1/probed; [ -e $node ] || mknod $node {PROBED_DEVICE} || exit 9; \
-             echo 0 >$2/cgroup.procs || exit 9; exec 3<$node"
-        );
-        let argv = ["sh", "-c", &script, "sh"]
-            .map(str::to_owned)
-            .into_iter()
-            .chain([self.place.slot.directory().display().to_string(), payload.path().display().to_string()]);
-        let env = vec![
-            ("PATH".to_owned(), "/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
-            ("LC_ALL".to_owned(), "C".to_owned()),
-        ];
-        let command = SlotCommand { root: "/".into(), argv: argv.collect(), env, ..SlotCommand::default() };
-        let output = self.place.run(&command, QUESTION_DEADLINE, None).await.ok()?;
-        match output.exit {
-            Some(ExitStatus::Code(9)) | None => None,
-            _ => Some(!output.stderr.text().contains("not permitted")),
-        }
-    }
-
-    /// The state that the monitor says, or that it is gone; `None` when it is there and does not answer. A monitor that is
-    /// busy with the end of another connection may close ours (seen on 4.0.6, once in some hundreds): so a second time.
-    async fn state_at_last(&self) -> Option<i32> {
-        for _ in 0..QUESTIONS {
-            match state(&self.address).await {
-                Ok(number) => return Some(number),
-                Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-                    return Some(names::STOPPED);
-                }
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => return None,
-                Err(_) => tokio::time::sleep(QUESTION_RETRY).await,
-            }
-        }
-        None
-    }
-
-    async fn observe_effects(&self, recorder: &Recorder) {
-        let state = self.state_at_last().await.map(|number| names::state_text(i64::from(number)));
-        if let Some(state) = state {
-            effects::effect(recorder, effects::STATE, &state);
-        }
-        if let Some(Ok(frozen)) = self.payload().map(|cgroup| cgroup.frozen()) {
-            effects::effect(recorder, effects::FROZEN, yes_or_no(frozen));
-            if !frozen && let Some(allowed) = self.device_allowed().await {
-                effects::effect(recorder, effects::DEVICE_RULE, yes_or_no(allowed));
-            }
-        }
+/// Whether a process in the container's cgroup may open the device that only the operation under test allows. Any
+/// other failure than EPERM means that the device program let it pass.
+async fn device_allowed(place: &Place) -> Option<bool> {
+    let payload = payload(place)?;
+    let script = format!(
+        "node=$1/probed; [ -e $node ] || mknod $node {PROBED_DEVICE} || exit 9; \
+         echo 0 >$2/cgroup.procs || exit 9; exec 3<$node"
+    );
+    let argv = ["sh", "-c", &script, "sh"]
+        .map(str::to_owned)
+        .into_iter()
+        .chain([place.slot.directory().display().to_string(), payload.path().display().to_string()]);
+    let env = vec![
+        ("PATH".to_owned(), "/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
+        ("LC_ALL".to_owned(), "C".to_owned()),
+    ];
+    let command = SlotCommand { root: "/".into(), argv: argv.collect(), env, ..SlotCommand::default() };
+    let output = place.run(&command, QUESTION_DEADLINE, None).await.ok()?;
+    match output.exit {
+        Some(ExitStatus::Code(9)) | None => None,
+        _ => Some(!output.stderr.text().contains("not permitted")),
     }
 }
 
-impl Server for Monitor {
-    fn address(&self) -> &Address {
-        &self.address
-    }
-
-    fn worker(&self) -> Option<&dyn Worker> {
-        Some(&self.process)
-    }
-
-    fn watch(&mut self, recorder: &Recorder) {
-        self.process.watch(recorder);
-    }
-
-    fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
-        Box::pin(async move {
-            if condition == Before::Frozen.condition() {
-                self.freeze().await.map_err(|kind| self.place.real.error("freeze", kind))?;
+/// The state that the monitor says, or that it is gone; `None` when it is there and does not answer. A monitor that is
+/// busy with the end of another connection may close ours (seen on 4.0.6, once in some hundreds): so a second time.
+async fn state_at_last(address: &Address) -> Option<i32> {
+    for _ in 0..QUESTIONS {
+        match state(address).await {
+            Ok(number) => return Some(number),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+                return Some(names::STOPPED);
             }
-            Ok(())
-        })
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return None,
+            Err(_) => tokio::time::sleep(QUESTION_RETRY).await,
+        }
     }
-
-    fn effects<'a>(&'a mut self, recorder: &'a Recorder) -> BoxFuture<'a, ()> {
-        Box::pin(self.observe_effects(recorder))
-    }
-
-    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async move { self.place.slot.close().await })
-    }
+    None
 }
 
 pub(super) fn yes_or_no(yes: bool) -> &'static str {

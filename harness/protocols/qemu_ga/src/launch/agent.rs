@@ -5,25 +5,20 @@ use std::io;
 use std::os::unix::fs::chown;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use session::pty::{Line, Terminal};
-use session::sandbox::{Slot, SlotCommand};
-use session::{
-    Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher, Listener, Look, Recorder, Server,
-    Start, Transport, Worker,
-};
-use transcript::Endpoint;
-use transcript::evidence;
+use session::sandbox::SlotCommand;
+use session::{Address, Connection, LaunchErrorKind, Listener, Recorder, Server};
+use transcript::evidence::Transport;
 
 use super::guard::{Guard, Guarded};
 use crate::message::Reply;
 use crate::names::{BLOCKED, INFO};
 use crate::settings::Settings;
 use crate::{checks, request};
-use protocol::installed::{Installed, Process, environment, work};
-use protocol::launch::{NOBODY, Place, QUESTION_DEADLINE, ask, make_own, ready};
+use protocol::installed::{Installed, Process, work};
+use protocol::launch::{Daemon, Daemons, NOBODY, Place, QUESTION_DEADLINE, ask, make_own, ready};
 
 /// Where the agent's own files are, as it sees it.
 const RUN: &str = "/wireskew/run";
@@ -34,41 +29,25 @@ const BACKLOG: usize = 100;
 /// The number of our own guest-sync-delimited.
 const SYNC: i64 = 314;
 
-/// Starts agents of one build.
+/// The agents of one build.
 #[derive(Debug)]
-pub(super) struct AgentLauncher {
-    pub(super) real: Arc<Installed>,
+pub(super) struct Agents {
     pub(super) settings: Settings,
 }
 
-impl AgentLauncher {
-    async fn launch(&self, deadline: Duration) -> Result<Guarded, LaunchError> {
-        let own = |slot: &Slot| make_own(&work(slot).join("run")).map(|()| Vec::new());
-        let place = Place::open(&self.real, own).await.map_err(|kind| self.real.error("prepare", kind))?;
-        place.start(deadline, self.bring_up(&place)).await
-    }
+/// What is kept of a running agent.
+pub(super) struct Agent {
+    guard: Guard,
+    /// The line to it, if it is on one.
+    line: Option<Line>,
+}
 
-    async fn bring_up(&self, place: &Place) -> Result<Guarded, LaunchErrorKind> {
-        let address = Address::Path(place.work().join("run").join(SOCKET));
-        let terminal =
-            self.settings.on_line.then(|| open_terminal(&place.slot.path(&place.root))).transpose()?;
-        let user = Some((NOBODY, NOBODY));
-        let process = place.spawn(&SlotCommand { user, ..place.command(self.command_line()) }).await?;
-        let line = terminal.map(|terminal| -> io::Result<Line> {
-            let hosts = Listener::bind(address.clone(), BACKLOG)?;
-            Line::start(hosts, terminal, Arc::new(process.clone()))
-        });
-        let line = line.transpose()?;
-        let asked = || async { capabilities(&address).await.ok() };
-        let enabled = ready(asked, || place.why_ended(&process, &[])).await?;
-        let guard = Guard::of(&enabled).map_err(LaunchErrorKind::Setup)?;
-        let agent = Agent { place: place.clone(), address, ends: Ends { process, line } };
-        Ok(Guarded { agent: Box::new(agent), guard })
-    }
+impl Daemons for Agents {
+    type Kept = Agent;
 
-    fn command_line(&self) -> Vec<String> {
+    fn command_line(&self, real: &Installed) -> Vec<String> {
         let mut argv = vec!["qemu-ga".to_owned()];
-        argv.extend(self.real.args.iter().cloned());
+        argv.extend(real.args.iter().cloned());
         let socket = format!("{RUN}/{SOCKET}");
         let (method, path) =
             if self.settings.on_line { ("virtio-serial", TERMINAL) } else { ("unix-listen", &*socket) };
@@ -78,23 +57,49 @@ impl AgentLauncher {
         argv.extend(rest.map(str::to_owned));
         argv
     }
-}
 
-impl Launcher for AgentLauncher {
-    fn endpoint(&self) -> Endpoint {
-        Endpoint { command: self.command_line(), ..self.real.endpoint.clone() }
+    fn transport(&self) -> Transport {
+        if self.settings.on_line { Transport::Terminal } else { Transport::Unix }
     }
 
-    fn environment(&self) -> BTreeMap<String, String> {
-        environment()
+    async fn open(&self, real: &Arc<Installed>) -> Result<Place, LaunchErrorKind> {
+        Place::open(real, |slot| make_own(&work(slot).join("run")).map(|()| Vec::new())).await
     }
 
-    fn transport(&self, _simulated: Transport) -> evidence::Transport {
-        if self.settings.on_line { evidence::Transport::Terminal } else { evidence::Transport::Unix }
+    fn address(&self, place: &Place) -> Address {
+        Address::Path(place.work().join("run").join(SOCKET))
     }
 
-    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
-        Box::pin(async move { Ok(Box::new(self.launch(how.deadline).await?) as Box<dyn Server>) })
+    async fn start(&self, place: &Place) -> Result<(Process, Agent), LaunchErrorKind> {
+        let address = self.address(place);
+        let terminal =
+            self.settings.on_line.then(|| open_terminal(&place.slot.path(&place.root))).transpose()?;
+        let user = Some((NOBODY, NOBODY));
+        let command = SlotCommand { user, ..place.command(self.command_line(&place.real)) };
+        let process = place.spawn(&command).await?;
+        let line = terminal.map(|terminal| -> io::Result<Line> {
+            let hosts = Listener::bind(address.clone(), BACKLOG)?;
+            Line::start(hosts, terminal, Arc::new(process.clone()))
+        });
+        let line = line.transpose()?;
+        let asked = || async { capabilities(&address).await.ok() };
+        let enabled = ready(asked, || place.why_ended(&process, &[])).await?;
+        let guard = Guard::of(&enabled).map_err(LaunchErrorKind::Setup)?;
+        Ok((process, Agent { guard, line }))
+    }
+
+    fn line(agent: &Agent) -> Option<&Line> {
+        agent.line.as_ref()
+    }
+
+    fn watch(&self, process: &Process, recorder: &Recorder) {
+        process.watch(recorder);
+        process.watch_time(recorder);
+    }
+
+    fn served(daemon: Daemon<Self>) -> Box<dyn Server> {
+        let guard = daemon.kept.guard.clone();
+        Box::new(Guarded { agent: Box::new(daemon), guard })
     }
 }
 
@@ -128,44 +133,4 @@ pub(super) async fn capabilities(address: &Address) -> io::Result<BTreeMap<Strin
         Ok(None)
     })
     .await
-}
-
-/// A running agent.
-struct Agent {
-    place: Place,
-    address: Address,
-    ends: Ends,
-}
-
-/// The process, and the line to it if it is on one.
-struct Ends {
-    process: Process,
-    line: Option<Line>,
-}
-
-/// What lies in the line is still to be done.
-impl Worker for Ends {
-    fn look(&self) -> Option<Look> {
-        let look = self.process.look()?;
-        Some(Look { busy: look.busy || self.line.as_ref().is_some_and(Line::carries), ..look })
-    }
-}
-
-impl Server for Agent {
-    fn address(&self) -> &Address {
-        &self.address
-    }
-
-    fn watch(&mut self, recorder: &Recorder) {
-        self.ends.process.watch(recorder);
-        self.ends.process.watch_time(recorder);
-    }
-
-    fn worker(&self) -> Option<&dyn Worker> {
-        Some(&self.ends)
-    }
-
-    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async move { self.place.slot.close().await })
-    }
 }

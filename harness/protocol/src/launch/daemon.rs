@@ -1,0 +1,233 @@
+//! Daemons of a real build: each runs in a slot of its own.
+
+use std::collections::BTreeMap;
+use std::future::{Future, ready};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use session::pty::Line;
+use session::{
+    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Look, Recorder, Server, ServerAct, Start,
+    Transport, Worker,
+};
+use transcript::Endpoint;
+use transcript::evidence::{self, Observation};
+use wire::Direction;
+
+use super::{AGAIN_DEADLINE, Place, within};
+use crate::installed::{self, Installed, Process, setup};
+
+/// How long a daemon may take to end when it is told to.
+const END_DEADLINE: Duration = Duration::from_secs(10);
+
+/// The daemons of one build: what is known of them.
+pub trait Daemons: Send + Sync + Sized + 'static {
+    /// What is kept of one that runs.
+    type Kept: Send + Sync + 'static;
+
+    /// Whether one that has ended can be started again in its place.
+    const COMES_BACK: bool = false;
+
+    /// The command line, for the provenance of transcripts.
+    fn command_line(&self, real: &Installed) -> Vec<String>;
+
+    /// See [`Launcher::environment`].
+    fn environment(&self) -> BTreeMap<String, String> {
+        installed::environment()
+    }
+
+    /// What carries the bytes.
+    fn transport(&self) -> evidence::Transport {
+        evidence::Transport::Unix
+    }
+
+    /// Opens a place with everything in it that a daemon needs.
+    fn open(&self, real: &Arc<Installed>) -> impl Future<Output = Result<Place, LaunchErrorKind>> + Send;
+
+    /// Where the daemon of a place listens.
+    fn address(&self, place: &Place) -> Address;
+
+    /// Starts a daemon there and waits until it answers. The deadline is the caller's.
+    fn start(
+        &self,
+        place: &Place,
+    ) -> impl Future<Output = Result<(Process, Self::Kept), LaunchErrorKind>> + Send;
+
+    /// What a machine does between losing power and starting the daemon.
+    fn boot(&self, _place: &Place) -> impl Future<Output = Result<(), LaunchErrorKind>> + Send {
+        ready(Ok(()))
+    }
+
+    /// See [`Server::forgets`].
+    fn forgets(&self) -> bool {
+        false
+    }
+
+    /// The line to a daemon that is on one. What lies in it is still to be done.
+    fn line(_kept: &Self::Kept) -> Option<&Line> {
+        None
+    }
+
+    /// Writes down what can be seen of one that runs.
+    fn watch(&self, process: &Process, recorder: &Recorder) {
+        process.watch(recorder);
+    }
+
+    /// See [`Server::prepare`].
+    fn prepare(
+        &self,
+        _daemon: &Daemon<Self>,
+        _condition: &str,
+    ) -> impl Future<Output = Result<(), LaunchErrorKind>> + Send {
+        ready(Ok(()))
+    }
+
+    /// See [`Server::effects`].
+    fn effects(&self, _daemon: &Daemon<Self>, _recorder: &Recorder) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
+
+    /// What a run is given of a daemon that has started.
+    fn served(daemon: Daemon<Self>) -> Box<dyn Server> {
+        Box::new(daemon)
+    }
+}
+
+/// Starts the daemons of one build. It is to be used inside a sandbox; making it needs none.
+#[derive(Debug)]
+pub struct DaemonLauncher<D> {
+    real: Arc<Installed>,
+    daemons: Arc<D>,
+}
+
+impl<D: Daemons> DaemonLauncher<D> {
+    /// Of that build.
+    pub fn new(real: Arc<Installed>, daemons: D) -> Self {
+        Self { real, daemons: Arc::new(daemons) }
+    }
+
+    /// Starts one.
+    ///
+    /// # Errors
+    /// It cannot be started, or does not answer in time; then nothing of it stays.
+    pub async fn launch(&self, deadline: Duration) -> Result<Daemon<D>, LaunchError> {
+        let opened = self.daemons.open(&self.real).await;
+        let place = opened.map_err(|kind| self.real.error("prepare", kind))?;
+        let (process, kept) = place.start(deadline, self.daemons.start(&place)).await?;
+        let address = self.daemons.address(&place);
+        Ok(Daemon { daemons: Arc::clone(&self.daemons), place, address, process, kept, down: false })
+    }
+}
+
+impl<D: Daemons> Launcher for DaemonLauncher<D> {
+    fn endpoint(&self) -> Endpoint {
+        Endpoint { command: self.daemons.command_line(&self.real), ..self.real.endpoint.clone() }
+    }
+
+    fn environment(&self) -> BTreeMap<String, String> {
+        self.daemons.environment()
+    }
+
+    fn transport(&self, _simulated: Transport) -> evidence::Transport {
+        self.daemons.transport()
+    }
+
+    fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
+        Box::pin(async move { Ok(D::served(self.launch(how.deadline).await?)) })
+    }
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub struct Daemon<D: Daemons> {
+    daemons: Arc<D>,
+    /// Where it runs.
+    pub place: Place,
+    /// Where it listens.
+    pub address: Address,
+    process: Process,
+    /// What is kept of it.
+    pub kept: D::Kept,
+    /// It was ended on purpose.
+    down: bool,
+}
+
+impl<D: Daemons> Daemon<D> {
+    /// Ends the daemon with a signal and waits for that.
+    async fn end(&mut self, signal: Signal) -> Result<(), LaunchErrorKind> {
+        self.down = true;
+        match self.process.end(signal, END_DEADLINE).await.map_err(setup)? {
+            Some(_) => Ok(()),
+            None => Err(LaunchErrorKind::Setup(format!("{signal:?} did not end the daemon"))),
+        }
+    }
+
+    async fn suffer(&mut self, act: ServerAct) -> Result<(), LaunchErrorKind> {
+        if !D::COMES_BACK {
+            return Err(LaunchErrorKind::CannotAct);
+        }
+        let signal = if act == ServerAct::Restart { Signal::TERM } else { Signal::KILL };
+        self.end(signal).await?;
+        if act == ServerAct::Reboot {
+            self.daemons.boot(&self.place).await?;
+        }
+        if act.comes_back() {
+            let again = within(AGAIN_DEADLINE, self.daemons.start(&self.place));
+            (self.process, self.kept) = again.await?;
+            self.down = false;
+        }
+        Ok(())
+    }
+}
+
+impl<D: Daemons> Worker for Daemon<D> {
+    fn look(&self) -> Option<Look> {
+        let look = self.process.look()?;
+        Some(Look { busy: look.busy || D::line(&self.kept).is_some_and(Line::carries), ..look })
+    }
+}
+
+impl<D: Daemons> Server for Daemon<D> {
+    fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn worker(&self) -> Option<&dyn Worker> {
+        (!self.down).then_some(self as &dyn Worker)
+    }
+
+    fn forgets(&self) -> bool {
+        self.daemons.forgets()
+    }
+
+    fn watch(&mut self, recorder: &Recorder) {
+        if self.down {
+            recorder.observe(Direction::ToClient, Observation::Alive, "no");
+        } else {
+            self.daemons.watch(&self.process, recorder);
+        }
+    }
+
+    fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
+        Box::pin(async move {
+            let prepared = self.daemons.prepare(self, condition).await;
+            prepared.map_err(|kind| self.place.real.error("prepare", kind))
+        })
+    }
+
+    fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
+        Box::pin(async move {
+            let done = self.suffer(act).await;
+            done.map_err(|kind| self.place.real.error(act.word(), kind))
+        })
+    }
+
+    fn effects<'a>(&'a mut self, recorder: &'a Recorder) -> BoxFuture<'a, ()> {
+        Box::pin(self.daemons.effects(self, recorder))
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        Box::pin(async move { self.place.slot.close().await })
+    }
+}
