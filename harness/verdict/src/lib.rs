@@ -16,6 +16,6 @@ pub use exchange::{ExchangeId, Exchanges, InOrder, Pairing, Place};
 pub use finding::{Blame, Cited, Finding, FrameRef, Judgement, Rule, Weight};
 pub use grammar::{ConnContext, Due, Grammar, Meaning};
 pub use matrix::Verdict;
-pub use reading::{Closed, ConnReading, Exchange, FrameAt, Reading, ReplyAt, Step};
+pub use reading::{Closed, ConnReading, Exchange, FrameAt, ObservedAt, Reading, ReplyAt, Step};
 pub use results::{Attempt, BuildRecord, CellResult, Outcome, Reproduction, RunResults, Tally};
 pub use transcript::evidence;

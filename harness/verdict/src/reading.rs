@@ -23,11 +23,31 @@ pub struct Reading {
     pub conns: Vec<ConnReading>,
     /// Every process that ended: index of the event, whose, how.
     pub exits: Vec<(usize, Direction, ExitStatus)>,
-    /// What was seen by other means than the wire: index of the event, whose, key, value.
-    pub observations: Vec<(usize, Direction, String, String)>,
+    /// What was seen by other means than the wire.
+    pub observations: Vec<ObservedAt>,
     /// Connections that could not be made: index of the event, connection, error.
     pub connect_failures: Vec<(usize, ConnId, String)>,
     beyond: OnceLock<Arc<dyn Any + Send + Sync>>,
+}
+
+/// Something that was seen by other means than the wire, and where that lies.
+#[derive(Debug, Clone)]
+pub struct ObservedAt {
+    /// Index of the event.
+    pub event: usize,
+    /// Whose process it is about.
+    pub dir: Direction,
+    key: String,
+    /// What was seen of it.
+    pub value: String,
+}
+
+impl ObservedAt {
+    /// What was looked at.
+    #[must_use]
+    pub fn what(&self) -> Observation<'_> {
+        Observation::parse(&self.key)
+    }
 }
 
 /// One connection.
@@ -229,7 +249,9 @@ impl Reading {
                     reading.connect_failures.push((index, event.conn, error.clone()));
                 }
                 EventKind::Observe { key, value } => {
-                    reading.observations.push((index, event.dir, key.clone(), value.clone()));
+                    let (event, dir) = (index, event.dir);
+                    let seen = ObservedAt { event, dir, key: key.clone(), value: value.clone() };
+                    reading.observations.push(seen);
                 }
                 _ => {}
             }
@@ -259,17 +281,22 @@ impl Reading {
             .filter(move |(_, step)| step.is(role))
     }
 
-    /// The last observation of that key.
+    /// What was seen of that last.
     #[must_use]
     pub fn observed(&self, what: Observation<'_>) -> Option<&str> {
         let key = what.key();
-        self.observations.iter().rev().find(|(_, _, k, _)| *k == key).map(|(_, _, _, v)| v.as_str())
+        self.observations.iter().rev().find(|seen| seen.key == key).map(|seen| seen.value.as_str())
     }
 
-    /// All observations of that key, oldest first.
+    /// All that was seen of that, oldest first.
     pub fn all_observed<'a>(&'a self, what: Observation<'a>) -> impl Iterator<Item = &'a str> {
         let key = what.key();
-        self.observations.iter().filter(move |(_, _, k, _)| *k == key).map(|(_, _, _, v)| v.as_str())
+        self.observations.iter().filter(move |seen| seen.key == key).map(|seen| seen.value.as_str())
+    }
+
+    /// Every look at the server, oldest first.
+    pub fn looks(&self) -> impl Iterator<Item = &ObservedAt> {
+        self.observations.iter().filter(|seen| seen.dir == Direction::ToClient)
     }
 }
 

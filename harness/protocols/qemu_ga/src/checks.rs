@@ -352,12 +352,9 @@ fn hold_members(report: &mut Report<'_>, conn: u32, step: &Step, members: &str) 
 fn hold_idle(report: &mut Report<'_>, evidence: &Evidence<'_>) {
     let idle = evidence.reading.steps(Role::Subject).find(|(_, step)| step.arg("cpu") == Some("idle"));
     let Some((conn, step)) = idle else { return };
-    let looks = evidence
-        .reading
-        .observations
-        .iter()
-        .filter(|(at, _, key, _)| *key == Observation::CpuMs.key() && *at > step.event);
-    let looks: Vec<u64> = looks.filter_map(|(_, _, _, value)| value.parse().ok()).collect();
+    let looks = evidence.reading.looks();
+    let looks = looks.filter(|look| look.what() == Observation::CpuMs && look.event > step.event);
+    let looks: Vec<u64> = looks.filter_map(|look| look.value.parse().ok()).collect();
     let [first, second, ..] = looks.as_slice() else {
         let (due, was) = ("two looks at the processor's time", format!("{} of them", looks.len()));
         let message = "nobody looked how busy the agent is";

@@ -95,8 +95,9 @@ fn effect_matches_claim(report: &mut Report<'_>) {
 /// and never observed is wrong too: nothing may pass for want of evidence.
 fn wrong_effects(reading: &Reading) -> Vec<(String, String, String)> {
     let mut wrong = Vec::new();
-    for (_, _, key, expected) in &reading.observations {
-        let Observation::Expected(name) = Observation::parse(key) else { continue };
+    for expectation in &reading.observations {
+        let Observation::Expected(name) = expectation.what() else { continue };
+        let expected = &expectation.value;
         if name == EXIT {
             continue;
         }

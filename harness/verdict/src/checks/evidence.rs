@@ -13,10 +13,9 @@
 
 use matrix::CaseKind;
 use transcript::evidence::{ClaimedExit, EXIT, Observation, Role, Shape};
-use wire::Direction;
 
 use crate::checks::{Report, answered};
-use crate::{Blame, Check, ConnReading, Evidence, Reading, Step};
+use crate::{Blame, Check, ConnReading, Evidence, ObservedAt, Reading, Step};
 
 /// Says what a transcript lacks.
 pub const EVIDENCE_COMPLETE: Check = Check { name: "evidence-complete", judge: evidence_complete };
@@ -121,43 +120,37 @@ fn of_scenario(reading: &Reading) -> Vec<String> {
 
 /// Whether somebody looked behind that event and found the server alive.
 fn seen_alive(reading: &Reading, after: usize) -> Option<String> {
-    let alive = reading.observations.iter().any(|(event, dir, key, value)| {
-        *dir == Direction::ToClient
-            && *event > after
-            && Observation::parse(key) == Observation::Alive
-            && value == "yes"
-    });
+    let is_alive = |look: &ObservedAt| look.what() == Observation::Alive && look.value == "yes";
+    let alive = reading.looks().any(|look| look.event > after && is_alive(look));
     (!alive).then(|| "nobody looked whether the server is alive at the end".to_owned())
 }
 
 /// Looks at the server that say nothing: then nobody knows whether it lives, or what it holds.
 fn unreadable_looks(reading: &Reading) -> Vec<String> {
-    let server = reading.observations.iter().filter(|(_, dir, _, _)| *dir == Direction::ToClient);
-    server
-        .filter(|(_, _, key, value)| match Observation::parse(key) {
-            Observation::Alive => value != "yes",
-            Observation::Fds | Observation::RssKib | Observation::HeldBytes => value.parse::<i64>().is_err(),
-            _ => false,
-        })
-        .map(|(_, _, key, value)| format!("a look at the server says `{key}` is `{value}`"))
-        .collect()
+    let says_nothing = |look: &&ObservedAt| match look.what() {
+        Observation::Alive => look.value != "yes",
+        Observation::Fds | Observation::RssKib | Observation::HeldBytes => look.value.parse::<i64>().is_err(),
+        _ => false,
+    };
+    let told =
+        |look: &ObservedAt| format!("a look at the server says `{}` is `{}`", look.what().key(), look.value);
+    reading.looks().filter(says_nothing).map(told).collect()
 }
 
 /// What is missing of the looks at the server: alive behind that event, and each count both before the
 /// subject and at the end, as a number.
 fn looked_at(reading: &Reading, after: usize) -> Vec<String> {
     let mut missing: Vec<String> = seen_alive(reading, after).into_iter().collect();
-    let server = || reading.observations.iter().filter(|(_, dir, _, _)| *dir == Direction::ToClient);
     for what in [Observation::Fds, Observation::RssKib, Observation::HeldBytes] {
         let count = what.key();
-        let looks: Vec<_> = server().filter(|(_, _, key, _)| *key == count).collect();
+        let looks: Vec<_> = reading.looks().filter(|look| look.what() == what).collect();
         let number = |value: &str| value.parse::<i64>().is_ok();
         let (Some(first), Some(last)) = (looks.first(), looks.last()) else { continue };
         let subject = reading.steps(Role::Subject).map(|(_, step)| step.event).min().unwrap_or(0);
-        if first.0 >= subject || last.0 <= after {
+        if first.event >= subject || last.event <= after {
             missing.push(format!("`{count}` was not seen both before and after"));
         }
-        if !number(&first.3) || !number(&last.3) {
+        if !number(&first.value) || !number(&last.value) {
             missing.push(format!("`{count}` is not a number"));
         }
     }
