@@ -220,6 +220,12 @@ impl CommandLine {
         &self.endpoint
     }
 
+    /// Where it may keep files.
+    #[must_use]
+    pub fn work_dir(&self) -> &Path {
+        &self.work_dir
+    }
+
     /// An error that says what was attempted.
     pub fn error(&self, kind: impl Into<LaunchErrorKind>) -> LaunchError {
         LaunchError::new(self.what.clone(), kind)

@@ -6,10 +6,11 @@
 //!             the loop ◀── Clients┘           accepts, reads, queues, sends what is taken, closes     clients.rs
 //!                 │
 //!               Seen ─▶ Server::watch         what can be seen of it from outside                     server.rs
+//!            Outside ─▶ Server::prepare, act  what can be done to it from outside
 //! ```
 //!
 //! A machine deals with one message at a time. What it queues is sent before it is asked for the next one. A client that
-//! does not take its answers makes only itself wait, and is not read meanwhile.
+//! does not take its answers makes only itself wait, and is not read meanwhile, unless the machine says otherwise.
 
 mod clients;
 mod server;
@@ -28,7 +29,8 @@ use tokio::time::{Instant, sleep_until};
 use transcript::{Data, ExitStatus};
 
 pub use clients::{Clients, Peer};
-pub use server::{Begins, Look, Outside, Seen, Servers, Site, Starting, launcher, starter};
+use server::Seen;
+pub use server::{Begins, Look, Outside, Servers, Site, launcher};
 
 /// How long to wait when no descriptor is left for a new client.
 const ACCEPT_RETRY: Duration = Duration::from_millis(1);
@@ -72,14 +74,25 @@ pub trait Machine: Send + 'static {
     const ANSWERS_MANY: bool = false;
 
     /// Keeps a new client with [`Clients::add`], or drops its connection.
-    fn accepted(&mut self, clients: &mut Clients<Self::Client>, peer: Peer, connection: Connection);
+    fn accepted(
+        &mut self,
+        clients: &mut Clients<Self::Client>,
+        peer: Peer,
+        connection: Connection,
+    ) -> impl Future<Output = ()> + Send;
+
+    /// Whether a client is read now; one that is owed something usually is not. A machine that reads it even then also hears
+    /// what it said before it went.
+    fn reads(&self, is_owed: bool) -> bool {
+        !is_owed
+    }
 
     /// How many bytes are taken in one read.
     fn read_len_max(&self) -> usize {
         READ_LEN_MAX
     }
 
-    /// Keeps what came.
+    /// Keeps what came, perhaps from a client that has just gone.
     fn came(&mut self, clients: &mut Clients<Self::Client>, peer: Peer, data: Data, fds: Vec<OwnedFd>);
 
     /// A client has ended its direction: its connection is closed, unless there is more to be said.
@@ -102,17 +115,24 @@ pub trait Machine: Send + 'static {
     /// Says it.
     fn tick(&mut self, _clients: &mut Clients<Self::Client>) {}
 
-    /// Is woken when something happens that is no client's doing.
-    fn poll_other(&mut self, _cx: &mut Context<'_>) -> Poll<()> {
+    /// Is woken when something happens that is no client's doing; that comes before what clients do.
+    fn poll_other(&mut self, _clients: &Clients<Self::Client>, _cx: &mut Context<'_>) -> Poll<()> {
         Poll::Pending
     }
 
     /// Deals with it.
-    fn other(&mut self) {}
+    fn other(&mut self, _clients: &mut Clients<Self::Client>) -> impl Future<Output = ()> + Send {
+        ready(())
+    }
 
-    /// Gets ready to wait: something has just been dealt with.
+    /// Gets ready to wait: it has just begun, or something was dealt with and can be seen.
     fn settle(&mut self) -> impl Future<Output = ()> + Send {
         ready(())
+    }
+
+    /// Queues the next message that nobody asked for; false when there is nothing more to say now.
+    fn speaks(&mut self, _clients: &mut Clients<Self::Client>) -> bool {
+        false
     }
 
     /// Tells what can be seen of it, and adds to `held_bytes` what it keeps of messages. Descriptors and what is to be
@@ -164,6 +184,11 @@ impl<M: Machine> Engine<M> {
     /// Serves until it dies.
     async fn run(mut self) {
         loop {
+            self.machine.settle().await;
+            while self.machine.speaks(&mut self.clients) {
+                self.flush().await;
+            }
+            self.show(None);
             let event = self.next_event().await;
             let flow = self.deal_with(event).await;
             self.flush().await;
@@ -171,7 +196,6 @@ impl<M: Machine> Engine<M> {
             if flow.is_break() {
                 return;
             }
-            self.machine.settle().await;
         }
     }
 
@@ -180,7 +204,7 @@ impl<M: Machine> Engine<M> {
         match event {
             Event::Accepted(Ok(connection)) => {
                 self.newest += 1;
-                machine.accepted(clients, self.newest, connection);
+                machine.accepted(clients, self.newest, connection).await;
                 GO_ON
             }
             Event::Accepted(Err(_out_of_descriptors)) => {
@@ -192,7 +216,7 @@ impl<M: Machine> Engine<M> {
                 GO_ON
             }
             Event::Other => {
-                machine.other();
+                machine.other(clients).await;
                 GO_ON
             }
             Event::Readable(peer) => {
@@ -217,22 +241,21 @@ impl<M: Machine> Engine<M> {
         let Self { machine, listener, clients, last, accepts_first, .. } = self;
         let accepts = clients.len() < M::CLIENTS_MAX;
         let ready = poll_fn(|cx| {
+            if machine.poll_other(clients, cx).is_ready() {
+                return Poll::Ready(Event::Other);
+            }
             if accepts
                 && *accepts_first
                 && let Poll::Ready(accepted) = listener.poll_accept(cx)
             {
                 return Poll::Ready(Event::Accepted(accepted));
             }
-            if machine.poll_other(cx).is_ready() {
-                return Poll::Ready(Event::Other);
-            }
-            for (peer, connection, writes) in clients.in_turn(*last) {
-                if writes {
-                    if connection.poll_writable(cx).is_ready() {
-                        return Poll::Ready(Event::Writable(peer));
-                    }
-                } else if connection.poll_readable(cx).is_ready() {
+            for (peer, connection, is_owed) in clients.in_turn(*last) {
+                if machine.reads(is_owed) && connection.poll_readable(cx).is_ready() {
                     return Poll::Ready(Event::Readable(peer));
+                }
+                if is_owed && connection.poll_writable(cx).is_ready() {
+                    return Poll::Ready(Event::Writable(peer));
                 }
             }
             if accepts { listener.poll_accept(cx).map(Event::Accepted) } else { Poll::Pending }
@@ -249,7 +272,8 @@ impl<M: Machine> Engine<M> {
     fn read(&mut self, peer: Peer) -> Flow {
         let Self { machine, clients, .. } = self;
         for _ in 0..M::READS_IN_A_ROW {
-            let Some(connection) = clients.connection(peer) else { break };
+            let is_owed = clients.owed(peer).is_some_and(|owed| owed > 0);
+            let Some(connection) = clients.connection(peer).filter(|_| machine.reads(is_owed)) else { break };
             match connection.try_recv(machine.read_len_max()) {
                 Ok(None) => break,
                 Ok(Some(Received::Data(data, fds))) => machine.came(clients, peer, data, fds),
@@ -277,10 +301,18 @@ impl<M: Machine> Engine<M> {
 
     /// Sends whatever is taken, closes what is to be closed, and tells the machine who has gone.
     async fn flush(&mut self) {
-        self.clients.flush().await;
-        for (peer, client, unsent) in self.clients.take_gone() {
-            self.machine.gone(peer, client, unsent);
-            if self.machine.leaks() {
+        let Self { machine, clients, .. } = self;
+        clients.flush().await;
+        for (peer, mut client) in clients.take_gone() {
+            while machine.reads(true)
+                && let Ok(Some(Received::Data(data, fds))) =
+                    client.connection.try_recv(machine.read_len_max())
+            {
+                machine.came(clients, peer, data, fds);
+            }
+            let (kept, unsent) = client.left();
+            machine.gone(peer, kept, unsent);
+            if machine.leaks() {
                 let opened = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
                 self.leaked.extend(opened);
             }

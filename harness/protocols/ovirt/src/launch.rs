@@ -18,15 +18,15 @@ use matrix::{Build, Role, Source};
 use protocol::Made;
 use protocol::launch::{At, CommandLine, Ready, Started};
 use protocol::reference::call;
-use protocol::reference::serve::starter;
+use protocol::reference::serve::launcher;
 use session::process::Running;
 use session::pty::Line;
-use session::{BoxFuture, Client, Connection, LaunchErrorKind, Launcher, Listener, Server, Transport};
+use session::{BoxFuture, Client, Connection, LaunchErrorKind, Launcher, Transport};
 use transcript::Endpoint;
 
 use super::reference::Hosts;
 use super::reference::engine::{Guest, Guests, Which};
-use super::reference::server::{BACKLOG, PortServer};
+use super::reference::server::Ports;
 use super::reference::settings::Settings;
 use super::scenarios::{Scenario, Step};
 
@@ -54,15 +54,13 @@ fn endpoint(build: &Build, name: &str, line: &CommandLine) -> Endpoint {
 pub(crate) fn server(line: CommandLine, build: &Build) -> Made<dyn Launcher> {
     let settings = Settings::read(&build.settings).map_err(|why| line.error(LaunchErrorKind::Setup(why)))?;
     let endpoint = endpoint(build, "ovirt-guest-agent", &line);
-    Ok(starter(endpoint, move |how| {
-        let deadline = how.deadline.max(READY_DEADLINE);
-        let guests = RealGuests { line: line.clone(), deadline, running: None, terminal: None };
-        Box::pin(async move {
-            let listener = Listener::open(how.transport, BACKLOG)?;
-            let server = PortServer::start(listener, guests, settings.pass()).await?;
-            Ok(Box::new(server) as Box<dyn Server>)
-        })
-    }))
+    let work_dir = line.work_dir().to_owned();
+    let guests = move |deadline: Duration| {
+        let deadline = deadline.max(READY_DEADLINE);
+        Box::new(RealGuests { line: line.clone(), deadline, running: None, terminal: None })
+            as Box<dyn Guests>
+    };
+    Ok(launcher(endpoint, &work_dir, Ports { guests, pass: settings.pass() }))
 }
 
 /// A host that carries out scenarios with VDSM.

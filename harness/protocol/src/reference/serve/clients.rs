@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, VecDeque};
 use std::future::poll_fn;
 use std::mem;
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
 
 use bytes::Bytes;
 use session::{Connection, Received, SendEnd};
 use tokio::task::coop::consume_budget;
+use tokio::time::{Instant, timeout_at};
 use transcript::Data;
 
 /// Tells the clients of one server apart, from 1 on, in the order in which they came.
@@ -25,8 +27,8 @@ pub struct Clients<S> {
 }
 
 #[derive(Debug)]
-struct Client<S> {
-    connection: Connection,
+pub(super) struct Client<S> {
+    pub(super) connection: Connection,
     kept: S,
     outgoing: VecDeque<Message>,
     /// Closed as soon as everything is sent.
@@ -121,6 +123,24 @@ impl<S> Clients<S> {
         }
     }
 
+    /// How many bytes a client is still owed, as long as it is there.
+    pub fn owed(&self, peer: Peer) -> Option<usize> {
+        self.open.get(&peer).map(Client::owed)
+    }
+
+    /// Waits until a client has taken everything or is gone, whoever else wants something; false if that takes too long.
+    pub async fn drain(&mut self, peer: Peer, deadline: Duration) -> bool {
+        let until = Instant::now() + deadline;
+        loop {
+            self.flush().await;
+            let Some(client) = self.open.get(&peer).filter(|client| client.owed() > 0) else { return true };
+            if timeout_at(until, poll_fn(|cx| client.connection.poll_writable(cx))).await.is_err() {
+                return false;
+            }
+            self.touched.push(peer);
+        }
+    }
+
     pub(super) fn connection(&mut self, peer: Peer) -> Option<&mut Connection> {
         self.open.get_mut(&peer).map(|client| &mut client.connection)
     }
@@ -146,8 +166,7 @@ impl<S> Clients<S> {
 
     /// How many bytes are to be sent.
     pub(super) fn unsent(&self) -> usize {
-        let messages = self.open.values().flat_map(|client| &client.outgoing);
-        messages.map(|message| message.bytes.len() - message.sent).sum()
+        self.open.values().map(Client::owed).sum()
     }
 
     /// A client takes something again.
@@ -166,15 +185,22 @@ impl<S> Clients<S> {
         }
     }
 
-    /// Those who have gone, and what they were still owed.
-    pub(super) fn take_gone(&mut self) -> impl Iterator<Item = (Peer, S, Vec<Bytes>)> + use<S> {
-        mem::take(&mut self.gone).into_iter().map(|(peer, Client { kept, outgoing, .. })| {
-            (peer, kept, outgoing.into_iter().map(|message| message.bytes).collect())
-        })
+    /// Those who have gone.
+    pub(super) fn take_gone(&mut self) -> Vec<(Peer, Client<S>)> {
+        mem::take(&mut self.gone)
     }
 }
 
 impl<S> Client<S> {
+    fn owed(&self) -> usize {
+        self.outgoing.iter().map(|message| message.bytes.len() - message.sent).sum()
+    }
+
+    /// Closes the connection: what was kept, and what it was still owed.
+    pub(super) fn left(self) -> (S, Vec<Bytes>) {
+        (self.kept, self.outgoing.into_iter().map(|message| message.bytes).collect())
+    }
+
     async fn send_all(&mut self, yields: bool) -> Result<(), SendEnd> {
         loop {
             if self.outgoing.is_empty() {

@@ -1,7 +1,6 @@
 //! Starts reference servers, looks at them from outside, and ends them.
 
 use std::future::ready;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,7 +17,6 @@ use transcript::{ConnId, Endpoint, EventKind, ExitStatus};
 use wire::Direction;
 
 use super::{Engine, Machine};
-use crate::Bench;
 
 /// Tells the servers of one process apart.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
@@ -41,8 +39,21 @@ pub trait Outside: Send {
         Box::pin(ready(Ok(())))
     }
 
+    /// Does something to what is behind the server; `None` where it is done to the server itself. See [`Server::act`].
+    fn act(&mut self, _act: ServerAct) -> Option<BoxFuture<'_, Result<(), LaunchError>>> {
+        None
+    }
+
+    /// Tells more than a look does; see [`Server::watch`].
+    fn watch(&mut self, _recorder: &Recorder) {}
+
     /// See [`Server::effects`].
     fn effects(&mut self, _is_gone: bool, _recorder: &Recorder) {}
+
+    /// Ends what is behind the server, and waits for that, before the server itself is stopped.
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(ready(()))
+    }
 }
 
 /// A server to which nothing can be done.
@@ -96,19 +107,13 @@ impl Look {
 
 /// What was seen of a server last; whoever runs it keeps that up to date.
 #[derive(Debug, Clone, Default)]
-pub struct Seen(Arc<Mutex<Look>>);
+pub(super) struct Seen(Arc<Mutex<Look>>);
 
 impl Seen {
     /// A look, to be read or changed.
-    pub fn look(&self) -> MutexGuard<'_, Look> {
+    pub(super) fn look(&self) -> MutexGuard<'_, Look> {
         // Every change leaves it in order.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Writes down what is so now; see [`Server::watch`].
-    pub fn watch(&self, recorder: &Recorder) {
-        let look = *self.look();
-        look.write(recorder);
     }
 }
 
@@ -132,6 +137,8 @@ pub struct Site {
     pub directory: PathBuf,
     /// How it begins.
     pub begins: Begins,
+    /// How long what is behind it may take to be ready.
+    pub deadline: Duration,
 }
 
 /// Servers of one build.
@@ -147,50 +154,45 @@ pub trait Servers: Send + Sync + 'static {
     /// Makes one.
     ///
     /// # Errors
-    /// What the file system gives.
-    fn make(&self, site: &Site) -> io::Result<Self::Machine>;
+    /// What the file system gives, or what is behind the server.
+    fn make(&self, site: &Site) -> impl Future<Output = Result<Self::Machine, LaunchErrorKind>> + Send;
 }
 
 /// A launcher of reference servers.
-pub fn launcher<S: Servers>(endpoint: Endpoint, bench: &Bench, servers: S) -> Arc<dyn Launcher> {
-    let (servers, work_dir) = (Arc::new(servers), bench.work_dir.clone());
-    starter(endpoint, move |how| {
-        let servers = Arc::clone(&servers);
-        let directory = work_dir.join(format!("server-{}", number()));
-        Box::pin(async move {
-            let listener = Listener::open(how.transport, S::BACKLOG)?;
-            let site = Site { address: listener.address().clone(), directory, begins: Begins::First };
-            let (seen, outside, task) = begin(&*servers, &site, listener)?;
-            Ok(Box::new(ReferenceServer { servers, site, seen, outside, task }) as Box<dyn Server>)
-        })
-    })
+pub fn launcher<S: Servers>(endpoint: Endpoint, work_dir: &Path, servers: S) -> Arc<dyn Launcher> {
+    Arc::new(Starter { endpoint, work_dir: work_dir.to_owned(), servers: Arc::new(servers) })
 }
 
-/// What starting a server comes to.
-pub type Starting = BoxFuture<'static, Result<Box<dyn Server>, LaunchErrorKind>>;
-
-/// A launcher of whatever a function starts.
-pub fn starter(
+struct Starter<S> {
     endpoint: Endpoint,
-    start: impl Fn(Start) -> Starting + Send + Sync + 'static,
-) -> Arc<dyn Launcher> {
-    Arc::new(Starter { endpoint, start })
+    work_dir: PathBuf,
+    servers: Arc<S>,
 }
 
-struct Starter<F> {
-    endpoint: Endpoint,
-    start: F,
+impl<S: Servers> Starter<S> {
+    async fn start(&self, how: Start) -> Result<ReferenceServer<S>, LaunchErrorKind> {
+        let listener = Listener::open(how.transport, S::BACKLOG)?;
+        let site = Site {
+            address: listener.address().clone(),
+            directory: self.work_dir.join(format!("server-{}", number())),
+            begins: Begins::First,
+            deadline: how.deadline,
+        };
+        let (seen, outside, task) = begin(&*self.servers, &site, listener).await?;
+        Ok(ReferenceServer { servers: Arc::clone(&self.servers), site, seen, outside, task })
+    }
 }
 
-impl<F: Fn(Start) -> Starting + Send + Sync> Launcher for Starter<F> {
+impl<S: Servers> Launcher for Starter<S> {
     fn endpoint(&self) -> Endpoint {
         self.endpoint.clone()
     }
 
     fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
-        let starting = (self.start)(how);
         Box::pin(async move {
-            starting.await.map_err(|error| LaunchError::new(format!("start {}", self.endpoint.id), error))
+            let server = Starter::start(self, how).await;
+            let failed = |error| LaunchError::new(format!("start {}", self.endpoint.id), error);
+            server.map(|server| Box::new(server) as Box<dyn Server>).map_err(failed)
         })
     }
 }
@@ -206,8 +208,8 @@ struct ReferenceServer<S> {
 
 type Begun = (Seen, Box<dyn Outside>, JoinHandle<()>);
 
-fn begin<S: Servers>(servers: &S, site: &Site, listener: Listener) -> io::Result<Begun> {
-    let machine = servers.make(site)?;
+async fn begin<S: Servers>(servers: &S, site: &Site, listener: Listener) -> Result<Begun, LaunchErrorKind> {
+    let machine = servers.make(site).await?;
     let (seen, outside) = (Seen::default(), machine.outside());
     let task = tokio::spawn(Engine::new(machine, listener, seen.clone()).run());
     Ok((seen, outside, task))
@@ -231,7 +233,7 @@ impl<S: Servers> ReferenceServer<S> {
         if act.comes_back() {
             self.site.begins = if act == ServerAct::Reboot { Begins::AtBoot } else { Begins::Again };
             let listener = Listener::bind(self.site.address.clone(), S::BACKLOG)?;
-            (self.seen, self.outside, self.task) = begin(&*self.servers, &self.site, listener)?;
+            (self.seen, self.outside, self.task) = begin(&*self.servers, &self.site, listener).await?;
         }
         Ok(())
     }
@@ -247,7 +249,9 @@ impl<S: Servers> Server for ReferenceServer<S> {
     }
 
     fn watch(&mut self, recorder: &Recorder) {
-        self.seen.watch(recorder);
+        let look = *self.seen.look();
+        look.write(recorder);
+        self.outside.watch(recorder);
     }
 
     fn set_stage(&mut self, stage: &Stage) {
@@ -260,6 +264,9 @@ impl<S: Servers> Server for ReferenceServer<S> {
 
     fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
         Box::pin(async move {
+            if let Some(done) = self.outside.act(act) {
+                return done.await;
+            }
             let done = self.carry_out(act).await;
             done.map_err(|error| LaunchError::new(format!("{} the server", act.word()), error))
         })
@@ -272,7 +279,10 @@ impl<S: Servers> Server for ReferenceServer<S> {
     }
 
     fn stop(mut self: Box<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async move { self.end().await })
+        Box::pin(async move {
+            self.outside.stop().await;
+            self.end().await;
+        })
     }
 }
 

@@ -57,7 +57,7 @@ impl Machine for Daemon {
 
     const READS_IN_A_ROW: usize = 8;
 
-    fn accepted(&mut self, clients: &mut All, peer: Peer, connection: Connection) {
+    async fn accepted(&mut self, clients: &mut All, peer: Peer, connection: Connection) {
         if matches!(self.test, Some((None, _))) {
             self.test_ends(true);
         }
@@ -168,14 +168,14 @@ impl Machine for Daemon {
         }
     }
 
-    fn poll_other(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll_other(&mut self, _clients: &All, cx: &mut Context<'_>) -> Poll<()> {
         match &self.test {
             Some((Some(listener), _)) => listener.poll_accept(cx).map(|_| ()),
             _ => Poll::Pending,
         }
     }
 
-    fn other(&mut self) {
+    async fn other(&mut self, _clients: &mut All) {
         self.test_ends(true);
     }
 

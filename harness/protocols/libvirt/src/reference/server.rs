@@ -12,7 +12,7 @@ use protocol::defect::Switches;
 use protocol::reference::Part;
 use protocol::reference::serve::{self, Begins, Servers, Site};
 use protocol::{Bench, Made};
-use session::{Address, LaunchError, Launcher};
+use session::{Address, LaunchError, LaunchErrorKind, Launcher};
 use transcript::Endpoint;
 
 use super::calls::{Host, Maker};
@@ -60,7 +60,7 @@ impl Daemons {
     }
 
     pub(super) fn launcher(self, bench: &Bench) -> Arc<dyn Launcher> {
-        serve::launcher(self.endpoint.clone(), bench, self)
+        serve::launcher(self.endpoint.clone(), &bench.work_dir, self)
     }
 
     /// The same with another time from one sign of life to the next, for tests that cannot wait.
@@ -152,7 +152,7 @@ impl Servers for Daemons {
 
     const COMES_BACK: bool = true;
 
-    fn make(&self, site: &Site) -> io::Result<Daemon> {
+    async fn make(&self, site: &Site) -> Result<Daemon, LaunchErrorKind> {
         let mut host = Host { shared: None, users: 0, make: self.maker() };
         if self.keeps() {
             host.shared = Some(TestDriver::new(Box::new(self.open(site).map_err(io::Error::other)?)));

@@ -313,7 +313,7 @@ fn hang_up(clients: &mut All, peer: Peer) -> Step {
 impl Machine for Monitor {
     type Client = Client;
 
-    fn accepted(&mut self, clients: &mut All, peer: Peer, connection: Connection) {
+    async fn accepted(&mut self, clients: &mut All, peer: Peer, connection: Connection) {
         // Without credentials everybody passes for the monitor's own user, as on real monitors.
         if connection.want_credentials().is_err() {
             return;

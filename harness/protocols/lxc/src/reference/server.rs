@@ -1,13 +1,11 @@
 //! Starts reference servers, and does to them what a machine or its administrator would.
 
-use std::io;
-
 use matrix::{Build, Role};
 use protocol::defect::Switches;
 use protocol::reference::Part;
 use protocol::reference::serve::{self, Outside, Servers, Site};
 use protocol::{Bench, Made};
-use session::{Address, BoxFuture, LaunchError, Launcher, Recorder, Stage};
+use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Recorder, Stage};
 
 use super::super::dialect::{DIALECTS, Dialect};
 use super::super::effects::{self, Before};
@@ -23,7 +21,7 @@ use super::engine::{Monitor, Shared};
 pub(crate) fn server(build: &Build, switched_on: &[String], bench: &Bench) -> Made<dyn Launcher> {
     let part = Part::of(build, Role::Server, &DIALECTS, (DEFECTS, switched_on))?;
     let monitors = Monitors { dialect: part.dialect, switches: part.switches.clone() };
-    Ok(serve::launcher(part.endpoint("lxc"), bench, monitors))
+    Ok(serve::launcher(part.endpoint("lxc"), &bench.work_dir, monitors))
 }
 
 struct Monitors {
@@ -34,7 +32,7 @@ struct Monitors {
 impl Servers for Monitors {
     type Machine = Monitor;
 
-    fn make(&self, site: &Site) -> io::Result<Monitor> {
+    async fn make(&self, site: &Site) -> Result<Monitor, LaunchErrorKind> {
         let container = Container::running(&self.dialect.server, site.directory.clone())?;
         Ok(Monitor::new(self.dialect, self.switches.clone(), Shared::new(container)))
     }

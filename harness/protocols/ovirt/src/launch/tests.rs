@@ -9,8 +9,9 @@ use std::sync::Arc;
 use matrix::BuildId;
 use protocol::Bench;
 use protocol::defect::Switches;
-use session::{Address, Recorder, Start};
-use transcript::{EventKind, Provenance, Transcript};
+use session::proxy::Proxy;
+use session::{Address, Recorder, Server, Start};
+use transcript::{ConnId, EventKind, Provenance, Transcript};
 use wire::Direction;
 
 use super::*;
@@ -74,9 +75,12 @@ fn plays_a_peer_when_told() {
     }
 }
 
-async fn play_agent(socket: &Path) -> Box<dyn Server> {
-    let listener = Listener::bind(Address::Path(socket.to_owned()), BACKLOG).expect("a socket");
-    Box::new(reference::server::at(listener, &build(AGENT, Role::Server)).await)
+/// A reference agent, and a proxy at the socket that is connected to its port while somebody is connected there.
+async fn play_agent(socket: &Path) -> (Box<dyn Server>, Proxy) {
+    let agent = reference_agent(&std::env::temp_dir()).start(Start::within(DEADLINE)).await.expect("started");
+    let listen = Address::Path(socket.to_owned());
+    let proxy = Proxy::start(listen, agent.address().clone(), Recorder::new(), ConnId(1)).expect("a socket");
+    (agent, proxy)
 }
 
 /// An agent at a socket, and all bytes between that and the terminal.
@@ -128,11 +132,20 @@ fn carry_out(
         let done = client.run(scenario, &mut *server, &recorder, DEADLINE).await.expect("carried out");
         assert!(done.exit.is_some(), "not in time");
         server.stop().await;
+        assert!(!is_left(dir.path()), "{scenario}: a process is still there");
         recorder.take()
     });
     let transcript = Transcript { provenance: Provenance::default(), events };
     transcript.check().expect("a transcript");
     transcript
+}
+
+/// Whether a process runs that was told of a place in a directory.
+fn is_left(dir: &Path) -> bool {
+    let told = |process: std::fs::DirEntry| std::fs::read(process.path().join("environ")).unwrap_or_default();
+    let place = dir.as_os_str().as_encoded_bytes();
+    let mut processes = std::fs::read_dir("/proc").expect("it is mounted").flatten();
+    processes.any(|process| memchr::memmem::find(&told(process), place).is_some())
 }
 
 fn reference_host(_: &Path) -> Arc<dyn Client> {

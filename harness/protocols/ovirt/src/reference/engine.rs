@@ -1,24 +1,27 @@
-//! The port as QEMU's character device and the guest's driver model it, in real time.
+//! The port as QEMU's character device and the guest's driver model it, in real time: a machine with one client.
 //!
 //! ```text
-//! host  <- unix socket ->  engine  <-  a reference agent in this task
-//!                                  <-  or the process of a real one, at a terminal or a socket
+//! host  <- unix socket ->  port  <-  a reference agent in this task
+//!                                <-  or the process of a real one, at a terminal or a socket
 //! ```
 //!
 //! One host is served at a time; the next one waits in the backlog. Its connection stays when what is behind the port is
 //! killed, restarted or replaced. While no host is there, nothing is taken from the agent, and it reads nothing.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
-use std::io;
+use std::mem;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::{Buf, Bytes};
-use protocol::reference::serve::Seen;
-use session::{Address, BoxFuture, Connection, Listener, READ_LEN_MAX, Received};
+use bytes::Bytes;
+use protocol::reference::serve::{Clients, Look, Machine, Outside, Peer, Step};
+use session::{Address, BoxFuture, Connection, Received};
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::Instant;
+use transcript::Data;
 
+use super::server::Control;
 use crate::message::HALF_HEARTBEAT;
 use crate::model::process::{AGENT_READ_LEN_MAX, AgentRead, PortState, Process};
 
@@ -43,18 +46,8 @@ pub(crate) enum Guest {
     Socket(Address, Option<Connection>),
 }
 
-impl Guest {
-    /// The connection to a real agent, if there is one.
-    fn pipe(&self) -> Option<&Connection> {
-        match self {
-            Self::Terminal(pipe) | Self::Socket(_, Some(pipe)) => Some(pipe),
-            Self::Model(_) | Self::Socket(_, None) => None,
-        }
-    }
-}
-
 /// Starts what is behind a port.
-pub(crate) trait Guests: Send {
+pub(crate) trait Guests: Send + Sync {
     /// Starts the release of that version, or the one that the build is of.
     fn start<'a>(&'a mut self, which: Which<'a>, now_us: u64) -> BoxFuture<'a, Result<Guest, String>>;
 
@@ -80,7 +73,7 @@ pub(crate) enum Which<'a> {
 
 /// What can be asked of a port.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Act {
+pub(super) enum Act {
     /// The agent is killed and stays away.
     Kill,
     /// The agent is killed, if it runs, and started.
@@ -97,175 +90,118 @@ pub(crate) enum Act {
     Hooks(bool),
 }
 
-/// An act, and whom to tell when it is done.
-pub(crate) struct Order {
-    act: Act,
-    done: oneshot::Sender<Result<(), String>>,
+/// Whom to tell what became of an act.
+type Told = oneshot::Sender<Result<(), String>>;
+/// An act, and who asked for it.
+pub(super) type Order = (Act, Told);
+
+/// What hosts have said and no agent has read, and over which connection.
+#[derive(Default)]
+struct ToAgent {
+    queue: VecDeque<(Peer, Bytes)>,
+    len: usize,
 }
 
-/// A handle on a running engine.
-#[derive(Debug, Clone)]
-pub(crate) struct Handle {
-    orders: mpsc::Sender<Order>,
-    seen: Seen,
-}
-
-impl Handle {
-    /// Has something done and waits for it.
-    pub(crate) async fn act(&self, act: Act) -> Result<(), String> {
-        let (done, told) = oneshot::channel();
-        let gone = |_| "the port is gone".to_owned();
-        self.orders.send(Order { act, done }).await.map_err(|error| gone(error.to_string()))?;
-        told.await.map_err(|error| gone(error.to_string()))?
+impl ToAgent {
+    fn push(&mut self, from: Peer, bytes: Bytes) {
+        self.len += bytes.len();
+        self.queue.push_back((from, bytes));
     }
 
-    pub(crate) fn seen(&self) -> &Seen {
-        &self.seen
+    fn take(&mut self, len_max: usize) -> Option<(Peer, Bytes)> {
+        let (from, bytes) = self.queue.front_mut()?;
+        let taken = (*from, bytes.split_to(bytes.len().min(len_max)));
+        self.len -= taken.1.len();
+        self.queue.pop_front_if(|(_, bytes)| bytes.is_empty());
+        Some(taken)
     }
 }
 
 /// A port.
-pub(crate) struct Engine<G> {
-    listener: Listener,
-    guests: G,
+pub(crate) struct Port {
+    guests: Box<dyn Guests>,
     guest: Option<Guest>,
-    host: Option<Connection>,
-    /// Number of the last connection.
-    connection: u64,
-    to_host: Outgoing,
-    to_agent: VecDeque<(u64, Bytes)>,
-    to_agent_len: usize,
+    /// Whether an agent runs, as far as that can be seen.
+    alive: bool,
+    /// The last host; it may be gone.
+    host: Peer,
+    to_agent: ToAgent,
     held: bool,
+    /// A real agent was read; now it is the host's turn.
+    read_agent: bool,
+    asks: mpsc::Sender<Order>,
     orders: mpsc::Receiver<Order>,
-    seen: Seen,
+    order: Option<Order>,
+    /// What is told when it can be seen.
+    done: Option<(Result<(), String>, Told)>,
+    /// From one pass of an agent to the next.
+    pass: Duration,
     start: Instant,
 }
 
-/// What a host has not yet taken.
-#[derive(Debug, Default)]
-struct Outgoing {
-    queue: VecDeque<Bytes>,
-    len: usize,
-}
-
-impl Outgoing {
-    fn push(&mut self, bytes: Bytes) {
-        self.len += bytes.len();
-        self.queue.extend(Some(bytes).filter(|bytes| !bytes.is_empty()));
-    }
-
-    /// So many bytes of the first piece were taken.
-    fn advance(&mut self, count: usize) {
-        if let Some(first) = self.queue.front_mut() {
-            first.advance(count.min(first.len()));
-            self.len -= count;
-        }
-        self.queue.pop_front_if(|first| first.is_empty());
-    }
-}
-
-/// What woke the engine.
-enum Woken {
-    Accepted(io::Result<Connection>),
-    HostReadable,
-    HostWritable,
-    PipeReadable,
-    PipeWritable,
-    Clock,
-    Order(Option<Order>),
-}
-
-impl<G: Guests> Engine<G> {
-    /// A port with nothing behind it yet.
-    pub(crate) fn new(listener: Listener, guests: G) -> (Self, Handle) {
-        let (sender, orders) = mpsc::channel(ORDERS_MAX);
-        let seen = Seen::default();
-        seen.look().fds = 1;
-        let engine = Self {
-            listener,
+impl Port {
+    /// A port with the agent of the build behind it.
+    pub(super) async fn start(guests: Box<dyn Guests>, pass: Duration) -> Result<Self, String> {
+        let (asks, orders) = mpsc::channel(ORDERS_MAX);
+        let mut port = Self {
             guests,
             guest: None,
-            host: None,
-            connection: 0,
-            to_host: Outgoing::default(),
-            to_agent: VecDeque::new(),
-            to_agent_len: 0,
+            alive: false,
+            host: 0,
+            to_agent: ToAgent::default(),
             held: false,
+            read_agent: false,
+            asks,
             orders,
-            seen: seen.clone(),
+            order: None,
+            done: None,
+            pass,
             start: Instant::now(),
         };
-        (engine, Handle { orders: sender, seen })
-    }
-
-    /// Serves until every handle is gone.
-    pub(crate) async fn run(mut self) {
-        loop {
-            self.settle();
-            match self.wait().await {
-                Woken::Accepted(Ok(host)) => self.connected(host).await,
-                Woken::Accepted(Err(_)) => tokio::time::sleep(Duration::from_millis(1)).await,
-                Woken::HostReadable => self.read_host(),
-                Woken::PipeReadable => self.read_pipe(),
-                Woken::HostWritable | Woken::PipeWritable | Woken::Clock => {}
-                Woken::Order(Some(Order { act, done })) => {
-                    let result = self.carry_out(act).await;
-                    // Whoever asked may be gone.
-                    let _ = done.send(result);
-                }
-                Woken::Order(None) => break,
-            }
-        }
-        self.guests.kill().await;
+        port.restart(Which::First, false).await?;
+        Ok(port)
     }
 
     fn now_us(&self) -> u64 {
         u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// Waits for whatever comes first.
-    async fn wait(&mut self) -> Woken {
-        let now = self.now_us();
-        let pipe = self.guest.as_ref().and_then(Guest::pipe);
-        let next = match &self.guest {
-            Some(Guest::Model(process)) => process.next_event_us(now),
+    /// The connection to a real agent, if there is one.
+    fn pipe(&self) -> Option<&Connection> {
+        match &self.guest {
+            Some(Guest::Terminal(pipe) | Guest::Socket(_, Some(pipe))) => Some(pipe),
             _ => None,
-        };
-        let wakes = self.start + Duration::from_micros(next.unwrap_or(u64::MAX >> 20));
-        let reads_host = self.host.is_some() && self.to_agent_len < TO_AGENT_MAX;
-        let writes_host = self.host.is_some() && self.to_host.len > 0;
-        let reads_pipe =
-            pipe.is_some() && self.host.is_some() && !self.held && self.to_host.len < TO_HOST_MAX;
-        let writes_pipe = pipe.is_some() && !self.to_agent.is_empty();
-        let host = self.host.as_ref();
-        // Each branch is only polled when what it waits for is there.
-        let readable = async |connection: Option<&Connection>| match connection {
-            Some(connection) => poll_fn(|cx| connection.poll_readable(cx)).await,
-            None => std::future::pending().await,
-        };
-        let writable = async |connection: Option<&Connection>| match connection {
-            Some(connection) => poll_fn(|cx| connection.poll_writable(cx)).await,
-            None => std::future::pending().await,
-        };
-        tokio::select! {
-            // In this order, and not in a random one: a port does the same in every run.
-            biased;
-            order = self.orders.recv() => Woken::Order(order),
-            accepted = self.listener.accept(), if host.is_none() => Woken::Accepted(accepted),
-            _ = readable(host), if reads_host => Woken::HostReadable,
-            _ = writable(host), if writes_host => Woken::HostWritable,
-            _ = readable(pipe), if reads_pipe => Woken::PipeReadable,
-            _ = writable(pipe), if writes_pipe => Woken::PipeWritable,
-            () = sleep_until(wakes), if next.is_some() => Woken::Clock,
         }
     }
 
-    async fn connected(&mut self, host: Connection) {
-        self.host = Some(host);
-        self.open_socket().await;
-        self.connection += 1;
-        self.to_host = Outgoing::default();
-        self.seen.look().fds = 2;
+    /// Whether a write of the agent would go through.
+    fn takes_writes(&self, hosts: &Clients<()>) -> bool {
+        !self.held && hosts.owed(self.host).is_some_and(|owed| owed < TO_HOST_MAX)
+    }
+
+    fn read_pipe(&mut self, hosts: &mut Clients<()>) {
+        if !self.takes_writes(hosts) {
+            return;
+        }
+        let (Some(Guest::Terminal(pipe)) | Some(Guest::Socket(_, Some(pipe)))) = &mut self.guest else {
+            return;
+        };
+        self.read_agent = true;
+        match pipe.try_recv(AGENT_READ_LEN_MAX) {
+            Ok(None) => {}
+            Ok(Some(Received::Data(data, _fds))) => hosts.push(self.host, data.bytes),
+            // The agent has closed its end, or is gone; the host does not see that.
+            Ok(Some(_)) | Err(_) => (self.guest, self.alive) = (None, false),
+        }
+    }
+
+    fn flush_pipe(&mut self) {
+        while let (Some(pipe), Some((_, bytes))) = (self.pipe(), self.to_agent.queue.front()) {
+            match pipe.try_send(bytes, &[]) {
+                Ok(0) | Err(_) => return,
+                Ok(count) => self.to_agent.take(count),
+            };
+        }
     }
 
     /// Tells a real agent at a socket that there is a host.
@@ -279,186 +215,157 @@ impl<G: Guests> Engine<G> {
                 Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         }
-        self.seen.look().alive = connection.is_some();
-    }
-
-    fn disconnected(&mut self) {
-        self.host = None;
-        self.to_host = Outgoing::default();
-        self.seen.look().fds = 1;
-        match &mut self.guest {
-            Some(Guest::Model(process)) => process.host_gone(),
-            Some(Guest::Socket(_, connection)) => {
-                // What the host wrote before it went is still to be read.
-                Self::flush_to(connection.as_ref(), &mut self.to_agent, &mut self.to_agent_len);
-                *connection = None;
-            }
-            Some(Guest::Terminal(_)) | None => {}
-        }
-    }
-
-    fn read_host(&mut self) {
-        while let Some(host) = &mut self.host {
-            match host.try_recv(READ_LEN_MAX) {
-                Ok(None) => return,
-                Ok(Some(Received::Data(data, _fds))) => {
-                    self.to_agent_len += data.bytes.len();
-                    self.to_agent.push_back((self.connection, data.bytes));
-                    if self.to_agent_len >= TO_AGENT_MAX {
-                        return;
-                    }
-                }
-                Ok(Some(Received::Eof | Received::Reset | Received::Timeout)) | Err(_) => self.disconnected(),
-            }
-        }
-    }
-
-    fn read_pipe(&mut self) {
-        let (Some(Guest::Terminal(pipe)) | Some(Guest::Socket(_, Some(pipe)))) = &mut self.guest else {
-            return;
-        };
-        match pipe.try_recv(AGENT_READ_LEN_MAX) {
-            Ok(None) => {}
-            Ok(Some(Received::Data(data, _fds))) => self.to_host.push(data.bytes),
-            // The agent has closed its end, or is gone; the host does not see that.
-            Ok(Some(_)) | Err(_) => {
-                self.guest = None;
-                self.seen.look().alive = false;
-            }
-        }
-    }
-
-    /// Lets everything happen that can happen now.
-    fn settle(&mut self) {
-        let now = self.now_us();
-        if let Some(Guest::Model(process)) = &mut self.guest {
-            process.tick(now);
-        }
-        let mut moves = true;
-        while moves {
-            moves = self.model_writes(now);
-            self.flush();
-        }
-        self.flush_pipe();
-        self.seen.look().held_bytes = self.to_host.len + self.to_agent_len;
-    }
-
-    /// The worker of a reference agent writes, or its listener; false when neither can.
-    fn model_writes(&mut self, now_us: u64) -> bool {
-        let Self { guest, host, held, connection, to_host, to_agent, to_agent_len, .. } = self;
-        let Some(Guest::Model(process)) = guest else { return false };
-        let takes_writes = host.is_some() && !*held && to_host.len < TO_HOST_MAX;
-        let state = PortState { connection: *connection, takes_writes };
-        let mut read = || match to_agent.front_mut() {
-            Some((from, bytes)) => {
-                let read = bytes.split_to(bytes.len().min(AGENT_READ_LEN_MAX));
-                let from = *from;
-                *to_agent_len -= read.len();
-                if bytes.is_empty() {
-                    to_agent.pop_front();
-                }
-                AgentRead::Bytes(from, read.to_vec())
-            }
-            None if host.is_some() => AgentRead::Waits,
-            None => AgentRead::NoHost,
-        };
-        let by_worker = process.worker_writes(state, now_us);
-        let sent = by_worker.or_else(|| process.listener_writes(state, now_us, &mut read));
-        sent.map(|sent| to_host.push(sent.line.into())).is_some()
-    }
-
-    /// Gives the host what it takes at once.
-    fn flush(&mut self) {
-        while let (Some(host), Some(next)) = (&self.host, self.to_host.queue.front()) {
-            match host.try_send(next, &[]) {
-                Ok(0) => return,
-                Ok(count) => self.to_host.advance(count),
-                // What it wrote before it went is still to be read.
-                Err(_) => {
-                    self.read_host();
-                    return self.disconnected();
-                }
-            }
-        }
-    }
-
-    fn flush_pipe(&mut self) {
-        let pipe = self.guest.as_ref().and_then(Guest::pipe);
-        Self::flush_to(pipe, &mut self.to_agent, &mut self.to_agent_len);
-    }
-
-    fn flush_to(pipe: Option<&Connection>, to_agent: &mut VecDeque<(u64, Bytes)>, len: &mut usize) {
-        let Some(pipe) = pipe else { return };
-        while let Some((_, bytes)) = to_agent.front_mut() {
-            match pipe.try_send(bytes, &[]) {
-                Ok(0) | Err(_) => return,
-                Ok(count) => {
-                    bytes.advance(count);
-                    *len -= count;
-                    if bytes.is_empty() {
-                        to_agent.pop_front();
-                    }
-                }
-            }
-        }
-    }
-
-    /// Waits until the host has taken everything, or is gone.
-    async fn drain(&mut self) -> Result<(), String> {
-        let until = Instant::now() + FLUSH_DEADLINE;
-        loop {
-            self.flush();
-            let Some(host) = self.host.as_ref().filter(|_| self.to_host.len > 0) else { return Ok(()) };
-            let left = until.saturating_duration_since(Instant::now());
-            let waited = timeout(left, poll_fn(|cx| host.poll_writable(cx))).await;
-            waited.map_err(|_elapsed| "the host does not take what the guest sends".to_owned())?.ok();
-        }
+        self.alive = connection.is_some();
     }
 
     async fn kill(&mut self) {
-        self.guest = None;
-        self.seen.look().alive = false;
+        (self.guest, self.alive) = (None, false);
         self.guests.kill().await;
     }
 
-    async fn start(&mut self, which: Which<'_>) -> Result<(), String> {
+    async fn restart(&mut self, which: Which<'_>, has_host: bool) -> Result<(), String> {
         self.kill().await;
         let now = self.now_us();
         self.guest = Some(self.guests.start(which, now).await?);
-        self.held = false;
-        self.seen.look().alive = true;
-        if self.host.is_some() {
+        (self.alive, self.held) = (true, false);
+        if has_host {
             self.open_socket().await;
         }
         Ok(())
     }
 
-    async fn carry_out(&mut self, act: Act) -> Result<(), String> {
+    /// Sends a host what no agent has written.
+    async fn say(&self, hosts: &mut Clients<()>, bytes: Bytes) -> Result<(), String> {
+        hosts.push(self.host, bytes);
+        let sent = hosts.drain(self.host, FLUSH_DEADLINE).await;
+        sent.then_some(()).ok_or_else(|| "the host does not take what the guest sends".to_owned())
+    }
+
+    async fn carry_out(&mut self, hosts: &mut Clients<()>, act: Act) -> Result<(), String> {
+        let has_host = hosts.owed(self.host).is_some();
         match act {
             Act::Kill => self.kill().await,
-            Act::Restart => self.start(Which::Same).await?,
-            Act::Replace(None) => self.start(Which::First).await?,
-            Act::Replace(Some(version)) => self.start(Which::Version(&version)).await?,
+            Act::Restart => self.restart(Which::Same, has_host).await?,
+            Act::Replace(None) => self.restart(Which::First, has_host).await?,
+            Act::Replace(Some(version)) => self.restart(Which::Version(&version), has_host).await?,
             Act::HalfLine => {
                 self.kill().await;
-                self.to_host.push(Bytes::from_static(HALF_HEARTBEAT));
-                self.drain().await?;
+                self.say(hosts, Bytes::from_static(HALF_HEARTBEAT)).await?;
             }
             Act::Inject(bytes, closes) => {
                 self.held = true;
-                self.to_host.push(bytes);
-                self.drain().await?;
+                self.say(hosts, bytes).await?;
                 if closes {
-                    self.read_host();
-                    self.disconnected();
+                    hosts.remove(self.host);
                 }
             }
             Act::Release => self.held = false,
             Act::Hooks(hooks) => {
                 self.guests.set_hooks(hooks)?;
-                self.start(Which::Same).await?;
+                self.restart(Which::Same, has_host).await?;
             }
         }
         Ok(())
+    }
+}
+
+impl Machine for Port {
+    type Client = ();
+
+    const CLIENTS_MAX: usize = 1;
+    const READS_IN_A_ROW: usize = usize::MAX;
+
+    async fn accepted(&mut self, hosts: &mut Clients<()>, peer: Peer, connection: Connection) {
+        hosts.add(peer, connection, ());
+        self.host = peer;
+        self.open_socket().await;
+    }
+
+    fn reads(&self, _is_owed: bool) -> bool {
+        self.to_agent.len < TO_AGENT_MAX
+    }
+
+    fn came(&mut self, _hosts: &mut Clients<()>, peer: Peer, data: Data, _fds: Vec<OwnedFd>) {
+        self.to_agent.push(peer, data.bytes);
+    }
+
+    /// An agent reads when it wants to.
+    async fn step(&mut self, _hosts: &mut Clients<()>, _peer: Peer) -> Step {
+        Step::Waits
+    }
+
+    fn gone(&mut self, _peer: Peer, _host: (), _unsent: Vec<Bytes>) {
+        // What the host wrote before it went is still to be read.
+        self.flush_pipe();
+        match &mut self.guest {
+            Some(Guest::Model(process)) => process.host_gone(),
+            Some(Guest::Socket(_, connection)) => *connection = None,
+            Some(Guest::Terminal(_)) | None => {}
+        }
+    }
+
+    fn due(&self, _hosts: &Clients<()>) -> Option<Instant> {
+        let Some(Guest::Model(process)) = &self.guest else { return None };
+        process.next_event_us(self.now_us()).map(|next| self.start + Duration::from_micros(next))
+    }
+
+    /// Orders, and a real agent that writes or reads.
+    fn poll_other(&mut self, hosts: &Clients<()>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Poll::Ready(order) = self.orders.poll_recv(cx) {
+            self.order = order;
+            return Poll::Ready(());
+        }
+        if mem::take(&mut self.read_agent) {
+            // Asks again when the host had its turn.
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        let Some(pipe) = self.pipe() else { return Poll::Pending };
+        let reads = self.takes_writes(hosts) && pipe.poll_readable(cx).is_ready();
+        let writes = self.to_agent.len > 0 && pipe.poll_writable(cx).is_ready();
+        if reads || writes { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    async fn other(&mut self, hosts: &mut Clients<()>) {
+        match self.order.take() {
+            Some((act, told)) => self.done = Some((self.carry_out(hosts, act).await, told)),
+            None => self.read_pipe(hosts),
+        }
+    }
+
+    async fn settle(&mut self) {
+        if let Some((result, told)) = self.done.take() {
+            // Whoever asked may be gone.
+            let _ = told.send(result);
+        }
+        let now = self.now_us();
+        if let Some(Guest::Model(process)) = &mut self.guest {
+            process.tick(now);
+        }
+        self.flush_pipe();
+    }
+
+    /// The worker of a reference agent writes, or its listener; false when neither can.
+    fn speaks(&mut self, hosts: &mut Clients<()>) -> bool {
+        let (now, connection, is_there) = (self.now_us(), self.host, hosts.owed(self.host).is_some());
+        let state = PortState { connection, takes_writes: self.takes_writes(hosts) };
+        let Some(Guest::Model(process)) = &mut self.guest else { return false };
+        let mut read = || match self.to_agent.take(AGENT_READ_LEN_MAX) {
+            Some((from, bytes)) => AgentRead::Bytes(from, bytes.to_vec()),
+            None if is_there => AgentRead::Waits,
+            None => AgentRead::NoHost,
+        };
+        let by_worker = process.worker_writes(state, now);
+        let sent = by_worker.or_else(|| process.listener_writes(state, now, &mut read));
+        sent.map(|sent| hosts.push(connection, sent.line)).is_some()
+    }
+
+    fn look(&self, _hosts: &Clients<()>, look: &mut Look) {
+        look.alive = self.alive;
+        look.held_bytes += self.to_agent.len;
+    }
+
+    fn outside(&self) -> Box<dyn Outside> {
+        Box::new(Control { orders: self.asks.clone(), pass: self.pass })
     }
 }

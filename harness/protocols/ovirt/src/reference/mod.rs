@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! settings.rs    the one setting, which scales all periods
-//! engine.rs      the port: keeps the host's connection while what is behind it is restarted or replaced
-//! server.rs      starts ports with reference agents behind them
+//! engine.rs      the port, a machine in the kit's loop: keeps the host's connection while what is behind it is restarted
+//! server.rs      starts ports with reference agents behind them, and does to these what scenarios ask for
 //! host.rs        the host: carries out scenarios and writes down what passes     host/     one run, and real processes
 //! ```
 

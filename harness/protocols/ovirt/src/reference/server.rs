@@ -6,16 +6,14 @@ use bytes::Bytes;
 use matrix::{Build, Role};
 use protocol::defect::Switches;
 use protocol::reference::Part;
-use protocol::reference::serve::starter;
+use protocol::reference::serve::{Outside, Servers, Site, launcher};
 use protocol::{Bench, Made};
-use session::{
-    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, ServerAct,
-};
-use tokio::task::JoinHandle;
+use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Recorder, ServerAct};
+use tokio::sync::{mpsc, oneshot};
 use transcript::evidence::Observation;
 use wire::Direction;
 
-use super::engine::{Act, Engine, Guest, Guests, Handle, Which};
+use super::engine::{Act, Guest, Guests, Order, Port, Which};
 use super::settings::Settings;
 use crate::Dialect;
 use crate::defects::DEFECTS;
@@ -24,39 +22,41 @@ use crate::inputs::{self, Closes};
 use crate::model::{Process, Rates, agent};
 use crate::scenarios::PASSES_PER_HEARTBEAT;
 
-/// How many hosts may wait for the one that is served.
-pub(crate) const BACKLOG: usize = 8;
-
 /// A launcher of ports with agents of a build behind them, with defects switched on.
 ///
 /// # Errors
 /// No agent of that version, no such setting, or no defect of that name.
-pub(crate) fn server(build: &Build, switched_on: &[String], _bench: &Bench) -> Made<dyn Launcher> {
+pub(crate) fn server(build: &Build, switched_on: &[String], bench: &Bench) -> Made<dyn Launcher> {
     let part = Part::of(build, Role::Server, &DIALECTS, (DEFECTS, switched_on))?;
     let settings = part.needs(Settings::read(&build.settings))?;
     let endpoint = super::endpoint(&part, settings, "ovirt-guest-agent");
     let behind = ModelGuests::new(part.needs(find(&build.dialect))?, part.switches, settings);
-    Ok(starter(endpoint, move |how| {
-        let behind = behind.clone();
-        Box::pin(async move {
-            let listener = Listener::open(how.transport, BACKLOG)?;
-            let server = PortServer::start(listener, behind, settings.pass()).await?;
-            Ok(Box::new(server) as Box<dyn Server>)
-        })
-    }))
+    let guests = move |_deadline| Box::new(behind.clone()) as Box<dyn Guests>;
+    Ok(launcher(endpoint, &bench.work_dir, Ports { guests, pass: settings.pass() }))
+}
+
+/// Ports with the same behind each.
+pub(crate) struct Ports<F> {
+    /// What starts that, within a time.
+    pub guests: F,
+    /// From one pass of an agent to the next.
+    pub pass: Duration,
+}
+
+impl<F: Fn(Duration) -> Box<dyn Guests> + Send + Sync + 'static> Servers for Ports<F> {
+    type Machine = Port;
+
+    const BACKLOG: usize = 8;
+
+    async fn make(&self, site: &Site) -> Result<Port, LaunchErrorKind> {
+        let guests = (self.guests)(site.deadline);
+        Port::start(guests, self.pass).await.map_err(LaunchErrorKind::Setup)
+    }
 }
 
 fn find(version: &str) -> Result<&'static Dialect, String> {
     let dialect = DIALECTS.for_version(version).filter(|dialect| dialect.agent.is_some());
     dialect.ok_or_else(|| format!("no agent `{version}`"))
-}
-
-/// A port there with an agent of a build behind it.
-#[cfg(test)]
-pub(crate) async fn at(listener: Listener, build: &Build) -> PortServer {
-    let settings = Settings::read(&build.settings).expect("settings");
-    let behind = ModelGuests::new(find(&build.dialect).expect("an agent"), Switches::default(), settings);
-    PortServer::start(listener, behind, settings.pass()).await.expect("started")
 }
 
 /// Reference agents of any release.
@@ -102,9 +102,9 @@ impl Guests for ModelGuests {
     }
 }
 
-/// A running port with an agent behind it.
+/// What can be done to the agent behind a port.
 ///
-/// Words of [`Server::prepare`]:
+/// Words of [`Outside::prepare`]:
 ///
 /// ```text
 /// replace 1.0.9      another release is behind the port, and the host's connection stays
@@ -114,26 +114,18 @@ impl Guests for ModelGuests {
 /// release            the agent goes on
 /// hooks, no-hooks    the guest has directories of hooks or has none
 /// ```
-pub(crate) struct PortServer {
-    address: Address,
-    handle: Handle,
-    task: JoinHandle<()>,
-    pass: Duration,
+pub(super) struct Control {
+    pub(super) orders: mpsc::Sender<Order>,
+    pub(super) pass: Duration,
 }
 
-impl PortServer {
-    /// Opens a port and starts what is behind it.
-    pub(crate) async fn start(
-        listener: Listener,
-        guests: impl Guests + 'static,
-        pass: Duration,
-    ) -> Result<Self, LaunchErrorKind> {
-        let address = listener.address().clone();
-        let (engine, handle) = Engine::new(listener, guests);
-        let task = tokio::spawn(engine.run());
-        let server = Self { address, handle, task, pass };
-        server.handle.act(Act::Replace(None)).await.map_err(LaunchErrorKind::Setup)?;
-        Ok(server)
+impl Control {
+    /// Has the port do something and waits for it.
+    async fn order(&self, act: Act) -> Result<(), String> {
+        let gone = || "the port is gone".to_owned();
+        let (done, told) = oneshot::channel();
+        self.orders.send((act, done)).await.map_err(|_unsent| gone())?;
+        told.await.map_err(|_dropped| gone())?
     }
 
     async fn inject(&self, name: &str) -> Result<(), String> {
@@ -145,11 +137,11 @@ impl PortServer {
                 tokio::time::sleep((self.pass / 2).min(GAP_MAX)).await;
             }
             let closes = input.closes == Closes::AtOnce && at == last;
-            self.handle.act(Act::Inject(Bytes::from_static(write), closes)).await?;
+            self.order(Act::Inject(Bytes::from_static(write), closes)).await?;
         }
         if input.closes == Closes::Later {
             tokio::time::sleep((self.pass / 2).min(GAP_MAX)).await;
-            self.handle.act(Act::Inject(Bytes::new(), true)).await?;
+            self.order(Act::Inject(Bytes::new(), true)).await?;
         }
         Ok(())
     }
@@ -166,7 +158,7 @@ impl PortServer {
             "no-hooks" => Act::Hooks(false),
             _ => return Err(format!("no condition `{condition}`")),
         };
-        self.handle.act(act).await
+        self.order(act).await
     }
 }
 
@@ -175,13 +167,29 @@ pub(crate) const HEARTBEAT_MS: &str = "heartbeat_ms";
 /// The longest time between two writes of one input.
 const GAP_MAX: Duration = Duration::from_millis(20);
 
-impl Server for PortServer {
-    fn address(&self) -> &Address {
-        &self.address
+impl Outside for Control {
+    fn prepare<'a>(
+        &'a mut self,
+        _address: &'a Address,
+        condition: &'a str,
+    ) -> BoxFuture<'a, Result<(), LaunchError>> {
+        Box::pin(async move {
+            let done = self.carry_out(condition).await;
+            done.map_err(|why| LaunchError::new(format!("`{condition}`"), LaunchErrorKind::Setup(why)))
+        })
+    }
+
+    fn act(&mut self, act: ServerAct) -> Option<BoxFuture<'_, Result<(), LaunchError>>> {
+        Some(Box::pin(async move {
+            let order = if act.comes_back() { Act::Restart } else { Act::Kill };
+            let done = self.order(order).await;
+            done.map_err(|why| {
+                LaunchError::new(format!("{} the agent", act.word()), LaunchErrorKind::Setup(why))
+            })
+        }))
     }
 
     fn watch(&mut self, recorder: &Recorder) {
-        self.handle.seen().watch(recorder);
         let heartbeat = self.pass * PASSES_PER_HEARTBEAT;
         recorder.observe(
             Direction::ToClient,
@@ -190,29 +198,8 @@ impl Server for PortServer {
         );
     }
 
-    fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
-        Box::pin(async move {
-            let done = self.carry_out(condition).await;
-            done.map_err(|why| LaunchError::new(format!("`{condition}`"), LaunchErrorKind::Setup(why)))
-        })
-    }
-
-    fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
-        Box::pin(async move {
-            let order = if act.comes_back() { Act::Restart } else { Act::Kill };
-            let done = self.handle.act(order).await;
-            done.map_err(|why| {
-                LaunchError::new(format!("{} the agent", act.word()), LaunchErrorKind::Setup(why))
-            })
-        })
-    }
-
-    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
-        Box::pin(async move {
-            // Ends what is behind the port as well.
-            let Self { handle, mut task, .. } = *self;
-            drop(handle);
-            let _ = (&mut task).await;
-        })
+    fn stop(&mut self) -> BoxFuture<'_, ()> {
+        // A port that is gone has nothing behind it.
+        Box::pin(async { drop(self.order(Act::Kill).await) })
     }
 }

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use bytes::Bytes;
 use matrix::{Build, BuildId, Role};
 use protocol::Bench;
-use session::{Recorder, Server, Start};
+use session::{Connection, Recorder, SendEnd, Server, Start};
+use tokio::time::Instant;
+use transcript::evidence::Observation;
 use transcript::{Event, EventKind, Provenance, Transcript};
 use wire::Direction;
 
@@ -167,4 +170,50 @@ fn hosts_take_the_inputs_as_they_were_measured() {
     check("4.17.44", "guest-sends-negative-heartbeat", &[2]);
     check("4.17.24", "guest-sends-negative-heartbeat", &[]);
     check("ideal", "guest-sends-longer-line", &[3]);
+}
+
+#[test]
+fn a_host_that_does_not_read_is_heard_until_too_much_waits() {
+    const TO_HOST: usize = 64 << 10;
+    const TO_AGENT: usize = 8 << 20;
+    /// What a connection takes by itself, at most.
+    const ROOM: usize = 512 << 10;
+
+    fn held(server: &mut dyn Server) -> usize {
+        let recorder = Recorder::new();
+        server.watch(&recorder);
+        let events = recorder.take();
+        let seen = events.iter().filter_map(|event| event.kind.observed());
+        let held = seen.filter(|(what, _)| *what == Observation::HeldBytes).last();
+        held.and_then(|(_, value)| value.parse().ok()).expect("it is told")
+    }
+
+    runtime().block_on(async {
+        let agents = server(&build("1.0.16", 20), &[], &bench()).expect("an agent");
+        let mut server = agents.start(Start::in_memory()).await.expect("started");
+        let mut host = Connection::connect(server.address(), DEADLINE).await.expect("it listens");
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        // What waits for the host is bounded: the agent's writes wait.
+        let waits = held(&mut *server);
+        assert!((TO_HOST..TO_HOST + 4096).contains(&waits), "{waits}");
+
+        // The agent's reader has to answer the first line, and reads no more.
+        let refresh = Bytes::from_static(b"{\"__name__\": \"refresh\", \"apiVersion\": 0}\n");
+        host.send(&refresh, &[], None, DEADLINE).await.expect("it is taken");
+        let line = [&[b'x'; 1023][..], b"\n"].concat().repeat(16 << 10);
+        let sent = match host.send(&line.into(), &[], None, DEADLINE).await {
+            Err(SendEnd::Timeout { sent }) => sent,
+            other => panic!("{other:?}"),
+        };
+        assert!((TO_AGENT - ROOM..TO_AGENT + ROOM).contains(&sent), "{sent}");
+        assert!(held(&mut *server) < TO_HOST + TO_AGENT + ROOM);
+
+        // All goes on when the host reads again.
+        let until = Instant::now() + DEADLINE;
+        while Instant::now() < until {
+            host.recv(Duration::from_millis(20)).await.expect("it is there");
+        }
+        assert_eq!(held(&mut *server), 0);
+        server.stop().await;
+    });
 }

@@ -12,7 +12,7 @@ use protocol::reference::Part;
 use protocol::reference::call::Caller;
 use protocol::reference::serve::{self, Clients, Look, Machine, Outside, Peer, Servers, Site, Step};
 use protocol::{Bench, Made};
-use session::{Address, BoxFuture, Connection, LaunchError, Launcher};
+use session::{Address, BoxFuture, Connection, LaunchError, LaunchErrorKind, Launcher};
 use transcript::{Data, ExitStatus};
 
 use super::agent::Agent;
@@ -37,7 +37,7 @@ pub(crate) fn server(build: &Build, switched_on: &[String], bench: &Bench) -> Ma
     let part = Part::of(build, Role::Server, &DIALECTS, (DEFECTS, switched_on))?;
     let settings = part.needs(Settings::read(&build.settings))?;
     let agents = Agents { dialect: part.dialect, switches: part.switches.clone(), settings };
-    Ok(serve::launcher(part.endpoint("qemu-ga"), bench, agents))
+    Ok(serve::launcher(part.endpoint("qemu-ga"), &bench.work_dir, agents))
 }
 
 struct Agents {
@@ -49,7 +49,7 @@ struct Agents {
 impl Servers for Agents {
     type Machine = OneAtATime;
 
-    fn make(&self, _site: &Site) -> io::Result<OneAtATime> {
+    async fn make(&self, _site: &Site) -> Result<OneAtATime, LaunchErrorKind> {
         let allowed = self.settings.allow.as_deref();
         let blocked: BTreeSet<String> =
             BLOCKED.iter().filter(|name| Some(**name) != allowed).map(|name| (*name).to_owned()).collect();
@@ -87,7 +87,7 @@ impl Machine for OneAtATime {
     const CLIENTS_MAX: usize = 1;
     const ANSWERS_MANY: bool = true;
 
-    fn accepted(&mut self, clients: &mut Clients<Option<Bytes>>, peer: Peer, connection: Connection) {
+    async fn accepted(&mut self, clients: &mut Clients<Option<Bytes>>, peer: Peer, connection: Connection) {
         if self.fresh_parser {
             self.agent.forget();
         }
