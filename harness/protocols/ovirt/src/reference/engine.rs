@@ -127,6 +127,8 @@ pub(crate) struct Port {
     host: Peer,
     to_agent: ToAgent,
     held: bool,
+    /// A real agent takes nothing any more; what waits for it is for the next one.
+    deaf: bool,
     /// A real agent was read; now it is the host's turn.
     read_agent: bool,
     asks: mpsc::Sender<Order>,
@@ -150,6 +152,7 @@ impl Port {
             host: 0,
             to_agent: ToAgent::default(),
             held: false,
+            deaf: false,
             read_agent: false,
             asks,
             orders,
@@ -198,8 +201,12 @@ impl Port {
     fn flush_pipe(&mut self) {
         while let (Some(pipe), Some((_, bytes))) = (self.pipe(), self.to_agent.queue.front()) {
             match pipe.try_send(bytes, &[]) {
-                Ok(0) | Err(_) => return,
+                Ok(0) => return,
                 Ok(count) => self.to_agent.take(count),
+                Err(_) => {
+                    self.deaf = true;
+                    return;
+                }
             };
         }
     }
@@ -210,7 +217,7 @@ impl Port {
         let until = Instant::now() + SOCKET_DEADLINE;
         while connection.is_none() && Instant::now() < until {
             match Connection::connect(address, SOCKET_DEADLINE).await {
-                Ok(open) => *connection = Some(open),
+                Ok(open) => (*connection, self.deaf) = (Some(open), false),
                 // Bound, and not yet listening.
                 Err(_) => tokio::time::sleep(Duration::from_millis(1)).await,
             }
@@ -227,7 +234,7 @@ impl Port {
         self.kill().await;
         let now = self.now_us();
         self.guest = Some(self.guests.start(which, now).await?);
-        (self.alive, self.held) = (true, false);
+        (self.alive, self.held, self.deaf) = (true, false, false);
         if has_host {
             self.open_socket().await;
         }
@@ -322,7 +329,7 @@ impl Machine for Port {
         }
         let Some(pipe) = self.pipe() else { return Poll::Pending };
         let reads = self.takes_writes(hosts) && pipe.poll_readable(cx).is_ready();
-        let writes = self.to_agent.len > 0 && pipe.poll_writable(cx).is_ready();
+        let writes = self.to_agent.len > 0 && !self.deaf && pipe.poll_writable(cx).is_ready();
         if reads || writes { Poll::Ready(()) } else { Poll::Pending }
     }
 
