@@ -18,6 +18,7 @@ use protocol::launch::At;
 use protocol::probe::{AboveLimit, Answers, Bad, Clients, Description, Lengths};
 use protocol::{Case, Defect, Hazard, Peers, Protocol, effects, probe};
 use transcript::Transcript;
+use transcript::evidence::Expectation;
 use verdict::{Check, Cited, ConnContext, Due, Grammar, InOrder, Meaning, Pairing, Reading};
 use wire::json::{self, Document, Rules};
 use wire::{DecodeErrorKind, Decoder, Direction, Dissection, Extent, Fault, Field, Frame, FrameKind, Scan};
@@ -197,7 +198,7 @@ impl Operation for KvOperation {
         Hazard::Harmless
     }
 
-    fn expected(&self) -> Vec<(String, String)> {
+    fn expected(&self) -> Vec<Expectation> {
         effects::expected(0, &[], &[])
     }
 }
@@ -247,9 +248,8 @@ impl Protocol for Kv {
         probe::generic(&description()).into_iter().chain(operations).collect()
     }
 
-    fn operation(&self, case: &CaseId) -> Option<&'static dyn Operation> {
-        let named = |operation: &&KvOperation| case.is(CaseKind::Client, operation.name);
-        Some(OPERATIONS.iter().find(named)?)
+    fn operations(&self) -> Vec<&'static dyn Operation> {
+        OPERATIONS.iter().map(|operation| operation as &dyn Operation).collect()
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {

@@ -323,9 +323,11 @@ impl Keep<'_> {
             return Ok(());
         }
         let case = result.case.parse();
-        let (Ok(case), client, server) =
-            (case, matrix::BuildId::new(result.client.clone()), matrix::BuildId::new(result.server.clone()))
-        else {
+        let (Ok(case), client, server) = (
+            case,
+            matrix::BuildId::new(result.client.as_str()),
+            matrix::BuildId::new(result.server.as_str()),
+        ) else {
             return Err(format!("cell `{}` has no case that could be saved", result.cell));
         };
         let store = |path: PathBuf| {

@@ -167,7 +167,7 @@ fn rename(header: &mut transcript::Provenance, args: &Import) {
 /// Where a fixture of that header belongs below the folder of its protocol.
 fn placed(header: &transcript::Provenance) -> Option<PathBuf> {
     let case = header.case.parse().ok()?;
-    let (client, server) = (BuildId::new(header.client.id.clone()), BuildId::new(header.server.id.clone()));
+    let (client, server) = (BuildId::new(header.client.id.as_str()), BuildId::new(header.server.id.as_str()));
     let path = runner::fixture_path(&header.protocol, &client, &server, &case);
     path.strip_prefix(Path::new("fixtures").join(&header.protocol)).ok().map(Path::to_path_buf)
 }

@@ -27,7 +27,7 @@ pub(crate) fn probe(global: &Global, args: &Probe) -> Done {
     let cell = CellId {
         protocol: protocol.name().into(),
         client: BuildId::new(BuildId::PROBE),
-        server: BuildId::new(args.server.clone()),
+        server: BuildId::new(args.server.as_str()),
         case,
     };
     single(global, &cell, &args.single)
@@ -57,9 +57,9 @@ pub(crate) fn replay(global: &Global, args: &Replay) -> Done {
     let case = header.case.parse().map_err(|error| Failure::text(Exit::Setup, error))?;
     let cell = CellId {
         protocol: header.protocol.as_str().into(),
-        client: BuildId::new(header.client.id.clone()),
-        server: BuildId::new(args.server.clone()),
-        case: runner::replay_case(&case, &BuildId::new(header.server.id.clone())),
+        client: BuildId::new(header.client.id.as_str()),
+        server: BuildId::new(args.server.as_str()),
+        case: runner::replay_case(&case, &BuildId::new(header.server.id.as_str())),
     };
     single(global, &cell, &args.single)
 }

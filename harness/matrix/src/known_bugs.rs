@@ -183,7 +183,7 @@ fn bug_cell(
     sign: Sign,
     protocol: &str,
 ) -> Option<KnownBugCell> {
-    if cell.get_ref().protocol.as_ref() != protocol {
+    if *cell.get_ref().protocol != *protocol {
         let message = format!("the cell is of `{}`, the file of `{protocol}`", cell.get_ref().protocol);
         section.context().report(section.problem(cell.span(), message, "another protocol"));
         return None;

@@ -439,6 +439,22 @@ mod tests {
     }
 
     #[test]
+    fn a_case_pattern_reaches_the_kinds_of_which_it_can_match_cases() {
+        #[track_caller]
+        fn check(pattern: &str, expect: &[CaseKind]) {
+            let pattern: CasePattern = pattern.parse().expect("the test's own patterns parse");
+            let all = [CaseKind::Replay, CaseKind::Probe, CaseKind::Client, CaseKind::Scenario];
+            assert_eq!(all.into_iter().filter(|kind| pattern.reaches(*kind)).collect::<Vec<_>>(), expect);
+        }
+        check("probe/**", &[CaseKind::Probe]);
+        check("replay/probe.*@5.0.2", &[CaseKind::Replay]);
+        check("*/idle", &[CaseKind::Replay, CaseKind::Probe, CaseKind::Client, CaseKind::Scenario]);
+        check("**/idle", &[CaseKind::Replay, CaseKind::Probe, CaseKind::Client, CaseKind::Scenario]);
+        check("*e*/idle", &[CaseKind::Replay, CaseKind::Probe, CaseKind::Client, CaseKind::Scenario]);
+        check("s*/idle", &[CaseKind::Scenario]);
+    }
+
+    #[test]
     fn case_patterns_match_cases() {
         #[track_caller]
         fn check(pattern: &str, case: &str, expect: bool) {

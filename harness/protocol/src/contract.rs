@@ -8,9 +8,10 @@ use std::sync::Arc;
 use matrix::{Build, CaseId, Role, Source};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
+use transcript::evidence::Expectation;
 use verdict::{Check, Cited, Grammar, Reading};
 
-use crate::dialect::{Changed, IDEAL};
+use crate::dialect::{Changed, IDEAL, Releases};
 use crate::effects::Operation;
 use crate::launch::{At, CommandLine, OwnClient, OwnServers};
 use crate::{Defect, replay};
@@ -29,8 +30,15 @@ pub trait Protocol: Send + Sync {
     /// The framing that carries it, e.g. `json-lines`: with it fuzz targets of the framing get seeds of its recordings.
     fn framing(&self) -> &'static str;
 
+    /// Its releases, and what each of them changed, where they are a table of [`crate::dialect`].
+    fn releases(&self) -> Option<&'static dyn Releases> {
+        None
+    }
+
     /// Its dialects, oldest first; `ideal` is the last.
-    fn dialects(&self) -> Vec<&'static str>;
+    fn dialects(&self) -> Vec<&'static str> {
+        self.releases().map(Releases::names).unwrap_or_default()
+    }
 
     /// How a dialect is read.
     fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>>;
@@ -38,13 +46,18 @@ pub trait Protocol: Send + Sync {
     /// Probes, client operations and scenarios; replays come from the fixtures.
     fn cases(&self) -> Vec<Case>;
 
+    /// What clients can be asked to do.
+    fn operations(&self) -> Vec<&'static dyn Operation> {
+        Vec::new()
+    }
+
     /// What a client is asked to do in a case, where that is what the case is.
-    fn operation(&self, _case: &CaseId) -> Option<&'static dyn Operation> {
-        None
+    fn operation(&self, case: &CaseId) -> Option<&'static dyn Operation> {
+        self.operations().into_iter().find(|operation| case.is(operation.kind(), operation.name()))
     }
 
     /// The observations `expected.*` that every transcript of a case begins with.
-    fn expected(&self, case: &CaseId) -> Vec<(String, String)> {
+    fn expected(&self, case: &CaseId) -> Vec<Expectation> {
         self.operation(case).map(Operation::expected).unwrap_or_default()
     }
 
@@ -89,8 +102,8 @@ pub trait Protocol: Send + Sync {
 
     /// What changed between two dialects, whichever is the older one, or all that led to one. A failure that a change is
     /// known to cause names it.
-    fn changes(&self, _one: Option<&str>, _other: &str) -> Vec<Changed> {
-        Vec::new()
+    fn changes(&self, one: Option<&str>, other: &str) -> Vec<Changed> {
+        self.releases().map(|releases| releases.changes_between(one, other)).unwrap_or_default()
     }
 
     /// A release that takes part in a case besides the two that meet, e.g. one to which a guest is migrated. What ideal

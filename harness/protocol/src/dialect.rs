@@ -15,10 +15,10 @@
 //! Where several releases continue none, each begins a line of its own, as hosts 4.x and agents 1.x of oVirt do. A
 //! version is then looked for in the line of its first number.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
-use matrix::{CasePattern, DeclaredChange, LockTable, LockedDialect, Rename, Version};
+use matrix::{CasePattern, DeclaredChange, LockTable, LockedDialect, LockedMessage, Rename, Version};
 use transcript::evidence::Shape;
 
 /// Name of the dialect that does what the protocol's designers asked for, the last of every table.
@@ -150,6 +150,25 @@ struct Made<D> {
     versions: Vec<Option<Version>>,
 }
 
+/// A table of releases, whatever is known of each.
+pub trait Releases: Sync {
+    /// Their names, oldest first.
+    fn names(&self) -> Vec<&'static str>;
+
+    /// See [`Table::changes_between`].
+    fn changes_between(&self, one: Option<&str>, other: &str) -> Vec<Changed>;
+}
+
+impl<D: Facts> Releases for Table<D> {
+    fn names(&self) -> Vec<&'static str> {
+        self.releases.iter().map(|release| release.name).collect()
+    }
+
+    fn changes_between(&self, one: Option<&str>, other: &str) -> Vec<Changed> {
+        Table::changes_between(self, one, other)
+    }
+}
+
 impl<D: Facts> Table<D> {
     /// A table of these releases, each behind the one that it continues, [`IDEAL`] at the end.
     #[must_use]
@@ -161,12 +180,6 @@ impl<D: Facts> Table<D> {
     #[must_use]
     pub fn releases(&self) -> &'static [Release<D>] {
         self.releases
-    }
-
-    /// Names of all dialects, oldest first.
-    #[must_use]
-    pub fn names(&self) -> Vec<&'static str> {
-        self.releases.iter().map(|release| release.name).collect()
     }
 
     /// All dialects, oldest first, [`IDEAL`] last.
@@ -241,7 +254,9 @@ impl<D: Facts> Table<D> {
             renames: release.renamed(),
             ..promised(dialect)
         });
-        LockTable { protocol: protocol.to_owned(), dialects: locked.collect() }
+        let mut dialects: Vec<_> = locked.collect();
+        say_since(&mut dialects);
+        LockTable { protocol: protocol.to_owned(), dialects }
     }
 
     fn made(&self) -> &Made<D> {
@@ -262,6 +277,25 @@ impl<D: Facts> Table<D> {
 
     fn place(&self, name: &str) -> Option<usize> {
         self.releases.iter().position(|release| release.name == name)
+    }
+}
+
+/// Says of each message which release brought it, and which was the last to have it if the newest one has not.
+fn say_since(dialects: &mut [LockedDialect]) {
+    let mut spans: HashMap<_, (String, usize)> = HashMap::new();
+    // A number keeps its meaning under another name.
+    let name = |message: &LockedMessage| message.number.is_none().then(|| message.name.clone());
+    let key = |message: &LockedMessage| (message.kind.clone(), message.number, name(message));
+    for (at, dialect) in dialects.iter().enumerate() {
+        for message in &dialect.messages {
+            spans.entry(key(message)).or_insert_with(|| (dialect.name.clone(), at)).1 = at;
+        }
+    }
+    let names: Vec<_> = dialects.iter().map(|dialect| dialect.name.clone()).collect();
+    for message in dialects.iter_mut().flat_map(|dialect| &mut dialect.messages) {
+        let Some((since, last)) = spans.get(&key(message)) else { continue };
+        message.since = Some(since.clone());
+        message.until = names.get(*last).filter(|_| last + 1 < names.len()).cloned();
     }
 }
 
@@ -395,6 +429,31 @@ mod tests {
         );
         let [change, rename] = [second.changes[0].to_string(), second.renames[0].to_string()];
         assert_eq!((change.as_str(), rename.as_str()), ("skill: none -> some", "7: SEE -> LOOK"));
+    }
+
+    #[test]
+    fn a_lock_says_which_release_brought_a_message_and_which_had_it_last() {
+        let message =
+            |number, name: &str| LockedMessage { number, name: name.to_owned(), ..LockedMessage::default() };
+        let dialect = |name: &str, messages| LockedDialect {
+            name: name.to_owned(),
+            messages,
+            ..LockedDialect::default()
+        };
+        let mut dialects = [
+            dialect("1", vec![message(Some(7), "see"), message(None, "nap")]),
+            dialect("2", vec![message(Some(7), "look"), message(None, "nap"), message(None, "run")]),
+            dialect(IDEAL, vec![message(Some(7), "look"), message(None, "run")]),
+        ];
+        say_since(&mut dialects);
+        let said = |dialect: &LockedDialect| {
+            let words = |it: &LockedMessage| (it.name.clone(), it.since.clone(), it.until.clone());
+            dialect.messages.iter().map(words).collect::<Vec<_>>()
+        };
+        let (one, two) = (|| Some("1".to_owned()), || Some("2".to_owned()));
+        assert_eq!(said(&dialects[0]), [("see".into(), one(), None), ("nap".into(), one(), two())]);
+        let [_, nap, run] = &said(&dialects[1])[..] else { panic!("three") };
+        assert_eq!((nap, run), (&("nap".into(), one(), two()), &("run".into(), two(), None)));
     }
 
     #[test]

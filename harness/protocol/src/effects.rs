@@ -21,7 +21,7 @@
 
 use matrix::{CaseId, CaseKind};
 use session::Recorder;
-use transcript::evidence::{ClaimedExit, EXIT, Observation};
+use transcript::evidence::{ClaimedExit, EXIT, Expectation, Observation};
 use transcript::{ConnId, EventKind, ExitStatus};
 use wire::Direction;
 
@@ -36,6 +36,11 @@ pub trait Operation: Sync + 'static {
     /// What it does, in one sentence.
     fn about(&self) -> &'static str;
 
+    /// The kind of its case.
+    fn kind(&self) -> CaseKind {
+        CaseKind::Client
+    }
+
     /// What it does to the server.
     fn hazard(&self) -> Hazard {
         Hazard::Disturbs
@@ -46,18 +51,18 @@ pub trait Operation: Sync + 'static {
         None
     }
 
-    /// What a client that is right comes to, as keys and values of observations; see [`expected`].
-    fn expected(&self) -> Vec<(String, String)>;
+    /// What a client that is right comes to; see [`expected`].
+    fn expected(&self) -> Vec<Expectation>;
 
     /// Writes down what is going to be done and what must be so afterwards.
     fn announce(&self, recorder: &Recorder) {
-        announce(recorder, self.name(), self.expected());
+        announce(recorder, self.name(), &self.expected());
     }
 
     /// The case in which it is carried out.
     fn case(&'static self) -> Case {
         Case {
-            id: CaseId::new(CaseKind::Client, self.name()),
+            id: CaseId::new(self.kind(), self.name()),
             about: self.about(),
             hazard: self.hazard(),
             action: Action::Operation(self.name()),
@@ -66,22 +71,19 @@ pub trait Operation: Sync + 'static {
 }
 
 /// Writes down what is going to be done and what must be so afterwards.
-pub(crate) fn announce(recorder: &Recorder, operation: &str, expected: Vec<(String, String)>) {
+pub(crate) fn announce(recorder: &Recorder, operation: &str, expected: &[Expectation]) {
     recorder.observe(Direction::ToServer, Observation::Operation, operation);
-    for (key, value) in expected {
-        recorder.observe(Direction::ToServer, Observation::parse(&key), value);
+    for expectation in expected {
+        recorder.observe(Direction::ToServer, expectation.observation(), expectation.value.as_str());
     }
 }
 
-/// What a client that is right comes to, as keys and values of observations.
+/// What a client that is right comes to.
 #[must_use]
-pub fn expected(exit: i32, claims: &[(&str, &str)], effects: &[(&str, &str)]) -> Vec<(String, String)> {
-    let key = |name: &str| Observation::Expected(name).key().into_owned();
-    let exit = [(key(EXIT), exit.to_string())];
-    let claim = |claim: &str| key(&Observation::Claim(claim).key());
-    let claims = claims.iter().map(|(name, value)| (claim(name), (*value).to_owned()));
-    let effects = effects.iter().map(|(effect, value)| (key(effect), (*value).to_owned()));
-    exit.into_iter().chain(claims).chain(effects).collect()
+pub fn expected(exit: i32, claims: &[(&str, &str)], effects: &[(&str, &str)]) -> Vec<Expectation> {
+    let claims = claims.iter().map(|(word, value)| Expectation::claim(word, value));
+    let effects = effects.iter().map(|(effect, value)| Expectation::effect(effect, value));
+    [Expectation::exit(exit)].into_iter().chain(claims).chain(effects).collect()
 }
 
 /// Writes down how the client ended; `None` when its deadline passed.

@@ -21,7 +21,7 @@ use session::{Client, Launcher};
 
 use crate::{Bench, Made, Protocol};
 pub use command_line::{At, CommandLine, Ready, Spot, Started};
-pub use daemon::{Daemon, DaemonLauncher, Daemons};
+pub use daemon::{Daemon, DaemonLauncher, Daemons, daemons, settings};
 pub use own::{OwnClient, OwnServers};
 pub use place::{NOBODY, Place, make_own};
 pub use ready::{QUESTION_DEADLINE, ask, ready, within};

@@ -38,7 +38,8 @@ impl<'a, D: Facts> Part<'a, D> {
         build: &'a Build,
         side: Role,
         dialects: &'static Table<D>,
-        (defects, switched_on): (&[Defect], &[String]),
+        defects: &[Defect],
+        switched_on: &[String],
     ) -> Result<Self, LaunchError> {
         let dialect = dialects.for_version(&build.dialect);
         let dialect =
@@ -51,7 +52,7 @@ impl<'a, D: Facts> Part<'a, D> {
     /// Something that the part needs besides.
     ///
     /// # Errors
-    /// It is not there: why the peer cannot be had.
+    /// It is not there, which makes the peer unavailable.
     pub fn needs<T>(&self, found: Result<T, String>) -> Result<T, LaunchError> {
         found.map_err(|why| cannot(self.build, self.side, why))
     }

@@ -9,12 +9,12 @@ use std::process::ExitCode;
 use matrix::Version;
 use session::rootfs::Cache;
 use session::sandbox::{self, Sandbox};
-use transcript::evidence::{EXIT, Observation};
+use transcript::evidence::{Expectation, Observation};
 use transcript::{ConnId, Event};
 use verdict::{ConnContext, ExchangeId, Grammar, Place};
 use wire::{Direction, Frame};
 
-use crate::dialect::{Facts, IDEAL, Table};
+use crate::dialect::{Facts, IDEAL, Releases, Table};
 use crate::{Action, Bench, Protocol};
 
 /// The `main` of a live test: enters the sandbox, and runs what gives the failures.
@@ -107,8 +107,8 @@ pub fn operations(protocol: &dyn Protocol) -> Vec<&'static str> {
 /// One thing that an operation must come to, and what it came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome {
-    /// What stands behind `expected.`: `exit`, `claim.<word>` or an effect.
-    pub word: String,
+    /// What must be so: `claim.<word>` or `effect.<name>`.
+    pub of: String,
     /// What must be so.
     pub expected: String,
     /// What the client claimed or what was seen; `None` where nothing was written of it.
@@ -117,26 +117,17 @@ pub struct Outcome {
 
 /// What [`Protocol::expected`] says of an operation, next to what was written down of it.
 #[must_use]
-pub fn outcomes(expected: Vec<(String, String)>, events: &[Event]) -> Vec<Outcome> {
-    let outcome = |(key, expected): (String, String)| {
-        let word = match Observation::parse(&key) {
-            Observation::Expected(word) => word.to_owned(),
-            _ => key,
-        };
-        let found = found(events, &word);
-        Outcome { word, expected, found }
+pub fn outcomes(expected: &[Expectation], events: &[Event]) -> Vec<Outcome> {
+    let found = |wanted: Observation<'_>| {
+        let mut seen = events.iter().filter_map(|event| event.kind.observed());
+        seen.find(|(what, _)| *what == wanted).map(|(_, value)| value.to_owned())
     };
-    expected.into_iter().map(outcome).collect()
-}
-
-fn found(events: &[Event], word: &str) -> Option<String> {
-    let wanted = match Observation::parse(word) {
-        _ if word == EXIT => Observation::Claim(EXIT),
-        claim @ Observation::Claim(_) => claim,
-        _ => Observation::Effect(word),
+    let outcome = |expectation: &Expectation| Outcome {
+        of: expectation.about().key().into_owned(),
+        expected: expectation.value.clone(),
+        found: found(expectation.about()),
     };
-    let mut seen = events.iter().filter_map(|event| event.kind.observed());
-    seen.find(|(what, _)| *what == wanted).map(|(_, value)| value.to_owned())
+    expected.iter().map(outcome).collect()
 }
 
 /// A connection of which nothing is known.
@@ -177,17 +168,17 @@ mod tests {
         effects::claim(&recorder, "state", "RUNNING");
         effects::effect(&recorder, "state", "STOPPED");
         let expected = effects::expected(0, &[("state", "RUNNING")], &[("state", "FROZEN"), ("tty", "yes")]);
-        let outcomes: Vec<_> = outcomes(expected, &recorder.take())
+        let outcomes: Vec<_> = outcomes(&expected, &recorder.take())
             .into_iter()
-            .map(|outcome| format!("{} {} {:?}", outcome.word, outcome.expected, outcome.found))
+            .map(|outcome| format!("{} {} {:?}", outcome.of, outcome.expected, outcome.found))
             .collect();
         assert_eq!(
             outcomes,
             [
-                "exit 0 Some(\"1\")",
+                "claim.exit 0 Some(\"1\")",
                 "claim.state RUNNING Some(\"RUNNING\")",
-                "state FROZEN Some(\"STOPPED\")",
-                "tty yes None",
+                "effect.state FROZEN Some(\"STOPPED\")",
+                "effect.tty yes None",
             ]
         );
     }

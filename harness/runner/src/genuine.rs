@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use protocol::{Action, Case, Protocol};
 use session::{Script, Step};
-use transcript::evidence::{Observation, Role};
+use transcript::evidence::{Expectation, Observation, Role};
 use transcript::{ConnId, EventKind, Mark, Transcript};
 use wire::Direction;
 
@@ -40,21 +40,11 @@ pub(crate) fn check(protocol: &dyn Protocol, case: &Case, transcript: &Transcrip
 
 fn same_expectations(protocol: &dyn Protocol, case: &Case, transcript: &Transcript) -> Result<(), String> {
     let mut due = protocol.expected(&case.id);
-    let mut found: Vec<(String, String)> = transcript
-        .events
-        .iter()
-        .filter_map(|event| match &event.kind {
-            EventKind::Observe { key, value } if is_expected(key) => Some((key.clone(), value.clone())),
-            _ => None,
-        })
-        .collect();
+    let observed = transcript.events.iter().filter_map(|event| event.kind.observed());
+    let mut found: Vec<_> = observed.filter_map(|(what, value)| Expectation::of(what, value)).collect();
     due.sort();
     found.sort();
     if due == found { Ok(()) } else { Err(format!("it expects {found:?}, the operation {due:?}")) }
-}
-
-fn is_expected(key: &str) -> bool {
-    matches!(Observation::parse(key), Observation::Expected(_))
 }
 
 fn same_script(script: &Script, transcript: &Transcript) -> Result<(), String> {

@@ -230,6 +230,60 @@ impl Observation<'_> {
     }
 }
 
+/// Something that must be so behind an operation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Expectation {
+    /// What stands behind `expected.`: [`EXIT`], `claim.<word>` or an effect.
+    name: String,
+    /// What must be so.
+    pub value: String,
+}
+
+impl Expectation {
+    /// How a client that is right exits.
+    #[must_use]
+    pub fn exit(code: i32) -> Self {
+        Self { name: EXIT.to_owned(), value: code.to_string() }
+    }
+
+    /// What it says.
+    #[must_use]
+    pub fn claim(word: &str, value: &str) -> Self {
+        Self { name: Observation::Claim(word).key().into_owned(), value: value.to_owned() }
+    }
+
+    /// What is so afterwards.
+    #[must_use]
+    pub fn effect(effect: &str, value: &str) -> Self {
+        Self { name: effect.to_owned(), value: value.to_owned() }
+    }
+
+    /// The one that an observation writes down, if it writes down one.
+    #[must_use]
+    pub fn of(observation: Observation<'_>, value: &str) -> Option<Self> {
+        match observation {
+            Observation::Expected(name) => Some(Self { name: name.to_owned(), value: value.to_owned() }),
+            _ => None,
+        }
+    }
+
+    /// The observation that writes it down.
+    #[must_use]
+    pub fn observation(&self) -> Observation<'_> {
+        Observation::Expected(&self.name)
+    }
+
+    /// What has to be looked at to see whether it is so.
+    #[must_use]
+    pub fn about(&self) -> Observation<'_> {
+        match Observation::parse(&self.name) {
+            _ if self.name == EXIT => Observation::Claim(EXIT),
+            claim @ Observation::Claim(_) => claim,
+            _ => Observation::Effect(&self.name),
+        }
+    }
+}
+
 impl EventKind {
     /// What was observed, and its value, if that is what happened.
     #[must_use]

@@ -10,7 +10,7 @@ mod evidence;
 mod process;
 mod replay;
 
-use transcript::evidence::Shape;
+use transcript::evidence::{Role, Shape};
 use wire::Direction;
 
 use crate::{Blame, Check, Cited, Evidence, Finding, FrameAt, FrameRef, ReplyAt, Step, Weight};
@@ -234,6 +234,14 @@ impl Draft<'_, '_> {
     pub fn at_subject(self, conn: u32, step: &Step) -> Self {
         let frame = self.report.subject(conn, step);
         self.at(frame)
+    }
+
+    /// Points at the last subject: whatever became of the server, that did it.
+    pub fn at_culprit(self) -> Self {
+        match self.report.evidence.reading.steps(Role::Subject).last() {
+            Some((conn, step)) => self.at_subject(conn.conn.0, step),
+            None => self,
+        }
     }
 
     /// Adds the finding with what was due and what came instead, unless its report says the same already.

@@ -5,6 +5,7 @@ use std::future::{Future, ready};
 use std::sync::Arc;
 use std::time::Duration;
 
+use matrix::{Build, Source};
 use rustix::process::Signal;
 use session::pty::Line;
 use session::{
@@ -16,7 +17,8 @@ use transcript::evidence::{self, Observation};
 use wire::Direction;
 
 use super::{AGAIN_DEADLINE, Place, within};
-use crate::installed::{self, Installed, Process, setup};
+use crate::installed::{self, Installed, Process, Software, setup};
+use crate::{Bench, Made};
 
 /// How long a daemon may take to end when it is told to.
 const END_DEADLINE: Duration = Duration::from_secs(10);
@@ -94,11 +96,33 @@ pub trait Daemons: Send + Sync + Sized + 'static {
     }
 }
 
-/// Starts the daemons of one build. It is to be used inside a sandbox; making it needs none.
+/// Starts the daemons of one build.
 #[derive(Debug)]
 pub struct DaemonLauncher<D> {
     real: Arc<Installed>,
     daemons: Arc<D>,
+}
+
+/// A launcher of the daemons of an installed build. It is to be used inside a sandbox; making it needs none.
+///
+/// # Errors
+/// The build was not fetched or is not where it was said to be.
+pub fn daemons<D: Daemons>(
+    software: &'static Software,
+    (build, source, bench): (&Build, &Source, &Bench),
+    daemons: D,
+) -> Made<dyn Launcher> {
+    let real = Installed::find(software, build, source, bench)?;
+    Ok(Arc::new(DaemonLauncher::new(Arc::new(real), daemons)))
+}
+
+/// What a build's settings say, or why it cannot be started with them.
+///
+/// # Errors
+/// They could not be read.
+pub fn settings<T>(build: &Build, read: Result<T, String>) -> Result<T, LaunchError> {
+    let what = || format!("start {} {}", build.protocol, build.id);
+    read.map_err(|why| LaunchError::new(what(), LaunchErrorKind::Setup(why)))
 }
 
 impl<D: Daemons> DaemonLauncher<D> {

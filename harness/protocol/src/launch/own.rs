@@ -16,7 +16,7 @@ use session::{
     Look, Pair, Recorder, Server, ServerAct, Start, Transport, Worker, until,
 };
 use transcript::evidence;
-use transcript::evidence::Observation;
+use transcript::evidence::{Expectation, Observation};
 use transcript::{ConnId, Endpoint, EventKind};
 use wire::Direction;
 
@@ -193,13 +193,13 @@ impl Server for OwnServer {
 pub struct OwnClient {
     line: CommandLine,
     /// What each operation must come to.
-    operations: BTreeMap<&'static str, Vec<(String, String)>>,
+    operations: BTreeMap<&'static str, Vec<Expectation>>,
 }
 
 impl OwnClient {
     /// One that carries out these operations.
     #[must_use]
-    pub fn new(line: CommandLine, operations: BTreeMap<&'static str, Vec<(String, String)>>) -> Self {
+    pub fn new(line: CommandLine, operations: BTreeMap<&'static str, Vec<Expectation>>) -> Self {
         Self { line, operations }
     }
 
@@ -257,7 +257,7 @@ impl Client for OwnClient {
         deadline: Duration,
     ) -> BoxFuture<'a, Result<ClientReport, LaunchError>> {
         Box::pin(async move {
-            let expected = self.operations.get(operation).cloned().unwrap_or_default();
+            let expected = self.operations.get(operation).map_or(&[][..], Vec::as_slice);
             effects::announce(recorder, operation, expected);
             let ran = self
                 .run_behind(operation, (server.address().clone(), server.worker()), recorder, deadline)

@@ -9,8 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session::process::Output;
+use session::proxy::Proxy;
 use session::sandbox::{MountStep, Sandbox, Slot, SlotCommand, SlotError};
-use session::{LaunchError, LaunchErrorKind, Worker};
+use session::{Address, LaunchError, LaunchErrorKind, Recorder, Worker};
+use transcript::ConnId;
 
 use super::within;
 use crate::installed::{Installed, Process, setup, work};
@@ -86,6 +88,32 @@ impl Place {
         server: Option<&dyn Worker>,
     ) -> Result<Output, LaunchErrorKind> {
         self.slot.run(command, deadline, server).await.map_err(setup)
+    }
+
+    /// A command of the build that [`NOBODY`] runs.
+    #[must_use]
+    pub fn command_of_nobody(&self, argv: Vec<String>) -> SlotCommand {
+        SlotCommand { user: Some((NOBODY, NOBODY)), ..self.command(argv) }
+    }
+
+    /// Runs a client to its end behind a proxy that writes down what passes between it and the server: it speaks at `listen`.
+    /// What it printed, and how many descriptors the server passed to it.
+    ///
+    /// # Errors
+    /// The proxy cannot listen there; otherwise as for [`Place::run`].
+    pub async fn run_behind_proxy(
+        &self,
+        listen: Address,
+        (server, worker): (&Address, Option<&dyn Worker>),
+        command: &SlotCommand,
+        recorder: &Recorder,
+        deadline: Duration,
+    ) -> Result<(Output, usize), LaunchErrorKind> {
+        let proxy = Proxy::start(listen, server.clone(), recorder.clone(), ConnId(1))?;
+        let output = self.run(command, deadline, worker).await;
+        let descriptors = proxy.descriptors_to_clients();
+        proxy.stop().await;
+        Ok((output?, descriptors))
     }
 
     /// Starts a process that stays, and does not go into the background. What it says is kept.

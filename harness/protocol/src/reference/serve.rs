@@ -221,6 +221,7 @@ impl<M: Machine> Engine<M> {
             }
             Event::Readable(peer) => {
                 self.last = peer;
+                clients.touch(peer);
                 match self.read(peer) {
                     Flow::Continue(()) => self.understand(peer).await,
                     died => died,

@@ -24,12 +24,12 @@ mod virsh;
 use std::sync::Arc;
 
 use matrix::{Build, Source};
-use session::{Client, LaunchError, LaunchErrorKind, Launcher};
+use session::{Client, Launcher};
 
 use daemon::Libvirtd;
-use protocol::Bench;
 use protocol::installed::{Installed, Software};
-use protocol::launch::DaemonLauncher;
+use protocol::launch::{daemons, settings};
+use protocol::{Bench, Made};
 use settings::Settings;
 use virsh::Virsh;
 
@@ -46,27 +46,19 @@ const DAEMON: Software = Software {
 /// The same for a build that is a client.
 const CLIENT: Software = Software { program: "virsh", package: "libvirt-clients", ..DAEMON };
 
-/// A launcher of the daemons of a real build. It is to be used inside a sandbox; making it needs none.
+/// A launcher of the daemons of a real build.
 ///
 /// # Errors
 /// The build was not fetched, is not where it was said to be, or has a setting that nobody knows.
-pub(crate) fn server(
-    build: &Build,
-    source: &Source,
-    bench: &Bench,
-) -> Result<Arc<dyn Launcher>, LaunchError> {
-    let settings = Settings::read(&build.settings).map_err(|why| {
-        let what = format!("start {} {}", build.protocol, build.id);
-        LaunchError::new(what, LaunchErrorKind::Setup(why))
-    })?;
-    let real = Installed::find(&DAEMON, build, source, bench)?;
-    Ok(Arc::new(DaemonLauncher::new(Arc::new(real), Libvirtd { settings })))
+pub(crate) fn server(build: &Build, source: &Source, bench: &Bench) -> Made<dyn Launcher> {
+    let settings = settings(build, Settings::read(&build.settings))?;
+    daemons(&DAEMON, (build, source, bench), Libvirtd { settings })
 }
 
 /// The `virsh` of a real build.
 ///
 /// # Errors
 /// The build was not fetched or is not where it was said to be.
-pub(crate) fn client(build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
+pub(crate) fn client(build: &Build, source: &Source, bench: &Bench) -> Made<dyn Client> {
     Ok(Virsh::client(Arc::new(Installed::find(&CLIENT, build, source, bench)?)))
 }

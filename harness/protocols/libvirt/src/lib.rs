@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
 
 use matrix::{Build, CaseId, CaseKind, Role};
-use protocol::dialect::Changed;
+use protocol::dialect::Releases;
 use protocol::effects::Operation;
 use protocol::launch::At;
 use protocol::{Case, Defect, Peers, Protocol};
@@ -86,8 +86,8 @@ impl Protocol for LibvirtRemote {
         "libvirt-rpc"
     }
 
-    fn dialects(&self) -> Vec<&'static str> {
-        DIALECTS.names()
+    fn releases(&self) -> Option<&'static dyn Releases> {
+        Some(&DIALECTS)
     }
 
     fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
@@ -99,9 +99,8 @@ impl Protocol for LibvirtRemote {
         probes::all().into_iter().chain(scenarios::all()).chain(operations).collect()
     }
 
-    fn operation(&self, case: &CaseId) -> Option<&'static dyn Operation> {
-        let operation = operations::operation(&case.name).filter(|_| case.kind == CaseKind::Client)?;
-        Some(operation)
+    fn operations(&self) -> Vec<&'static dyn Operation> {
+        operations::operations().map(|operation| operation as &dyn Operation).collect()
     }
 
     fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
@@ -147,10 +146,6 @@ impl Protocol for LibvirtRemote {
             Some(format!("{}.{}.{}", version / 1_000_000, version / 1000 % 1000, version % 1000))
         })
         .next()
-    }
-
-    fn changes(&self, one: Option<&str>, other: &str) -> Vec<Changed> {
-        DIALECTS.changes_between(one, other)
     }
 
     fn lock_table(&self) -> matrix::LockTable {

@@ -65,26 +65,16 @@ fn entry(kind: &str, number: u32, name: &str) -> LockedMessage {
     }
 }
 
-/// The first dialect of which something holds.
-fn since(holds: impl Fn(&Dialect) -> bool) -> Option<String> {
-    DIALECTS.all().iter().find(|dialect| holds(dialect)).map(|dialect| dialect.name.to_owned())
-}
-
 /// The procedures and events of a program that a dialect has, in the table of that name.
 fn procedures_of(dialect: &Dialect, kind: &str, program: u32, table: &str) -> Vec<LockedMessage> {
-    let has = |dialect: &Dialect, number: i32| match program {
+    let has = |number: i32| match program {
         program::REMOTE if dialect.sends(number) => true,
         program::QEMU if number == names::qemu::DOMAIN_MONITOR_EVENT => true,
         _ => dialect.knows(program, number),
     };
     let numbered = names::table(table).map(|known| (known.number.cast_signed(), known.name));
-    numbered
-        .filter(|(number, _)| has(dialect, *number))
-        .map(|(number, name)| LockedMessage {
-            since: since(|dialect| has(dialect, number)),
-            ..with_layout(dialect, program, number, kind, name)
-        })
-        .collect()
+    let known = numbered.filter(|(number, _)| has(*number));
+    known.map(|(number, name)| with_layout(dialect, program, number, kind, name)).collect()
 }
 
 fn with_layout(dialect: &Dialect, program: u32, number: i32, kind: &str, name: &str) -> LockedMessage {
@@ -99,24 +89,15 @@ fn with_layout(dialect: &Dialect, program: u32, number: i32, kind: &str, name: &
 }
 
 fn features(dialect: &Dialect) -> Vec<LockedMessage> {
-    let has = |dialect: &Dialect, number: u32| dialect.has_feature(number.cast_signed());
-    let supported = names::table("feature").filter(|feature| has(dialect, feature.number));
-    supported
-        .map(|feature| LockedMessage {
-            since: since(|dialect| has(dialect, feature.number)),
-            ..entry("feature", feature.number, feature.name)
-        })
-        .collect()
+    let supported = names::table("feature").filter(|known| dialect.has_feature(known.number.cast_signed()));
+    supported.map(|feature| entry("feature", feature.number, feature.name)).collect()
 }
 
 fn known_flags(dialect: &Dialect) -> Vec<LockedMessage> {
     let mut found = Vec::new();
     for (procedure, known) in &dialect.flags {
         let bits = (0..u32::BITS).map(|bit| 1_u32 << bit).filter(|bit| known & bit != 0);
-        found.extend(bits.map(|bit| LockedMessage {
-            since: since(|dialect| dialect.flags.get(procedure).is_some_and(|known| known & bit != 0)),
-            ..entry(&format!("flag-{procedure}"), bit, &flag_name(*procedure, bit))
-        }));
+        found.extend(bits.map(|bit| entry(&format!("flag-{procedure}"), bit, &flag_name(*procedure, bit))));
     }
     found
 }

@@ -34,7 +34,7 @@ use std::sync::LazyLock;
 use matrix::Version;
 use protocol::{Hazard, effects};
 use serde::Deserialize;
-use transcript::evidence::Observation;
+use transcript::evidence::Expectation;
 
 /// Word: version of the server.
 pub(crate) const DAEMON: &str = "daemon";
@@ -196,13 +196,10 @@ impl effects::Operation for Operation {
         if self.disturbs { Hazard::Disturbs } else { Hazard::Harmless }
     }
 
-    fn expected(&self) -> Vec<(String, String)> {
-        let answers = self.answers.iter().map(|word| {
-            let word = format!("{AS_SAID}{word}");
-            Observation::Expected(&word).key().into_owned()
-        });
+    fn expected(&self) -> Vec<Expectation> {
+        let as_said = |word: &&str| Expectation::effect(&format!("{AS_SAID}{word}"), AS_SAID_YES);
         let mut expected = effects::expected(self.exit, &self.claims, &self.effects);
-        expected.extend(answers.map(|key| (key, AS_SAID_YES.to_owned())));
+        expected.extend(self.answers.iter().map(as_said));
         expected
     }
 }
@@ -304,7 +301,8 @@ mod tests {
     #[test]
     fn expects_answers_to_be_what_our_own_connection_is_told() {
         let expected = operation("nodedev-info").map(Operation::expected).unwrap_or_default();
-        let texts: Vec<_> = expected.iter().map(|(key, value)| format!("{key}={value}")).collect();
+        let text = |it: &Expectation| format!("{}={}", it.observation().key(), it.value);
+        let texts: Vec<_> = expected.iter().map(text).collect();
         assert_eq!(
             texts,
             [

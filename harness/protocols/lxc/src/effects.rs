@@ -23,6 +23,7 @@
 //! ```
 
 use protocol::{Hazard, effects};
+use transcript::evidence::Expectation;
 
 pub(crate) use protocol::effects::{claim, claim_exit, detail, effect};
 
@@ -214,6 +215,11 @@ pub(crate) fn operations() -> &'static [Operation] {
     OPERATIONS
 }
 
+/// How an effect says that something is so.
+pub(crate) fn yes_or_no(yes: bool) -> &'static str {
+    if yes { "yes" } else { "no" }
+}
+
 /// The operation of that name.
 pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
     OPERATIONS.iter().find(|operation| operation.name == name)
@@ -243,7 +249,7 @@ impl effects::Operation for Operation {
         Some(self.before.condition())
     }
 
-    fn expected(&self) -> Vec<(String, String)> {
+    fn expected(&self) -> Vec<Expectation> {
         effects::expected(self.exit, self.claims, self.effects)
     }
 }

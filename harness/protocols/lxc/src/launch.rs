@@ -22,13 +22,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use matrix::{Build, Source};
-use session::{Client, LaunchError, Launcher};
+use session::{Client, Launcher};
 
 use client::LxcTools;
 use monitor::Monitors;
-use protocol::Bench;
 use protocol::installed::{self, Installed, Software};
-use protocol::launch::DaemonLauncher;
+use protocol::launch::daemons;
+use protocol::{Bench, Made};
 
 /// Where clients look for the container: the proxy listens there.
 pub(crate) const PROXY_LXCPATH: &str = "/wireskew/p";
@@ -45,24 +45,19 @@ const SOFTWARE: Software = Software {
     libraries: &["", "lib", "src/lxc"],
 };
 
-/// A launcher of the monitors of a real build. It is to be used inside a sandbox; making it needs none.
+/// A launcher of the monitors of a real build.
 ///
 /// # Errors
 /// The build was not fetched or is not where it was said to be.
-pub(crate) fn server(
-    build: &Build,
-    source: &Source,
-    bench: &Bench,
-) -> Result<Arc<dyn Launcher>, LaunchError> {
-    let real = Installed::find(&SOFTWARE, build, source, bench)?;
-    Ok(Arc::new(DaemonLauncher::new(Arc::new(real), Monitors)))
+pub(crate) fn server(build: &Build, source: &Source, bench: &Bench) -> Made<dyn Launcher> {
+    daemons(&SOFTWARE, (build, source, bench), Monitors)
 }
 
 /// The tools of a real build.
 ///
 /// # Errors
 /// The build was not fetched or is not where it was said to be.
-pub(crate) fn client(build: &Build, source: &Source, bench: &Bench) -> Result<Arc<dyn Client>, LaunchError> {
+pub(crate) fn client(build: &Build, source: &Source, bench: &Bench) -> Made<dyn Client> {
     Ok(LxcTools::client(Arc::new(Installed::find(&SOFTWARE, build, source, bench)?)))
 }
 

@@ -18,7 +18,7 @@
 use std::sync::Arc;
 
 use matrix::{CaseId, CaseKind, Role};
-use protocol::dialect::{Changed, IDEAL};
+use protocol::dialect::{IDEAL, Releases};
 use protocol::effects::Operation;
 use protocol::launch::At;
 use protocol::{Case, Defect, Peers, Protocol};
@@ -69,8 +69,8 @@ impl Protocol for LxcCommand {
         "lxc"
     }
 
-    fn dialects(&self) -> Vec<&'static str> {
-        DIALECTS.names()
+    fn releases(&self) -> Option<&'static dyn Releases> {
+        Some(&DIALECTS)
     }
 
     fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
@@ -82,9 +82,8 @@ impl Protocol for LxcCommand {
         probes::all().into_iter().chain(operations.map(Operation::case)).collect()
     }
 
-    fn operation(&self, case: &CaseId) -> Option<&'static dyn Operation> {
-        let operation = effects::operation(&case.name).filter(|_| case.kind == CaseKind::Client)?;
-        Some(operation)
+    fn operations(&self) -> Vec<&'static dyn Operation> {
+        effects::operations().iter().map(|operation| operation as &dyn Operation).collect()
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
@@ -112,10 +111,6 @@ impl Protocol for LxcCommand {
             (false, true, _) => Some("<=4.0.6".to_owned()),
             (false, false, false) => None,
         }
-    }
-
-    fn changes(&self, one: Option<&str>, other: &str) -> Vec<Changed> {
-        DIALECTS.changes_between(one, other)
     }
 
     fn lock_table(&self) -> matrix::LockTable {

@@ -76,15 +76,13 @@ fn message(dialect: &Dialect, number: u32, name: &str) -> LockedMessage {
     if DESCRIPTORS.contains(&command) {
         of_reply.push(LockedField::open(0, "SCM_RIGHTS", "descriptors"));
     }
-    let since = DIALECTS.all().iter().find(|dialect| dialect.knows(command));
     LockedMessage {
         kind: "command".to_owned(),
         number: Some(number.into()),
         name: name.to_owned(),
         request: layout(Direction::ToServer, &request, None),
         reply: of_reply,
-        since: since.map(|dialect| dialect.name.to_owned()),
-        until: None,
+        ..LockedMessage::default()
     }
 }
 

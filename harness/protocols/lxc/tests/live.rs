@@ -109,10 +109,14 @@ async fn run_pair(client: &Release, server: &Release, failures: &mut Vec<String>
 fn known(client: &str, server: &str, operation: &str) -> &'static [(&'static str, &'static str)] {
     let (old_client, old_server) = (client == "4.0.6", server == "4.0.6");
     match operation {
-        "freeze" if old_server && !old_client => &[("exit", "1"), ("state", "RUNNING"), ("frozen", "no")],
-        "unfreeze" if old_server && !old_client => &[("exit", "1"), ("state", "FROZEN"), ("frozen", "yes")],
-        "cgroup" if old_server != old_client => &[("exit", "1"), ("device-rule", "no")],
-        "attach" | "attach-terminal" if old_server && !old_client => &[("cgroup", "outside")],
+        "freeze" if old_server && !old_client => {
+            &[("claim.exit", "1"), ("effect.state", "RUNNING"), ("effect.frozen", "no")]
+        }
+        "unfreeze" if old_server && !old_client => {
+            &[("claim.exit", "1"), ("effect.state", "FROZEN"), ("effect.frozen", "yes")]
+        }
+        "cgroup" if old_server != old_client => &[("claim.exit", "1"), ("effect.device-rule", "no")],
+        "attach" | "attach-terminal" if old_server && !old_client => &[("effect.cgroup", "outside")],
         _ => &[],
     }
 }
@@ -134,10 +138,10 @@ async fn run_operation(
     let events = recorder.take();
     let known = known(client.id, server, name);
     let expected = lxc::protocol().expected(&CaseId::new(CaseKind::Client, name));
-    let mut outcomes = testing::outcomes(expected, &events);
+    let mut outcomes = testing::outcomes(&expected, &events);
     assert!(!outcomes.is_empty(), "{cell}: nothing is expected of it");
     for outcome in &mut outcomes {
-        if let Some((_, is)) = known.iter().find(|(word, _)| *word == outcome.word) {
+        if let Some((_, is)) = known.iter().find(|(word, _)| *word == outcome.of) {
             (*is).clone_into(&mut outcome.expected);
         }
     }

@@ -32,8 +32,8 @@ fn is_echo(frame: &Frame) -> bool {
 }
 
 /// The member by which echoes are told apart; what it says, not how it is written.
-fn id_of(echo: &Frame) -> Option<Vec<u8>> {
-    let document = Document::parse(&echo.bytes, RULES).ok()?;
+pub(crate) fn id_of(echo: &[u8]) -> Option<Vec<u8>> {
+    let document = Document::parse(echo, RULES).ok()?;
     let id = document.root().get(ID)?;
     Some(id.text().map_or_else(|| id.raw().to_vec(), |text| text.into_owned().into_bytes()))
 }
@@ -50,13 +50,13 @@ impl Pairing for Echoes {
         match dir {
             Direction::ToServer if is_echo => {
                 if let Some(id) = fresh {
-                    self.waiting.entry(id_of(frame)).or_default().push_back(id);
+                    self.waiting.entry(id_of(&frame.bytes)).or_default().push_back(id);
                 }
                 Place::Opens(Due::One)
             }
             Direction::ToServer => Place::Opens(Due::None),
             Direction::ToClient => {
-                let waiting = is_echo.then(|| self.waiting.get_mut(&id_of(frame))).flatten();
+                let waiting = is_echo.then(|| self.waiting.get_mut(&id_of(&frame.bytes))).flatten();
                 match waiting.and_then(VecDeque::pop_front) {
                     Some(id) => Place::Completes(id, Meaning::Success),
                     None => Place::Unasked,
@@ -96,7 +96,9 @@ impl Grammar for OvirtGrammar {
 
     fn meaning(&self, request: Option<&Frame>, reply: &Frame) -> Meaning {
         match request {
-            Some(request) if is_echo(request) && is_echo(reply) && id_of(request) == id_of(reply) => {
+            Some(request)
+                if is_echo(request) && is_echo(reply) && id_of(&request.bytes) == id_of(&reply.bytes) =>
+            {
                 Meaning::Success
             }
             _ => Meaning::Notification,

@@ -29,7 +29,7 @@ pub(crate) struct Input {
     /// Whether the guest's end of the port is closed and opened again.
     pub closes: Closes,
     /// What a host that was in force at a higher maximum has to announce because of it.
-    #[cfg_attr(not(test), expect(dead_code, reason = "the models are held against it"))]
+    #[cfg_attr(not(test), expect(dead_code, reason = "the models are compared with it"))]
     pub announces: Option<i64>,
 }
 

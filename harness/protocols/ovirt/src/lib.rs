@@ -22,7 +22,7 @@
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role};
-use protocol::dialect::{Changed, IDEAL};
+use protocol::dialect::{IDEAL, Releases};
 use protocol::effects::Operation;
 use protocol::launch::{At, CommandLine};
 use protocol::{Action, Case, Defect, Hazard, Made, Peers, Protocol};
@@ -99,8 +99,8 @@ impl Protocol for OvirtGuestAgent {
         "json-lines"
     }
 
-    fn dialects(&self) -> Vec<&'static str> {
-        DIALECTS.names()
+    fn releases(&self) -> Option<&'static dyn Releases> {
+        Some(&DIALECTS)
     }
 
     fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
@@ -118,9 +118,8 @@ impl Protocol for OvirtGuestAgent {
         probes::all().into_iter().chain(recorded).chain(scenarios).collect()
     }
 
-    fn operation(&self, case: &CaseId) -> Option<&'static dyn Operation> {
-        let scenario = scenarios::scenario(&case.name).filter(|_| case.kind == CaseKind::Scenario)?;
-        Some(scenario)
+    fn operations(&self) -> Vec<&'static dyn Operation> {
+        scenarios::all().iter().map(|scenario| scenario as &dyn Operation).collect()
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
@@ -159,10 +158,6 @@ impl Protocol for OvirtGuestAgent {
 
     fn replay(&self, recorded: &Transcript) -> Script {
         replay::script(recorded)
-    }
-
-    fn changes(&self, one: Option<&str>, other: &str) -> Vec<Changed> {
-        DIALECTS.changes_between(one, other)
     }
 
     fn lock_table(&self) -> matrix::LockTable {

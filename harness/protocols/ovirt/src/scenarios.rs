@@ -5,10 +5,10 @@
 
 use std::sync::LazyLock;
 
-use matrix::{CaseId, CaseKind};
+use matrix::CaseKind;
 use protocol::effects::Operation;
-use protocol::{Action, Case};
 use session::Recorder;
+use transcript::evidence::Expectation;
 
 use super::inputs::{self, CANARY_MAX, CANARY_ZERO};
 use super::model::Call;
@@ -122,16 +122,15 @@ impl Operation for Scenario {
     }
 
     /// What comes of it depends on who meets: its own checks say what is right.
-    fn expected(&self) -> Vec<(String, String)> {
+    fn expected(&self) -> Vec<Expectation> {
         Vec::new()
     }
 
     /// Each of its steps is written down when it happens.
     fn announce(&self, _recorder: &Recorder) {}
 
-    fn case(&'static self) -> Case {
-        let id = CaseId::new(CaseKind::Scenario, self.name());
-        Case { id, about: self.about, hazard: self.hazard(), action: Action::Operation(self.name()) }
+    fn kind(&self) -> CaseKind {
+        CaseKind::Scenario
     }
 }
 

@@ -23,14 +23,14 @@ mod own;
 use std::sync::Arc;
 
 use matrix::{Build, Source};
-use session::{LaunchError, LaunchErrorKind, Launcher};
+use session::Launcher;
 
 use super::settings::Settings;
 use agent::Agents;
 use own::OwnAgents;
-use protocol::Bench;
-use protocol::installed::{Installed, Software};
-use protocol::launch::{CommandLine, DaemonLauncher, OwnServers};
+use protocol::installed::Software;
+use protocol::launch::{CommandLine, OwnServers, daemons, settings};
+use protocol::{Bench, Made};
 
 /// Where the program is: in a root, in a prefix, in a tree that was built by meson.
 const AGENT: Software = Software {
@@ -47,22 +47,14 @@ pub(crate) fn own_server(line: CommandLine) -> Arc<dyn Launcher> {
     Arc::new(OwnAgents(OwnServers::new(line)))
 }
 
-/// A launcher of the agents of a real build. It is to be used inside a sandbox; making it needs none.
+/// A launcher of the agents of a real build.
 ///
 /// # Errors
 /// The build was not fetched, is not where it was said to be, or has a setting that no real agent may have.
-pub(crate) fn server(
-    build: &Build,
-    source: &Source,
-    bench: &Bench,
-) -> Result<Arc<dyn Launcher>, LaunchError> {
-    let setup = |why: String| {
-        LaunchError::new(format!("start {} {}", build.protocol, build.id), LaunchErrorKind::Setup(why))
-    };
-    let settings = Settings::read(&build.settings).map_err(setup)?;
-    if let Some(command) = &settings.allow {
-        return Err(setup(format!("no real agent may carry out `{command}`")));
-    }
-    let real = Installed::find(&AGENT, build, source, bench)?;
-    Ok(Arc::new(DaemonLauncher::new(Arc::new(real), Agents { settings })))
+pub(crate) fn server(build: &Build, source: &Source, bench: &Bench) -> Made<dyn Launcher> {
+    let read = Settings::read(&build.settings).and_then(|settings| match &settings.allow {
+        Some(command) => Err(format!("no real agent may carry out `{command}`")),
+        None => Ok(settings),
+    });
+    daemons(&AGENT, (build, source, bench), Agents { settings: settings(build, read)? })
 }

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role};
-use protocol::dialect::Changed;
+use protocol::dialect::Releases;
 use protocol::effects::Operation;
 use protocol::launch::{At, CommandLine};
 use protocol::{Action, Case, Defect, Hazard, Made, Peers, Protocol};
@@ -82,8 +82,8 @@ impl Protocol for QemuGa {
         "json-values"
     }
 
-    fn dialects(&self) -> Vec<&'static str> {
-        DIALECTS.names()
+    fn releases(&self) -> Option<&'static dyn Releases> {
+        Some(&DIALECTS)
     }
 
     fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
@@ -101,9 +101,8 @@ impl Protocol for QemuGa {
         probes::all().into_iter().chain([recorded]).chain(operations).collect()
     }
 
-    fn operation(&self, case: &CaseId) -> Option<&'static dyn Operation> {
-        let operation = operations::operation(&case.name).filter(|_| case.kind == CaseKind::Client)?;
-        Some(operation)
+    fn operations(&self) -> Vec<&'static dyn Operation> {
+        operations::OPERATIONS.iter().map(|operation| operation as &dyn Operation).collect()
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
@@ -131,10 +130,6 @@ impl Protocol for QemuGa {
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
         let replies = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.replies);
         replies.map(|reply| &reply.at.frame.bytes).find_map(|line| message::version(line))
-    }
-
-    fn changes(&self, one: Option<&str>, other: &str) -> Vec<Changed> {
-        DIALECTS.changes_between(one, other)
     }
 
     fn lock_table(&self) -> matrix::LockTable {

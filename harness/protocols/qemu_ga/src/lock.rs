@@ -6,8 +6,6 @@ use std::collections::BTreeMap;
 
 use matrix::{LockTable, LockedDialect, LockedField, LockedMessage};
 
-use protocol::dialect::IDEAL;
-
 use super::dialect::{DEPTH_MAX, DIALECTS, Dialect, Numbers, Parsing, TOKEN_MAX};
 use super::names::{self, SILENT, SYNC, SYNC_DELIMITED};
 
@@ -56,9 +54,6 @@ fn messages(dialect: &Dialect) -> Vec<LockedMessage> {
 }
 
 fn message(command: &str) -> LockedMessage {
-    let mut knowing = DIALECTS.all().iter().filter(|dialect| dialect.knows(command));
-    let since = knowing.next();
-    let until = knowing.next_back().or(since).filter(|last| last.name != IDEAL);
     let field = |type_name: &str, name: &str| LockedField::open(0, type_name, name);
     let syncs = command == SYNC || command == SYNC_DELIMITED;
     let request = if syncs { vec![field("int64", "id")] } else { Vec::new() };
@@ -71,11 +66,9 @@ fn message(command: &str) -> LockedMessage {
     };
     LockedMessage {
         kind: "command".to_owned(),
-        number: None,
         name: command.to_owned(),
         request,
         reply,
-        since: since.map(|dialect| dialect.name.to_owned()),
-        until: until.map(|dialect| dialect.name.to_owned()),
+        ..LockedMessage::default()
     }
 }

@@ -5,6 +5,7 @@
 //! `lib/vdsm/virt/qemuguestagent.py`), and kubevirt looked at version texts until its pull request 4682.
 
 use protocol::effects;
+use transcript::evidence::Expectation;
 
 /// Condition: another host said half a request and went.
 pub(crate) const HALF_SAID: &str = "half-said";
@@ -65,7 +66,7 @@ impl effects::Operation for Operation {
         Some(self.before)
     }
 
-    fn expected(&self) -> Vec<(String, String)> {
+    fn expected(&self) -> Vec<Expectation> {
         effects::expected(0, self.claims, &[])
     }
 }

@@ -129,8 +129,8 @@ impl Protocol for Faulty {
     fn cases(&self) -> Vec<Case> {
         self.inner.cases()
     }
-    fn operation(&self, case: &CaseId) -> Option<&'static dyn Operation> {
-        self.inner.operation(case)
+    fn operations(&self) -> Vec<&'static dyn Operation> {
+        self.inner.operations()
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {

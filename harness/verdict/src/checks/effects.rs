@@ -8,6 +8,7 @@
 //! other code        any       loud-fail
 //! signal-N, gone    any       client-crash
 //! none              any       client-hang
+//! anything else     any       none: `evidence-complete` says so
 //! ```
 //! Against a server of ours with a fault switched on there may be no end to reach; then a client that fails
 //! and says so is right, and only `silent-wrong`, `client-crash` and `client-hang` are faults.
@@ -19,7 +20,7 @@
 //! which makes the cell `degraded`.
 
 use transcript::ExitStatus;
-use transcript::evidence::{ClaimedExit, EXIT, Observation, Shape};
+use transcript::evidence::{ClaimedExit, EXIT, Expectation, Observation, Shape};
 
 use crate::checks::{Report, rules};
 use crate::{Blame, Check, Due, FrameRef, Meaning, Reading, Weight};
@@ -96,15 +97,11 @@ fn effect_matches_claim(report: &mut Report<'_>) {
 fn wrong_effects(reading: &Reading) -> Vec<(String, String, String)> {
     let mut wrong = Vec::new();
     for expectation in &reading.observations {
-        let Observation::Expected(name) = expectation.what() else { continue };
-        let expected = &expectation.value;
-        if name == EXIT {
+        let Some(expectation) = Expectation::of(expectation.what(), &expectation.value) else { continue };
+        let (seen, expected) = (expectation.about(), &expectation.value);
+        if seen == Observation::Claim(EXIT) {
             continue;
         }
-        let seen = match Observation::parse(name) {
-            claim @ Observation::Claim(_) => claim,
-            _ => Observation::Effect(name),
-        };
         let actual = reading.observed(seen).unwrap_or("not seen");
         // A word of the client is never untold: it is the client that says it.
         let untold = actual == UNTOLD && !matches!(seen, Observation::Claim(_));

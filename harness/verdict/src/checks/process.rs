@@ -19,8 +19,6 @@ pub const STAYS_UP: Check = Check { name: "stays-up", judge: stays_up };
 
 fn stays_up(report: &mut Report<'_>) {
     let evidence = report.evidence;
-    let culprit = evidence.reading.steps(Role::Subject).last();
-    let frame = culprit.and_then(|(conn, step)| report.subject(conn.conn.0, step));
     let exit = evidence.reading.exits.iter().find(|(_, dir, _)| *dir == Direction::ToClient);
     if let Some((_, _, status)) = exit {
         let (shape, actual) = match status {
@@ -29,7 +27,7 @@ fn stays_up(report: &mut Report<'_>) {
             ExitStatus::Code(code) => (Shape::SERVER_EXITED, format!("ended with code {code}")),
         };
         let message = format!("the server is dead: {actual}");
-        report.violation(shape, rules::SURVIVE, message).at(frame.clone()).push("alive", actual);
+        report.violation(shape, rules::SURVIVE, message).at_culprit().push("alive", actual);
         return;
     }
     for (role, shape, message) in [
@@ -41,14 +39,14 @@ fn stays_up(report: &mut Report<'_>) {
                 continue;
             }
             let actual = crate::summary::step_words(step).unwrap_or_else(|| "nothing".to_owned());
-            report.violation(shape, rules::SURVIVE, message).at(frame.clone()).push("an answer", actual);
+            report.violation(shape, rules::SURVIVE, message).at_culprit().push("an answer", actual);
         }
     }
     for (_, conn, error) in &evidence.reading.connect_failures {
         let message = format!("connection {conn} could not be made");
         report
             .violation(Shape::NOT_USABLE_AFTER, rules::SURVIVE, message)
-            .at(frame.clone())
+            .at_culprit()
             .push("connected", error.clone());
     }
 }

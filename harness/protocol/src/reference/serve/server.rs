@@ -170,7 +170,7 @@ struct Starter<S> {
 }
 
 impl<S: Servers> Starter<S> {
-    async fn start(&self, how: Start) -> Result<ReferenceServer<S>, LaunchErrorKind> {
+    async fn launch(&self, how: Start) -> Result<ReferenceServer<S>, LaunchErrorKind> {
         let listener = Listener::open(how.transport, S::BACKLOG)?;
         let site = Site {
             address: listener.address().clone(),
@@ -190,7 +190,7 @@ impl<S: Servers> Launcher for Starter<S> {
 
     fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {
         Box::pin(async move {
-            let server = Starter::start(self, how).await;
+            let server = self.launch(how).await;
             let failed = |error| LaunchError::new(format!("start {}", self.endpoint.id), error);
             server.map(|server| Box::new(server) as Box<dyn Server>).map_err(failed)
         })

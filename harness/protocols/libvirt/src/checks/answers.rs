@@ -68,7 +68,7 @@ verdict::rules! {
          connection",
         "libvirt/libvirt@v11.3.0:src/remote/remote_daemon_dispatch.c, remoteDispatchConnectOpen: \
          `connection already open`";
-    EVENTS: "whoever registered for an event is told of each one, once",
+    EVENTS: "whoever registered for an event gets each one, once",
         "libvirt/libvirt@v11.3.0:src/remote/remote_daemon_dispatch.c, remoteRelayDomainEventLifecycle";
     STREAM: "the data of a stream ends with an empty message, and nothing but a confirmation comes behind it",
         "libvirt/libvirt@v11.3.0:docs/kbase/internals/rpc.rst, streams";
@@ -323,7 +323,7 @@ fn event_not_lost(report: &mut Report<'_>) {
         let told = told.count();
         if told != due {
             let shape = if told < due { shapes::LOST_EVENT } else { shapes::EVENT_TWICE };
-            let message = "a client that registered is told of another number of events than happened";
+            let message = "a client that registered gets another number of events than happened";
             let (due, was) = (format!("{due} events"), told.to_string());
             report.violation(shape, EVENTS, message).at_subject(conn.conn.0, step).push(due, was);
         }

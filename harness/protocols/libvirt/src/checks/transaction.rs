@@ -20,7 +20,7 @@
 //! | `state-of-client` | note | each client sees what it changed alone |
 //! | `no-automatic-rollback` | note | a client's death leaves its changes and its transaction as they are |
 //! | `no-automatic-rollback` | violation | the same where a rollback was promised, and of a client that is not heard |
-//! | `incomplete` | violation of the harness | a state that others are held against was not read |
+//! | `incomplete` | violation of the harness | a state that others are compared with was not read |
 //!
 //! States are compared by meaning: interfaces by name, in any order, whether they are active, and their
 //! descriptions but for white space. Scenarios name every address themselves, so none is made up.
@@ -267,7 +267,7 @@ impl Difference {
 /// What can happen before a state is read that is no call: then the state itself shows what is wrong.
 const DEATHS: [&str; 5] = ["client-death", "last-close", "restart", "crash", "reboot"];
 
-/// A state that is held against those that it is due to be.
+/// A state that is compared with those that it is due to be.
 struct Held<'a> {
     story: &'a Story<'a>,
     /// Where it stands among the states.

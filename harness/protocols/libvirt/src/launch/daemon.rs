@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use protocol::installed::{Installed, Process, setup, work};
-use session::sandbox::{Slot, SlotCommand};
+use session::sandbox::Slot;
 use session::{Address, Connection, LaunchErrorKind};
 use wire::libvirt_rpc::{HEAD_LEN, Header};
 
@@ -16,7 +16,7 @@ use super::script;
 use super::settings::Settings;
 use crate::names::procedures;
 use crate::request;
-use protocol::launch::{Daemons, NOBODY, Place, QUESTION_DEADLINE, ask, make_own, ready};
+use protocol::launch::{Daemons, Place, QUESTION_DEADLINE, ask, make_own, ready};
 
 /// The daemon's socket, below the directory that is `/wireskew` for it.
 const SOCKET: &str = "run/libvirt/libvirt-sock";
@@ -77,8 +77,7 @@ impl Daemons for Libvirtd {
     }
 
     async fn start(&self, place: &Place) -> Result<(Process, ()), LaunchErrorKind> {
-        let mut command = place.command(self.command_line(&place.real));
-        command.user = Some((NOBODY, NOBODY));
+        let mut command = place.command_of_nobody(self.command_line(&place.real));
         let replaced = variables(&self.settings);
         command.env.retain(|(name, _)| replaced.iter().all(|(new, _)| new != name));
         command.env.extend(replaced);
@@ -97,9 +96,7 @@ impl Daemons for Libvirtd {
         if !self.settings.has_script {
             return Ok(());
         }
-        let user = Some((NOBODY, NOBODY));
-        let command = SlotCommand { user, ..place.command(script::at_boot()) };
-        let output = place.run(&command, BOOT_DEADLINE, None).await?;
+        let output = place.run(&place.command_of_nobody(script::at_boot()), BOOT_DEADLINE, None).await?;
         match output.success() {
             true => Ok(()),
             false => {

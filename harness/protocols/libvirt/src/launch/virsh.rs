@@ -4,12 +4,9 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use session::process::Output;
-use session::proxy::Proxy;
 use session::rootfs::MOUNT_POINT;
 use session::sandbox::Slot;
-use session::{Address, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server, Worker};
-use transcript::ConnId;
+use session::{Address, Client, ClientReport, LaunchError, Recorder, Server};
 
 use crate::beside::Beside;
 use crate::claims::{self, Printed};
@@ -61,11 +58,14 @@ impl Tools for Virsh {
         let place = Place::open(&self.real, files).await.map_err(error)?;
         let address = server.address().clone();
         let mut beside = Beside::open(&address).await;
-        let running = self.run_in(&place, operation, (&address, server.worker()), recorder, deadline);
+        let (command, listen) =
+            (place.command(self.command(operation)), Address::Path(place.work().join(PROXY)));
+        let end = (&address, server.worker());
+        let running = place.run_behind_proxy(listen, end, &command, recorder, deadline);
         let ran = beside.during(operation, running).await;
         let file = fs::read(place.work().join(OUTPUT_FILE)).ok();
         place.slot.close().await;
-        let output = ran.map_err(error)?;
+        let (output, _descriptors) = ran.map_err(error)?;
         effects::claim_exit(recorder, output.exit);
         let (stdout, stderr) = (output.stdout.text(), output.stderr.text());
         let printed = Printed { stdout: &stdout, stderr: &stderr, file: file.as_deref() };
@@ -80,21 +80,5 @@ impl Virsh {
     /// A client with that build's.
     pub(super) fn client(real: Arc<Installed>) -> Arc<dyn Client> {
         client(real.endpoint.clone(), Self { real })
-    }
-
-    /// Runs virsh behind a proxy.
-    async fn run_in(
-        &self,
-        place: &Place,
-        operation: &Operation,
-        (server, worker): (&Address, Option<&dyn Worker>),
-        recorder: &Recorder,
-        deadline: Duration,
-    ) -> Result<Output, LaunchErrorKind> {
-        let listen = Address::Path(place.work().join(PROXY));
-        let proxy = Proxy::start(listen, server.clone(), recorder.clone(), ConnId(1))?;
-        let output = place.run(&place.command(self.command(operation)), deadline, worker).await?;
-        proxy.stop().await;
-        Ok(output)
     }
 }

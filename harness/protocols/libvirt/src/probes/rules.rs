@@ -220,7 +220,7 @@ fn event_not_lost(d: &Description, register: Bytes) -> Case {
         script = script.send(OTHER, call_with(procedure, serial, domain())).reply(OTHER, REPLY_MS);
     }
     let script = script.reply(MAIN, REPLY_MS).reply(MAIN, REPLY_MS).quiet(MAIN, QUIET_MS);
-    let about = "who registered is told of each event, once";
+    let about = "who registered gets each event, once";
     case(d, "event-not-lost", about, Hazard::Disturbs, script.close(MAIN).close(OTHER))
 }
 

@@ -47,7 +47,7 @@ pub(super) struct Daemons {
 impl Daemons {
     /// Servers of a build with defects switched on; for the errors see [`server`].
     pub(super) fn new(build: &Build, switched_on: &[String]) -> Result<Self, LaunchError> {
-        let part = Part::of(build, Role::Server, &DIALECTS, (SERVER_DEFECTS, switched_on))?;
+        let part = Part::of(build, Role::Server, &DIALECTS, SERVER_DEFECTS, switched_on)?;
         let settings = part.needs(Settings::read(&build.settings, part.dialect))?;
         Ok(Self {
             endpoint: part.endpoint("libvirtd"),

@@ -4,13 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session::process::Output;
-use session::proxy::Proxy;
 use session::sandbox::{Input, Slot};
 use session::{Address, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
-use transcript::{ConnId, ExitStatus};
+use transcript::ExitStatus;
 
 use super::PROXY_LXCPATH;
-use super::monitor::{self, Monitor, Monitors, yes_or_no};
+use super::monitor::{self, Monitor, Monitors};
 use crate::effects::{self, CONTAINER, Operation};
 use protocol::installed::Installed;
 use protocol::launch::{DaemonLauncher, Place};
@@ -102,7 +101,6 @@ impl LxcTools {
         let place = Place::within(&self.real, Arc::clone(slot)).await?;
         let name = format!("{PROXY_LXCPATH}/{CONTAINER}/command").into_bytes();
         let listen = Address::InSlot(Arc::clone(slot), name);
-        let proxy = Proxy::start(listen, server.clone(), recorder.clone(), ConnId(1))?;
         let mut line = self.command(operation);
         if let Some(first) = line.first().cloned() {
             line.splice(0..1, std::iter::once(first).chain(self.real.args.iter().cloned()));
@@ -113,10 +111,7 @@ impl LxcTools {
             command.input = Input::After { prompt: CONSOLE_PROMPT.to_vec(), typed: CONSOLE_QUIT.to_vec() };
         }
         // A real server is in the same slot.
-        let output = place.run(&command, deadline, None).await?;
-        let descriptors = proxy.descriptors_to_clients();
-        proxy.stop().await;
-        Ok((output, descriptors))
+        place.run_behind_proxy(listen, (server, None), &command, recorder, deadline).await
     }
 }
 
@@ -173,7 +168,9 @@ fn write_own_effects(
                 }
             }
             // A reference server counts its leases itself.
-            effects::TTY if !staged => effects::effect(recorder, effects::TTY, yes_or_no(descriptors > 0)),
+            effects::TTY if !staged => {
+                effects::effect(recorder, effects::TTY, effects::yes_or_no(descriptors > 0))
+            }
             _ => {}
         }
     }

@@ -97,9 +97,9 @@ impl Daemons for Monitors {
             effects::effect(recorder, effects::STATE, &state);
         }
         if let Some(Ok(frozen)) = payload(&monitor.place).map(|cgroup| cgroup.frozen()) {
-            effects::effect(recorder, effects::FROZEN, yes_or_no(frozen));
+            effects::effect(recorder, effects::FROZEN, effects::yes_or_no(frozen));
             if !frozen && let Some(allowed) = device_allowed(&monitor.place).await {
-                effects::effect(recorder, effects::DEVICE_RULE, yes_or_no(allowed));
+                effects::effect(recorder, effects::DEVICE_RULE, effects::yes_or_no(allowed));
             }
         }
     }
@@ -181,10 +181,6 @@ async fn state_at_last(address: &Address) -> Option<i32> {
         }
     }
     None
-}
-
-pub(super) fn yes_or_no(yes: bool) -> &'static str {
-    if yes { "yes" } else { "no" }
 }
 
 /// Whether a process is pid 1 in its innermost pid namespace.

@@ -21,7 +21,7 @@ use super::machine::Machine;
 /// # Errors
 /// No client of that dialect was measured, or there is no defect of that name.
 pub(crate) fn client(build: &Build, switched_on: &[String]) -> Made<dyn Client> {
-    let part = Part::of(build, Role::Client, &DIALECTS, (DEFECTS, switched_on))?;
+    let part = Part::of(build, Role::Client, &DIALECTS, DEFECTS, switched_on)?;
     let measured = part.dialect.client;
     let facts = part.needs(
         measured.ok_or_else(|| format!("no client of dialect `{}` was measured", part.dialect.name)),

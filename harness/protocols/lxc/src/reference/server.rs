@@ -19,7 +19,7 @@ use super::engine::{Monitor, Shared};
 /// # Errors
 /// No dialect of that version, or no defect of that name.
 pub(crate) fn server(build: &Build, switched_on: &[String], bench: &Bench) -> Made<dyn Launcher> {
-    let part = Part::of(build, Role::Server, &DIALECTS, (DEFECTS, switched_on))?;
+    let part = Part::of(build, Role::Server, &DIALECTS, DEFECTS, switched_on)?;
     let monitors = Monitors { dialect: part.dialect, switches: part.switches.clone() };
     Ok(serve::launcher(part.endpoint("lxc"), &bench.work_dir, monitors))
 }
@@ -61,15 +61,14 @@ impl Outside for Control {
 
     fn effects(&mut self, is_gone: bool, recorder: &Recorder) {
         let container = self.0.container();
-        let yes_no = |yes| if yes { "yes" } else { "no" };
         if is_gone {
             effects::effect(recorder, effects::STATE, "STOPPED");
         } else {
             let state = names::state_text(container.state.into());
             effects::effect(recorder, effects::STATE, &state);
-            effects::effect(recorder, effects::FROZEN, yes_no(container.is_frozen()));
-            effects::effect(recorder, effects::TTY, yes_no(container.leases_granted > 0));
-            effects::effect(recorder, effects::DEVICE_RULE, yes_no(container.has_device_rule()));
+            effects::effect(recorder, effects::FROZEN, effects::yes_or_no(container.is_frozen()));
+            effects::effect(recorder, effects::TTY, effects::yes_or_no(container.leases_granted > 0));
+            effects::effect(recorder, effects::DEVICE_RULE, effects::yes_or_no(container.has_device_rule()));
         }
     }
 }

@@ -16,6 +16,7 @@ use wire::json::{Document, Rules, same_value};
 use super::course::{Answer, BEATS, Course, Moment};
 use super::timeline::{Act, Said, What};
 use super::{Sights, ms, rules};
+use crate::grammar::id_of;
 use crate::message::{Offered, RULES};
 use crate::names::{self, NO_VERSION};
 use crate::shapes;
@@ -141,7 +142,7 @@ impl Watch<'_, '_> {
     fn echoed(&mut self, said: &Said) {
         let same = |due: &Due| match self.course.timeline.acts.get(due.act).map(|act| &act.what) {
             Some(What::FromHost(asked)) => {
-                due.what == Asked::Echo && is_same(&asked.bytes, &said.bytes, RULES)
+                due.what == Asked::Echo && id_of(&asked.bytes) == id_of(&said.bytes)
             }
             _ => false,
         };

@@ -1,6 +1,6 @@
 //! Does each side tell the maximum that its release has?
 //!
-//! A build that has lost its versioning settles on 0 with everybody, in perfect order. So what it tells is held against its
+//! A build that has lost its versioning settles on 0 with everybody, in perfect order. So what it tells is compared with its
 //! dialect: the one that the build is said to be, or the release from which it was recorded.
 
 use transcript::{BuildChange, Endpoint, Transcript};

@@ -1,4 +1,4 @@
-//! The checks held against every recording of real builds.
+//! The checks on every recording of real builds.
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};

@@ -5,6 +5,7 @@
 //! what the host sees, as a [`Transcript`].
 
 use bytes::Bytes;
+use transcript::evidence::Role;
 use transcript::{ConnId, Data, Endpoint, Event, EventKind, ExitStatus, Mark, Provenance, Transcript};
 use wire::Direction;
 
@@ -166,7 +167,7 @@ impl Simulation {
             Step::HalfLine => self.half_line(),
             Step::Call(call) => self.call(*call),
             Step::Inject(name) => self.inject(name),
-            Step::Canary => self.mark("canary", &[]),
+            Step::Canary => self.mark(Role::Canary.word(), &[]),
             Step::Release => self.held = false,
         }
         self.settle();

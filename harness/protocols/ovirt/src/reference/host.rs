@@ -17,7 +17,8 @@ use protocol::reference::Part;
 use protocol::reference::call::{self, Tools};
 use run::Run;
 use session::{Client, ClientReport, LaunchError, Recorder, Server};
-use transcript::{EventKind, ExitStatus};
+use transcript::ExitStatus;
+use transcript::evidence::Observation;
 
 use super::server::HEARTBEAT_MS;
 use super::settings::Settings;
@@ -33,7 +34,7 @@ const PATIENCE: u32 = 4;
 /// # Errors
 /// No host of that version, no such setting, or no defect of that name.
 pub(crate) fn client(build: &Build, switched_on: &[String]) -> Made<dyn Client> {
-    let part = Part::of(build, Role::Client, &DIALECTS, (DEFECTS, switched_on))?;
+    let part = Part::of(build, Role::Client, &DIALECTS, DEFECTS, switched_on)?;
     let hosts = Hosts::playing(&part)?;
     Ok(call::client(super::endpoint(&part, hosts.settings, "vdsm"), hosts))
 }
@@ -82,7 +83,7 @@ impl Hosts {
 
     /// A real host in the place of the build; for the errors see [`client`].
     pub(crate) fn real(line: CommandLine, build: &Build) -> Result<Self, LaunchError> {
-        let part = Part::of(build, Role::Client, &DIALECTS, (DEFECTS, &[]))?;
+        let part = Part::of(build, Role::Client, &DIALECTS, DEFECTS, &[])?;
         Ok(Self { command: Some(line), ..Self::playing(&part)? })
     }
 
@@ -109,8 +110,8 @@ impl Hosts {
 fn pass_of(server: &mut dyn Server) -> Duration {
     let look = Recorder::new();
     server.watch(&look);
-    let heartbeat_ms = look.take().into_iter().find_map(|event| match event.kind {
-        EventKind::Observe { key, value } if key == HEARTBEAT_MS => value.parse().ok(),
+    let heartbeat_ms = look.take().into_iter().find_map(|event| match event.kind.observed() {
+        Some((Observation::Of(HEARTBEAT_MS), value)) => value.parse().ok(),
         _ => None,
     });
     Duration::from_millis(heartbeat_ms.unwrap_or(0)) / PASSES_PER_HEARTBEAT

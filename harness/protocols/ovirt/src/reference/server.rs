@@ -27,7 +27,7 @@ use crate::scenarios::PASSES_PER_HEARTBEAT;
 /// # Errors
 /// No agent of that version, no such setting, or no defect of that name.
 pub(crate) fn server(build: &Build, switched_on: &[String], bench: &Bench) -> Made<dyn Launcher> {
-    let part = Part::of(build, Role::Server, &DIALECTS, (DEFECTS, switched_on))?;
+    let part = Part::of(build, Role::Server, &DIALECTS, DEFECTS, switched_on)?;
     let settings = part.needs(Settings::read(&build.settings))?;
     let endpoint = super::endpoint(&part, settings, "ovirt-guest-agent");
     let behind = ModelGuests::new(part.needs(find(&build.dialect))?, part.switches, settings);

@@ -8,7 +8,6 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use session::pty::{Line, Terminal};
-use session::sandbox::SlotCommand;
 use session::{Address, Connection, LaunchErrorKind, Listener, Recorder, Server};
 use transcript::evidence::Transport;
 
@@ -74,9 +73,7 @@ impl Daemons for Agents {
         let address = self.address(place);
         let terminal =
             self.settings.on_line.then(|| open_terminal(&place.slot.path(&place.root))).transpose()?;
-        let user = Some((NOBODY, NOBODY));
-        let command = SlotCommand { user, ..place.command(self.command_line(&place.real)) };
-        let process = place.spawn(&command).await?;
+        let process = place.spawn(&place.command_of_nobody(self.command_line(&place.real))).await?;
         let line = terminal.map(|terminal| -> io::Result<Line> {
             let hosts = Listener::bind(address.clone(), BACKLOG)?;
             Line::start(hosts, terminal, Arc::new(process.clone()))

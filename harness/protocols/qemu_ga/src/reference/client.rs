@@ -34,7 +34,7 @@ const LINE_MAX: usize = 10 << 20;
 /// # Errors
 /// No dialect of that version, or no defect of that name.
 pub(crate) fn client(build: &Build, switched_on: &[String]) -> Made<dyn Client> {
-    let part = Part::of(build, Role::Client, &DIALECTS, (DEFECTS, switched_on))?;
+    let part = Part::of(build, Role::Client, &DIALECTS, DEFECTS, switched_on)?;
     Ok(call::client(part.endpoint("qemu-ga"), Hosts { switches: part.switches }))
 }
 

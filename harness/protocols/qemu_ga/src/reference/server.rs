@@ -34,7 +34,7 @@ const CLIENTS_SERVED: Peer = 3;
 /// # Errors
 /// No dialect of that version, no defect of that name, or a setting that nobody knows.
 pub(crate) fn server(build: &Build, switched_on: &[String], bench: &Bench) -> Made<dyn Launcher> {
-    let part = Part::of(build, Role::Server, &DIALECTS, (DEFECTS, switched_on))?;
+    let part = Part::of(build, Role::Server, &DIALECTS, DEFECTS, switched_on)?;
     let settings = part.needs(Settings::read(&build.settings))?;
     let agents = Agents { dialect: part.dialect, switches: part.switches.clone(), settings };
     Ok(serve::launcher(part.endpoint("qemu-ga"), &bench.work_dir, agents))

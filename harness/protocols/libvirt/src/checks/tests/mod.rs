@@ -207,7 +207,7 @@ fn no_prefix_of_a_scenario_passes() {
     }
 }
 
-/// A state that others are held against and that nobody has read.
+/// A state that others are compared with and that nobody has read.
 #[test]
 fn a_scenario_without_its_first_state_is_incomplete() {
     let case = named(CaseKind::Scenario, "commit-keeps");

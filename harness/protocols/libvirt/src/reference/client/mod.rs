@@ -38,7 +38,7 @@ const PATIENCE: Duration = Duration::from_millis(1500);
 /// # Errors
 /// There is no dialect of that version, or no defect of that name.
 pub(crate) fn client(build: &Build, switched_on: &[String]) -> Made<dyn Client> {
-    let part = Part::of(build, Role::Client, &DIALECTS, (CLIENT_DEFECTS, switched_on))?;
+    let part = Part::of(build, Role::Client, &DIALECTS, CLIENT_DEFECTS, switched_on)?;
     Ok(call::client(part.endpoint("virsh"), Sessions { dialect: part.dialect, switches: part.switches }))
 }
 

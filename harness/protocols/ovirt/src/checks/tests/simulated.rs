@@ -1,4 +1,4 @@
-//! The checks held against simulated pairs: the ideal ones, in every scenario, and each seeded defect.
+//! The checks on simulated pairs: the ideal ones, in every scenario, and each seeded defect.
 
 use matrix::Role;
 use transcript::Transcript;
