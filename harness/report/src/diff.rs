@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use verdict::{CellResult, Outcome, RunResults, Verdict};
+use verdict::{BuildRecord, CellResult, Outcome, RunResults, Verdict};
 
 use crate::table::push_line;
 use crate::text::count;
@@ -199,9 +199,13 @@ fn notes(baseline: &RunResults, candidate: &RunResults) -> Vec<String> {
         notes.push(format!("the matrices differ: {} and {}", baseline.matrix, candidate.matrix));
     }
     for build in &candidate.builds {
-        match crate::grid::build(baseline, &build.protocol, &build.id) {
+        let same_id = |old: &&BuildRecord| (&old.protocol, &old.id) == (&build.protocol, &build.id);
+        // One id may have been run from several sources.
+        let same = |old: &BuildRecord| old.digest == build.digest && old.source == build.source;
+        let mut before = baseline.builds.iter().filter(same_id);
+        match before.clone().find(|old| same(old)).or_else(|| before.next()) {
             None => notes.push(format!("build {}/{} is not in the baseline", build.protocol, build.id)),
-            Some(old) if old.digest != build.digest || old.source != build.source => {
+            Some(old) if !same(old) => {
                 let digest = |d: &Option<String>| d.clone().unwrap_or_else(|| "none".into());
                 notes.push(format!(
                     "build {}/{} is another one: {} {} became {} {}",

@@ -164,13 +164,19 @@ impl Accounts {
         }
     }
 
+    /// Whether nothing ran because none of the cells is in this shard: then the other shards have them.
+    #[must_use]
+    pub fn is_empty_shard(&self, results: &RunResults) -> bool {
+        self.planned == 0 && results.partition.is_some()
+    }
+
     /// Whether the run is what was expected: all of it ran or is explained, and nothing is unexpected.
     #[must_use]
     pub fn as_expected(&self, results: &RunResults) -> bool {
         results.complete
             && results.complaints.is_empty()
             && self.unexpected == 0
-            && self.executed > 0
+            && (self.executed > 0 || self.is_empty_shard(results))
             && self.planned == self.executed + self.explained
     }
 }

@@ -383,7 +383,9 @@ impl Page<'_> {
             self.line(&Text::new(Paint::Bad, text));
         }
         let accounts = Accounts::of(results);
-        if accounts.executed == 0 {
+        if accounts.is_empty_shard(results) {
+            self.line(&Text::new(Paint::Dim, "No cell is in this shard."));
+        } else if accounts.executed == 0 {
             self.line(&Text::new(Paint::Bad, "NOTHING RAN: not one cell was executed."));
         }
         self.line(&summary_line(results));

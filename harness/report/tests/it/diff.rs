@@ -143,3 +143,20 @@ fn report_of_a_comparison() {
     }
     insta::assert_snapshot!("diff", compare(&before, &after, Scope::Whole).render(Style::plain(100)));
 }
+
+#[test]
+fn a_build_with_two_sources_is_compared_source_by_source() {
+    #[track_caller]
+    fn check(edit: impl FnOnce(&mut RunResults), note: bool) {
+        let mut before = results(None);
+        let first = before.builds.first().cloned().expect("the sample has builds");
+        before.builds.push(verdict::BuildRecord { source: "recorded".to_owned(), digest: None, ..first });
+        let mut after = before.clone();
+        edit(&mut after);
+        let text = compare(&before, &after, Scope::Whole).render(Style::plain(100));
+        assert_eq!(text.contains("is another one"), note, "{text}");
+    }
+    check(|_| {}, false);
+    check(|after| after.builds.reverse(), false);
+    check(|after| after.builds[0].digest = Some("sha256:other".to_owned()), true);
+}

@@ -241,6 +241,13 @@ fn the_last_line_accounts_for_every_cell() {
         |r| *r = RunResults { complaints: Vec::new(), duration_ms: 125_000, ..sample::results(Vec::new()) },
         "Summary [2m 05s] 0 planned = 0 executed + 0 explained: no cells; NOT as expected: nothing ran",
     );
+    check_summary(
+        |r| {
+            let partition = Some("hash:1/9".to_owned());
+            *r = RunResults { complaints: Vec::new(), partition, ..sample::results(Vec::new()) };
+        },
+        "Summary [1.84s] 0 planned = 0 executed + 0 explained: no cells; as expected",
+    );
 }
 
 #[test]
