@@ -33,6 +33,7 @@ use wire::json::{Document, Rules as JsonRules, dissect};
 use wire::json_lines::{LINE_MAX, Limits, LineDecoder, LineScan, ValueDecoder, ValueScan};
 use wire::libvirt_rpc::{self, Header, LENGTH_MAX, MessageDecoder, MessageScan, MessageType, Status};
 use wire::lxc::{Command, DATA_MAX, Layout, Notifies, RequestDecoder, RequestHead, RequestScan, Rules};
+use wire::ttrpc;
 use wire::{Decoder as _, Direction, Scan, StreamDecoder};
 
 /// Frame lengths in bytes, head included.
@@ -149,6 +150,42 @@ impl Framing for Libvirt {
             .length_adjustment(0)
             .num_skip(0)
             .max_frame_length(usize::try_from(LENGTH_MAX).expect("32 MiB fit"))
+            .new_codec()
+    }
+}
+
+/// Messages of ttrpc.
+struct Ttrpc;
+
+impl Framing for Ttrpc {
+    const NAME: &str = "ttrpc";
+    type Scan = ttrpc::MessageScan;
+    type Codec = LengthDelimitedCodec;
+
+    fn frame(len: usize) -> Vec<u8> {
+        let header =
+            ttrpc::Header { stream: 1, kind: ttrpc::MessageType::REQUEST, flags: ttrpc::Flags::default() };
+        header.message(&vec![0x61; len - ttrpc::HEAD_LEN]).to_vec()
+    }
+
+    #[inline]
+    fn frame_len(bytes: &[u8]) -> Option<usize> {
+        let len = ttrpc::HEAD_LEN + u32::from_be_bytes(*bytes.first_chunk()?) as usize;
+        (bytes.len() >= len).then_some(len)
+    }
+
+    fn decoder() -> ttrpc::MessageDecoder {
+        ttrpc::MessageDecoder::new()
+    }
+
+    fn codec() -> LengthDelimitedCodec {
+        LengthDelimitedCodec::builder()
+            .big_endian()
+            .length_field_offset(0)
+            .length_field_type::<u32>()
+            .length_adjustment(10)
+            .num_skip(0)
+            .max_frame_length(usize::try_from(ttrpc::DATA_MAX).expect("4 MiB fit"))
             .new_codec()
     }
 }
@@ -335,27 +372,27 @@ fn bench<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize, contender: Cont
         .bench_refs(contender);
 }
 
-#[divan::bench(types = [Lxc, Libvirt, Lines, Values], args = FRAME_LENS)]
+#[divan::bench(types = [Lxc, Libvirt, Ttrpc, Lines, Values], args = FRAME_LENS)]
 fn borrowing_slice<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
     bench::<F>(bencher, frame_len, slice::<F>);
 }
 
-#[divan::bench(types = [Lxc, Libvirt, Lines, Values], args = FRAME_LENS)]
+#[divan::bench(types = [Lxc, Libvirt, Ttrpc, Lines, Values], args = FRAME_LENS)]
 fn borrowing_extents<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
     bench::<F>(bencher, frame_len, extents::<F>);
 }
 
-#[divan::bench(types = [Lxc, Libvirt, Lines, Values], args = FRAME_LENS)]
+#[divan::bench(types = [Lxc, Libvirt, Ttrpc, Lines, Values], args = FRAME_LENS)]
 fn owning_split<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
     bench::<F>(bencher, frame_len, split::<F>);
 }
 
-#[divan::bench(types = [Lxc, Libvirt, Lines, Values], args = FRAME_LENS)]
+#[divan::bench(types = [Lxc, Libvirt, Ttrpc, Lines, Values], args = FRAME_LENS)]
 fn owning_decoder<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
     bench::<F>(bencher, frame_len, decoder::<F>);
 }
 
-#[divan::bench(types = [Lxc, Libvirt, Lines, Values], args = FRAME_LENS)]
+#[divan::bench(types = [Lxc, Libvirt, Ttrpc, Lines, Values], args = FRAME_LENS)]
 fn owning_codec<F: Framing>(bencher: Bencher<'_, '_>, frame_len: usize) {
     bench::<F>(bencher, frame_len, codec::<F>);
 }
@@ -460,6 +497,7 @@ fn main() {
         println!("\nframing  frame  contender    ns/frame   ratio");
         print_ratios::<Lxc>(borrowing::<Lxc>());
         print_ratios::<Libvirt>(borrowing::<Libvirt>());
+        print_ratios::<Ttrpc>(borrowing::<Ttrpc>());
         print_ratios::<Lines>(borrowing_json::<Lines>());
         print_ratios::<Values>(borrowing_json::<Values>());
         print_readings();

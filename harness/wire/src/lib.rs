@@ -20,6 +20,7 @@ mod stream;
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a wrong index fails the test, which is what it is for")]
 mod testing;
+pub mod ttrpc;
 pub mod xdr;
 
 pub use cursor::Cursor;
