@@ -83,6 +83,9 @@ run lxc_structured -max_len=512
 run libvirt_decode -max_len=384 -reduce_inputs=0
 run libvirt_round_trip -max_len=384
 run libvirt_structured -max_len=512
+run ttrpc_decode -max_len=384 -reduce_inputs=0
+run ttrpc_round_trip -max_len=384
+run ttrpc_structured -max_len=512
 run json_decode -max_len=384 -reduce_inputs=0
 run json_values -max_len=384 -reduce_inputs=0 -dict=fuzz/json.dict
 run json_dissect -max_len=512 -dict=fuzz/json.dict
@@ -108,4 +111,5 @@ proves() {
 }
 proves planted_defect
 proves libvirt_planted_defect
+proves ttrpc_planted_defect
 proves json_planted_defect

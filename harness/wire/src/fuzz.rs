@@ -21,8 +21,8 @@
 //! ```
 //!
 //! The variant of LXC is a layout, that of libvirt says whether the decoders know their direction, that of
-//! JSON limits or rules; its bodies all have such an input. Input of the bodies that end in `_structured`
-//! are choices.
+//! ttrpc limits, that of JSON limits or rules; its bodies all have such an input. Input of the bodies that end in
+//! `_structured` are choices.
 
 mod json;
 mod libvirt;
@@ -31,12 +31,14 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod told;
+mod ttrpc;
 
 pub use json::{json_decode, json_dissect, json_input, json_planted_defect, json_values};
 pub use libvirt::{
     libvirt_decode, libvirt_input, libvirt_planted_defect, libvirt_round_trip, libvirt_structured,
 };
 pub use lxc::{lxc_decode, lxc_input, lxc_round_trip, lxc_structured, planted_defect};
+pub use ttrpc::{ttrpc_decode, ttrpc_input, ttrpc_planted_defect, ttrpc_round_trip, ttrpc_structured};
 
 /// What the bytes of an input say.
 #[derive(Clone, Copy)]

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::libvirt_rpc::{Header, MessageType, Status};
 use crate::lxc::{Command, Layout, RequestHead};
+use crate::ttrpc;
 
 #[test]
 fn regressions_of_lxc_decode_stay_fixed() {
@@ -76,6 +77,39 @@ fn the_planted_defect_of_libvirt_is_nowhere_else() {
 }
 
 #[test]
+fn regressions_of_ttrpc_decode_stay_fixed() {
+    replay("ttrpc_decode", ttrpc_decode);
+}
+
+#[test]
+fn regressions_of_ttrpc_round_trip_stay_fixed() {
+    replay("ttrpc_round_trip", ttrpc_round_trip);
+}
+
+#[test]
+fn regressions_of_ttrpc_structured_stay_fixed() {
+    replay("ttrpc_structured", ttrpc_structured);
+}
+
+/// Two messages on one stream, the first with these flags.
+fn stream_with_flags(flags: u8) -> Vec<u8> {
+    let header = ttrpc::Header { stream: 1, kind: ttrpc::MessageType::DATA, flags: ttrpc::Flags(flags) };
+    let last = ttrpc::Header { flags: ttrpc::Flags(0), ..header };
+    [header.message(b""), last.message(b"data")].concat()
+}
+
+#[test]
+#[should_panic(expected = "every byte is in a frame or left over")]
+fn a_lost_byte_behind_the_end_of_a_stream_is_noticed() {
+    ttrpc_planted_defect(&ttrpc_input(&stream_with_flags(5), b""));
+}
+
+#[test]
+fn the_planted_defect_of_ttrpc_is_nowhere_else() {
+    ttrpc_planted_defect(&ttrpc_input(&stream_with_flags(2), &stream_with_flags(4)));
+}
+
+#[test]
 fn regressions_of_json_decode_stay_fixed() {
     replay("json_decode", json_decode);
 }
@@ -110,6 +144,9 @@ proptest! {
         libvirt_decode(&data);
         libvirt_round_trip(&data);
         libvirt_structured(&data);
+        ttrpc_decode(&data);
+        ttrpc_round_trip(&data);
+        ttrpc_structured(&data);
         json_decode(&data);
         json_values(&data);
         json_dissect(&data);
