@@ -12,14 +12,17 @@ use transcript::{ConnId, Data, Event, EventKind, Transcript};
 use verdict::{
     ConnContext, ConnReading, Due, Exchange, ExchangeId, Grammar, Meaning, Pairing, Place, Reading,
 };
+use wire::ttrpc::{Flags, Header, MessageType};
 use wire::{Decoder, Direction, Dissection, Frame};
 
 use crate::http::{Http, RAW};
 use crate::toy::Tale;
-use crate::ttrpc::{CLOSED, DATA, NO_DATA, OPEN, REQUEST, RESPONSE, Ttrpc, frame};
+use crate::ttrpc::{Ttrpc, frame};
 
 const UP: Direction = Direction::ToServer;
 const DOWN: Direction = Direction::ToClient;
+/// No flag of ttrpc.
+const NONE: Flags = Flags(0);
 
 fn golden(name: &str) -> Transcript {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
@@ -258,8 +261,9 @@ fn tale(said: &[(Direction, &[u8])]) -> Tale {
 #[test]
 fn a_stream_is_over_when_both_sides_have_ended_it() {
     let part = |kind, flags, data: &[u8]| frame(1, kind, flags, data);
-    let (asks, says, ends) =
-        (part(REQUEST, OPEN, b""), part(DATA, 0, b"a"), part(DATA, CLOSED | NO_DATA, b""));
+    let asks = part(MessageType::REQUEST, Flags::REMOTE_OPEN, b"");
+    let says = part(MessageType::DATA, NONE, b"a");
+    let ends = part(MessageType::DATA, Flags::REMOTE_CLOSED.with(Flags::NO_DATA), b"");
     let check = |last: &[(Direction, &[u8])], expect| {
         let said = [&[(UP, &asks[..]), (UP, &says), (DOWN, &says), (DOWN, &says)][..], last].concat();
         check_transcript(&tale(&said).transcript(), &Ttrpc, &[expect]);
@@ -268,20 +272,22 @@ fn a_stream_is_over_when_both_sides_have_ended_it() {
     check(&[(UP, &ends), (DOWN, &says)], "c2s request 1 | parts 2+3 | open");
     check(&[(UP, &ends), (DOWN, &says), (DOWN, &ends)], "c2s request 1 | parts 2+3 | data 1: Success");
     check(&[(DOWN, &ends), (UP, &says), (UP, &ends)], "c2s request 1 | parts 2+3 | data 1: Success");
-    let fails = part(RESPONSE, 0, b"\x0a\x02\x08\x0d");
+    let fails = part(MessageType::RESPONSE, NONE, b"\x0a\x02\x08\x0d");
     check(&[(UP, &says), (DOWN, &fails)], "c2s request 1 | parts 2+2 | response 1: Refused(13)");
     // Whoever reads gets the request with every frame, also behind what was sent later.
     let said = tale(&[(UP, &asks), (UP, &says), (DOWN, &says), (UP, &ends), (DOWN, &ends)]);
     let conn = read(&said.transcript(), &Ttrpc);
     for reply in &conn.steps[0].replies {
-        assert_eq!(reply.request.as_ref().map(|request| request.kind), Some(REQUEST));
+        let request = reply.request.as_ref().and_then(Header::of_frame);
+        assert_eq!(request.map(|request| request.kind), Some(MessageType::REQUEST));
     }
 }
 
 /// Shims report events and a daemon asks its client: what the answer means is said by the client then.
 #[test]
 fn a_server_may_ask() {
-    let (asks, lacks) = (frame(2, REQUEST, 0, b""), frame(2, RESPONSE, 0, b"\x0a\x02\x08\x0c"));
+    let asks = frame(2, MessageType::REQUEST, NONE, b"");
+    let lacks = frame(2, MessageType::RESPONSE, NONE, b"\x0a\x02\x08\x0c");
     let said = tale(&[(DOWN, &asks), (UP, &lacks)]).transcript();
     check_transcript(&said, &Ttrpc, &["s2c request 2 | parts 0+0 | response 2: NotSupported"]);
     let conn = read(&said, &Ttrpc);
@@ -292,8 +298,9 @@ fn a_server_may_ask() {
 /// What a server ends that it has begun itself is no answer to a client that waits for one.
 #[test]
 fn the_end_of_what_the_server_asked_answers_no_request() {
-    let (asks, ends) = (frame(2, REQUEST, CLOSED, b""), frame(1, REQUEST, 0, b""));
-    let over = frame(2, RESPONSE, 0, b"");
+    let asks = frame(2, MessageType::REQUEST, Flags::REMOTE_CLOSED, b"");
+    let ends = frame(1, MessageType::REQUEST, NONE, b"");
+    let over = frame(2, MessageType::RESPONSE, NONE, b"");
     let said = tale(&[(UP, &ends), (DOWN, &asks), (DOWN, &over)]).transcript();
     let conn = read(&said, &Ttrpc);
     let step = &conn.steps[0];
@@ -519,7 +526,7 @@ impl Grammar for ClientEnds {
 
 #[test]
 fn a_client_that_is_gone_has_ended_and_one_that_resets_has_not() {
-    let asks = frame(1, REQUEST, 0, b"");
+    let asks = frame(1, MessageType::REQUEST, NONE, b"");
     let [ends, resets] = [EventKind::Eof(None), EventKind::Reset].map(|kind| {
         let conn = read(&tale(&[(UP, &asks)]).event(1, UP, kind).transcript(), &ClientEnds);
         assert!(conn.steps[0].client_ended);
