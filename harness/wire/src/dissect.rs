@@ -10,6 +10,13 @@ use std::ops::Range;
 /// other under this mask are compared as one bag. Their names are `<list>.<index>` or begin so.
 pub const ORDER_MASK: &str = "order";
 
+/// The mask of what carries no value: punctuation, white space, names and lengths of what is in a frame. Their
+/// order and spelling say nothing. It is also the name of such fields where they have no other.
+pub const SYNTAX: &str = "syntax";
+
+/// The name of what could not be read.
+pub const UNKNOWN: &str = "unknown";
+
 /// All fields of one frame, in wire order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Dissection {

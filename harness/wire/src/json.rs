@@ -27,11 +27,14 @@ mod same;
 mod text;
 mod value;
 
-pub use dissect::{NAME_MAX, SYNTAX, UNKNOWN, dissect};
+pub use dissect::dissect;
 pub(crate) use parse::is_white_space;
 pub use same::same_value;
 pub use text::{write_text, write_text_upper};
 pub use value::Value;
+
+pub use crate::dissect::{SYNTAX, UNKNOWN};
+pub use crate::path::NAME_MAX;
 
 use std::fmt;
 

@@ -16,6 +16,7 @@ pub mod json;
 pub mod json_lines;
 pub mod libvirt_rpc;
 pub mod lxc;
+mod path;
 mod stream;
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a wrong index fails the test, which is what it is for")]
@@ -24,6 +25,6 @@ pub mod ttrpc;
 pub mod xdr;
 
 pub use cursor::Cursor;
-pub use dissect::{Dissection, Field, ORDER_MASK, Problem, Value};
+pub use dissect::{Dissection, Field, ORDER_MASK, Problem, SYNTAX, UNKNOWN, Value};
 pub use frame::{DecodeError, DecodeErrorKind, Decoder, Direction, Endian, Frame, FrameKind, PointerWidth};
 pub use stream::{Extent, Fault, Scan, Step, StreamDecoder, Unread};

@@ -6,30 +6,16 @@
 //!              free-ram                       disks.0.used
 //! ```
 //!
-//! Names of fields are made of what a peer sent. They are cut at a length ([`NAME_MAX`]), control
+//! Names of fields are made of what a peer sent. They are cut at a length ([`super::NAME_MAX`]), control
 //! characters in them are written out, and no two paths have the same name.
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
 use std::ops::Range;
 
 use super::parse::{Parser, duplicates};
 use super::{Kind, Rules, Tape, text};
-use crate::{Dissection, Field, Problem, Value};
-
-/// The name and the mask of what carries no value: punctuation, white space, names of members. Their
-/// order and spelling say nothing, and a member that is called so has no such mask.
-pub const SYNTAX: &str = "syntax";
-
-/// The name of what could not be read.
-pub const UNKNOWN: &str = "unknown";
-
-/// The name of a value that is neither list nor object.
-const SCALAR: &str = "value";
-
-/// The longest name of a field in bytes. A longer one ends in `…`, so that a deep tree of long names
-/// costs no more than its bytes many times over.
-pub const NAME_MAX: usize = 128;
+use crate::path::Path;
+use crate::{Dissection, Field, Problem, SYNTAX, UNKNOWN, Value};
 
 /// Reads `bytes` as one value and names every part of it; `mask` says under which mask the field of a
 /// name stands. Members are named with dots and elements by their index (`memory-stat.swap_in`,
@@ -164,54 +150,5 @@ impl Walk<'_> {
             self.found.fields.push(bare(SYNTAX, self.at..end, Some(SYNTAX)));
             self.at = end;
         }
-    }
-}
-
-/// The names that lead to a value, each behind a dot.
-#[derive(Default)]
-struct Path(String);
-
-impl Path {
-    fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    fn truncate(&mut self, len: usize) {
-        self.0.truncate(len);
-    }
-
-    fn element(&mut self, index: usize) {
-        // Writing to a `String` does not fail.
-        let _ = write!(self.0, ".{index}");
-    }
-
-    /// A name that could be taken for two names, or for an index, is written so that it cannot.
-    fn member(&mut self, name: &str) {
-        let like_index = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
-        self.0.push_str(if like_index { ".'" } else { "." });
-        if name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'.' | b'\\' | b'\'')) {
-            self.0.push_str(name);
-        } else {
-            name.chars().for_each(|character| self.character(character));
-        }
-        self.0.push_str(if like_index { "'" } else { "" });
-    }
-
-    fn character(&mut self, character: char) {
-        match character {
-            '.' => self.0.push_str("\\."),
-            '\\' | '\'' => self.0.extend(character.escape_default()),
-            _ if character.is_control() => self.0.extend(character.escape_default()),
-            _ => self.0.push(character),
-        }
-    }
-
-    fn name(&self) -> String {
-        let Some(name) = self.0.strip_prefix('.') else { return SCALAR.to_owned() };
-        if name.len() <= NAME_MAX {
-            return name.to_owned();
-        }
-        let end = name.floor_char_boundary(NAME_MAX - '…'.len_utf8());
-        [name.get(..end).unwrap_or_default(), "…"].concat()
     }
 }

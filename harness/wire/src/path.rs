@@ -1,0 +1,60 @@
+//! Names of fields that are made of what a peer sent: cut at a length, without control characters, and no two paths
+//! have the same name.
+
+use std::fmt::Write as _;
+
+/// The longest name of a field in bytes. A longer one ends in `…`, so that a deep tree of long names
+/// costs no more than its bytes many times over.
+pub const NAME_MAX: usize = 128;
+
+/// The name of a value that is neither list nor object.
+const SCALAR: &str = "value";
+
+/// The names that lead to a value, each behind a dot.
+#[derive(Default)]
+pub(crate) struct Path(String);
+
+impl Path {
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn truncate(&mut self, len: usize) {
+        self.0.truncate(len);
+    }
+
+    pub(crate) fn element(&mut self, index: usize) {
+        // Writing to a `String` does not fail.
+        let _ = write!(self.0, ".{index}");
+    }
+
+    /// A name that could be taken for two names, or for an index, is written so that it cannot.
+    pub(crate) fn member(&mut self, name: &str) {
+        let like_index = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+        self.0.push_str(if like_index { ".'" } else { "." });
+        if name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'.' | b'\\' | b'\'')) {
+            self.0.push_str(name);
+        } else {
+            name.chars().for_each(|character| self.character(character));
+        }
+        self.0.push_str(if like_index { "'" } else { "" });
+    }
+
+    fn character(&mut self, character: char) {
+        match character {
+            '.' => self.0.push_str("\\."),
+            '\\' | '\'' => self.0.extend(character.escape_default()),
+            _ if character.is_control() => self.0.extend(character.escape_default()),
+            _ => self.0.push(character),
+        }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        let Some(name) = self.0.strip_prefix('.') else { return SCALAR.to_owned() };
+        if name.len() <= NAME_MAX {
+            return name.to_owned();
+        }
+        let end = name.floor_char_boundary(NAME_MAX - '…'.len_utf8());
+        [name.get(..end).unwrap_or_default(), "…"].concat()
+    }
+}
