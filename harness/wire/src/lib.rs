@@ -17,6 +17,7 @@ pub mod json_lines;
 pub mod libvirt_rpc;
 pub mod lxc;
 mod path;
+pub mod protobuf;
 mod stream;
 #[cfg(test)]
 #[expect(clippy::indexing_slicing, reason = "a wrong index fails the test, which is what it is for")]

@@ -28,6 +28,16 @@ impl Path {
         let _ = write!(self.0, ".{index}");
     }
 
+    /// A name that is none: it can be taken for nothing else.
+    pub(crate) fn unnamed(&mut self, number: u32) {
+        let _ = write!(self.0, ".?{number}");
+    }
+
+    /// A number as a name.
+    pub(crate) fn number(&mut self, number: &dyn std::fmt::Display) {
+        let _ = write!(self.0, ".{number}");
+    }
+
     /// A name that could be taken for two names, or for an index, is written so that it cannot.
     pub(crate) fn member(&mut self, name: &str) {
         let like_index = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
