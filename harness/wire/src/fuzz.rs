@@ -22,11 +22,12 @@
 //!
 //! The variant of LXC is a layout, that of libvirt says whether the decoders know their direction, that of
 //! ttrpc limits, that of JSON limits or rules; its bodies all have such an input. Input of the bodies that end in
-//! `_structured` are choices.
+//! `_structured` are choices. Input of `protobuf_walk` is a byte that chooses a message, and the message.
 
 mod json;
 mod libvirt;
 mod lxc;
+mod protobuf;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ pub use libvirt::{
     libvirt_decode, libvirt_input, libvirt_planted_defect, libvirt_round_trip, libvirt_structured,
 };
 pub use lxc::{lxc_decode, lxc_input, lxc_round_trip, lxc_structured, planted_defect};
+pub use protobuf::protobuf_walk;
 pub use ttrpc::{ttrpc_decode, ttrpc_input, ttrpc_planted_defect, ttrpc_round_trip, ttrpc_structured};
 
 /// What the bytes of an input say.

@@ -135,6 +135,11 @@ fn the_planted_defect_of_json_is_nowhere_else() {
     json_planted_defect(&json_input(b"%]\xff\n{}{\xff\n", b"[1]hello "));
 }
 
+#[test]
+fn regressions_of_protobuf_walk_stay_fixed() {
+    replay("protobuf_walk", protobuf_walk);
+}
+
 proptest! {
     #[test]
     fn the_bodies_hold_on_random_bytes(data in prop::collection::vec(any::<u8>(), 0..2000)) {
@@ -150,5 +155,6 @@ proptest! {
         json_decode(&data);
         json_values(&data);
         json_dissect(&data);
+        protobuf_walk(&data);
     }
 }
