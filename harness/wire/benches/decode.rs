@@ -14,6 +14,9 @@
 //! reading     serde_json  a heartbeat of an oVirt guest agent as a `serde_json::Value`
 //!             parse       `json::Document::parse`
 //!             dissect     `json::dissect`, which parses it again and names every field
+//! protobuf    prost       a request of the Kata Containers agent as the structs of `prost`
+//!             walk        `protobuf::Walk`, into every message in it
+//!             dissect     `protobuf::dissect`, which names every field
 //! ```
 //!
 //! `cargo bench -p wire` runs divan and then prints the ratios, measured in turns in one process so
@@ -21,11 +24,14 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints")]
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures")]
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, BytesMut};
 use divan::{Bencher, counter::ItemsCount};
+use prost::Message as _;
 use serde::de::IgnoredAny;
 use serde_json::Deserializer;
 use tokio_util::codec::{AnyDelimiterCodec, Decoder as Codec, LengthDelimitedCodec};
@@ -33,6 +39,7 @@ use wire::json::{Document, Rules as JsonRules, dissect};
 use wire::json_lines::{LINE_MAX, Limits, LineDecoder, LineScan, ValueDecoder, ValueScan};
 use wire::libvirt_rpc::{self, Header, LENGTH_MAX, MessageDecoder, MessageScan, MessageType, Status};
 use wire::lxc::{Command, DATA_MAX, Layout, Notifies, RequestDecoder, RequestHead, RequestScan, Rules};
+use wire::protobuf::{self, FieldValue, Schema, Source, Walk};
 use wire::ttrpc;
 use wire::{Decoder as _, Direction, Scan, StreamDecoder};
 
@@ -430,10 +437,12 @@ fn print_ratios<F: Framing>(borrowing: Vec<(&'static str, Contender)>) {
     }
 }
 
-/// What reads one message.
+/// What reads one message; says how many parts of it there are.
 type Reader = fn(&[u8]) -> usize;
 
-const READERS: [(&str, Reader); 3] = [("serde_json", tree), ("parse", parse), ("dissect", fields)];
+/// Every reader of JSON with its name and how many parts it sees.
+const READERS: [(&str, Reader, usize); 3] =
+    [("serde_json", tree, 4), ("parse", parse, 4), ("dissect", fields, 4)];
 
 /// A heartbeat of ovirt-guest-agent 1.0.16, as recorded.
 const HEARTBEAT: &[u8] = b"{\"__name__\": \"heartbeat\", \"memory-stat\": {\"swap_out\": 0, \"majflt\": 0, \
@@ -457,36 +466,230 @@ fn fields(bytes: &[u8]) -> usize {
     found.fields.iter().filter(|field| field.mask.is_none() && !field.name.contains('.')).count() + 1
 }
 
-#[divan::bench(args = READERS.map(|(name, _)| name))]
+#[divan::bench(args = READERS.map(|(name, ..)| name))]
 fn reading(bencher: Bencher<'_, '_>, name: &str) {
-    let reader = READERS.into_iter().find(|(found, _)| *found == name).expect("listed").1;
+    let reader = READERS.into_iter().find(|(found, ..)| *found == name).expect("listed").1;
     bencher.counter(ItemsCount::new(1_usize)).bench(|| reader(black_box(HEARTBEAT)));
 }
 
-/// Nanoseconds per heartbeat of each reader, in turns.
-fn print_readings() {
+/// A request to create a container, with the fields that matter of it.
+#[derive(Clone, PartialEq, prost::Message)]
+struct Create {
+    #[prost(string, tag = "1")]
+    container_id: String,
+    #[prost(string, tag = "2")]
+    exec_id: String,
+    #[prost(message, repeated, tag = "5")]
+    storages: Vec<Storage>,
+    #[prost(message, optional, tag = "6")]
+    oci: Option<Spec>,
+    #[prost(bool, tag = "7")]
+    sandbox_pidns: bool,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Storage {
+    #[prost(string, tag = "1")]
+    driver: String,
+    #[prost(string, tag = "3")]
+    source: String,
+    #[prost(string, tag = "4")]
+    fstype: String,
+    #[prost(string, repeated, tag = "5")]
+    options: Vec<String>,
+    #[prost(string, tag = "6")]
+    mount_point: String,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Spec {
+    #[prost(string, tag = "1")]
+    version: String,
+    #[prost(message, optional, tag = "2")]
+    process: Option<Process>,
+    #[prost(message, repeated, tag = "5")]
+    mounts: Vec<Mount>,
+    #[prost(btree_map = "string, string", tag = "7")]
+    annotations: BTreeMap<String, String>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Process {
+    #[prost(bool, tag = "1")]
+    terminal: bool,
+    #[prost(message, optional, tag = "3")]
+    user: Option<User>,
+    #[prost(string, repeated, tag = "4")]
+    args: Vec<String>,
+    #[prost(string, repeated, tag = "5")]
+    env: Vec<String>,
+    #[prost(string, tag = "6")]
+    cwd: String,
+    #[prost(int64, tag = "11")]
+    oom_score_adj: i64,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct User {
+    #[prost(uint32, tag = "1")]
+    uid: u32,
+    #[prost(uint32, tag = "2")]
+    gid: u32,
+    #[prost(uint32, repeated, tag = "3")]
+    additional_gids: Vec<u32>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Mount {
+    #[prost(string, tag = "1")]
+    destination: String,
+    #[prost(string, tag = "2")]
+    source: String,
+    #[prost(string, tag = "3")]
+    kind: String,
+    #[prost(string, repeated, tag = "4")]
+    options: Vec<String>,
+}
+
+/// The same as text.
+const CREATE: &str = r#"
+    message Create {
+        string container_id = 1; string exec_id = 2; repeated Storage storages = 5; Spec OCI = 6;
+        bool sandbox_pidns = 7;
+    }
+    message Storage {
+        string driver = 1; string source = 3; string fstype = 4; repeated string options = 5;
+        string mount_point = 6;
+    }
+    message Spec {
+        string Version = 1; Process Process = 2; repeated Mount Mounts = 5; map<string, string> Annotations = 7;
+    }
+    message Process {
+        bool Terminal = 1; User User = 3; repeated string Args = 4; repeated string Env = 5; string Cwd = 6;
+        int64 OOMScoreAdj = 11;
+    }
+    message User { uint32 UID = 1; uint32 GID = 2; repeated uint32 AdditionalGids = 3; }
+    message Mount { string destination = 1; string source = 2; string type = 3; repeated string options = 4; }
+"#;
+
+static SCHEMA: LazyLock<Schema> = LazyLock::new(|| {
+    Schema::parse(&[Source { name: "create.proto", text: CREATE }]).expect("what the language has")
+});
+
+/// Where the messages in a message are.
+struct Inside(&'static [(u32, Inside)]);
+
+const LEAF: Inside = Inside(&[]);
+const CREATE_INSIDE: Inside =
+    Inside(&[(5, LEAF), (6, Inside(&[(2, Inside(&[(3, LEAF)])), (5, LEAF), (7, LEAF)]))]);
+
+static REQUEST: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    let mount = |destination: &str, kind: &str| Mount {
+        destination: destination.to_owned(),
+        source: kind.to_owned(),
+        kind: kind.to_owned(),
+        options: texts(&["nosuid", "noexec", "nodev", "relatime", "rw"]),
+    };
+    let process = Process {
+        terminal: false,
+        user: Some(User { uid: 1000, gid: 1000, additional_gids: vec![4, 24, 27, 30, 46] }),
+        args: texts(&["/bin/sh", "-c", "while true; do sleep 3600; done"]),
+        env: texts(&[
+            "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOSTNAME=c1",
+            "TERM=xterm",
+        ]),
+        cwd: "/".to_owned(),
+        oom_score_adj: -998,
+    };
+    let annotations = ["container-type", "sandbox-id", "sandbox-name", "image-name"];
+    let spec = Spec {
+        version: "1.0.2".to_owned(),
+        process: Some(process),
+        mounts: ["/proc", "/dev", "/dev/pts", "/dev/shm", "/sys", "/run"]
+            .map(|at| mount(at, "tmpfs"))
+            .to_vec(),
+        annotations: annotations
+            .map(|key| (format!("io.kubernetes.cri.{key}"), "0123456789abcdef".repeat(2)))
+            .into(),
+    };
+    let storage = Storage {
+        driver: "virtio-fs".to_owned(),
+        source: "kataShared".to_owned(),
+        fstype: "virtiofs".to_owned(),
+        options: texts(&["nodev"]),
+        mount_point: "/run/kata-containers/shared/containers/".to_owned(),
+    };
+    let id = "0123456789abcdef".repeat(4);
+    let create = Create {
+        container_id: id.clone(),
+        exec_id: id,
+        storages: vec![storage.clone(), storage],
+        oci: Some(spec),
+        sandbox_pidns: true,
+    };
+    create.encode_to_vec()
+});
+
+/// Every reader of protobuf with its name and how many parts it sees.
+const PROTOBUF_READERS: [(&str, Reader, usize); 3] =
+    [("prost", structs, 6), ("walk", walk, 96), ("dissect", named, 93)];
+
+fn structs(bytes: &[u8]) -> usize {
+    let create = black_box(Create::decode(bytes).expect("protobuf"));
+    create.oci.map_or(0, |spec| spec.mounts.len())
+}
+
+fn walk(bytes: &[u8]) -> usize {
+    walk_into(Walk::new(bytes), bytes, &CREATE_INSIDE)
+}
+
+/// Every field, with those of the messages in it.
+fn walk_into(walk: Walk<'_>, bytes: &[u8], inside: &Inside) -> usize {
+    let mut count = 0;
+    for field in walk {
+        let field = black_box(field.expect("protobuf"));
+        count += 1;
+        if let FieldValue::Len(part) = field.value
+            && let Some((_, inside)) = inside.0.iter().find(|(number, _)| *number == field.number)
+        {
+            count += walk_into(Walk::within(bytes, part), bytes, inside);
+        }
+    }
+    count
+}
+
+fn named(bytes: &[u8]) -> usize {
+    black_box(protobuf::dissect(&SCHEMA, "Create", bytes, 0)).fields.len()
+}
+
+#[divan::bench(args = PROTOBUF_READERS.map(|(name, ..)| name))]
+fn reading_protobuf(bencher: Bencher<'_, '_>, name: &str) {
+    let reader = PROTOBUF_READERS.into_iter().find(|(found, ..)| *found == name).expect("listed").1;
+    bencher.counter(ItemsCount::new(1_usize)).bench(|| reader(black_box(&REQUEST)));
+}
+
+/// Nanoseconds per message of each reader, in turns.
+fn print_readings<const N: usize>(kind: &str, message: &[u8], readers: [(&str, Reader, usize); N]) {
     const TURNS: usize = 201;
     const EACH: usize = 100;
-    let mut times = READERS.map(|_| Vec::with_capacity(TURNS));
+    let mut times = readers.map(|_| Vec::with_capacity(TURNS));
     for _ in 0..TURNS {
-        for ((name, reader), times) in READERS.iter().zip(&mut times) {
+        for ((name, reader, parts), times) in readers.iter().zip(&mut times) {
             let start = Instant::now();
-            let count = (0..EACH).map(|_| reader(black_box(HEARTBEAT))).sum::<usize>();
+            let count = (0..EACH).map(|_| reader(black_box(message))).sum::<usize>();
             times.push(start.elapsed());
-            assert_eq!(count, 4 * EACH, "`{name}` reads every member");
+            assert_eq!(count, parts * EACH, "`{name}` reads every part");
         }
     }
     let medians = times.map(|mut times| {
         times.sort_unstable();
         times[TURNS / 2].as_secs_f64() * 1e9 / EACH as f64
     });
-    for ((name, _), time) in READERS.iter().zip(&medians) {
+    for ((name, ..), time) in readers.iter().zip(&medians) {
         let ratio = time / medians[0];
-        println!(
-            "reading  {:>5}  {name:<10}  {time:>9.2}   {ratio:>5.2} x {}",
-            HEARTBEAT.len(),
-            READERS[0].0
-        );
+        println!("{kind:<8} {:>5}  {name:<10}  {time:>9.2}   {ratio:>5.2} x {}", message.len(), readers[0].0);
     }
 }
 
@@ -500,6 +703,7 @@ fn main() {
         print_ratios::<Ttrpc>(borrowing::<Ttrpc>());
         print_ratios::<Lines>(borrowing_json::<Lines>());
         print_ratios::<Values>(borrowing_json::<Values>());
-        print_readings();
+        print_readings("json", HEARTBEAT, READERS);
+        print_readings("protobuf", &REQUEST, PROTOBUF_READERS);
     }
 }

@@ -242,10 +242,11 @@ impl Scan for MessageScan {
             return Ok(self.discard(src));
         }
         // Receivers read the head at once, and so do not look at the length before it is complete.
-        let (Some(length), true) = (Header::length(src), src.len() >= HEAD_LEN) else {
+        let Some([a, b, c, d, ..]) = src.first_chunk::<HEAD_LEN>() else {
             let partial = Step::Partial { field: "head", at: 0, needed: as_u64(HEAD_LEN) };
             return Ok(if src.is_empty() { Step::Boundary } else { partial });
         };
+        let length = u32::from_be_bytes([*a, *b, *c, *d]);
         if length > self.limits.data_max {
             return self.oversize(length);
         }
@@ -258,7 +259,7 @@ impl Scan for MessageScan {
 }
 
 impl MessageScan {
-    #[cold]
+    #[inline]
     fn oversize(&mut self, length: u32) -> Result<Step, Fault> {
         match self.limits.oversize {
             Oversize::Refused => {
@@ -272,7 +273,7 @@ impl MessageScan {
         Ok(Step::Complete(Extent { kind: OVERSIZE, head_len: HEAD_LEN, len: HEAD_LEN }))
     }
 
-    #[cold]
+    #[inline]
     fn discard(&mut self, src: &[u8]) -> Step {
         let part = self.discarding.min(PART_LEN);
         let len = in_memory(part);
