@@ -12,10 +12,26 @@ use session::sandbox::{self, Sandbox};
 use transcript::evidence::{Expectation, Observation};
 use transcript::{ConnId, Event};
 use verdict::{ConnContext, ExchangeId, Grammar, Place};
-use wire::{Direction, Frame};
+use wire::{Direction, Dissection, Frame, Value};
 
 use crate::dialect::{Facts, IDEAL, Releases, Table};
 use crate::{Action, Bench, Protocol};
+
+/// A dissection in one line: its title, the fields that are wanted, masked ones by their masks, and what is wrong.
+#[must_use]
+pub fn in_words(dissection: &Dissection, wants: impl Fn(&str) -> bool) -> String {
+    let fields = dissection.fields.iter().filter(|field| wants(&field.name)).map(|field| {
+        let value = match (&field.value, field.mask, &field.label) {
+            (_, Some(mask), _) => format!("<{mask}>"),
+            (_, None, Some(label)) => label.to_string(),
+            (Value::Bytes, ..) => format!("{} bytes", field.span.len()),
+            _ => verdict::render::value(field, &[]),
+        };
+        format!("{}={value}", field.name)
+    });
+    let problems = dissection.problems.iter().map(|problem| format!("!{}", problem.what));
+    format!("{}: {}", dissection.title, fields.chain(problems).collect::<Vec<_>>().join(" "))
+}
 
 /// The `main` of a live test: enters the sandbox, and runs what gives the failures.
 ///

@@ -449,6 +449,10 @@ shapes! {
     REFUSED_BEFORE_ACCEPTED = "refused-before-accepted";
     /// An answer where the recorded server gave none.
     ANSWERS_MORE = "answers-more";
+    /// An answer holds more than the recorded one did.
+    SAYS_MORE = "says-more";
+    /// Something in an answer differs from the recording, and nobody understands it.
+    NOT_COMPARED = "not-compared";
     /// What was refused when it was recorded is carried out.
     ACCEPTS_MORE = "accepts-more";
     /// What was not known when it was recorded is known now.

@@ -3,7 +3,6 @@
 //! The words of what they find are what expectations match: they never change.
 
 mod answered;
-mod difference;
 mod drained;
 mod effects;
 mod evidence;

@@ -3,6 +3,7 @@
 
 mod check;
 pub mod checks;
+mod compare;
 pub mod exchange;
 mod finding;
 mod grammar;
@@ -12,6 +13,7 @@ mod results;
 mod summary;
 
 pub use check::{Check, Evidence, FAULTS, Recorded, judge};
+pub use compare::{Comparison, Difference, Message, compare};
 pub use exchange::{ExchangeId, Exchanges, InOrder, Pairing, Place};
 pub use finding::{Blame, Cited, Finding, FrameRef, Judgement, Rule, Weight};
 pub use grammar::{ConnContext, Due, Grammar, Meaning};

@@ -23,6 +23,10 @@ pub fn value(field: &Field, frame: &[u8]) -> String {
         Value::Int(v) => v.to_string(),
         Value::Hex(v) => format!("{v:#x}"),
         Value::Text(text) => format!("{text:?}"),
+        Value::Float(bits) => f64::from_bits(*bits).to_string(),
+        Value::Bool(value) => value.to_string(),
+        Value::Null => "null".to_owned(),
+        Value::Empty => "nothing".to_owned(),
         Value::Bytes => {
             let bytes = frame.get(field.span.clone()).unwrap_or(&[]);
             if bytes.iter().all(|byte| *byte == 0) {

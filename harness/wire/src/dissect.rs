@@ -6,16 +6,17 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-/// The mask of elements whose order says nothing, e.g. that of a hash table: all elements that follow each
-/// other under this mask are compared as one bag. Their names are `<list>.<index>` or begin so.
-pub const ORDER_MASK: &str = "order";
+use crate::policy::Policies;
 
 /// The mask of what carries no value: punctuation, white space, names and lengths of what is in a frame. Their
 /// order and spelling say nothing. It is also the name of such fields where they have no other.
 pub const SYNTAX: &str = "syntax";
 
-/// The name of what could not be read.
+/// The name of bytes that nobody here understands. They are not compared, which is said.
 pub const UNKNOWN: &str = "unknown";
+
+/// What stands before the number of a field that no schema has: `?7`.
+pub(crate) const UNKNOWN_NUMBER: char = '?';
 
 /// All fields of one frame, in wire order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -24,6 +25,8 @@ pub struct Dissection {
     pub title: String,
     /// The fields; their spans follow each other without gap or overlap.
     pub fields: Vec<Field>,
+    /// How they are compared with those of another frame.
+    pub policies: Policies,
     /// What is wrong with the frame.
     pub problems: Vec<Problem>,
 }
@@ -31,7 +34,7 @@ pub struct Dissection {
 /// One field of a frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
-    /// Dotted name, e.g. `device.major`.
+    /// Dotted name, e.g. `device.major`; elements of a list are numbered: `names.0`.
     pub name: Cow<'static, str>,
     /// Where it lies in the frame.
     pub span: Range<usize>,
@@ -39,7 +42,7 @@ pub struct Field {
     pub value: Value,
     /// The symbolic name of the value, e.g. `RUNNING`.
     pub label: Option<Cow<'static, str>>,
-    /// The named mask under which comparison passes over this field, e.g. `pointer`.
+    /// The named mask under which comparison passes over this field, e.g. `pointer`: it is volatile.
     pub mask: Option<&'static str>,
 }
 
@@ -54,7 +57,15 @@ pub enum Value {
     Hex(u64),
     /// Text without its terminator.
     Text(String),
-    /// Bytes without a known meaning, or padding.
+    /// A floating point number, by the bits of an `f64`.
+    Float(u64),
+    /// True or false.
+    Bool(bool),
+    /// No value, where that is written.
+    Null,
+    /// A list or an object that has nothing in it.
+    Empty,
+    /// Bytes: those that have no other reading, or padding.
     Bytes,
 }
 
@@ -72,6 +83,13 @@ impl Dissection {
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|f| f.name == name)
+    }
+
+    /// Whether nobody here understands a part of that name: bytes that could not be read, or a field of a number that no
+    /// schema has.
+    #[must_use]
+    pub fn is_unknown(name: &str) -> bool {
+        name == UNKNOWN || name.starts_with(UNKNOWN_NUMBER)
     }
 
     /// Whether the fields cover `0..len` without gap or overlap.

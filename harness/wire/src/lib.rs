@@ -17,6 +17,7 @@ pub mod json_lines;
 pub mod libvirt_rpc;
 pub mod lxc;
 mod path;
+pub mod policy;
 pub mod protobuf;
 mod stream;
 #[cfg(test)]
@@ -26,6 +27,6 @@ pub mod ttrpc;
 pub mod xdr;
 
 pub use cursor::Cursor;
-pub use dissect::{Dissection, Field, ORDER_MASK, Problem, SYNTAX, UNKNOWN, Value};
+pub use dissect::{Dissection, Field, Problem, SYNTAX, UNKNOWN, Value};
 pub use frame::{DecodeError, DecodeErrorKind, Decoder, Direction, Endian, Frame, FrameKind, PointerWidth};
 pub use stream::{Extent, Fault, Scan, Step, StreamDecoder, Unread};

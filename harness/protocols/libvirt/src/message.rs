@@ -82,15 +82,13 @@ struct Dissector<'a> {
     bytes: &'a [u8],
     reader: Reader<'a>,
     out: Dissection,
-    /// Whether elements of a list are read whose order says nothing.
-    unordered: bool,
 }
 
 type FieldLabel = Option<Cow<'static, str>>;
 
 impl<'a> Dissector<'a> {
     fn new(dialect: &'a Dialect, bytes: &'a [u8]) -> Self {
-        Self { dialect, bytes, reader: Reader::new(bytes), out: Dissection::default(), unordered: false }
+        Self { dialect, bytes, reader: Reader::new(bytes), out: Dissection::default() }
     }
 
     fn push(
@@ -100,8 +98,7 @@ impl<'a> Dissector<'a> {
         value: Value,
         label: FieldLabel,
     ) {
-        let mask = self.unordered.then_some(wire::ORDER_MASK);
-        self.out.fields.push(Field { name: name.into(), span, value, label, mask });
+        self.out.fields.push(Field { name: name.into(), span, value, label, mask: None });
     }
 
     /// Puts the field that was read last under a mask.

@@ -143,7 +143,7 @@ fn type_name(value: &Value, size: u64) -> &'static str {
         (Value::Int(_), _) => "i64",
         (Value::Hex(_), _) => "pointer",
         (Value::Text(_), _) => "text",
-        (Value::Bytes, _) => "bytes",
+        _ => "bytes",
     }
 }
 

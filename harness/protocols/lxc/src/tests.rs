@@ -9,7 +9,7 @@ use session::{Script, Step};
 use transcript::{ConnId, Data, Event, EventKind, Transcript};
 use verdict::{Due, Grammar, Meaning};
 use wire::lxc::{DESCRIPTOR_BYTE, REQUEST, RESPONSE, STATE_MESSAGE};
-use wire::{Direction, Frame, FrameKind, Value};
+use wire::{Direction, Frame, FrameKind};
 
 use super::dialect::Dialect;
 use super::{DIALECTS, LxcGrammar, message, names, request};
@@ -43,20 +43,7 @@ fn frame(kind: FrameKind, bytes: Bytes) -> Frame {
 
 /// One line per frame: title, then fields without padding, masked values as the mask's name.
 fn rendered(dissection: &wire::Dissection) -> String {
-    let fields = dissection.fields.iter().filter(|field| field.name != "padding").map(|field| {
-        let value = match (&field.value, field.mask, &field.label) {
-            (_, Some(mask), _) => format!("<{mask}>"),
-            (_, None, Some(label)) => label.to_string(),
-            (Value::Uint(value), ..) => value.to_string(),
-            (Value::Int(value), ..) => value.to_string(),
-            (Value::Hex(value), ..) => format!("{value:#x}"),
-            (Value::Text(text), ..) => format!("{text:?}"),
-            (Value::Bytes, ..) => format!("{} bytes", field.span.len()),
-        };
-        format!("{}={value}", field.name)
-    });
-    let problems = dissection.problems.iter().map(|problem| format!("!{}", problem.what));
-    format!("{}: {}", dissection.title, fields.chain(problems).collect::<Vec<_>>().join(" "))
+    protocol::testing::in_words(dissection, |name| name != "padding")
 }
 
 #[track_caller]

@@ -21,7 +21,7 @@
 
 use wire::json::{self, Document, Kind, Rules, Value};
 use wire::json_lines::{BLANK, CUT, JUNK, RESET, SKIPPED};
-use wire::{Direction, Dissection, Field, Frame, ORDER_MASK, Problem};
+use wire::{Direction, Dissection, Field, Frame, Problem};
 
 use super::names::{self, DELIMITER};
 
@@ -160,7 +160,7 @@ fn dissect_request(rules: Rules, frame: &Frame) -> Dissection {
     };
     let (span, value) = (0..frame.bytes.len(), wire::Value::Bytes);
     let field = Field { name: title.into(), span, value, label: None, mask: None };
-    Dissection { title: title.to_owned(), fields: vec![field], problems: Vec::new() }
+    Dissection { title: title.to_owned(), fields: vec![field], ..Dissection::default() }
 }
 
 fn dissect_reply(frame: &Frame, command: Option<&str>) -> Dissection {
@@ -170,7 +170,6 @@ fn dissect_reply(frame: &Frame, command: Option<&str>) -> Dissection {
     let mask = |name: &str| match name {
         "error.desc" => Some(TEXT),
         "return.version" if command == Some(names::INFO) => Some(VERSION),
-        _ if name.starts_with("return.supported_commands.") => Some(ORDER_MASK),
         _ => None,
     };
     let mut read = json::dissect(bytes, REPLY, &mask);
@@ -180,7 +179,7 @@ fn dissect_reply(frame: &Frame, command: Option<&str>) -> Dissection {
     if of_machine && read.problems.is_empty() {
         read.fields = as_a_whole(bytes, read.fields);
     }
-    in_one_bag(&mut read.fields);
+    read.policies.any_order("return.supported_commands");
     for field in &mut read.fields {
         field.span = field.span.start + at..field.span.end + at;
     }
@@ -193,29 +192,6 @@ fn dissect_reply(frame: &Frame, command: Option<&str>) -> Dissection {
     }
     read.title = title(&Reply::of(&frame.bytes), command);
     read
-}
-
-/// Makes one bag of the commands of guest-info: it is called by the first word of its names, and has no punctuation
-/// between its elements, which goes with the field behind it.
-fn in_one_bag(fields: &mut Vec<Field>) {
-    let is_part = |field: &Field| field.mask == Some(ORDER_MASK);
-    let (Some(first), Some(last)) = (fields.iter().position(is_part), fields.iter().rposition(is_part))
-    else {
-        return;
-    };
-    let mut end = fields.get(first).map_or(0, |field| field.span.start);
-    let mut index = 0..;
-    fields.retain_mut(|field| {
-        let inside = index.next().is_some_and(|at| (first..last).contains(&at));
-        if !is_part(field) {
-            return !inside;
-        }
-        field.span.start = std::mem::replace(&mut end, field.span.end);
-        if let Some(rest) = field.name.strip_prefix("return.supported_commands") {
-            field.name = format!("commands{rest}").into();
-        }
-        true
-    });
 }
 
 fn title(reply: &Reply, command: Option<&str>) -> String {

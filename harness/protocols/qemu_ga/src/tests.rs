@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use protocol::testing::{CONN, answers};
 use verdict::{Due, Grammar, Meaning};
 use wire::json_lines::{JUNK, LINE, RESET, VALUE};
-use wire::{Direction, Frame, FrameKind, Value};
+use wire::{Direction, Frame, FrameKind};
 
 use super::{DIALECTS, QemuGaGrammar};
 
@@ -29,20 +29,7 @@ fn check(request: &[u8], reply: &[u8], expect: &str) {
         at = field.span.end;
     }
     assert_eq!(at, reply.bytes.len(), "every byte is in a field: {read:?}");
-    let fields = read.fields.iter().filter(|field| field.name != "syntax").map(|field| {
-        let value = match (&field.value, field.mask, &field.label) {
-            (_, Some(mask), label) => format!("<{mask}>{}", label.as_deref().unwrap_or_default()),
-            (_, None, Some(label)) => label.to_string(),
-            (Value::Uint(value), ..) => value.to_string(),
-            (Value::Int(value), ..) => value.to_string(),
-            (Value::Hex(value), ..) => format!("{value:#x}"),
-            (Value::Text(text), ..) => format!("{text:?}"),
-            (Value::Bytes, ..) => format!("{} bytes", field.span.len()),
-        };
-        format!("{}={value}", field.name)
-    });
-    let problems = read.problems.iter().map(|problem| format!("!{}", problem.what));
-    let found = format!("{}: {}", read.title, fields.chain(problems).collect::<Vec<_>>().join(" "));
+    let found = protocol::testing::in_words(&read, |name| name != "syntax");
     assert_eq!(found, expect);
 }
 
@@ -68,8 +55,8 @@ fn reads_recorded_answers() {
     check(
         &ask("guest-info"),
         b"{\"return\": {\"version\": \"5.2.0\", \"supported_commands\": [{\"enabled\": true, \"name\": \"guest-ping\", \"success-response\": true}]}, \"id\": 7}\n",
-        "return to guest-info: return.version=<version> commands.0.enabled=<order>true commands.0.name=<order> \
-         commands.0.success-response=<order>true id=7",
+        "return to guest-info: return.version=<version> return.supported_commands.0.enabled=true \
+         return.supported_commands.0.name=\"guest-ping\" return.supported_commands.0.success-response=true id=7",
     );
     check(
         &ask("guest-get-time"),
@@ -79,13 +66,9 @@ fn reads_recorded_answers() {
     check(
         &ask("guest-get-disks"),
         b"{\"return\": [{\"name\": \"/dev/vda\"}, {\"name\": \"/dev/vdb\"}], \"id\": 7}\n",
-        "return to guest-get-disks: return=<machine>2 elements id=7",
+        "return to guest-get-disks: return=<machine> id=7",
     );
-    check(
-        &ask("guest-get-users"),
-        b"{\"return\": []}\n",
-        "return to guest-get-users: return=<machine>0 elements",
-    );
+    check(&ask("guest-get-users"), b"{\"return\": []}\n", "return to guest-get-users: return=<machine>");
 }
 
 #[test]

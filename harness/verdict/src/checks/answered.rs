@@ -4,7 +4,7 @@ use transcript::evidence::{Expect, Role, Shape};
 use wire::Direction;
 
 use crate::checks::{Report, rules};
-use crate::{Check, Cited, ConnReading, Evidence, Meaning, ReplyAt, Step, Weight};
+use crate::{Check, Cited, ConnReading, Evidence, Meaning, ReplyAt, Step, Weight, compare};
 
 /// Compares each subject step with what its mark expects.
 pub const ANSWERED_AS_DUE: Check = Check { name: "answered-as-due", judge: answered_as_due };
@@ -180,13 +180,9 @@ fn other_answer(evidence: &Evidence<'_>, alone: &ReplyAt, reply: &ReplyAt) -> Op
         return Some((format!("{was:?}"), format!("{is:?}")));
     }
     let dissect = |reply: &ReplyAt| grammar.dissect(Direction::ToClient, &reply.at.frame, request);
-    super::difference::first_difference(
-        &dissect(alone),
-        &alone.at.frame.bytes,
-        &dissect(reply),
-        &reply.at.frame.bytes,
-    )
-    .map(|difference| (difference.expected, difference.actual))
+    let (was, is) = (dissect(alone), dissect(reply));
+    let compared = compare((&was, &alone.at.frame.bytes), (&is, &reply.at.frame.bytes));
+    compared.difference.map(|difference| (difference.expected, difference.actual))
 }
 
 /// Everything that the server sends can be framed, and there is an end to it.

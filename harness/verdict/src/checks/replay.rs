@@ -6,10 +6,11 @@
 
 use transcript::evidence::Shape;
 
-use crate::checks::difference::first_difference;
 use crate::checks::{READABLE_REPLIES, Report, STAYS_UP, rules};
 use crate::reading::by_request;
-use crate::{Check, ConnReading, Due, Evidence, Finding, FrameRef, Meaning, Recorded, ReplyAt, Step, Weight};
+use crate::{
+    Check, ConnReading, Due, Evidence, Finding, FrameRef, Meaning, Recorded, ReplyAt, Step, Weight, compare,
+};
 
 /// Compares a replay with its recording.
 pub const SAME_MEANING: Check = Check { name: "same-meaning", judge: same_meaning };
@@ -238,13 +239,24 @@ fn compare_reply(
     };
     let was = dissect(recorded.grammar, old);
     let is = dissect(evidence.grammar, new);
-    if let Some(difference) = first_difference(&was, &old.at.frame.bytes, &is, &new.at.frame.bytes) {
+    let compared = compare((&was, &old.at.frame.bytes), (&is, &new.at.frame.bytes));
+    if let Some(difference) = compared.difference {
         let frame = FrameRef { span: difference.span, ..report.reply(conn, new) };
-        let message = format!("`{}` differs from the recording", difference.field);
+        let message = format!("`{}` differs from the recording", difference.path);
         report
             .violation(Shape::CHANGED_MEANING, rules::SAME_MEANING, message)
             .at(Some(frame))
             .push(difference.expected, difference.actual);
+    }
+    for part in compared.added {
+        let message = format!("`{part}` is there, which the recorded server did not say");
+        let finding = report.finding(Weight::Note, Shape::SAYS_MORE, rules::SAME_MEANING, message);
+        finding.at_reply(conn, new).push("no such field", part);
+    }
+    for part in compared.not_compared {
+        let message = format!("`{part}` differs from the recording, and nobody here understands it");
+        let finding = report.finding(Weight::Note, Shape::NOT_COMPARED, rules::SAME_MEANING, message);
+        finding.at_reply(conn, new).push("the recorded bytes", "others");
     }
     if old.at.fds.len() != new.at.fds.len() {
         report

@@ -47,6 +47,8 @@ pub(crate) const SHAPES: &[(&str, &[Shape])] = &[
             Shape::HANG,
             Shape::ANSWERED_TWICE,
             Shape::ANSWERS_MORE,
+            Shape::SAYS_MORE,
+            Shape::NOT_COMPARED,
             Shape::ACCEPTS_MORE,
             Shape::SUPPORTED_NOW,
             Shape::OTHER_ERROR,

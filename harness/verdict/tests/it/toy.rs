@@ -14,6 +14,7 @@ use verdict::{
     ConnContext, Due, Evidence, Grammar, InOrder, Judgement, Meaning, Pairing, Reading, Recorded, checks,
     judge,
 };
+use wire::policy::{Added, Policies, Policy};
 use wire::{
     DecodeError, DecodeErrorKind, Decoder, Direction, Dissection, Field, Frame, FrameKind, Problem, Value,
 };
@@ -79,17 +80,27 @@ impl Grammar for Toy {
         let len = frame.bytes.len();
         let mut fields = vec![
             field("code", 0..1, Value::Uint(frame.bytes[0].into()), None),
-            field("length", 1..2, Value::Uint(frame.bytes[1].into()), None),
+            field("length", 1..2, Value::Uint(frame.bytes[1].into()), Some("length")),
         ];
         if len > 2 {
-            fields.push(field("value", 2..len - 1, Value::Bytes, None));
+            // A newer server puts more between the two; of that, only the first byte is known.
+            let known = (len - 1).min(3);
+            fields.push(field("value", 2..known, Value::Bytes, None));
+            if len > 4 {
+                fields.push(field("since", 3..4, Value::Bytes, None));
+            }
+            if len > 5 {
+                fields.push(field(wire::UNKNOWN, 4..len - 1, Value::Bytes, None));
+            }
             fields.push(field("serial", len - 1..len, Value::Bytes, Some("serial")));
         }
+        let mut policies = Policies::default();
+        policies.set("since", Policy { added: Added::Passes, ..Policy::default() });
         // A canary's answer is two bytes, or nothing; one is half of it.
         let canary = request.is_some_and(|request| request.bytes.first() == Some(&b'c'));
         let short = canary && frame.bytes.first() == Some(&0) && len == CANARY_OK.len() - 1;
         let problems = short.then(|| Problem { span: 0..len, what: "needs 2 bytes".to_owned() });
-        Dissection { title: "toy".to_owned(), fields, problems: problems.into_iter().collect() }
+        Dissection { title: "toy".to_owned(), fields, policies, problems: problems.into_iter().collect() }
     }
 
     fn due(&self, request: &Frame) -> Due {

@@ -128,11 +128,10 @@ impl Walk<'_> {
     fn value(&self, at: usize) -> (Value, Option<&'static str>) {
         let value = super::Value::at(self.tape, at);
         match value.kind() {
-            Kind::Null => (Value::Bytes, Some("null")),
-            Kind::Array => (Value::Bytes, Some("[]")),
-            Kind::Object => (Value::Bytes, Some("{}")),
-            Kind::Bool if value.as_bool() == Some(true) => (Value::Uint(1), Some("true")),
-            Kind::Bool => (Value::Uint(0), Some("false")),
+            Kind::Null => (Value::Null, None),
+            Kind::Array => (Value::Empty, Some("[]")),
+            Kind::Object => (Value::Empty, Some("{}")),
+            Kind::Bool => (Value::Bool(value.as_bool() == Some(true)), None),
             Kind::Text => (Value::Text(value.text().unwrap_or_default().into_owned()), None),
             Kind::Number => {
                 let digits = value.number().unwrap_or_default();

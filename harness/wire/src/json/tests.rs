@@ -249,17 +249,17 @@ fn fields_are_named_by_their_path() {
 
 #[test]
 fn values_of_fields_keep_their_kind() {
-    use crate::Value::{Bytes, Int, Text, Uint};
+    use crate::Value::{Bool, Empty, Int, Null, Text, Uint};
     for (raw, value, label) in [
         ("5", Int(5), None),
         ("18446744073709551615", Uint(u64::MAX), None),
         ("1.0", Text("1.0".to_owned()), Some("number")),
         ("\"1.0\"", Text("1.0".to_owned()), None),
-        ("true", Uint(1), Some("true")),
-        ("false", Uint(0), Some("false")),
-        ("null", Bytes, Some("null")),
-        ("[ ]", Bytes, Some("[]")),
-        ("{}", Bytes, Some("{}")),
+        ("true", Bool(true), None),
+        ("false", Bool(false), None),
+        ("null", Null, None),
+        ("[ ]", Empty, Some("[]")),
+        ("{}", Empty, Some("{}")),
     ] {
         let found = plain(raw.as_bytes());
         let [field] = &found.fields[..] else { panic!("{found:?}") };

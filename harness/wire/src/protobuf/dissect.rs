@@ -16,6 +16,7 @@ use super::schema::{Element, Label, Message, MessageId, Scalar, Schema, Type};
 use super::walk::{fixed, varint};
 use super::{FieldAt, FieldValue, Walk, WalkError, WireType, unzigzag};
 use crate::path::Path;
+use crate::policy::Policies;
 use crate::stream::as_u64;
 use crate::{Dissection, Field, Problem, SYNTAX, UNKNOWN, Value};
 
@@ -47,7 +48,8 @@ pub const FIELDS_MAX: usize = 1 << 18;
 /// and not repeated; both are read all the same.
 #[must_use]
 pub fn dissect(schema: &Schema, message: &str, bytes: &[u8], base: usize) -> Dissection {
-    let found = Dissection { title: message.to_owned(), ..Dissection::default() };
+    let policies = Policies::open();
+    let found = Dissection { title: message.to_owned(), policies, ..Dissection::default() };
     let mut reader = Reader {
         schema,
         bytes,
@@ -238,7 +240,7 @@ impl<'s> Reader<'s, '_> {
 
     fn message(&mut self, id: MessageId, part: Range<usize>) {
         match self.schema.message_of(id) {
-            _ if part.is_empty() => self.push(part.end, Value::Bytes, Some("{}".into()), None),
+            _ if part.is_empty() => self.push(part.end, Value::Empty, Some("{}".into()), None),
             Some(message) if self.levels.len() < MESSAGE_DEPTH_MAX => {
                 self.push(part.start, Value::Uint(as_u64(part.len())), None, Some(SYNTAX));
                 self.enter(Shape::Message(message), part);
@@ -258,7 +260,7 @@ impl<'s> Reader<'s, '_> {
 
     fn packed(&mut self, known: Known<'s>, element: Element, field: &FieldAt, part: Range<usize>) {
         if part.is_empty() {
-            return self.push(field.span.end, Value::Bytes, Some("[]".into()), None);
+            return self.push(field.span.end, Value::Empty, Some("[]".into()), None);
         }
         self.push(part.start, Value::Uint(as_u64(part.len())), None, Some(SYNTAX));
         let (list, bytes) = (self.path.len(), self.bytes.get(..part.end).unwrap_or(self.bytes));
@@ -282,7 +284,7 @@ impl<'s> Reader<'s, '_> {
         self.key(key, key_at);
         match (value, value_at.map(|found| found.value)) {
             (Element::Message(_), None) if plain => {
-                self.push(field.span.end, Value::Bytes, Some("{}".into()), None);
+                self.push(field.span.end, Value::Empty, Some("{}".into()), None);
             }
             (Element::Message(id), Some(FieldValue::Len(part))) if plain => self.message(id, part),
             (_, found) if plain => {
@@ -313,7 +315,9 @@ impl<'s> Reader<'s, '_> {
             (_, Some(label)) => self.path.number(&label),
             (Value::Int(number), _) => self.path.number(&number),
             (Value::Uint(number) | Value::Hex(number), _) => self.path.number(&number),
-            (Value::Bytes, _) => {}
+            (Value::Bool(value), _) => self.path.number(&value),
+            // No map has such a key.
+            (Value::Float(_) | Value::Bytes | Value::Null | Value::Empty, _) => {}
         }
     }
 
@@ -459,9 +463,9 @@ impl Default for Read {
 impl Read {
     fn scalar(scalar: Scalar, found: &FieldValue) -> Self {
         match (scalar, found) {
+            (Scalar::Bool, FieldValue::Varint(bits @ (0 | 1))) => Self::of(Value::Bool(*bits == 1)),
             (Scalar::Bool, FieldValue::Varint(bits)) => {
-                let label = if *bits == 0 { "false" } else { "true" };
-                Self { value: Value::Uint(*bits), label: Some(label.into()), fits: *bits <= 1 }
+                Self { value: Value::Uint(*bits), label: Some("true".into()), fits: false }
             }
             (Scalar::Int32, FieldValue::Varint(bits)) => Self::int(bits.cast_signed(), i32::MIN, i32::MAX),
             (Scalar::Sint32, FieldValue::Varint(bits)) => Self::int(unzigzag(*bits), i32::MIN, i32::MAX),
@@ -473,13 +477,10 @@ impl Read {
             (_, FieldValue::Varint(bits)) => Self::of(Value::Int(bits.cast_signed())),
             (Scalar::Sfixed32, FieldValue::Fixed32(bits)) => Self::of(Value::Int(bits.cast_signed().into())),
             (Scalar::Sfixed64, FieldValue::Fixed64(bits)) => Self::of(Value::Int(bits.cast_signed())),
-            (Scalar::Float, FieldValue::Fixed32(bits)) => Self {
-                label: Some(f32::from_bits(*bits).to_string().into()),
-                ..Self::of(Value::Hex((*bits).into()))
-            },
-            (Scalar::Double, FieldValue::Fixed64(bits)) => {
-                Self { label: Some(f64::from_bits(*bits).to_string().into()), ..Self::of(Value::Hex(*bits)) }
+            (Scalar::Float, FieldValue::Fixed32(bits)) => {
+                Self::of(Value::Float(f64::from(f32::from_bits(*bits)).to_bits()))
             }
+            (Scalar::Double, FieldValue::Fixed64(bits)) => Self::of(Value::Float(*bits)),
             (_, FieldValue::Fixed32(bits)) => Self::of(Value::Uint((*bits).into())),
             (_, FieldValue::Fixed64(bits)) => Self::of(Value::Uint(*bits)),
             _ => Self::default(),

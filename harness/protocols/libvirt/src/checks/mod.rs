@@ -64,7 +64,7 @@ fn number(dissection: &Dissection, field: &str) -> Option<i64> {
     match dissection.field(field)?.value {
         Value::Int(value) => Some(value),
         Value::Uint(value) | Value::Hex(value) => i64::try_from(value).ok(),
-        Value::Text(_) | Value::Bytes => None,
+        _ => None,
     }
 }
 

@@ -27,9 +27,7 @@ impl From<XdrError> for Stop {
 impl Dissector<'_> {
     /// Reads the rest of the message. Where it does not follow the layout, what is left is unknown.
     pub(super) fn by_layout(&mut self, parts: &[Part]) {
-        let read = self.parts("", parts);
-        self.unordered = false;
-        match read {
+        match self.parts("", parts) {
             Ok(()) => self.trailing(),
             Err(Stop::Xdr(error)) => {
                 let end = self.bytes.len();
@@ -162,11 +160,12 @@ impl Dissector<'_> {
     fn list(&mut self, name: &str, limit: u32, order: Order, item: &[Part]) -> Result<(), Stop> {
         let (span, count) = self.reader.count(limit)?;
         self.push(format!("{name}.count"), span, Value::Uint(count.into()), None);
-        self.unordered = order == Order::Any && count > 1;
+        if order == Order::Any && count > 1 {
+            self.out.policies.any_order(name.to_owned());
+        }
         for at in 0..count {
             self.parts(&format!("{name}.{at}"), item)?;
         }
-        self.unordered = false;
         Ok(())
     }
 

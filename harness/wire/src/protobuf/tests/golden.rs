@@ -60,7 +60,10 @@ fn show(found: &Dissection) -> String {
             Value::Int(value) => value.to_string(),
             Value::Hex(value) => format!("{value:#x}"),
             Value::Text(text) => format!("{text:?}"),
-            Value::Bytes => format!("{} bytes", field.span.len()),
+            Value::Bool(value) => value.to_string(),
+            Value::Empty | Value::Null | Value::Float(_) | Value::Bytes => {
+                format!("{} bytes", field.span.len())
+            }
         };
         let label = field.label.as_ref().map(|label| format!(" {label}")).unwrap_or_default();
         format!("{}={value}{label}", field.name)

@@ -231,14 +231,14 @@ proptest! {
         // What is the default is not written.
         let is_default = |value: &Value| match value {
             Value::Text(text) => text.is_empty(),
-            value => matches!(value, Value::Int(0) | Value::Uint(0)),
+            value => matches!(value, Value::Int(0) | Value::Uint(0) | Value::Bool(false)),
         };
         let expect = |value: Value| Some(value).filter(|value| !is_default(value));
         prop_assert_eq!(value("int32"), expect(Value::Int(peer.int32.into())));
         prop_assert_eq!(value("uint64"), expect(Value::Uint(peer.uint64)));
         prop_assert_eq!(value("sint64"), expect(Value::Int(peer.sint64)));
         prop_assert_eq!(value("sfixed32"), expect(Value::Int(peer.sfixed32.into())));
-        prop_assert_eq!(value("bool"), expect(Value::Uint(peer.bool.into())));
+        prop_assert_eq!(value("bool"), expect(Value::Bool(peer.bool)));
         prop_assert_eq!(value("string"), expect(Value::Text(peer.string.clone())));
         for (at, number) in peer.packed.iter().enumerate() {
             prop_assert_eq!(value(&format!("packed.{at}")), Some(Value::Int(*number)));
