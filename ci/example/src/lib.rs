@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use matrix::{CaseId, CaseKind, LockTable, LockedDialect, LockedField, LockedMessage, Role};
+use matrix::{CaseId, LockTable, LockedDialect, LockedField, LockedMessage, Role};
 use protocol::effects::Operation;
 use protocol::launch::At;
 use protocol::probe::{AboveLimit, Answers, Bad, Clients, Description, Lengths};
