@@ -59,6 +59,8 @@ struct Part<'a> {
     name: &'a str,
     fields: Vec<(&'a Field, &'a [u8])>,
     parts: Vec<Part<'a>>,
+    /// Where each of them is; a peer may have sent any number.
+    places: HashMap<&'a str, usize>,
 }
 
 const NO_SUCH_FIELD: &str = "no such field";
@@ -72,11 +74,10 @@ impl<'a> Part<'a> {
                 let path = field.name.get(..end).unwrap_or(&field.name);
                 let name = path.get(begin..).unwrap_or(path);
                 begin = end + 1;
-                // The parts of one message stand together.
-                let at = part.parts.iter().rposition(|known| known.name == name).unwrap_or_else(|| {
+                let at = *part.places.entry(name).or_insert(part.parts.len());
+                if at == part.parts.len() {
                     part.parts.push(Self::at(path, name));
-                    part.parts.len() - 1
-                });
+                }
                 part = part.parts.get_mut(at).expect("it was found or has just been added");
             }
             part.fields.push((field, bytes));
@@ -85,11 +86,17 @@ impl<'a> Part<'a> {
     }
 
     fn at(path: &'a str, name: &'a str) -> Self {
-        Self { path, name, fields: Vec::new(), parts: Vec::new() }
+        Self { path, name, fields: Vec::new(), parts: Vec::new(), places: HashMap::new() }
+    }
+
+    fn part(&self, name: &str) -> Option<&Self> {
+        self.parts.get(*self.places.get(name)?)
     }
 
     fn is_unknown(&self) -> bool {
-        Dissection::is_unknown(self.name)
+        !self.fields.is_empty()
+            && self.fields.iter().all(|(field, _)| field.is_unknown())
+            && self.parts.is_empty()
     }
 
     fn is_element(&self) -> bool {
@@ -170,7 +177,7 @@ impl Comparing<'_> {
 
     /// Compares two parts of one path; of a part that holds several, everything up to the first difference.
     fn parts(&mut self, was: &Part<'_>, is: &Part<'_>, policy: Policy) {
-        if is.is_unknown() {
+        if is.is_unknown() && was.is_unknown() {
             if was.says() != is.says() {
                 self.found.not_compared.push(is.path.to_owned());
             }
@@ -221,12 +228,12 @@ impl Comparing<'_> {
     fn members(&mut self, was: &Part<'_>, is: &Part<'_>, policy: Policy) {
         for before in was.members() {
             let below = self.policies.at(policy, before.path);
-            match is.members().find(|after| after.name == before.name) {
+            match is.part(before.name) {
                 Some(after) => self.parts(before, after, below),
                 None => self.lost(before, below),
             }
         }
-        for after in is.members().filter(|after| was.members().all(|before| before.name != after.name)) {
+        for after in is.members().filter(|after| was.part(after.name).is_none()) {
             let below = self.policies.at(policy, after.path);
             let is_nothing = below.absent == Absent::IsEmpty && after.is_empty();
             match below.added {

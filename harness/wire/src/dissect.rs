@@ -78,18 +78,21 @@ pub struct Problem {
     pub what: String,
 }
 
+impl Field {
+    /// Whether nobody here understands it: bytes that could not be read, or a number that no schema has. A member that a peer
+    /// calls so has a value.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        let name = self.name.rsplit('.').next().unwrap_or(&self.name);
+        self.value == Value::Bytes && (name == UNKNOWN || name.starts_with(UNKNOWN_NUMBER))
+    }
+}
+
 impl Dissection {
     /// The field of that name.
     #[must_use]
     pub fn field(&self, name: &str) -> Option<&Field> {
         self.fields.iter().find(|f| f.name == name)
-    }
-
-    /// Whether nobody here understands a part of that name: bytes that could not be read, or a field of a number that no
-    /// schema has.
-    #[must_use]
-    pub fn is_unknown(name: &str) -> bool {
-        name == UNKNOWN || name.starts_with(UNKNOWN_NUMBER)
     }
 
     /// Whether the fields cover `0..len` without gap or overlap.

@@ -33,9 +33,9 @@ impl Path {
         let _ = write!(self.0, ".?{number}");
     }
 
-    /// A number as a name.
+    /// A number as a name, which is no index.
     pub(crate) fn number(&mut self, number: &dyn std::fmt::Display) {
-        let _ = write!(self.0, ".{number}");
+        let _ = write!(self.0, ".'{number}'");
     }
 
     /// A name that could be taken for two names, or for an index, is written so that it cannot.

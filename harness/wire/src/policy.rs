@@ -5,6 +5,7 @@
 //! of order holds for the elements of that list alone. A field that is volatile says so itself ([`crate::Field::mask`]).
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 
 /// Whether the order of the elements of a list says something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -49,7 +50,7 @@ pub struct Policy {
 
 /// The policies of one message, each with the path that it is for.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Policies(Vec<(Cow<'static, str>, Policy)>);
+pub struct Policies(HashMap<Cow<'static, str>, Policy>);
 
 impl Policies {
     /// Those of a message whose members may be absent when they are empty and to which newer peers add some.
@@ -62,25 +63,20 @@ impl Policies {
 
     /// Says what holds for a part.
     pub fn set(&mut self, path: impl Into<Cow<'static, str>>, policy: Policy) {
-        self.0.push((path.into(), policy));
+        self.0.insert(path.into(), policy);
     }
 
     /// Says that the order of a list says nothing.
     pub fn any_order(&mut self, path: impl Into<Cow<'static, str>>) {
         let path = path.into();
-        if let Some((_, policy)) = self.0.iter_mut().find(|(known, _)| *known == path) {
-            policy.order = Order::Any;
-            return;
-        }
-        let above = self.within(Policy::default(), &path);
-        self.set(path, Policy { order: Order::Any, ..above });
+        let within = self.within(Policy::default(), &path);
+        self.set(path, Policy { order: Order::Any, ..within });
     }
 
     /// What holds for a part, where `above` holds for the part that it is in.
     #[must_use]
     pub fn at(&self, above: Policy, path: &str) -> Policy {
-        let own = self.0.iter().find(|(known, _)| known == path).map(|(_, policy)| *policy);
-        own.unwrap_or(Policy { order: Order::Kept, ..above })
+        self.0.get(path).copied().unwrap_or(Policy { order: Order::Kept, ..above })
     }
 
     /// What holds for a part, by all that is said of the parts that it is in.

@@ -109,6 +109,9 @@ fn what_nobody_understands_is_not_compared_and_named() {
     assert_eq!((found.difference.is_some(), found.not_compared.len()), (true, 0), "its place is new");
     assert_eq!(compared("a=1", "a=1 unknown=?", Policies::default()).not_compared, ["unknown"]);
     assert_eq!(compared("a=1 unknown=?", "a=1", Policies::default()).not_compared, ["unknown"]);
+    check(strict(), "unknown=1 ?x=1", "unknown=2 ?x=1", Some(("unknown = 1", "unknown = 2")));
+    check(strict(), "unknown=1 ?x=1", "unknown=1 ?x=2", Some(("?x = 1", "?x = 2")));
+    check(strict(), "unknown=1", "unknown=?", Some(("unknown = 1", "unknown = 32 (1 bytes)")));
     check(strict(), "a=? unknown=?", "a=? unknown=?", Some(("a = 31 (1 bytes)", "a = 32 (1 bytes)")));
 }
 
@@ -127,4 +130,17 @@ proptest! {
         let same = compared(&text(&was), &text(&is), bag()).difference.is_none();
         prop_assert_eq!(same, sorted(&was) == sorted(&is));
     }
+}
+
+/// A peer that sends very many parts makes nobody wait: this takes minutes where each is looked for among all.
+#[test]
+fn very_many_parts_are_compared_soon() {
+    let wide = |from: usize| {
+        (from..from + 30_000).map(|at| format!("m{at}=1 l.{at}=1")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(compared(&wide(0), &wide(0), bag()).difference, None);
+    assert!(compared(&wide(0), &wide(1), strict()).difference.is_some());
+    let mut any = Policies::default();
+    any.any_order("l");
+    assert!(compared(&wide(0), &wide(15_000), any).difference.is_some());
 }

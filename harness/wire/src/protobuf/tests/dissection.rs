@@ -206,8 +206,11 @@ fn entries_of_maps_are_called_by_their_key() {
             "boxes.k = nothing {} @16..21",
         ],
     );
-    check("4a 0d 08 ff ff ff ff ff ff ff ff ff 01 10 03", &["sizes.-1 = 3 @0..15"]);
-    check("72 04 08 01 10 01 72 02 10 01", &["switches.true = 1 ON @0..6", "switches.false = 1 ON @6..10"]);
+    check("4a 0d 08 ff ff ff ff ff ff ff ff ff 01 10 03", &["sizes.'-1' = 3 @0..15"]);
+    check(
+        "72 04 08 01 10 01 72 02 10 01",
+        &["switches.'true' = 1 ON @0..6", "switches.'false' = 1 ON @6..10"],
+    );
     check("32 08 3a 06 0a 01 6b 12 01 76", &["[OCI = 8 @0..2]", "OCI.Annotations.k = \"v\" @2..10"]);
 }
 
