@@ -216,6 +216,9 @@ pub trait Tools: Send + Sync + 'static {
     /// What is known of an operation.
     type Operation: Operation;
 
+    /// Whether the server is in the condition that an operation needs when it is carried out; otherwise they see to that.
+    const PREPARED: bool = true;
+
     /// The operation of that name, if they can carry it out.
     fn operation(&self, name: &str) -> Option<&'static Self::Operation>;
 
@@ -264,6 +267,9 @@ impl<T: Tools> Client for Equipped<T> {
             match self.tools.operation(operation) {
                 Some(operation) => {
                     operation.announce(recorder);
+                    if let Some(condition) = operation.condition().filter(|_| T::PREPARED) {
+                        server.prepare(condition).await?;
+                    }
                     self.tools.carry_out(operation, server, recorder, deadline).await
                 }
                 None => {

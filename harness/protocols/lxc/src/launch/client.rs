@@ -35,6 +35,9 @@ struct Meeting {
 impl Tools for LxcTools {
     type Operation = Operation;
 
+    /// A reference server is prepared with the container that it answers with.
+    const PREPARED: bool = false;
+
     fn operation(&self, name: &str) -> Option<&'static Operation> {
         effects::operation(name)
     }

@@ -49,7 +49,6 @@ impl Tools for LxcTools {
         recorder: &Recorder,
         deadline: Duration,
     ) -> Result<ClientReport, LaunchError> {
-        server.prepare(operation.before.condition()).await?;
         let machine = Machine::of(server);
         let mut asker = Asker {
             facts: self.facts,

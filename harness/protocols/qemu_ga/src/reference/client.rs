@@ -65,7 +65,6 @@ impl Tools for Hosts {
         recorder: &Recorder,
         deadline: Duration,
     ) -> Result<ClientReport, LaunchError> {
-        server.prepare(operation.before).await?;
         let patience = PATIENCE.min(deadline / 2);
         let carried_out = self.talk(operation, server.address(), recorder, patience).await;
         let exit = match carried_out {
