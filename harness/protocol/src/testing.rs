@@ -24,7 +24,7 @@ pub fn in_words(dissection: &Dissection, wants: impl Fn(&str) -> bool) -> String
         let value = match (&field.value, field.mask, &field.label) {
             (_, Some(mask), _) => format!("<{mask}>"),
             (_, None, Some(label)) => label.to_string(),
-            (Value::Bytes, ..) => format!("{} bytes", field.span.len()),
+            (Value::Bytes | Value::Unread, ..) => format!("{} bytes", field.span.len()),
             _ => verdict::render::value(field, &[]),
         };
         format!("{}={value}", field.name)

@@ -5,7 +5,7 @@
 //! their order says nothing. What is volatile in both is passed over. What nobody here understands is not compared, and
 //! neither that nor what is there only now is kept from whoever asks.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::ops::Range;
 
 use wire::policy::{Absent, Added, Order, Policies, Policy};
@@ -13,6 +13,8 @@ use wire::{Dissection, Field, SYNTAX, Value};
 
 use crate::render;
 
+/// So many parts are looked through for a name; of more there is a table.
+const FEW: usize = 8;
 /// Among how many elements of a bag one is looked for that differs only in what may differ.
 const ALIKE_MAX: usize = 64;
 
@@ -59,7 +61,7 @@ struct Part<'a> {
     name: &'a str,
     fields: Vec<(&'a Field, &'a [u8])>,
     parts: Vec<Part<'a>>,
-    /// Where each of them is; a peer may have sent any number.
+    /// Where each of them is, if they are more than a few.
     places: HashMap<&'a str, usize>,
 }
 
@@ -74,11 +76,7 @@ impl<'a> Part<'a> {
                 let path = field.name.get(..end).unwrap_or(&field.name);
                 let name = path.get(begin..).unwrap_or(path);
                 begin = end + 1;
-                let at = *part.places.entry(name).or_insert(part.parts.len());
-                if at == part.parts.len() {
-                    part.parts.push(Self::at(path, name));
-                }
-                part = part.parts.get_mut(at).expect("it was found or has just been added");
+                part = part.enter(path, name);
             }
             part.fields.push((field, bytes));
         }
@@ -90,13 +88,35 @@ impl<'a> Part<'a> {
     }
 
     fn part(&self, name: &str) -> Option<&Self> {
-        self.parts.get(*self.places.get(name)?)
+        self.parts.get(self.place(name)?)
     }
 
-    fn is_unknown(&self) -> bool {
-        !self.fields.is_empty()
-            && self.fields.iter().all(|(field, _)| field.is_unknown())
-            && self.parts.is_empty()
+    fn place(&self, name: &str) -> Option<usize> {
+        if self.parts.len() > FEW {
+            self.places.get(name).copied()
+        } else {
+            self.parts.iter().position(|part| part.name == name)
+        }
+    }
+
+    /// The part of that name, which is made if it is not there.
+    fn enter(&mut self, path: &'a str, name: &'a str) -> &mut Self {
+        let at = self.place(name).unwrap_or_else(|| {
+            let at = self.parts.len();
+            self.parts.push(Self::at(path, name));
+            match self.parts.len() {
+                FEW => self.places = self.parts.iter().map(|part| part.name).zip(0..).collect(),
+                len if len > FEW => drop(self.places.insert(name, at)),
+                _ => {}
+            }
+            at
+        });
+        self.parts.get_mut(at).expect("it was found or has just been added")
+    }
+
+    fn is_unread(&self) -> bool {
+        let all = self.fields.iter().all(|(field, _)| field.value == Value::Unread);
+        all && !self.fields.is_empty() && self.parts.is_empty()
     }
 
     fn is_element(&self) -> bool {
@@ -111,7 +131,7 @@ impl<'a> Part<'a> {
         self.parts.iter().filter(|part| part.is_element())
     }
 
-    /// Whether everything in it has the value that stands for none.
+    /// Whether it is one value, and that which stands for none.
     fn is_empty(&self) -> bool {
         let none = |(field, _): &(&Field, &[u8])| match &field.value {
             Value::Uint(number) | Value::Hex(number) => *number == 0,
@@ -120,24 +140,37 @@ impl<'a> Part<'a> {
             Value::Bool(value) => !value,
             Value::Text(text) => text.is_empty(),
             Value::Null | Value::Empty => true,
-            Value::Bytes => field.span.is_empty(),
+            Value::Bytes | Value::Unread => field.span.is_empty(),
         };
-        self.fields.iter().all(none) && self.parts.iter().all(Self::is_empty)
+        self.parts.is_empty() && self.fields.iter().all(none)
     }
 
-    /// What it holds, without its own place.
+    /// The fields that have a value of their own: what is said to be empty beside what is in it says nothing.
+    fn values(&self, other: &Self) -> Vec<(&'a Field, &'a [u8])> {
+        let holds = !self.parts.is_empty() || !other.parts.is_empty();
+        let is_value = |(field, _): &&(&Field, &[u8])| !(holds && field.value == Value::Empty);
+        self.fields.iter().filter(is_value).copied().collect()
+    }
+
+    /// What it holds, without its own place: two parts that say the same are the same, by any policy.
     fn says(&self) -> String {
-        let own = self.fields.iter().filter(|(field, _)| field.mask.is_none());
-        let whole = |(field, bytes): &(&Field, &[u8])| match &field.value {
-            // More of them than are shown to people.
-            Value::Bytes => bytes.get(field.span.clone()).unwrap_or_default().escape_ascii().to_string(),
-            Value::Empty => field.label.clone().unwrap_or_default().into_owned(),
-            _ => render::value(field, bytes),
-        };
-        let mut says: String = own.map(whole).collect();
-        for part in &self.parts {
-            says.extend(["{", part.name, "=", &part.says(), "}"]);
+        let mut says = String::new();
+        for (field, bytes) in &self.fields {
+            let value = match (&field.value, field.mask) {
+                (_, Some(mask)) => format!("<{mask}>"),
+                // More of them than are shown to people.
+                (value @ (Value::Bytes | Value::Unread), None) => {
+                    format!("{value:?} {:?}", bytes.get(field.span.clone()).unwrap_or_default())
+                }
+                (value, None) => format!("{value:?} {:?}", is_number(field).then_some(())),
+            };
+            says.extend([&value, ","]);
         }
+        let mut members: Vec<_> =
+            self.members().map(|part| format!("{:?}{{{}}}", part.name, part.says())).collect();
+        members.sort_unstable();
+        says.extend(members);
+        says.extend(self.elements().map(|part| format!("[{}]", part.says())));
         says
     }
 
@@ -156,10 +189,18 @@ impl<'a> Part<'a> {
     }
 }
 
-/// Where the names end that make up a path; a dot behind a backslash is a part of a name.
+/// Whether a text is a number that is no integer, as it was written.
+fn is_number(field: &Field) -> bool {
+    field.label.as_deref() == Some(wire::json::NUMBER)
+}
+
+/// Where the names end that make up a path; a dot behind a backslash that is none itself is a part of a name.
 fn ends(path: &str) -> impl Iterator<Item = usize> {
     let parts = path.match_indices('.').map(|(end, _)| end);
-    let escaped = move |end: &usize| path.get(..*end).is_some_and(|before| before.ends_with('\\'));
+    let escaped = move |end: &usize| {
+        let before = path.get(..*end).unwrap_or_default();
+        (before.len() - before.trim_end_matches('\\').len()) % 2 == 1
+    };
     parts.filter(move |end| !escaped(end)).chain([path.len()])
 }
 
@@ -169,15 +210,16 @@ struct Comparing<'a> {
 }
 
 impl Comparing<'_> {
-    fn differs(&mut self, path: &str, span: Option<Range<usize>>, expected: String, actual: String) {
+    fn differs(&mut self, path: &str, span: Option<Range<usize>>, texts: impl FnOnce() -> (String, String)) {
         if self.found.difference.is_none() {
+            let (expected, actual) = texts();
             self.found.difference = Some(Difference { path: path.to_owned(), span, expected, actual });
         }
     }
 
-    /// Compares two parts of one path; of a part that holds several, everything up to the first difference.
+    /// Compares two parts, up to the first difference.
     fn parts(&mut self, was: &Part<'_>, is: &Part<'_>, policy: Policy) {
-        if is.is_unknown() && was.is_unknown() {
+        if is.is_unread() && was.is_unread() {
             if was.says() != is.says() {
                 self.found.not_compared.push(is.path.to_owned());
             }
@@ -192,17 +234,22 @@ impl Comparing<'_> {
     }
 
     fn fields(&mut self, was: &Part<'_>, is: &Part<'_>, policy: Policy) {
-        let nothing = policy.absent == Absent::IsEmpty && was.is_empty() && is.is_empty();
-        for at in 0..was.fields.len().max(is.fields.len()) {
-            match (was.fields.get(at), is.fields.get(at)) {
+        if policy.absent == Absent::IsEmpty && was.is_empty() && is.is_empty() {
+            return;
+        }
+        let (before, after) = (was.values(is), is.values(was));
+        for at in 0..before.len().max(after.len()) {
+            if self.found.difference.is_some() {
+                return;
+            }
+            match (before.get(at), after.get(at)) {
                 (Some(before), Some(after)) => self.field(*before, *after),
-                _ if nothing => {}
                 (Some((field, bytes)), None) => {
-                    self.differs(was.path, is.span(), render::field(field, bytes), is.text());
+                    self.differs(was.path, is.span(), || (render::field(field, bytes), is.text()));
                 }
                 (None, Some((field, bytes))) => {
-                    let actual = render::field(field, bytes);
-                    self.differs(is.path, Some(field.span.clone()), was.text(), actual);
+                    let span = Some(field.span.clone());
+                    self.differs(is.path, span, || (was.text(), render::field(field, bytes)));
                 }
                 (None, None) => {}
             }
@@ -217,16 +264,20 @@ impl Comparing<'_> {
         let same = match (&before.value, &after.value) {
             (Value::Bytes, Value::Bytes) => same_bytes(),
             (Value::Empty, Value::Empty) => before.label == after.label,
+            (Value::Text(was), Value::Text(is)) => was == is && is_number(before) == is_number(after),
             (was, is) => was == is,
         };
         if !same {
-            let (expected, actual) = (render::field(before, old), render::field(after, new));
-            self.differs(&before.name, Some(after.span.clone()), expected, actual);
+            let texts = || (render::field(before, old), render::field(after, new));
+            self.differs(&before.name, Some(after.span.clone()), texts);
         }
     }
 
     fn members(&mut self, was: &Part<'_>, is: &Part<'_>, policy: Policy) {
         for before in was.members() {
+            if self.found.difference.is_some() {
+                return;
+            }
             let below = self.policies.at(policy, before.path);
             match is.part(before.name) {
                 Some(after) => self.parts(before, after, below),
@@ -236,18 +287,18 @@ impl Comparing<'_> {
         for after in is.members().filter(|after| was.part(after.name).is_none()) {
             let below = self.policies.at(policy, after.path);
             let is_nothing = below.absent == Absent::IsEmpty && after.is_empty();
-            match below.added {
-                _ if after.is_unknown() => self.found.not_compared.push(after.path.to_owned()),
+            match (below.added, below.absent) {
+                _ if after.is_unread() => self.found.not_compared.push(after.path.to_owned()),
                 _ if is_nothing => {}
-                Added::Passes => self.found.added.push(after.path.to_owned()),
-                Added::Differs => self.extra(after),
+                (Added::Passes, Absent::Differs) => self.found.added.push(after.path.to_owned()),
+                _ => self.extra(after),
             }
         }
     }
 
     fn list(&mut self, was: &Part<'_>, is: &Part<'_>, policy: Policy) {
         let (mut before, mut after) = (was.elements(), is.elements());
-        loop {
+        while self.found.difference.is_none() {
             match (before.next(), after.next()) {
                 (Some(before), Some(after)) => {
                     let below = self.policies.at(policy, before.path);
@@ -276,17 +327,18 @@ impl Comparing<'_> {
                 None => lost.push(before),
             }
         }
-        let mut left = after;
-        left.retain(|element| !taken.contains(element.path));
+        let mut left: VecDeque<_> = after.into_iter().filter(|at| !taken.contains(at.path)).collect();
         for before in lost {
-            let policy = self.policies.at(policy, before.path);
-            if left.is_empty() {
-                self.lost(before, Policy { absent: Absent::Differs, ..policy });
-                continue;
+            if self.found.difference.is_some() {
+                return;
             }
+            // What passes for more in an element could be what makes it another one.
+            let policy = Policy { added: Added::Differs, ..self.policies.at(policy, before.path) };
             let alike = left.iter().take(ALIKE_MAX).position(|after| self.alike(before, after, policy));
-            let after = left.remove(alike.unwrap_or(0));
-            self.parts(before, after, policy);
+            match left.remove(alike.unwrap_or(0)) {
+                Some(after) => self.parts(before, after, policy),
+                None => self.lost(before, Policy { absent: Absent::Differs, ..policy }),
+            }
         }
         left.into_iter().for_each(|after| self.extra(after));
     }
@@ -299,15 +351,15 @@ impl Comparing<'_> {
 
     fn lost(&mut self, before: &Part<'_>, policy: Policy) {
         let is_nothing = policy.absent == Absent::IsEmpty && before.is_empty();
-        if before.is_unknown() {
+        if before.is_unread() {
             self.found.not_compared.push(before.path.to_owned());
         } else if !is_nothing {
-            self.differs(before.path, None, before.text(), NO_SUCH_FIELD.to_owned());
+            self.differs(before.path, None, || (before.text(), NO_SUCH_FIELD.to_owned()));
         }
     }
 
     fn extra(&mut self, after: &Part<'_>) {
-        self.differs(after.path, after.span(), NO_SUCH_FIELD.to_owned(), after.text());
+        self.differs(after.path, after.span(), || (NO_SUCH_FIELD.to_owned(), after.text()));
     }
 }
 

@@ -27,7 +27,7 @@ pub fn value(field: &Field, frame: &[u8]) -> String {
         Value::Bool(value) => value.to_string(),
         Value::Null => "null".to_owned(),
         Value::Empty => "nothing".to_owned(),
-        Value::Bytes => {
+        Value::Bytes | Value::Unread => {
             let bytes = frame.get(field.span.clone()).unwrap_or(&[]);
             if bytes.iter().all(|byte| *byte == 0) {
                 return format!("{} zero bytes", bytes.len());

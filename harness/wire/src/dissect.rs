@@ -12,11 +12,8 @@ use crate::policy::Policies;
 /// order and spelling say nothing. It is also the name of such fields where they have no other.
 pub const SYNTAX: &str = "syntax";
 
-/// The name of bytes that nobody here understands. They are not compared, which is said.
+/// The name of bytes that nobody here understands, where they have no number.
 pub const UNKNOWN: &str = "unknown";
-
-/// What stands before the number of a field that no schema has: `?7`.
-pub(crate) const UNKNOWN_NUMBER: char = '?';
 
 /// All fields of one frame, in wire order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -65,8 +62,11 @@ pub enum Value {
     Null,
     /// A list or an object that has nothing in it.
     Empty,
-    /// Bytes: those that have no other reading, or padding.
+    /// Bytes that are read as such, or padding.
     Bytes,
+    /// Bytes that nobody here understands: they could not be read, or have a number that no schema has. They are not
+    /// compared, which is said.
+    Unread,
 }
 
 /// Something wrong with a frame that could be framed.
@@ -76,16 +76,6 @@ pub struct Problem {
     pub span: Range<usize>,
     /// What, as a lowercase fragment.
     pub what: String,
-}
-
-impl Field {
-    /// Whether nobody here understands it: bytes that could not be read, or a number that no schema has. A member that a peer
-    /// calls so has a value.
-    #[must_use]
-    pub fn is_unknown(&self) -> bool {
-        let name = self.name.rsplit('.').next().unwrap_or(&self.name);
-        self.value == Value::Bytes && (name == UNKNOWN || name.starts_with(UNKNOWN_NUMBER))
-    }
 }
 
 impl Dissection {

@@ -27,7 +27,7 @@ mod same;
 mod text;
 mod value;
 
-pub use dissect::dissect;
+pub use dissect::{NUMBER, dissect};
 pub(crate) use parse::is_white_space;
 pub use same::same_value;
 pub use text::{write_text, write_text_upper};

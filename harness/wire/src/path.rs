@@ -1,14 +1,18 @@
 //! Names of fields that are made of what a peer sent: cut at a length, without control characters, and no two paths
-//! have the same name.
+//! have the same name, as far as a hash can tell of those that are cut.
 
 use std::fmt::Write as _;
 
-/// The longest name of a field in bytes. A longer one ends in `…`, so that a deep tree of long names
+/// The longest name of a field in bytes. A longer one ends in `…` and a hash of all of it, so that a deep tree of long names
 /// costs no more than its bytes many times over.
 pub const NAME_MAX: usize = 128;
 
 /// The name of a value that is neither list nor object.
-const SCALAR: &str = "value";
+const SCALAR: &str = "'value'";
+
+/// FNV-1a of 64 bits.
+const FNV_BASIS: u64 = 0xcbf2_9ce4_8422_2325;
+const FNV_PRIME: u64 = 0x0100_0000_01b3;
 
 /// The names that lead to a value, each behind a dot.
 #[derive(Default)]
@@ -64,7 +68,11 @@ impl Path {
         if name.len() <= NAME_MAX {
             return name.to_owned();
         }
-        let end = name.floor_char_boundary(NAME_MAX - '…'.len_utf8());
-        [name.get(..end).unwrap_or_default(), "…"].concat()
+        let hash = format!(
+            "…{:016x}",
+            name.bytes().fold(FNV_BASIS, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME))
+        );
+        let end = name.floor_char_boundary(NAME_MAX - hash.len());
+        [name.get(..end).unwrap_or_default(), &hash].concat()
     }
 }

@@ -4,7 +4,6 @@
 //! policy says of absent and added parts also holds for everything below, until another one says otherwise; what it says
 //! of order holds for the elements of that list alone. A field that is volatile says so itself ([`crate::Field::mask`]).
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
 /// Whether the order of the elements of a list says something.
@@ -33,7 +32,8 @@ pub enum Added {
     /// Another message.
     #[default]
     Differs,
-    /// The same message, of which a newer peer says more. Elements of lists are never passed over.
+    /// The same message, of which a newer peer says more. That is for parts that the older one cannot know: elements of
+    /// lists, and whatever may be absent where it is empty, are never passed over.
     Passes,
 }
 
@@ -48,43 +48,45 @@ pub struct Policy {
     pub added: Added,
 }
 
-/// The policies of one message, each with the path that it is for.
+/// The policies of one message, each with the path that it is for; a `*` stands for the places of elements.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Policies(HashMap<Cow<'static, str>, Policy>);
+pub struct Policies(HashMap<String, Policy>);
 
 impl Policies {
-    /// Those of a message whose members may be absent when they are empty and to which newer peers add some.
+    /// Those of a message of which nobody writes what is empty.
     #[must_use]
-    pub fn open() -> Self {
+    pub fn sparse() -> Self {
         let mut policies = Self::default();
-        policies.set("", Policy { order: Order::Kept, absent: Absent::IsEmpty, added: Added::Passes });
+        policies.set("", Policy { absent: Absent::IsEmpty, ..Policy::default() });
         policies
     }
 
     /// Says what holds for a part.
-    pub fn set(&mut self, path: impl Into<Cow<'static, str>>, policy: Policy) {
-        self.0.insert(path.into(), policy);
+    pub fn set(&mut self, path: &str, policy: Policy) {
+        self.0.insert(anywhere(path), policy);
     }
 
-    /// Says that the order of a list says nothing.
-    pub fn any_order(&mut self, path: impl Into<Cow<'static, str>>) {
-        let path = path.into();
-        let within = self.within(Policy::default(), &path);
+    /// Says that the order of a list says nothing; otherwise it is compared as the part that it is in.
+    pub fn any_order(&mut self, path: &str) {
+        let ends = path.match_indices('.').map(|(end, _)| end).chain([path.len()]);
+        let all = self.at(Policy::default(), "");
+        let within = ends.fold(all, |above, end| self.at(above, path.get(..end).unwrap_or(path)));
         self.set(path, Policy { order: Order::Any, ..within });
     }
 
     /// What holds for a part, where `above` holds for the part that it is in.
     #[must_use]
     pub fn at(&self, above: Policy, path: &str) -> Policy {
-        self.0.get(path).copied().unwrap_or(Policy { order: Order::Kept, ..above })
+        let own = if self.0.is_empty() { None } else { self.0.get(&anywhere(path)) };
+        own.copied().unwrap_or(Policy { order: Order::Kept, ..above })
     }
+}
 
-    /// What holds for a part, by all that is said of the parts that it is in.
-    fn within(&self, root: Policy, path: &str) -> Policy {
-        let ends = path.match_indices('.').map(|(end, _)| end).chain([path.len()]);
-        let root = self.at(root, "");
-        ends.filter(|end| *end > 0).fold(root, |above, end| self.at(above, path.get(..end).unwrap_or(path)))
-    }
+/// A path without the places of elements.
+fn anywhere(path: &str) -> String {
+    let is_place = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
+    let general = path.split('.').map(|name| if is_place(name) { "*" } else { name });
+    general.collect::<Vec<_>>().join(".")
 }
 
 #[cfg(test)]
@@ -93,18 +95,17 @@ mod tests {
 
     #[test]
     fn what_is_said_of_a_part_holds_below_it_except_of_order() {
-        let mut policies = Policies::open();
-        policies.any_order("names");
-        policies.set("names.1", Policy::default());
-        let open = Policy { order: Order::Kept, absent: Absent::IsEmpty, added: Added::Passes };
-        let check = |path: &str, expect: Policy| {
-            assert_eq!(policies.within(Policy::default(), path), expect, "{path}");
-        };
-        check("", open);
-        check("other.part", open);
-        check("names", Policy { order: Order::Any, ..open });
-        check("names.0.name", open);
-        check("names.1.name", Policy::default());
-        assert_eq!(Policies::default().within(Policy::default(), "a.b"), Policy::default());
+        let mut policies = Policies::sparse();
+        policies.any_order("rows.0.names");
+        policies.set("rows.*.names.1.plain", Policy::default());
+        let sparse = Policy { absent: Absent::IsEmpty, ..Policy::default() };
+        let any = Policy { order: Order::Any, ..sparse };
+        assert_eq!(policies.at(Policy::default(), ""), sparse);
+        assert_eq!(policies.at(sparse, "rows"), sparse);
+        assert_eq!(policies.at(sparse, "rows.0.names"), any);
+        assert_eq!(policies.at(sparse, "rows.7.names"), any, "whatever the place of its row");
+        assert_eq!(policies.at(any, "rows.7.names.3"), sparse);
+        assert_eq!(policies.at(any, "rows.7.names.3.plain"), Policy::default());
+        assert_eq!(Policies::default().at(Policy::default(), "a.b"), Policy::default());
     }
 }

@@ -124,7 +124,7 @@ impl<'a> Dissector<'a> {
     fn unknown(&mut self) {
         let (span, rest) = self.reader.rest();
         if !rest.is_empty() {
-            self.push("unknown", span, Value::Bytes, None);
+            self.push("unknown", span, Value::Unread, None);
         }
     }
 
@@ -142,7 +142,7 @@ impl<'a> Dissector<'a> {
         let (span, bytes) = self.reader.rest();
         match bytes {
             [byte] => self.push("byte", span, Value::Uint((*byte).into()), None),
-            _ => self.push("unknown", span, Value::Bytes, None),
+            _ => self.push("unknown", span, Value::Unread, None),
         }
     }
 

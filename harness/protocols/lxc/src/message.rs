@@ -202,7 +202,7 @@ impl<'a> Reader<'a> {
     fn finish(mut self) -> Dissection {
         let (span, rest) = self.cursor.rest();
         if !rest.is_empty() {
-            self.push("unknown", span.clone(), Value::Bytes, None);
+            self.push("unknown", span.clone(), Value::Unread, None);
             self.problem(span, format!("{} bytes without a known meaning", rest.len()));
         }
         self.out

@@ -182,7 +182,9 @@ fn other_answer(evidence: &Evidence<'_>, alone: &ReplyAt, reply: &ReplyAt) -> Op
     let dissect = |reply: &ReplyAt| grammar.dissect(Direction::ToClient, &reply.at.frame, request);
     let (was, is) = (dissect(alone), dissect(reply));
     let compared = compare((&was, &alone.at.frame.bytes), (&is, &reply.at.frame.bytes));
-    compared.difference.map(|difference| (difference.expected, difference.actual))
+    // One server, one request: what nobody understands is the same too.
+    let unread = compared.not_compared.first().map(|part| (part.clone(), format!("another `{part}`")));
+    compared.difference.map(|difference| (difference.expected, difference.actual)).or(unread)
 }
 
 /// Everything that the server sends can be framed, and there is an end to it.

@@ -1,29 +1,35 @@
 use proptest::prelude::*;
-use wire::policy::Policies;
 
 use super::*;
 
-/// A message of `path=value`, one for each word; `*` before a path masks it, and `?` stands for bytes that nobody reads.
+/// A message of `path=value`, one for each word; `*` before a path masks it, `!` stands for bytes, and `?` for such as nobody reads.
 fn message(text: &str) -> Dissection {
     let field = |word: &str| {
-        let (name, value) = word.split_once('=').unwrap_or((word, ""));
+        let (name, text) = word.split_once('=').unwrap_or((word, ""));
         let (name, mask) = name.strip_prefix('*').map_or((name, None), |name| (name, Some("volatile")));
-        let value = match (value.parse(), value) {
+        let value = match (text.parse(), text) {
             (Ok(number), _) => Value::Uint(number),
             (_, "null") => Value::Null,
             (_, "true") => Value::Bool(true),
-            (_, "?") => Value::Bytes,
+            (_, "?") => Value::Unread,
+            (_, "!") => Value::Bytes,
+            (_, "{}" | "[]") => Value::Empty,
             (_, text) => Value::Text(text.to_owned()),
         };
-        Field { name: name.to_owned().into(), span: 0..0, value, label: None, mask }
+        let label = (value == Value::Empty).then(|| text.to_owned().into());
+        Field { name: name.to_owned().into(), span: 0..0, value, label, mask }
     };
     Dissection { fields: text.split_whitespace().map(field).collect(), ..Dissection::default() }
 }
 
-/// The same, compared by these policies; bytes that nobody reads differ.
+/// The same, compared by these policies; bytes differ.
 fn compared(was: &str, is: &str, policies: Policies) -> Comparison {
     let spans = |mut message: Dissection| {
-        message.fields.iter_mut().filter(|field| field.value == Value::Bytes).for_each(|f| f.span = 0..1);
+        message
+            .fields
+            .iter_mut()
+            .filter(|field| matches!(field.value, Value::Bytes | Value::Unread))
+            .for_each(|f| f.span = 0..1);
         message
     };
     let (was, is) = (spans(message(was)), Dissection { policies, ..spans(message(is)) });
@@ -59,6 +65,7 @@ fn members_are_found_by_their_names_and_elements_by_their_place() {
     check(strict(), "pad=1 pad=2", "pad=1 pad=3", Some(("pad = 2", "pad = 3")));
     check(strict(), "pad=1 pad=2", "pad=1", Some(("pad = 2", "pad = 1")));
     check(strict(), r"a\.b=1 a.b=2", r"a\.b=1 a.b=3", Some(("a.b = 2", "a.b = 3")));
+    check(strict(), r"a\\.b=1 a\\.c=2", r"a\\.c=2 a\\.b=3", Some((r"a\\.b = 1", r"a\\.b = 3")));
     check(strict(), "a=1 a.b=1", "a=1 a.b=2", Some(("a.b = 1", "a.b = 2")));
 }
 
@@ -90,29 +97,93 @@ fn the_order_of_a_bag_says_nothing() {
 }
 
 #[test]
-fn an_absent_part_may_mean_an_empty_one_and_a_new_one_may_be_passed_over() {
-    let check = |was: &str, is: &str, expect| check(Policies::open(), was, is, expect);
-    check("a=0 b= c=null d.e=0", "", None);
-    check("", "a=0 d.e=0", None);
+fn an_absent_value_may_mean_an_empty_one() {
+    let check = |was: &str, is: &str, expect| check(Policies::sparse(), was, is, expect);
+    check("a=0 b= c=null d.e=0", "d.e=0", None);
+    check("", "a=0", None);
     check("a=1", "", Some(("a = 1", "no such field")));
-    check("a=1", "a=1 b.c=2", None);
+    check("", "a=1", Some(("no such field", "a = 1")));
+    check("a=1", "a=1 b.c=2", Some(("no such field", "b.c = 2")));
+    // A list, a map or a message that is there says that it is.
+    check("l.0=0", "", Some(("l.0 = 0", "no such field")));
+    check("", "l.0=", Some(("no such field", "l.0 = \"\"")));
+    check("m.k=", "", Some(("m.k = \"\"", "no such field")));
     check("l.0=0", "l.0=0 l.1=0", Some(("no such field", "l.1 = 0")));
-    let added = compared("a=1", "a=1 b.c=2 b.d=3 e=0", Policies::open()).added;
-    assert_eq!(added, ["b"]);
+    check("s={}", "s.b=1", Some(("no such field", "s.b = 1")));
+    check("s={}", "", None);
+}
+
+#[test]
+fn more_may_be_passed_over_where_the_older_peer_cannot_know_it() {
+    let mut policies = Policies::default();
+    policies.set("new", Policy { added: Added::Passes, ..Policy::default() });
+    assert_eq!(compared("a=1", "a=1 new.b=2 new.c=3", policies.clone()).added, ["new"]);
+    check(policies.clone(), "a=1", "a=1 new.b=2", None);
+    check(policies.clone(), "a=1", "a=1 other=2", Some(("no such field", "other = 2")));
+    check(policies, "new.b=1", "new.b=1 new.0=1", Some(("no such field", "new.0 = 1")));
 }
 
 #[test]
 fn what_nobody_understands_is_not_compared_and_named() {
-    let found = compared("a=1 unknown=?", "a=1 unknown=?", Policies::default());
-    assert_eq!((found.difference, found.not_compared), (None, vec!["unknown".to_owned()]));
-    let found = compared("a=1", "a=1 b.unknown=?", Policies::default());
-    assert_eq!((found.difference.is_some(), found.not_compared.len()), (true, 0), "its place is new");
-    assert_eq!(compared("a=1", "a=1 unknown=?", Policies::default()).not_compared, ["unknown"]);
-    assert_eq!(compared("a=1 unknown=?", "a=1", Policies::default()).not_compared, ["unknown"]);
+    let not_compared = |was: &str, is: &str| {
+        let found = compared(was, is, Policies::default());
+        assert_eq!(found.difference, None);
+        found.not_compared
+    };
+    assert_eq!(not_compared("a=1 unknown=?", "a=1 unknown=?"), ["unknown"]);
+    assert_eq!(not_compared("a=1", "a=1 ?7=?"), ["?7"]);
+    assert_eq!(not_compared("a=1 unknown=?", "a=1"), ["unknown"]);
+    // What a peer only calls so.
     check(strict(), "unknown=1 ?x=1", "unknown=2 ?x=1", Some(("unknown = 1", "unknown = 2")));
-    check(strict(), "unknown=1 ?x=1", "unknown=1 ?x=2", Some(("?x = 1", "?x = 2")));
+    check(
+        strict(),
+        "m.unknown=!",
+        "m.unknown=!",
+        Some(("m.unknown = 31 (1 bytes)", "m.unknown = 32 (1 bytes)")),
+    );
     check(strict(), "unknown=1", "unknown=?", Some(("unknown = 1", "unknown = 32 (1 bytes)")));
-    check(strict(), "a=? unknown=?", "a=? unknown=?", Some(("a = 31 (1 bytes)", "a = 32 (1 bytes)")));
+}
+
+#[test]
+fn what_is_written_otherwise_is_another_value_or_none() {
+    let json = |was: &str, is: &str| {
+        let dissect = |text: &str| wire::json::dissect(text.as_bytes(), wire::json::Rules::STRICT, &|_| None);
+        let (before, after) = (dissect(was), dissect(is));
+        compare((&before, was.as_bytes()), (&after, is.as_bytes())).difference.is_none()
+    };
+    let long = |name: &str| format!(r#"{{"{}{name}":1}}"#, "k".repeat(200));
+    for (was, is, same) in [
+        (r#"{"a":1,"b":[1,{"c":null}]}"#, "{ \"b\": [1, {\"c\": null}], \"a\": 1 }", true),
+        (r#"{"a":1.5}"#, r#"{"a":"1.5"}"#, false),
+        ("1", r#"{"value":1}"#, false),
+        ("{}", "[]", false),
+        (&long("A"), &long("B"), false),
+        (&long("A"), &long("A"), true),
+        (r#"{"a\\":[1]}"#, r#"{"a\\":[1,2]}"#, false),
+        (r#"{"0":1,"1":2}"#, r#"{"1":2,"0":1}"#, true),
+    ] {
+        assert_eq!(json(was, is), same, "{was} {is}");
+    }
+}
+
+#[test]
+fn bags_are_told_by_all_that_their_elements_say() {
+    let same = |was: &str, is: &str| compared(was, is, bag()).difference.is_none();
+    assert!(!same("list.names.0=5", "list.names.0=true"));
+    assert!(!same("list.names.0.a=1 list.names.0.a=23", "list.names.0.a=12 list.names.0.a=3"));
+    assert!(!same("*list.names.0.pid=1", "list.names.0.x="));
+    let many = |member: fn(usize) -> [String; 2]| (0..100).flat_map(member).collect::<Vec<_>>().join(" ");
+    let was = many(|at| [format!("list.names.{at}.x={at}"), format!("list.names.{at}.y=0")]);
+    let is = many(|at| [format!("list.names.{at}.y=0"), format!("list.names.{at}.x={}", 99 - at)]);
+    assert!(same(&was, &is), "in another order, with members in another order");
+    let mut nested = bag();
+    nested.any_order("list.names.*.s");
+    let found = compared(
+        "list.names.0.s.0=1 list.names.0.s.1=2 list.names.1.s.0=3",
+        "list.names.0.s.0=3 list.names.1.s.0=2 list.names.1.s.1=1",
+        nested,
+    );
+    assert_eq!(found.difference, None);
 }
 
 proptest! {

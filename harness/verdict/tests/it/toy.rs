@@ -90,7 +90,7 @@ impl Grammar for Toy {
                 fields.push(field("since", 3..4, Value::Bytes, None));
             }
             if len > 5 {
-                fields.push(field(wire::UNKNOWN, 4..len - 1, Value::Bytes, None));
+                fields.push(field(wire::UNKNOWN, 4..len - 1, Value::Unread, None));
             }
             fields.push(field("serial", len - 1..len, Value::Bytes, Some("serial")));
         }

@@ -2,7 +2,6 @@
 
 use super::Input;
 use super::stream::{LosesByte, feed, oracle};
-use crate::Value::Bytes;
 use crate::json::{
     Document, NAME_MAX, Rules, SYNTAX, SyntaxError, UNKNOWN, Value, dissect, is_white_space, same_value,
     write_text, write_text_upper,
@@ -188,7 +187,7 @@ fn check_value(line: &[u8], rules: Rules) {
         assert!(field.name.len() <= NAME_MAX && !field.span.is_empty());
         assert_eq!(field.mask.is_some(), field.mask == Some(SYNTAX));
     }
-    let unread = |field: &Field| field.name == UNKNOWN && field.value == Bytes && field.label.is_none();
+    let unread = |field: &Field| field.name == UNKNOWN && field.value == crate::Value::Unread;
     let unknown = found.fields.iter().position(unread);
     match Document::parse(line, rules) {
         Ok(document) => {

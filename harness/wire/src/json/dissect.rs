@@ -17,6 +17,9 @@ use super::{Kind, Rules, Tape, text};
 use crate::path::Path;
 use crate::{Dissection, Field, Problem, SYNTAX, UNKNOWN, Value};
 
+/// The label of a number that is no integer; it is kept as it was written.
+pub const NUMBER: &str = "number";
+
 /// Reads `bytes` as one value and names every part of it; `mask` says under which mask the field of a
 /// name stands. Members are named with dots and elements by their index (`memory-stat.swap_in`,
 /// `disks.0.path`). An empty list or object is a field of its own. After a syntax error the rest is a
@@ -25,8 +28,8 @@ use crate::{Dissection, Field, Problem, SYNTAX, UNKNOWN, Value};
 /// ```text
 /// number   Int or Uint if it is written as one, else Text with the label `number`
 /// text     Text
-/// bool     Uint 1 or 0 with the label `true` or `false`
-/// null     Bytes with the label `null`; an empty list `[]`, an empty object `{}`
+/// bool     Bool
+/// null     Null; an empty list or object is Empty with the label `[]` or `{}`
 /// ```
 #[must_use]
 pub fn dissect(bytes: &[u8], rules: Rules, mask: &dyn Fn(&str) -> Option<&'static str>) -> Dissection {
@@ -42,7 +45,8 @@ pub fn dissect(bytes: &[u8], rules: Rules, mask: &dyn Fn(&str) -> Option<&'stati
     let mut found = walk.found;
     if let Some(error) = error {
         if end < bytes.len() {
-            found.fields.push(bare(UNKNOWN, end..bytes.len(), None));
+            let rest = bare(UNKNOWN, end..bytes.len(), None);
+            found.fields.push(Field { value: Value::Unread, ..rest });
         }
         let span = error.offset..error.offset.saturating_add(1).min(bytes.len()).max(error.offset);
         found.problems.push(Problem { span, what: error.what.to_owned() });
@@ -138,7 +142,7 @@ impl Walk<'_> {
                 match (digits.parse(), digits.parse()) {
                     (Ok(number), _) => (Value::Int(number), None),
                     (_, Ok(number)) => (Value::Uint(number), None),
-                    _ => (Value::Text(digits.to_owned()), Some("number")),
+                    _ => (Value::Text(digits.to_owned()), Some(NUMBER)),
                 }
             }
         }

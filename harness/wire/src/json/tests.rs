@@ -239,7 +239,7 @@ fn fields_are_named_by_their_path() {
             ("e", "{}"),
         ],
     );
-    fields(b" 5\n", &[("value", "5")]);
+    fields(b" 5\n", &[("'value'", "5")]);
     fields(b"[[1],2]", &[("0.0", "1"), ("1", "2")]);
     fields(
         br#"{"a.b":1,"":{"":2},"0":3,"syntax":4,"a\nb'":5}"#,
@@ -271,7 +271,7 @@ fn values_of_fields_keep_their_kind() {
 fn what_cannot_be_read_is_unknown() {
     fields(br#"{"a":1,"b":[2,"x}"#, &[("a", "1"), ("b.0", "2"), ("unknown", "\"x}")]);
     fields(b"hello", &[("unknown", "hello")]);
-    fields(b"{} {}", &[("value", "{}"), ("unknown", "{}")]);
+    fields(b"{} {}", &[("'value'", "{}"), ("unknown", "{}")]);
     fields(b"{\"a\":", &[]);
     fields(b"", &[]);
     let found = plain(b"{\"a\":\"\x01\"}");
@@ -291,7 +291,7 @@ fn names_of_fields_have_a_limit() {
     let found = plain(long.as_bytes());
     let name = found.fields.iter().find(|field| field.mask.is_none()).map(|field| field.name.as_ref());
     let name = name.expect("a field");
-    assert!(name.len() <= NAME_MAX && name.ends_with("é…"), "{name}");
+    assert!(name.len() <= NAME_MAX && name.contains("é…"), "{name}");
 }
 
 #[test]

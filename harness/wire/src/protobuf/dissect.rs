@@ -31,16 +31,16 @@ pub const FIELDS_MAX: usize = 1 << 18;
 /// the fields cover `base..base + bytes.len()`.
 ///
 /// Members are named with dots, elements by their index, entries of maps by their key (`OCI.Process.Args.0`,
-/// `OCI.Annotations.key`). A field that the schema does not have is called by its number, `OCI.?99`, and holds bytes.
+/// `OCI.Annotations.key`). A field that the schema does not have is called by its number, `OCI.?99`, and is Unread.
 ///
 /// ```text
 /// unsigned numbers  Uint         text     Text; escaped if it is not UTF-8, which is a problem
 /// signed numbers    Int          bytes    Bytes
-/// bool              Uint with the label `true` or `false`
+/// bool              Bool; Uint where it is neither 0 nor 1
 /// enum              Int with the label of the schema
-/// float, double     Hex of the bits with the number as label
-/// message           Uint, the length, under the mask `syntax`; an empty one is Bytes with the label `{}`
-/// packed numbers    the same, and then each number; an empty one is Bytes with the label `[]`
+/// float, double     Float
+/// message           Uint, the length, under the mask `syntax`; an empty one is Empty with the label `{}`
+/// packed numbers    the same, and then each number; an empty one is Empty with the label `[]`
 /// ```
 ///
 /// A field of another wire type than the schema has for it is bytes and a problem. What cannot be read is a field
@@ -48,7 +48,7 @@ pub const FIELDS_MAX: usize = 1 << 18;
 /// and not repeated; both are read all the same.
 #[must_use]
 pub fn dissect(schema: &Schema, message: &str, bytes: &[u8], base: usize) -> Dissection {
-    let policies = Policies::open();
+    let policies = Policies::sparse();
     let found = Dissection { title: message.to_owned(), policies, ..Dissection::default() };
     let mut reader = Reader {
         schema,
@@ -168,7 +168,7 @@ impl<'s> Reader<'s, '_> {
     fn field(&mut self, shape: Shape<'s>, field: FieldAt) {
         let Some(known) = shape.field(field.number) else {
             self.path.unnamed(field.number);
-            return self.whole(&field);
+            return self.whole(&field, Value::Unread);
         };
         self.path.member(known.name);
         match (known.kind, &field.value) {
@@ -188,20 +188,20 @@ impl<'s> Reader<'s, '_> {
                 let what =
                     format!("{} where `{}` has {wire_type}", found.wire_type(), self.schema.type_name(kind));
                 self.problem(field.span.clone(), what);
-                self.whole(&field);
+                self.whole(&field, Value::Bytes);
             }
         }
     }
 
     /// A field that is bytes, with all of it if it is a group.
-    fn whole(&mut self, field: &FieldAt) {
+    fn whole(&mut self, field: &FieldAt, value: Value) {
         let mut end = field.span.end;
         if field.value == FieldValue::GroupStart
             && let Some(level) = self.levels.last_mut()
         {
             end = level.walk.leave_group();
         }
-        self.push(end, Value::Bytes, None, None);
+        self.push(end, value, None, None);
     }
 
     /// Gives an element of a list its index, and says when there is a second one of what is no list.
@@ -317,7 +317,7 @@ impl<'s> Reader<'s, '_> {
             (Value::Uint(number) | Value::Hex(number), _) => self.path.number(&number),
             (Value::Bool(value), _) => self.path.number(&value),
             // No map has such a key.
-            (Value::Float(_) | Value::Bytes | Value::Null | Value::Empty, _) => {}
+            (Value::Float(_) | Value::Bytes | Value::Unread | Value::Null | Value::Empty, _) => {}
         }
     }
 
@@ -379,7 +379,7 @@ impl<'s> Reader<'s, '_> {
     fn unknown(&mut self, end: usize) {
         if self.at < end {
             self.path.member(UNKNOWN);
-            self.push(end, Value::Bytes, None, None);
+            self.push(end, Value::Unread, None, None);
         }
     }
 

@@ -161,7 +161,7 @@ impl Dissector<'_> {
         let (span, count) = self.reader.count(limit)?;
         self.push(format!("{name}.count"), span, Value::Uint(count.into()), None);
         if order == Order::Any && count > 1 {
-            self.out.policies.any_order(name.to_owned());
+            self.out.policies.any_order(name);
         }
         for at in 0..count {
             self.parts(&format!("{name}.{at}"), item)?;

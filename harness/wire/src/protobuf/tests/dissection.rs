@@ -42,7 +42,7 @@ fn show(found: &Dissection) -> Vec<String> {
             Value::Float(bits) => f64::from_bits(*bits).to_string(),
             Value::Bool(value) => value.to_string(),
             Value::Empty => "nothing".to_owned(),
-            Value::Null | Value::Bytes => "bytes".to_owned(),
+            Value::Null | Value::Bytes | Value::Unread => "bytes".to_owned(),
         };
         let label = field.label.as_ref().map(|label| format!(" {label}")).unwrap_or_default();
         let line = format!("{} = {value}{label} @{}..{}", field.name, field.span.start, field.span.end);

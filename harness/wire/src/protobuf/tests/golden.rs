@@ -61,7 +61,7 @@ fn show(found: &Dissection) -> String {
             Value::Hex(value) => format!("{value:#x}"),
             Value::Text(text) => format!("{text:?}"),
             Value::Bool(value) => value.to_string(),
-            Value::Empty | Value::Null | Value::Float(_) | Value::Bytes => {
+            Value::Empty | Value::Null | Value::Float(_) | Value::Bytes | Value::Unread => {
                 format!("{} bytes", field.span.len())
             }
         };
