@@ -199,10 +199,9 @@ fn notes(baseline: &RunResults, candidate: &RunResults) -> Vec<String> {
         notes.push(format!("the matrices differ: {} and {}", baseline.matrix, candidate.matrix));
     }
     for build in &candidate.builds {
-        let same_id = |old: &&BuildRecord| (&old.protocol, &old.id) == (&build.protocol, &build.id);
         // One id may have been run from several sources.
         let same = |old: &BuildRecord| old.digest == build.digest && old.source == build.source;
-        let mut before = baseline.builds.iter().filter(same_id);
+        let mut before = crate::grid::builds(baseline, &build.protocol, &build.id);
         match before.clone().find(|old| same(old)).or_else(|| before.next()) {
             None => notes.push(format!("build {}/{} is not in the baseline", build.protocol, build.id)),
             Some(old) if !same(old) => {

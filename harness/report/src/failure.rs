@@ -2,7 +2,7 @@
 
 use verdict::{Blame, CellResult, Finding, Outcome, RunResults, Weight};
 
-use crate::grid::build;
+use crate::grid::builds;
 use crate::hexdump;
 use crate::table::push_line;
 use crate::{Mark, Paint, Style, Text};
@@ -87,25 +87,26 @@ impl Page {
     }
 
     fn side(&mut self, results: &RunResults, cell: &CellResult, label: &str, id: &str) {
-        let text = Text::new(Paint::Head, id);
-        let text = match build(results, &cell.protocol, id) {
-            Some(record) => {
-                let head =
-                    format!(": version {}, dialect {}, {}", record.version, record.dialect, record.source);
-                let mut text = text.with(Paint::Plain, &head);
-                if !record.detail.is_empty() && record.detail != record.source {
-                    text = text.with(Paint::Plain, " ").with(Paint::Plain, &record.detail);
-                }
-                let digest = record.digest.as_deref().unwrap_or("none");
-                let text = text.with(Paint::Dim, ", digest ").with(Paint::Dim, digest);
-                let missing =
-                    record.missing.iter().map(|why| format!(", missing: {why}")).collect::<String>();
-                text.with(Paint::Odd, &missing)
+        let mut known = false;
+        // One id may have been run from several sources, and a cell does not say from which.
+        for record in builds(results, &cell.protocol, id) {
+            known = true;
+            let head = format!(": version {}, dialect {}, {}", record.version, record.dialect, record.source);
+            let mut text = Text::new(Paint::Head, id).with(Paint::Plain, &head);
+            if !record.detail.is_empty() && record.detail != record.source {
+                text = text.with(Paint::Plain, " ").with(Paint::Plain, &record.detail);
             }
-            None if id == matrix::BuildId::PROBE => text.with(Paint::Plain, ": a script of wireskew"),
-            None => text.with(Paint::Plain, ": not among the builds of these results"),
-        };
-        self.field(INDENT, label, &text);
+            let digest = record.digest.as_deref().unwrap_or("none");
+            let text = text.with(Paint::Dim, ", digest ").with(Paint::Dim, digest);
+            let missing = record.missing.iter().map(|why| format!(", missing: {why}")).collect::<String>();
+            self.field(INDENT, label, &text.with(Paint::Odd, &missing));
+        }
+        if !known {
+            let is_probe = id == matrix::BuildId::PROBE;
+            let what =
+                if is_probe { ": a script of wireskew" } else { ": not among the builds of these results" };
+            self.field(INDENT, label, &Text::new(Paint::Head, id).with(Paint::Plain, what));
+        }
     }
 
     fn context(&mut self, results: &RunResults, cell: &CellResult) {

@@ -79,9 +79,18 @@ pub fn missing_builds(results: &RunResults) -> impl Iterator<Item = (&BuildRecor
     results.builds.iter().filter_map(|b| b.missing.as_deref().map(|why| (b, why)))
 }
 
-/// The record of a build, if the results have it.
+/// The records of a build: one for each source that it was run from.
+pub(crate) fn builds<'a>(
+    results: &'a RunResults,
+    protocol: &str,
+    id: &str,
+) -> impl Iterator<Item = &'a BuildRecord> + Clone {
+    results.builds.iter().filter(move |build| build.protocol == protocol && build.id == id)
+}
+
+/// The first of them, if there is one: what it is, whatever it was run from.
 pub(crate) fn build<'a>(results: &'a RunResults, protocol: &str, id: &str) -> Option<&'a BuildRecord> {
-    results.builds.iter().find(|b| b.protocol == protocol && b.id == id)
+    builds(results, protocol, id).next()
 }
 
 /// The cells of one protocol and one kind of case.

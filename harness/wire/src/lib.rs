@@ -16,6 +16,7 @@ pub mod json;
 pub mod json_lines;
 pub mod libvirt_rpc;
 pub mod lxc;
+mod named;
 mod path;
 pub mod policy;
 pub mod protobuf;

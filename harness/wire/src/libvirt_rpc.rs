@@ -19,10 +19,9 @@
 //! `src/rpc/virnetserverclient.c` and `src/rpc/virnetclient.c` there, and measured on the same
 //! releases.
 
-use std::fmt;
-
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::named::named;
 use crate::{
     Cursor, DecodeErrorKind, Direction, Endian, Extent, Fault, Frame, FrameKind, Scan, Step, StreamDecoder,
 };
@@ -45,26 +44,27 @@ pub const STRING_MAX: u32 = 4_194_304;
 /// The most descriptors with one message.
 pub const FDS_MAX: u32 = 32;
 
-/// What a message is. Unknown numbers survive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageType(pub i32);
+named! {
+    /// What a message is. Unknown numbers survive.
+    MessageType(i32) {
+        /// A request.
+        CALL = 0;
+        /// Its answer.
+        REPLY = 1;
+        /// An event; nobody answers it.
+        MESSAGE = 2;
+        /// A part of a stream, or its end.
+        STREAM = 3;
+        /// A request with descriptors.
+        CALL_WITH_FDS = 4;
+        /// An answer with descriptors.
+        REPLY_WITH_FDS = 5;
+        /// A hole in a stream.
+        STREAM_HOLE = 6;
+    }
+}
 
 impl MessageType {
-    /// A request.
-    pub const CALL: Self = Self(0);
-    /// Its answer.
-    pub const REPLY: Self = Self(1);
-    /// An event; nobody answers it.
-    pub const MESSAGE: Self = Self(2);
-    /// A part of a stream, or its end.
-    pub const STREAM: Self = Self(3);
-    /// A request with descriptors.
-    pub const CALL_WITH_FDS: Self = Self(4);
-    /// An answer with descriptors.
-    pub const REPLY_WITH_FDS: Self = Self(5);
-    /// A hole in a stream.
-    pub const STREAM_HOLE: Self = Self(6);
-
     /// Whether descriptors follow, where such a message belongs.
     #[must_use]
     pub fn has_fds(self) -> bool {
@@ -91,53 +91,17 @@ impl MessageType {
     pub fn is_reply(self) -> bool {
         self == Self::REPLY || self == Self::REPLY_WITH_FDS
     }
-
-    /// Its name, where it has one.
-    #[must_use]
-    pub fn name(self) -> Option<&'static str> {
-        Some(match self {
-            Self::CALL => "CALL",
-            Self::REPLY => "REPLY",
-            Self::MESSAGE => "MESSAGE",
-            Self::STREAM => "STREAM",
-            Self::CALL_WITH_FDS => "CALL_WITH_FDS",
-            Self::REPLY_WITH_FDS => "REPLY_WITH_FDS",
-            Self::STREAM_HOLE => "STREAM_HOLE",
-            _ => return None,
-        })
-    }
 }
 
-impl fmt::Display for MessageType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "{}", self.0),
-        }
-    }
-}
-
-/// How a message went. Unknown numbers survive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Status(pub i32);
-
-impl Status {
-    /// Done, or the end of a stream.
-    pub const OK: Self = Self(0);
-    /// Failed; the payload is an error.
-    pub const ERROR: Self = Self(1);
-    /// There is more of the stream to come.
-    pub const CONTINUE: Self = Self(2);
-
-    /// Its name, where it has one.
-    #[must_use]
-    pub fn name(self) -> Option<&'static str> {
-        Some(match self {
-            Self::OK => "OK",
-            Self::ERROR => "ERROR",
-            Self::CONTINUE => "CONTINUE",
-            _ => return None,
-        })
+named! {
+    /// How a message went. Unknown numbers survive.
+    Status(i32) {
+        /// Done, or the end of a stream.
+        OK = 0;
+        /// Failed; the payload is an error.
+        ERROR = 1;
+        /// There is more of the stream to come.
+        CONTINUE = 2;
     }
 }
 

@@ -28,7 +28,7 @@ pub mod schema;
 mod walk;
 mod write;
 
-use std::fmt;
+use crate::named::named;
 
 pub use dissect::{FIELDS_MAX, MESSAGE_DEPTH_MAX, dissect};
 pub use schema::{Schema, SchemaError, Source};
@@ -42,45 +42,21 @@ pub const VARINT_LEN_MAX: usize = 10;
 /// The most bytes behind a length, 2 GiB - 1.
 pub const LEN_MAX: u64 = 0x7fff_ffff;
 
-/// The form of a value on the wire. Unknown numbers survive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct WireType(pub u8);
-
-impl WireType {
-    /// A varint.
-    pub const VARINT: Self = Self(0);
-    /// Eight bytes.
-    pub const FIXED64: Self = Self(1);
-    /// A length and so many bytes.
-    pub const LEN: Self = Self(2);
-    /// The start of a group.
-    pub const GROUP_START: Self = Self(3);
-    /// The end of a group.
-    pub const GROUP_END: Self = Self(4);
-    /// Four bytes.
-    pub const FIXED32: Self = Self(5);
-
-    /// Its name, where it has one.
-    #[must_use]
-    pub fn name(self) -> Option<&'static str> {
-        Some(match self {
-            Self::VARINT => "VARINT",
-            Self::FIXED64 => "FIXED64",
-            Self::LEN => "LEN",
-            Self::GROUP_START => "GROUP_START",
-            Self::GROUP_END => "GROUP_END",
-            Self::FIXED32 => "FIXED32",
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for WireType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "{}", self.0),
-        }
+named! {
+    /// The form of a value on the wire. Unknown numbers survive.
+    WireType(u8) {
+        /// A varint.
+        VARINT = 0;
+        /// Eight bytes.
+        FIXED64 = 1;
+        /// A length and so many bytes.
+        LEN = 2;
+        /// The start of a group.
+        GROUP_START = 3;
+        /// The end of a group.
+        GROUP_END = 4;
+        /// Four bytes.
+        FIXED32 = 5;
     }
 }
 

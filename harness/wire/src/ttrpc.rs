@@ -26,6 +26,7 @@ use std::fmt;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::named::named;
 use crate::stream::as_u64;
 use crate::{Cursor, DecodeErrorKind, Endian, Extent, Fault, Frame, FrameKind, Scan, Step, StreamDecoder};
 
@@ -44,36 +45,15 @@ pub const DATA_MAX: u32 = 4 << 20;
 /// Length of a [`DISCARDED`] piece, and so the most that a decoder waits for where it discards.
 pub const PART_LEN: u32 = 64 << 10;
 
-/// What a message is. Unknown numbers survive.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct MessageType(pub u8);
-
-impl MessageType {
-    /// Opens a stream, from client to server.
-    pub const REQUEST: Self = Self(1);
-    /// Ends a stream, from server to client.
-    pub const RESPONSE: Self = Self(2);
-    /// A part of a stream, both ways; since ttrpc 1.2.
-    pub const DATA: Self = Self(3);
-
-    /// Its name, where it has one.
-    #[must_use]
-    pub fn name(self) -> Option<&'static str> {
-        Some(match self {
-            Self::REQUEST => "REQUEST",
-            Self::RESPONSE => "RESPONSE",
-            Self::DATA => "DATA",
-            _ => return None,
-        })
-    }
-}
-
-impl fmt::Display for MessageType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "{}", self.0),
-        }
+named! {
+    /// What a message is. Unknown numbers survive.
+    MessageType(u8) {
+        /// Opens a stream, from client to server.
+        REQUEST = 1;
+        /// Ends a stream, from server to client.
+        RESPONSE = 2;
+        /// A part of a stream, both ways; since ttrpc 1.2.
+        DATA = 3;
     }
 }
 

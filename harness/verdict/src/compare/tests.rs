@@ -121,6 +121,12 @@ fn more_may_be_passed_over_where_the_older_peer_cannot_know_it() {
     check(policies.clone(), "a=1", "a=1 new.b=2", None);
     check(policies.clone(), "a=1", "a=1 other=2", Some(("no such field", "other = 2")));
     check(policies, "new.b=1", "new.b=1 new.0=1", Some(("no such field", "new.0 = 1")));
+    let mut all = Policies::default();
+    all.set("", Policy { added: Added::Passes, ..Policy::default() });
+    all.set("bag", Policy { added: Added::Passes, order: Order::Any, ..Policy::default() });
+    // An element of a list whose name ends in a backslash, and one of a bag that another member makes another one.
+    check(all.clone(), r"a\\.0=1", r"a\\.0=1 a\\.1=2", Some(("no such field", r"a\\.1 = 2")));
+    check(all, "bag.0.a=1", "bag.0.a=1 bag.0.b=2", Some(("no such field", "bag.0.b = 2")));
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! Reference peers over real sockets.
 
 use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
 use matrix::{Build, BuildId, Role};
 use protocol::Bench;
-use session::{Connection, Recorder, SendEnd, Server, Start};
+use session::{BoxFuture, Connection, Recorder, SendEnd, Server, Start, Transport};
 use tokio::time::Instant;
 use transcript::evidence::Observation;
 use transcript::{Event, EventKind, Provenance, Transcript};
 use wire::Direction;
 
+use super::engine::{Guest, Guests, Which};
+use super::server::Ports;
 use super::{client, server};
 use crate::message::Message;
 use crate::names::{API_VERSION_MESSAGE, guest_min};
@@ -170,6 +173,52 @@ fn hosts_take_the_inputs_as_they_were_measured() {
     check("4.17.44", "guest-sends-negative-heartbeat", &[2]);
     check("4.17.24", "guest-sends-negative-heartbeat", &[]);
     check("ideal", "guest-sends-longer-line", &[3]);
+}
+
+/// An agent at a terminal that reads nothing; it is gone when its end is taken away.
+#[derive(Clone, Default)]
+struct Deaf(Arc<Mutex<Option<Connection>>>);
+
+impl Guests for Deaf {
+    fn start<'a>(&'a mut self, _which: Which<'a>, _now_us: u64) -> BoxFuture<'a, Result<Guest, String>> {
+        Box::pin(async {
+            let (near, far) = Connection::pair(Transport::Memory).map_err(|error| error.to_string())?;
+            *self.0.lock().expect("nobody panics with it") = Some(far);
+            Ok(Guest::Terminal(near))
+        })
+    }
+
+    fn kill(&mut self) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+}
+
+/// Nobody takes what a host has left, and no host is there to read: the port waits, or nothing else here would run.
+#[test]
+fn what_nobody_takes_keeps_nobody_busy() {
+    let (done, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        runtime().block_on(async {
+            let agent = Deaf::default();
+            let behind = agent.clone();
+            let guests = move |_deadline| Box::new(behind.clone()) as Box<dyn Guests>;
+            let ports = Ports { guests, pass: Duration::from_millis(4) };
+            let endpoint = transcript::Endpoint::default();
+            let ports = protocol::reference::serve::launcher(endpoint, &std::env::temp_dir(), ports);
+            let server = ports.start(Start::in_memory()).await.expect("started");
+            let host = Connection::connect(server.address(), DEADLINE).await.expect("it listens");
+            host.send(&vec![b'x'; 4 << 20].into(), &[], None, DEADLINE)
+                .await
+                .expect("it waits for the agent");
+            drop(host);
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            drop(agent.0.lock().expect("nobody panics with it").take());
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            server.stop().await;
+        });
+        done.send(()).expect("the test waits");
+    });
+    told.recv_timeout(DEADLINE * 3).expect("the port never waits");
 }
 
 #[test]
