@@ -1,4 +1,4 @@
-//! Messages of real builds: agents of Kata Containers 2.5.0 and 3.2.0, containerd-shim 1.4.13 and 2.1.9, taken apart
+//! Messages that were measured on real builds: agents of Kata Containers 2.5.0 and 3.2.0, containerd-shim 1.4.13 and 2.1.9, taken apart
 //! from the frame to the payload.
 
 use super::*;

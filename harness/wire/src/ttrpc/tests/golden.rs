@@ -1,4 +1,5 @@
-//! Exchanges of real builds: agents of Kata Containers 2.5.0 and 3.2.0, containerd-shim 1.4.13 and 2.1.9.
+//! Messages that were measured on real builds: agents of Kata Containers 2.5.0 and 3.2.0, containerd-shim 1.4.13 and 2.1.9.
+//! The last one is made by hand.
 
 use super::*;
 
@@ -36,7 +37,7 @@ const ROWS: &[Row] = &[
     Row("00000005 00000001 0200 1203089323", (1, ANSWERED, 0), b"\x12\x03\x08\x93\x23"),
     // What a shim says to Pause.
     Row("00000000 00000013 0200", (19, ANSWERED, 0), b""),
-    // The end of a stream without a message.
+    // By hand: the end of a stream without a message.
     Row("00000000 00000003 0305", (3, MessageType::DATA, 5), b""),
 ];
 
@@ -47,7 +48,7 @@ fn bytes(hex: &str) -> Vec<u8> {
 }
 
 #[test]
-fn reads_and_writes_back_every_recorded_message() {
+fn reads_and_writes_back_every_message() {
     for Row(hex, (stream, kind, flags), data) in ROWS {
         let header = Header { stream: *stream, kind: *kind, flags: Flags(*flags) };
         let bytes = bytes(hex);
