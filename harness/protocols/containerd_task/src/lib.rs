@@ -1,0 +1,1 @@
+//! `containerd-task`: the task API between containerd and its shims.

@@ -1,0 +1,1 @@
+//! What the protocols over ttrpc share: calls, streams, status, reference peers and probes.
