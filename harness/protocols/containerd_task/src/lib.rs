@@ -1,1 +1,3 @@
 //! `containerd-task`: the task API between containerd and its shims.
+
+pub mod schema;

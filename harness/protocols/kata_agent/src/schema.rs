@@ -1,0 +1,153 @@
+//! The messages of every release, read from `.proto` text of our own.
+//!
+//! The facts are those of the `.proto` files of all release tags of `kata-containers/agent` (1.0 to 1.12) and
+//! `kata-containers/kata-containers` (2.0 and later), `protos/{agent,oci,types,health,csi}.proto`.
+
+use wire::protobuf::Source;
+
+/// The texts, each line with the releases in which it holds; see [`ttrpc::schema`].
+pub const SOURCES: [Source<'static>; 6] = [
+    Source { name: "agent.proto", text: include_str!("proto/agent.proto") },
+    Source { name: "empty.proto", text: include_str!("proto/empty.proto") },
+    Source { name: "health.proto", text: include_str!("proto/health.proto") },
+    Source { name: "oci.proto", text: include_str!("proto/oci.proto") },
+    Source { name: "statistics.proto", text: include_str!("proto/statistics.proto") },
+    Source { name: "types.proto", text: include_str!("proto/types.proto") },
+];
+
+#[cfg(test)]
+mod tests {
+    use ttrpc::schema::of_release;
+    use wire::protobuf::Schema;
+
+    use super::*;
+
+    /// All minor releases with the number of their methods, those of Health too.
+    const METHODS: [(&str, usize); 54] = [
+        ("1.0", 23),
+        ("1.1", 25),
+        ("1.2", 28),
+        ("1.3", 29),
+        ("1.4", 29),
+        ("1.5", 31),
+        ("1.6", 32),
+        ("1.7", 32),
+        ("1.8", 32),
+        ("1.9", 32),
+        ("1.10", 32),
+        ("1.11", 32),
+        ("1.12", 34),
+        ("2.0", 35),
+        ("2.1", 34),
+        ("2.2", 35),
+        ("2.3", 35),
+        ("2.4", 35),
+        ("2.5", 37),
+        ("3.0", 37),
+        ("3.1", 37),
+        ("3.2", 39),
+        ("3.3", 40),
+        ("3.4", 40),
+        ("3.5", 40),
+        ("3.6", 40),
+        ("3.7", 40),
+        ("3.8", 40),
+        ("3.9", 40),
+        ("3.10", 40),
+        ("3.11", 40),
+        ("3.12", 40),
+        ("3.13", 42),
+        ("3.14", 42),
+        ("3.15", 43),
+        ("3.16", 43),
+        ("3.17", 43),
+        ("3.18", 43),
+        ("3.19", 43),
+        ("3.20", 43),
+        ("3.21", 43),
+        ("3.22", 43),
+        ("3.23", 43),
+        ("3.24", 43),
+        ("3.25", 43),
+        ("3.26", 43),
+        ("3.27", 43),
+        ("3.28", 43),
+        ("3.29", 44),
+        ("3.30", 44),
+        ("3.31", 44),
+        ("3.32", 44),
+        ("4.0", 44),
+        ("4.1", 44),
+    ];
+
+    #[track_caller]
+    fn schema(release: Option<&str>) -> Schema {
+        of_release(&SOURCES, release).unwrap_or_else(|error| panic!("{release:?}: {error}"))
+    }
+
+    #[test]
+    fn every_release_has_the_methods_that_it_had() {
+        let count =
+            |schema: &Schema| schema.services().iter().map(|service| service.methods.len()).sum::<usize>();
+        let found = METHODS.map(|(release, _)| (release, count(&schema(Some(release)))));
+        assert_eq!(found, METHODS);
+        assert_eq!(count(&schema(None)), 44);
+    }
+
+    #[test]
+    fn a_patch_release_and_the_newest_one_are_the_minor_release_that_they_are_of() {
+        assert_eq!(schema(Some("2.0.4")), schema(Some("2.0")));
+        assert_eq!(schema(Some("1.12.1")), schema(Some("1.12")));
+        assert_eq!(schema(None), schema(Some("4.1")));
+        assert_eq!(schema(Some("4.0")), schema(Some("3.32")));
+    }
+
+    #[test]
+    fn numbers_that_changed_their_meaning_have_that_of_the_release() {
+        #[track_caller]
+        fn check(message: &str, number: u32, releases: &[&str], expect: Option<&str>) {
+            for release in releases {
+                let schema = schema(Some(release));
+                let field = schema.message(message).and_then(|message| message.field(number));
+                let found = field.map(|field| {
+                    format!("{} {:?} {}", schema.type_name(field.kind), field.label, field.name)
+                });
+                assert_eq!(found.as_deref(), expect, "{message}#{number} in {release}");
+            }
+        }
+        let create = "grpc.CreateContainerRequest";
+        check(create, 8, &["1.0", "1.11", "2.0", "2.5", "3.2"], None);
+        check(create, 8, &["1.12"], Some("bool Singular agent_pidns"));
+        check(create, 8, &["3.3", "3.32", "4.1"], Some("grpc.SharedMount Repeated shared_mounts"));
+        check(create, 7, &["1.0"], None);
+        check(create, 7, &["1.1", "4.1"], Some("bool Singular sandbox_pidns"));
+        let interface = "types.Interface";
+        check(interface, 6, &["1.2"], None);
+        check(interface, 6, &["1.3", "1.11", "2.0"], Some("string Singular pciAddr"));
+        check(interface, 6, &["1.12", "2.1", "3.14"], Some("string Singular pciPath"));
+        check(interface, 6, &["3.15", "4.1"], Some("string Singular devicePath"));
+        check("grpc.LinuxSeccomp", 3, &["1.0", "2.0"], Some("grpc.LinuxSyscall Repeated Syscalls"));
+        check("grpc.LinuxSeccomp", 3, &["2.1", "4.1"], Some("string Repeated Flags"));
+        check("grpc.LinuxSeccomp", 4, &["2.0"], None);
+        check("grpc.LinuxSyscall", 3, &["2.0"], Some("grpc.LinuxSeccompArg Repeated Args"));
+        check("grpc.LinuxSyscall", 3, &["2.1"], Some("uint32 Singular errnoret"));
+        check("grpc.LinuxSyscall", 4, &["2.1"], Some("grpc.LinuxSeccompArg Repeated Args"));
+    }
+
+    #[test]
+    fn every_message_is_used_in_every_release_that_has_it() {
+        for (release, _) in METHODS {
+            let schema = schema(Some(release));
+            let fields = schema.messages().iter().flat_map(|message| &message.fields);
+            let mut used: Vec<_> = fields.map(|field| schema.type_name(field.kind)).collect();
+            let methods = schema.services().iter().flat_map(|service| &service.methods);
+            used.extend(methods.flat_map(|method| [method.request.clone(), method.response.clone()]));
+            let is_used =
+                |name: &String| used.iter().any(|used| used == name || used.ends_with(&format!(" {name}>")));
+            let names = schema.messages().iter().map(|message| &message.name);
+            let names = names.chain(schema.enums().iter().map(|found| &found.name));
+            let unused: Vec<_> = names.filter(|name| !is_used(name)).collect();
+            assert!(unused.is_empty(), "{release}: {unused:?}");
+        }
+    }
+}
