@@ -136,6 +136,7 @@ pub(crate) fn import(args: &Import) -> Done {
     for file in &args.files {
         let mut transcript = load(file)?;
         rename(&mut transcript.provenance, args);
+        give_roles(&mut transcript);
         let path = match placed(&transcript.provenance) {
             Some(path) if args.case.is_some() || !args.ids.is_empty() => args.out.join(path),
             _ => {
@@ -150,6 +151,16 @@ pub(crate) fn import(args: &Import) -> Done {
         terminal::print(&format!("{}\n", path.display()));
     }
     Ok(Exit::AsExpected.into())
+}
+
+/// What the parts of a recording are for, where the case that it is of says so.
+fn give_roles(transcript: &mut transcript::Transcript) {
+    let Some(protocol) = registry::find(&transcript.provenance.protocol) else { return };
+    let cases = protocol.cases();
+    let case = cases.iter().find(|case| case.id.to_string() == transcript.provenance.case);
+    if let Some(protocol::Action::Script(script)) = case.map(|case| &case.action) {
+        runner::give_roles(&script.make(), transcript);
+    }
 }
 
 /// Calls builds and case as the project calls them.

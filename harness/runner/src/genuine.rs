@@ -4,7 +4,7 @@
 //! against what the case really does: the bytes and marks of its script, the expectations of its operation, and
 //! the versions of its builds. Whether the answers are right is not asked here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use protocol::{Action, Case, Protocol};
@@ -171,6 +171,8 @@ fn of_script(script: &Script) -> BTreeMap<ConnId, Timeline> {
 fn of_transcript(transcript: &Transcript) -> (BTreeMap<ConnId, Timeline>, Vec<ConnId>) {
     let mut all: BTreeMap<ConnId, Timeline> = BTreeMap::new();
     let mut failed = Vec::new();
+    // What a server has hung up on need not have been sent.
+    let mut gone = BTreeSet::new();
     for event in &transcript.events {
         if event.conn == ConnId(0) {
             continue;
@@ -181,10 +183,15 @@ fn of_transcript(transcript: &Transcript) -> (BTreeMap<ConnId, Timeline>, Vec<Co
             }
             EventKind::ConnectFailed(_) => failed.push(event.conn),
             EventKind::Mark(mark) => {
-                all.entry(event.conn).or_default().push(Part { mark: mark.clone(), ..Part::default() });
+                let cut = gone.contains(&event.conn);
+                all.entry(event.conn).or_default().push(Part { mark: mark.clone(), cut, ..Part::default() });
             }
             EventKind::Data(data) if event.dir == Direction::ToServer => {
                 last(&mut all, event.conn).sent.push(data.bytes.clone());
+            }
+            EventKind::Eof(_) | EventKind::Reset if event.dir == Direction::ToClient => {
+                gone.insert(event.conn);
+                last(&mut all, event.conn).cut = true;
             }
             kind => {
                 let what = kind.observed().map(|(what, _)| what);

@@ -251,12 +251,13 @@ impl<M: Machine> Engine<M> {
             {
                 return Poll::Ready(Event::Accepted(accepted));
             }
-            for (peer, connection, is_owed) in clients.in_turn(*last) {
-                if machine.reads(is_owed) && connection.poll_readable(cx).is_ready() {
-                    return Poll::Ready(Event::Readable(peer));
+            for client in clients.in_turn(*last) {
+                let reads = !client.has_said_all && machine.reads(client.is_owed);
+                if reads && client.connection.poll_readable(cx).is_ready() {
+                    return Poll::Ready(Event::Readable(client.peer));
                 }
-                if is_owed && connection.poll_writable(cx).is_ready() {
-                    return Poll::Ready(Event::Writable(peer));
+                if client.is_owed && client.connection.poll_writable(cx).is_ready() {
+                    return Poll::Ready(Event::Writable(client.peer));
                 }
             }
             if accepts { listener.poll_accept(cx).map(Event::Accepted) } else { Poll::Pending }
@@ -278,7 +279,10 @@ impl<M: Machine> Engine<M> {
             match connection.try_recv(machine.read_len_max()) {
                 Ok(None) => break,
                 Ok(Some(Received::Data(data, fds))) => machine.came(clients, peer, data, fds),
-                Ok(Some(Received::Eof)) => return machine.ended(clients, peer),
+                Ok(Some(Received::Eof)) => {
+                    clients.heard_all(peer);
+                    return machine.ended(clients, peer);
+                }
                 _ => clients.remove(peer),
             }
         }

@@ -1,3 +1,198 @@
 //! `kata-agent`: the agent of Kata Containers in the guest, and the runtime on the host that calls it.
+//!
+//! Specified by `kata-containers/kata-containers`, `src/libs/protocols/protos/{agent,health,oci,types}.proto`. Services
+//! `grpc.AgentService` and `grpc.Health` over ttrpc, which [`ttrpc`] reads. There is no negotiation.
+//!
+//! ```text
+//! schema.rs      the messages of every release, from texts in proto/
+//! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
+//! message.rs     what no comparison may look at      probes.rs     what is asked of every agent, from texts in probes/
+//! checks.rs      what an answer must hold            operations.rs what runtimes do
+//! lock.rs        what every release has promised     reference/    agents and runtimes
+//! ```
 
+use std::sync::Arc;
+
+use matrix::{CaseId, CaseKind};
+use protocol::dialect::{IDEAL, Releases};
+use protocol::effects::Operation;
+use protocol::{Action, Case, Defect, Hazard, Peers, Protocol};
+use transcript::Transcript;
+use ttrpc::TtrpcGrammar;
+use ttrpc::probes::ALONE;
+use verdict::{Check, Cited, Grammar, Reading};
+
+mod checks;
+mod dialect;
+mod lock;
+mod message;
+mod operations;
+mod probes;
+mod reference;
+mod releases;
 pub mod schema;
+mod shapes;
+
+use dialect::DIALECTS;
+
+/// Name of the protocol.
+const NAME: &str = "kata-agent";
+/// A container from its beginning to its end, recorded elsewhere; its bytes differ from release to release.
+const LIFECYCLE: &str = "alone-lifecycle";
+/// Arguments that cannot be decoded, behind which agent 2.0.0 was seen to close late.
+const LATE: [&str; 3] = [
+    "alone-malformed-payload-field-zero",
+    "alone-malformed-payload-not-utf8",
+    "alone-malformed-payload-truncated",
+];
+/// What kata-agent-ctl was recorded to do, elsewhere.
+const CTL: &[(&str, &str)] = &[
+    ("ctl-guest-details", "kata-agent-ctl asks for what the guest has"),
+    ("ctl-health", "kata-agent-ctl asks for what the guest has, beside its health"),
+    ("ctl-health-2", "kata-agent-ctl asks for the health and the version, on its second connection"),
+    ("ctl-iptables", "kata-agent-ctl asks for the tables of the firewall"),
+    ("ctl-lifecycle", "kata-agent-ctl makes a container and ends it"),
+    ("ctl-metrics", "kata-agent-ctl asks for metrics"),
+    ("ctl-network", "kata-agent-ctl asks for interfaces and routes"),
+    ("ctl-refused", "kata-agent-ctl asks for a container that is not there"),
+    ("ctl-reseed", "kata-agent-ctl sends entropy that is empty"),
+    ("ctl-swap", "kata-agent-ctl adds swap without a path"),
+    ("ctl-volume", "kata-agent-ctl asks for a volume that is not there"),
+];
+
+/// The protocol in all its dialects.
+#[must_use]
+pub fn protocol() -> Arc<dyn Protocol> {
+    Arc::new(KataAgent)
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct KataAgent;
+
+/// What was recorded of somebody else's client.
+fn is_ctl(case: &CaseId) -> bool {
+    case.kind == CaseKind::Client && CTL.iter().any(|(name, _)| *name == &*case.name)
+}
+
+fn recorded(kind: CaseKind, name: &'static str, about: &'static str) -> Case {
+    Case { id: CaseId::new(kind, name), about, hazard: Hazard::Disturbs, action: Action::Recorded }
+}
+
+impl Protocol for KataAgent {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn alias(&self) -> &'static str {
+        "kata"
+    }
+
+    fn about(&self) -> &'static str {
+        "the agent of Kata Containers (kata-containers, src/libs/protocols/protos/agent.proto)"
+    }
+
+    fn framing(&self) -> &'static str {
+        "ttrpc"
+    }
+
+    fn releases(&self) -> Option<&'static dyn Releases> {
+        Some(&DIALECTS)
+    }
+
+    fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
+        Some(Arc::new(TtrpcGrammar(DIALECTS.for_version(dialect)?)))
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let lifecycle = "a container from its beginning to its end; recorded elsewhere";
+        let lifecycle = recorded(CaseKind::Probe, LIFECYCLE, lifecycle);
+        let ctl = CTL.iter().map(|(name, about)| recorded(CaseKind::Client, name, about));
+        let operations = operations::OPERATIONS.iter().map(Operation::case);
+        probes::all().into_iter().chain([lifecycle]).chain(ctl).chain(operations).collect()
+    }
+
+    fn operations(&self) -> Vec<&'static dyn Operation> {
+        operations::OPERATIONS.iter().map(|operation| operation as &dyn Operation).collect()
+    }
+
+    fn checks(&self, case: &CaseId) -> Vec<Check> {
+        use ttrpc::checks::{
+            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, NOTHING_SMUGGLED, RECORDED_COMPLETE,
+            STREAMS_INCREASE,
+        };
+        use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
+        if is_ctl(case) || case.is(CaseKind::Probe, LIFECYCLE) {
+            return vec![
+                CALLS_ANSWERED,
+                STREAMS_INCREASE,
+                READABLE_REPLIES,
+                checks::INTERFACES,
+                checks::EXIT_OF_HANDLER,
+                RECORDED_COMPLETE,
+            ];
+        }
+        let mut of_probe = vec![CANARIES_ANSWERED, NOTHING_SMUGGLED, checks::INTERFACES];
+        match case.kind {
+            CaseKind::Probe if case.name.starts_with(ALONE) => {
+                of_probe.extend([ANSWERED_AS_DUE, ANSWERED_ONCE, STAYS_UP, READABLE_REPLIES, ALONE_COMPLETE]);
+                of_probe
+            }
+            CaseKind::Probe => {
+                of_probe.extend(verdict::checks::of(case.kind));
+                of_probe
+            }
+            CaseKind::Client => {
+                let own = [CALLS_ANSWERED, STREAMS_INCREASE, checks::AS_TOLD];
+                verdict::checks::of(case.kind).into_iter().chain(own).collect()
+            }
+            kind => verdict::checks::of(kind),
+        }
+    }
+
+    fn rules(&self) -> Vec<Cited> {
+        ttrpc::checks::rules().into_iter().chain(checks::RULES.iter().copied()).collect()
+    }
+
+    /// There is no negotiation. What an agent is, is told by what it answers to what it does not know.
+    fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
+        let newest = DIALECTS.named(IDEAL)?;
+        ttrpc::fingerprint(reading, newest.schema())
+    }
+
+    fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
+        let is_late = LATE.iter().any(|name| case.is(CaseKind::Probe, name));
+        let late = is_late.then_some("agent 2.0.0 closes at once, or is silent for seconds before: a race");
+        late.or_else(|| ttrpc::probes::cannot_replay(case))
+    }
+
+    fn lock_table(&self) -> matrix::LockTable {
+        lock::lock_table()
+    }
+
+    fn defects(&self) -> &'static [Defect] {
+        &reference::DEFECTS
+    }
+
+    fn peers(&self) -> Peers {
+        Peers {
+            reference_server: Some(reference::server),
+            reference_client: Some(reference::client),
+            real_server: None,
+            real_client: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_case_has_a_name_of_its_own() {
+        let mut names: Vec<_> = KataAgent.cases().into_iter().map(|case| case.id.to_string()).collect();
+        let all = names.len();
+        names.sort();
+        names.dedup();
+        assert_eq!(names.len(), all);
+    }
+}

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `hex` | [`Data`], one event each |
 //! | `connect` from the client | a connection with a new number; `conn` labels (`"A"`, `"B"`) are numbered as they open |
-//! | `eof` with `detail` | [`EventKind::Eof`] with the detail |
+//! | `eof` with `detail` | [`EventKind::Eof`] with the detail; one that begins with `SHUT_WR` is a `half-close` |
 //! | `detail` of any other event | an observation `detail` right behind it |
 //! | `timeout` | [`EventKind::Timeout`] of the `2 s` or `300 ms` that the detail names, else of the time that had passed |
 //! | `exit` | [`ExitStatus::Gone`]: raw recordings do not say how |
@@ -234,7 +234,7 @@ impl Reader {
         let kind = match (hex, event.as_deref()) {
             (Some(hex), None) => EventKind::Data(Data { bytes: bytes(&hex)?, ..Data::default() }),
             (None, Some("connect")) => EventKind::Connect,
-            (None, Some("eof")) => EventKind::Eof(left.take()),
+            (None, Some("eof")) => EventKind::Eof(left.take().map(half_close)),
             (None, Some("reset")) => EventKind::Reset,
             (None, Some("timeout")) => {
                 let named = left.as_deref().and_then(duration_ms);
@@ -321,6 +321,11 @@ impl Reader {
         };
         Ok(Transcript { provenance, events })
     }
+}
+
+/// How the end of a direction is told: a client that goes on reading has closed one half.
+fn half_close(how: String) -> String {
+    if how.starts_with("SHUT_WR") { "half-close".to_owned() } else { how }
 }
 
 fn observed(key: &str, value: &Value) -> EventKind {

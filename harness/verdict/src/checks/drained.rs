@@ -45,7 +45,8 @@ impl Drain {
     pub(crate) fn of(conn: &ConnReading) -> Option<Self> {
         let (subject, canary) = (step_of(conn, Role::Subject)?, step_of(conn, Role::Canary)?);
         let settled = step_of(conn, Role::Settle).and_then(|step| step.closed);
-        Some(match canary.answers().next().map(|reply| reply.meaning) {
+        let answer = canary.answers_by_request().first().copied().flatten();
+        Some(match answer.map(|reply| reply.meaning) {
             Some(Meaning::Success) => Self::Answered,
             Some(_) => Self::OutOfStep,
             None if canary.undecodable.is_some() => Self::OutOfStep,

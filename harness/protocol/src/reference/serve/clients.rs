@@ -33,8 +33,19 @@ pub(super) struct Client<S> {
     outgoing: VecDeque<Message>,
     /// Closed as soon as everything is sent.
     ending: bool,
+    /// It has ended its direction.
+    said_all: bool,
     /// Said again and again.
     floods: Option<Bytes>,
+}
+
+/// A client whose turn it may be.
+pub(super) struct Turn<'a> {
+    pub(super) peer: Peer,
+    pub(super) connection: &'a Connection,
+    /// Something waits to be sent to it.
+    pub(super) is_owed: bool,
+    pub(super) has_said_all: bool,
 }
 
 #[derive(Debug)]
@@ -58,7 +69,10 @@ impl<S> Clients<S> {
     /// Keeps a new client.
     pub fn add(&mut self, peer: Peer, connection: Connection, kept: S) {
         let outgoing = VecDeque::new();
-        self.open.insert(peer, Client { connection, kept, outgoing, ending: false, floods: None });
+        self.open.insert(
+            peer,
+            Client { connection, kept, outgoing, ending: false, said_all: false, floods: None },
+        );
     }
 
     /// What is kept of a client, as long as it is there.
@@ -105,6 +119,11 @@ impl<S> Clients<S> {
         }
     }
 
+    /// Takes a connection out without closing it: the client is not served any more.
+    pub fn detach(&mut self, peer: Peer) -> Option<Connection> {
+        self.open.remove(&peer).map(|client| client.connection)
+    }
+
     /// Closes a connection at once.
     pub fn remove(&mut self, peer: Peer) {
         self.gone.extend(self.open.remove_entry(&peer));
@@ -149,10 +168,22 @@ impl<S> Clients<S> {
         self.open.len()
     }
 
-    /// Connections from the one behind the last one on, and whether something waits there to be sent.
-    pub(super) fn in_turn(&self, last: Peer) -> impl Iterator<Item = (Peer, &Connection, bool)> {
+    /// Clients from the one behind the last one on.
+    pub(super) fn in_turn(&self, last: Peer) -> impl Iterator<Item = Turn<'_>> {
         let all = self.open.range(last + 1..).chain(self.open.range(..=last));
-        all.map(|(peer, client)| (*peer, &client.connection, !client.outgoing.is_empty()))
+        all.map(|(peer, client)| Turn {
+            peer: *peer,
+            connection: &client.connection,
+            is_owed: !client.outgoing.is_empty(),
+            has_said_all: client.said_all,
+        })
+    }
+
+    /// A client has ended its direction: there is nothing more to read.
+    pub(super) fn heard_all(&mut self, peer: Peer) {
+        if let Some(client) = self.open.get_mut(&peer) {
+            client.said_all = true;
+        }
     }
 
     /// Whether the next message of a client is to be looked at.

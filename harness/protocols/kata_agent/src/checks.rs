@@ -1,0 +1,134 @@
+//! What the generic checks, and those of the family, cannot say.
+//!
+//! | shape | the rule |
+//! |---|---|
+//! | `other-family` | an address of IPv4 is called IPv4, and one of IPv6 IPv6 |
+//! | `name-not-text` | the name of an interface has no NUL in it |
+//! | `killed-by-term` | a process that got SIGTERM is not killed by SIGKILL |
+//! | `not-as-told` | what a runtime says of a container is what its agent said |
+
+use transcript::evidence::Observation;
+use ttrpc::Values;
+use ttrpc::envelope::{Answer, Call, data};
+use verdict::checks::Report;
+use verdict::{Blame, Check, Meaning, ReplyAt};
+
+use super::operations::{STATUS, STDOUT};
+use super::shapes;
+
+verdict::rules! {
+    FAMILY: "IPFamily: 0 is IPv4, 1 is IPv6", "kata-containers/kata-containers@4.0.0:src/libs/protocols/protos/types.proto";
+    NAME: "the name of an interface is its name", "kata-containers/kata-containers@4.0.0:src/libs/protocols/protos/types.proto, Interface";
+    HANDLER: "SIGTERM is delivered to a process, which may handle it", "signal(7)";
+    TOLD: "what a client says it has been told by its server", "harness/ARCHITECTURE.md#claims-are-effects";
+}
+
+/// Interfaces are what they are called.
+pub(super) const INTERFACES: Check = Check { name: "interfaces", judge: interfaces };
+
+fn interfaces(report: &mut Report<'_>) {
+    for (conn, reply, result) in results(report, "ListInterfaces") {
+        let listed: Vec<_> = Values(result).all(1).map(Values).collect();
+        let odd = listed.iter().flat_map(|interface| interface.all(3)).map(Values).find(|address| {
+            let is_v6 = address.text(2).contains(':');
+            is_v6 != (address.uint(1) == 1)
+        });
+        if let Some(address) = odd {
+            let (text, family) = (address.text(2), address.uint(1));
+            report
+                .violation(shapes::OTHER_FAMILY, FAMILY, "an address is said to be of the other family")
+                .at_reply(conn, reply)
+                .push(format!("{text} of family {}", 1 - family.min(1)), format!("family {family}"));
+        }
+        if let Some(interface) = listed.iter().find(|interface| interface.text(2).contains('\0')) {
+            let name = interface.text(2).escape_debug().to_string();
+            report
+                .finding(
+                    verdict::Weight::Restriction,
+                    shapes::NAME_NOT_TEXT,
+                    NAME,
+                    "the name of an interface has a NUL in it",
+                )
+                .at_reply(conn, reply)
+                .push("a name", name);
+        }
+    }
+}
+
+/// The successful results of a method: connection, answer, bytes.
+fn results<'a>(report: &Report<'a>, method: &str) -> Vec<(u32, &'a ReplyAt, &'a [u8])> {
+    let steps = report
+        .evidence
+        .reading
+        .conns
+        .iter()
+        .flat_map(|conn| conn.steps.iter().map(move |step| (conn.conn.0, step)));
+    let replies = steps.flat_map(|(conn, step)| step.replies.iter().map(move |reply| (conn, reply)));
+    let is_of = |reply: &ReplyAt| {
+        let call = reply.request.as_ref().and_then(|request| Call::read(data(&request.bytes)).ok());
+        call.is_some_and(|call| call.method == method) && reply.meaning == Meaning::Success
+    };
+    let told = replies.filter(|(_, reply)| is_of(reply));
+    told.filter_map(|(conn, reply)| Some((conn, reply, Answer::read(data(&reply.at.frame.bytes))?.payload)))
+        .collect()
+}
+
+/// What a runtime says is what it was told.
+pub(super) const AS_TOLD: Check = Check { name: "as-told", judge: as_told };
+
+fn as_told(report: &mut Report<'_>) {
+    let reading = report.evidence.reading;
+    let status = |result: &[u8]| Values(result).uint(1).to_string();
+    let text = |result: &[u8]| Values(result).text(1).trim_end().to_owned();
+    let of_status = results(report, "WaitProcess").last().map(|(_, _, result)| status(result));
+    let of_text = results(report, "ReadStdout").last().map(|(_, _, result)| text(result));
+    for (claim, told) in [(STATUS, of_status), (STDOUT, of_text)] {
+        let Some(claimed) = reading.observed(Observation::Claim(claim)) else { continue };
+        if told.as_deref() == Some(claimed) {
+            continue;
+        }
+        let claimed = claimed.to_owned();
+        report
+            .violation(
+                shapes::NOT_AS_TOLD,
+                TOLD,
+                format!("the runtime says another `{claim}` than its agent"),
+            )
+            .blame(Blame::Client)
+            .push(told.unwrap_or_else(|| "nothing was told".to_owned()), claimed);
+    }
+}
+
+/// What a process makes of SIGTERM is its own affair.
+pub(super) const EXIT_OF_HANDLER: Check = Check { name: "exit-of-handler", judge: exit_of_handler };
+
+/// `SIGTERM` and `SIGKILL`.
+const SIGTERM: u64 = 15;
+const SIGKILL: u64 = 9;
+
+fn exit_of_handler(report: &mut Report<'_>) {
+    let asked = |conn: &verdict::ConnReading| {
+        let requests = conn.steps.iter().flat_map(|step| &step.requests);
+        let calls = requests.filter_map(|at| Call::read(data(&at.frame.bytes)).ok());
+        calls
+            .filter(|call| call.method == "SignalProcess")
+            .map(|call| Values(call.payload).uint(3))
+            .collect::<Vec<_>>()
+    };
+    let signals: Vec<u64> = report.evidence.reading.conns.iter().flat_map(asked).collect();
+    if signals.is_empty() || signals.iter().any(|signal| *signal != SIGTERM) {
+        return;
+    }
+    for (conn, reply, result) in results(report, "WaitProcess") {
+        if Values(result).uint(1) == SIGKILL {
+            report
+                .violation(
+                    shapes::KILLED_BY_TERM,
+                    HANDLER,
+                    "a process that got SIGTERM was killed by SIGKILL",
+                )
+                .at_reply(conn, reply)
+                .push("the exit status that its handler chose", SIGKILL.to_string());
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What a runtime does with an agent, and what it must come to.
+//!
+//! The runtimes of all releases take two fallbacks (`kata-containers/kata-containers@4.1.0:src/runtime/virtcontainers`): an agent
+//! that answers UNIMPLEMENTED to AddARPNeighbors or UpdateEphemeralMounts is older, and they go on. Agents before 3.2 do not answer
+//! UNIMPLEMENTED.
+
+use protocol::effects;
+use transcript::evidence::Expectation;
+
+/// Effect: how many containers there are.
+pub(crate) const CONTAINERS: &str = "containers";
+/// Effect: how many containers were removed.
+pub(crate) const REMOVED: &str = "removed";
+/// Effect: how many neighbours were added.
+pub(crate) const NEIGHBOURS: &str = "neighbours";
+/// Effect: whether there is a sandbox.
+pub(crate) const SANDBOX: &str = "sandbox";
+/// Effect: whether mounts were given other sizes.
+pub(crate) const MOUNTS: &str = "mounts";
+/// Effect: how many rules of seccomp the last container got.
+pub(crate) const RULES: &str = "seccomp-rules";
+
+/// Claim: what the container wrote.
+pub(crate) const STDOUT: &str = "stdout";
+/// Claim: the exit status of the container.
+pub(crate) const STATUS: &str = "status";
+
+/// One thing that a runtime does, and what it is for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operation {
+    /// Its name; the case is `client/<name>`.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub about: &'static str,
+    /// What the runtime must have said: `(claim, value)`.
+    pub claims: &'static [(&'static str, &'static str)],
+    /// What must be so: `(effect, value)`.
+    pub effects: &'static [(&'static str, &'static str)],
+}
+
+/// Every operation.
+pub(crate) const OPERATIONS: &[Operation] = &[
+    Operation {
+        name: "lifecycle",
+        about: "a container is made, started, read, waited for while it gets SIGTERM, and removed",
+        claims: &[(STDOUT, "hello"), (STATUS, "7")],
+        effects: &[(SANDBOX, "yes"), (CONTAINERS, "0"), (REMOVED, "1")],
+    },
+    Operation {
+        name: "seccomp",
+        about: "a container gets the rule of seccomp that it is to have",
+        claims: &[],
+        effects: &[(RULES, "1")],
+    },
+    Operation {
+        name: "neighbours",
+        about: "neighbours are told to the agent, or it is too old for that and the sandbox works without",
+        claims: &[],
+        effects: &[(SANDBOX, "yes"), (NEIGHBOURS, "1")],
+    },
+    Operation {
+        name: "resize-memory",
+        about: "behind more memory, mounts in memory get more room, or the agent is too old for that and the sandbox works without",
+        claims: &[],
+        effects: &[(SANDBOX, "yes"), (CONTAINERS, "1")],
+    },
+];
+
+/// The operation of that name.
+pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
+    OPERATIONS.iter().find(|operation| operation.name == name)
+}
+
+impl effects::Operation for Operation {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn about(&self) -> &'static str {
+        self.about
+    }
+
+    fn expected(&self) -> Vec<Expectation> {
+        effects::expected(0, self.claims, self.effects)
+    }
+}

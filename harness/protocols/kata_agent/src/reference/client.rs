@@ -1,0 +1,194 @@
+//! The reference client: a runtime that does what its release does, and the ideal one, which works with every agent.
+//!
+//! The ideal one asks for the version first, writes seccomp in the layout of that release, and knows an agent that has not got a
+//! method by the words of agents that do not say UNIMPLEMENTED.
+
+use std::time::Duration;
+
+use matrix::{Build, Role};
+use protocol::defect::Switches;
+use protocol::dialect::IDEAL;
+use protocol::reference::Part;
+use protocol::reference::call::{self, Tools};
+use protocol::{Made, effects};
+use session::{Address, Client, ClientReport, LaunchError, Recorder, Server};
+use transcript::{ConnId, ExitStatus};
+use ttrpc::Values;
+use ttrpc::envelope::code;
+use ttrpc::reference::client::{Called, Calls, Lost};
+use wire::protobuf::Writer;
+
+use super::defects::{self, DEFECTS};
+use crate::dialect::{DIALECTS, Dialect};
+use crate::operations::{self, Operation};
+
+/// How long a runtime waits for anything.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The only connection of an operation.
+const CONN: ConnId = ConnId(1);
+/// The services.
+const AGENT: &str = "grpc.AgentService";
+const HEALTH: &str = "grpc.Health";
+/// The container of every operation.
+const ID: &str = "c1";
+/// `SIGTERM`.
+const SIGTERM: u64 = 15;
+
+/// A runtime with defects switched on.
+///
+/// # Errors
+/// No dialect of that version, or no defect of that name.
+pub(crate) fn client(build: &Build, switched_on: &[String]) -> Made<dyn Client> {
+    let part = Part::of(build, Role::Client, &DIALECTS, &DEFECTS, switched_on)?;
+    let runtimes = Runtimes { dialect: part.dialect, switches: part.switches.clone() };
+    Ok(call::client(part.endpoint("kata-runtime"), runtimes))
+}
+
+struct Runtimes {
+    dialect: &'static Dialect,
+    switches: Switches,
+}
+
+/// Why an operation ended without its end.
+enum Failed {
+    /// The agent refused.
+    Refused,
+    /// The connection did.
+    Lost(Lost),
+}
+
+impl From<Lost> for Failed {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+impl Tools for Runtimes {
+    type Operation = Operation;
+
+    fn operation(&self, name: &str) -> Option<&'static Operation> {
+        operations::operation(name)
+    }
+
+    async fn carry_out(
+        &self,
+        operation: &'static Operation,
+        server: &mut dyn Server,
+        recorder: &Recorder,
+        deadline: Duration,
+    ) -> Result<ClientReport, LaunchError> {
+        let patience = PATIENCE.min(deadline / 2);
+        let exit = match self.talk(operation, server.address(), recorder, patience).await {
+            Ok(()) => Some(ExitStatus::Code(0)),
+            Err(Failed::Refused | Failed::Lost(Lost::Loudly)) => Some(ExitStatus::Code(1)),
+            Err(Failed::Lost(Lost::Silence)) => None,
+        };
+        effects::claim_exit(recorder, exit);
+        server.effects(recorder).await;
+        Ok(ClientReport { exit, stdout: Vec::new(), stderr: Vec::new() })
+    }
+}
+
+impl Runtimes {
+    async fn talk(
+        &self,
+        operation: &Operation,
+        address: &Address,
+        recorder: &Recorder,
+        patience: Duration,
+    ) -> Result<(), Failed> {
+        let mut calls = Calls::connect(address, Some((recorder.clone(), CONN)), patience).await?;
+        done(calls.call(AGENT, "CreateSandbox", &Writer::new().text(1, "vm").text(5, "s1").finish()).await?)?;
+        match operation.name {
+            "lifecycle" => self.lifecycle(&mut calls, recorder).await,
+            "seccomp" => {
+                let layout = self.seccomp_of_2_0(&mut calls).await?;
+                self.create(&mut calls, Some(layout)).await
+            }
+            "neighbours" => {
+                let neighbour = Writer::new().text(2, "eth0").text(3, "02:00:00:00:00:01");
+                let neighbours = Writer::new().message(1, Writer::new().message(1, neighbour)).finish();
+                self.or_without(calls.call(AGENT, "AddARPNeighbors", &neighbours).await?)
+            }
+            _ => {
+                self.create(&mut calls, None).await?;
+                if self.dialect.schema().method(AGENT, "UpdateEphemeralMounts").is_none() {
+                    return Ok(());
+                }
+                let mount = Writer::new().text(1, "ephemeral").text(6, "/run/kata-containers/tmp");
+                let mounts = Writer::new().message(1, mount).finish();
+                self.or_without(calls.call(AGENT, "UpdateEphemeralMounts", &mounts).await?)
+            }
+        }
+    }
+
+    fn is_ideal(&self) -> bool {
+        self.dialect.name == IDEAL
+    }
+
+    /// A call that an older agent may not know: then there is nothing to be done.
+    fn or_without(&self, called: Called) -> Result<(), Failed> {
+        let is_older = match called {
+            Called::Done(_) => return Ok(()),
+            Called::Failed(code::INVALID_ARGUMENT) => self.is_ideal(),
+            _ => called.is_unknown(),
+        };
+        if is_older && !self.switches.has(defects::NO_FALLBACK) { Ok(()) } else { Err(Failed::Refused) }
+    }
+
+    /// Whether the agent has the rules of seccomp where 2.0 has them, as this runtime thinks.
+    async fn seccomp_of_2_0(&self, calls: &mut Calls) -> Result<bool, Failed> {
+        if !self.is_ideal() || self.switches.has(defects::ONE_LAYOUT) {
+            return Ok(self.dialect.seccomp_of_2_0);
+        }
+        let version = done(calls.call(HEALTH, "Version", b"").await?)?;
+        let version = Values(&version).text(2);
+        Ok(DIALECTS.for_version(&version).is_some_and(|agent| agent.seccomp_of_2_0))
+    }
+
+    async fn create(&self, calls: &mut Calls, seccomp: Option<bool>) -> Result<(), Failed> {
+        done(calls.call(AGENT, "CreateContainer", &container(seccomp)).await?)?;
+        Ok(())
+    }
+
+    async fn lifecycle(&self, calls: &mut Calls, recorder: &Recorder) -> Result<(), Failed> {
+        let of_container = Writer::new().text(1, ID).finish();
+        let of_process = || Writer::new().text(1, ID).text(2, ID);
+        self.create(calls, None).await?;
+        done(calls.call(AGENT, "StartContainer", &of_container).await?)?;
+        let read = done(calls.call(AGENT, "ReadStdout", &of_process().uint(3, 6).finish()).await?)?;
+        effects::claim(recorder, operations::STDOUT, Values(&read).text(1).trim_end());
+        let waits = calls.begin(AGENT, "WaitProcess", &of_process().finish()).await?;
+        done(calls.call(AGENT, "SignalProcess", &of_process().uint(3, SIGTERM).finish()).await?)?;
+        let exit = done(calls.end(waits).await?)?;
+        let status = if self.switches.has(defects::INVENTS_STATUS) { 0 } else { Values(&exit).uint(1) };
+        effects::claim(recorder, operations::STATUS, &status.to_string());
+        done(calls.call(AGENT, "RemoveContainer", &of_container).await?)?;
+        Ok(())
+    }
+}
+
+fn done(called: Called) -> Result<bytes::Bytes, Failed> {
+    match called {
+        Called::Done(result) => Ok(result),
+        Called::Failed(_) => Err(Failed::Refused),
+    }
+}
+
+/// A container, perhaps with a rule of seccomp, in the layout of 2.0 or in the other one.
+fn container(seccomp_of_2_0: Option<bool>) -> bytes::Bytes {
+    let capabilities = (1..=4).fold(Writer::new(), |sets, set| sets.text(set, "CAP_KILL"));
+    let process = Writer::new().text(4, "/init").text(6, "/").message(7, capabilities);
+    let mut linux = Writer::new().text(5, "/c1");
+    if let Some(of_2_0) = seccomp_of_2_0 {
+        let rule = Writer::new().text(1, "chmod").text(2, "SCMP_ACT_ERRNO");
+        linux = linux
+            .message(8, Writer::new().text(1, "SCMP_ACT_ALLOW").message(if of_2_0 { 3 } else { 4 }, rule));
+    }
+    let spec = Writer::new()
+        .text(1, "1.0.2")
+        .message(2, process)
+        .message(3, Writer::new().text(1, "/run/c1"))
+        .message(8, linux);
+    Writer::new().text(1, ID).text(2, ID).message(6, spec).finish()
+}

@@ -1,0 +1,27 @@
+//! Faults that can be switched on, the case that finds each, and what must be found there.
+
+use std::sync::LazyLock;
+
+use protocol::Defect;
+use transcript::evidence::Shape;
+use ttrpc::reference::faults::FAULTS;
+
+use crate::shapes;
+
+/// The faults of all servers over ttrpc, and those of agents and runtimes.
+pub(crate) static DEFECTS: LazyLock<Vec<Defect>> = LazyLock::new(|| [FAULTS, OWN].concat());
+
+protocol::defects! { pub(super) OWN;
+    HANGS_ON_WORDS, "hangs-on-words", Server, "ideal", "probe/enum-capability-unknown", Shape::HANG,
+        "A word of a specification that is not known leaves the call without an answer.";
+    SWAPS_FAMILIES, "swaps-families", Server, "ideal", "probe/health", shapes::OTHER_FAMILY,
+        "IPv4 is called IPv6, and the other way round.";
+    SIGTERM_KILLS, "sigterm-kills", Server, "ideal", "client/lifecycle", Shape::SILENT_WRONG,
+        "SIGTERM kills a process that has a handler for it.";
+    NO_FALLBACK, "no-fallback", Client, "3.0", "client/resize-memory", Shape::LOUD_FAIL,
+        "An agent that has not got a method is an error.";
+    ONE_LAYOUT, "one-layout", Client, "2.0", "client/seccomp", Shape::SILENT_WRONG,
+        "Seccomp is written in the newest layout, whatever the agent.";
+    INVENTS_STATUS, "invents-status", Client, "ideal", "client/lifecycle", Shape::SILENT_WRONG,
+        "The exit status of a container is always 0.";
+}

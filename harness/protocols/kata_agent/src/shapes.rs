@@ -1,0 +1,8 @@
+//! What the checks of this protocol can find beside the generic ones, in the words that expectations match.
+
+protocol::shapes! {
+    OTHER_FAMILY = "other-family";
+    NAME_NOT_TEXT = "name-not-text";
+    KILLED_BY_TERM = "killed-by-term";
+    NOT_AS_TOLD = "not-as-told";
+}

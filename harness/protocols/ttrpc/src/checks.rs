@@ -1,0 +1,254 @@
+//! What the generic checks cannot say of calls and streams.
+//!
+//! | shape | the rule |
+//! |---|---|
+//! | `not-drained`, `closed-after-refusal` | behind whatever was refused, every canary of a connection is answered |
+//! | `smuggled` | what was announced as the body of a message is carried out by nobody |
+//! | `no-reply` | every call of a client is answered, as long as it listens |
+//! | `stream-reused` | a client opens streams of odd numbers, each larger than the one before |
+//! | `incomplete` | what was recorded elsewhere came to an end |
+
+use std::collections::BTreeSet;
+
+use transcript::evidence::{Expect, Role, Shape};
+use transcript::{EventKind, Transcript};
+use verdict::checks::{EVIDENCE_COMPLETE, Report};
+use verdict::{Blame, Check, Cited, ConnReading, Due, FrameAt, Meaning, Reading, ReplyAt, Step, Weight};
+use wire::Direction;
+use wire::ttrpc::{Header, OVERSIZE};
+
+/// The words of what is found.
+pub mod shapes {
+    use transcript::evidence::Shape;
+
+    /// What was announced as the body of a message was carried out.
+    pub const SMUGGLED: Shape = Shape::new("smuggled");
+    /// A client used a number of a stream that it may not use.
+    pub const STREAM_REUSED: Shape = Shape::new("stream-reused");
+}
+
+verdict::rules! {
+    DRAINED: "whatever was refused, what is behind it on the connection is answered",
+        "harness/ARCHITECTURE.md#what-is-refused-is-read-to-its-end";
+    BODY: "so many bytes as the head of a message announces are its body, and nobody carries them out",
+        "containerd/ttrpc@v1.2.7:PROTOCOL.md, Message Frame";
+    ANSWERED: "every call is answered, once", "harness/ARCHITECTURE.md#requests-are-answered-once";
+    NUMBERS: "a client opens streams of odd numbers, each larger than the one before",
+        "containerd/ttrpc@v1.2.7:PROTOCOL.md, Stream ID";
+}
+
+/// The rules of all of them.
+#[must_use]
+pub fn rules() -> Vec<Cited> {
+    RULES.to_vec()
+}
+
+/// Every canary is answered.
+pub const CANARIES_ANSWERED: Check = Check { name: "canaries-answered", judge: canaries_answered };
+
+fn canaries_answered(report: &mut Report<'_>) {
+    for conn in &report.evidence.reading.conns {
+        let mut ended_in: Option<&Step> = None;
+        for step in &conn.steps {
+            if step.is(Role::Canary) {
+                match ended_in {
+                    Some(culprit) => hold_close(report, conn, culprit),
+                    None => hold_canary(report, conn, step),
+                }
+            }
+            let is_over = step.closed.is_some() || step.send_failed.is_some() || step.undecodable.is_some();
+            ended_in = ended_in.or(Some(step).filter(|_| is_over));
+        }
+    }
+}
+
+/// Other calls may be under way on a connection: who closes it ends them, too. Above the limit that is allowed.
+fn hold_close(report: &mut Report<'_>, conn: &ConnReading, culprit: &Step) {
+    let may_close = |expect: &str| matches!(Expect::parse(expect), Some(Expect::Closed | Expect::Survive));
+    let is_allowed = culprit.arg(Expect::ARG).is_none_or(|expects| expects.split(',').all(may_close));
+    let weight = if is_allowed { Weight::Restriction } else { Weight::Violation };
+    let message = "the connection is closed instead of a refusal: whatever else was called on it is lost";
+    report
+        .finding(weight, Shape::CLOSED_AFTER_REFUSAL, DRAINED, message)
+        .at_subject(conn.conn.0, culprit)
+        .push("the canary is answered", "closed");
+}
+
+fn hold_canary(report: &mut Report<'_>, conn: &ConnReading, step: &Step) {
+    let due = "the canary is answered";
+    match step.answers_by_request().first().copied().flatten() {
+        Some(reply) if reply.meaning == Meaning::Success => {}
+        Some(reply) => {
+            let message = "the canary gets another answer than it gets by itself: the stream is out of step";
+            let actual = format!("{:?}", reply.meaning);
+            report
+                .violation(Shape::NOT_DRAINED, DRAINED, message)
+                .at_reply(conn.conn.0, reply)
+                .push(due, actual);
+        }
+        None if step.closed.is_some() || step.send_failed.is_some() => {
+            let message =
+                "the connection is closed behind what was refused: whatever else was called on it is lost";
+            report
+                .violation(Shape::CLOSED_AFTER_REFUSAL, DRAINED, message)
+                .at_subject(conn.conn.0, step)
+                .push(due, "closed");
+        }
+        None => {
+            let message = "the canary is never answered: its bytes were taken for payload, or lost";
+            report
+                .violation(Shape::NOT_DRAINED, DRAINED, message)
+                .at_subject(conn.conn.0, step)
+                .push(due, "nothing within the deadline");
+        }
+    }
+}
+
+/// Nobody carries out what is in a body.
+pub const NOTHING_SMUGGLED: Check = Check { name: "nothing-smuggled", judge: nothing_smuggled };
+
+fn nothing_smuggled(report: &mut Report<'_>) {
+    for conn in &report.evidence.reading.conns {
+        let requests = || conn.steps.iter().flat_map(|step| &step.requests);
+        if !requests().any(|at| at.frame.kind == OVERSIZE) {
+            continue;
+        }
+        let asked: BTreeSet<u32> = requests().filter_map(stream_of).collect();
+        for reply in conn.steps.iter().flat_map(|step| &step.replies) {
+            let Some(stream) = stream_of(&reply.at).filter(|stream| !asked.contains(stream)) else {
+                continue;
+            };
+            let message = "a request in the body of a message above the limit was carried out";
+            report
+                .violation(shapes::SMUGGLED, BODY, message)
+                .at_reply(conn.conn.0, reply)
+                .push("no answer on a stream that nobody opened", format!("an answer on stream {stream}"));
+        }
+    }
+}
+
+fn stream_of(at: &FrameAt) -> Option<u32> {
+    Header::of_frame(&at.frame).map(|header| header.stream)
+}
+
+/// Every call of a client is answered, as long as the client listens, and nothing else is said.
+pub const CALLS_ANSWERED: Check = Check { name: "calls-answered", judge: calls_answered };
+
+fn calls_answered(report: &mut Report<'_>) {
+    let reading = report.evidence.reading;
+    for conn in &reading.conns {
+        let ended = ended_at(report.evidence.transcript, conn);
+        for exchange in conn.exchanges() {
+            let is_due = exchange.asked == Direction::ToServer && exchange.request.due == Due::One;
+            let was_heard = ended.is_none_or(|ended| exchange.request.event < ended);
+            if is_due && was_heard && exchange.completed.is_none() {
+                report
+                    .violation(Shape::NO_REPLY, ANSWERED, "a call is never answered")
+                    .at_request(conn.conn.0, exchange.request)
+                    .push("one answer", "none");
+            }
+        }
+        let strays = conn.steps.iter().flat_map(|step| &step.replies).filter(|reply| is_stray(reply));
+        for reply in strays {
+            report
+                .violation(Shape::ANSWERED_TWICE, ANSWERED, "an answer to nothing that was asked")
+                .at_reply(conn.conn.0, reply)
+                .push("one answer for each call", "one more");
+        }
+    }
+}
+
+fn is_stray(reply: &ReplyAt) -> bool {
+    reply.at.exchange.is_none() && reply.meaning.is_answer()
+}
+
+/// Where the client ended the connection.
+fn ended_at(transcript: &Transcript, conn: &ConnReading) -> Option<usize> {
+    let of_client = |event: &transcript::Event| event.conn == conn.conn && event.dir == Direction::ToServer;
+    transcript.events.iter().position(|event| of_client(event) && matches!(event.kind, EventKind::Eof(_)))
+}
+
+/// The numbers of the streams that a client opens.
+pub const STREAMS_INCREASE: Check = Check { name: "streams-increase", judge: streams_increase };
+
+fn streams_increase(report: &mut Report<'_>) {
+    for conn in &report.evidence.reading.conns {
+        let mut last = 0;
+        for at in conn.steps.iter().flat_map(|step| &step.requests).filter(|at| at.due != Due::None) {
+            let Some(stream) = stream_of(at) else { continue };
+            if stream.is_multiple_of(2) || stream <= last {
+                report
+                    .violation(shapes::STREAM_REUSED, NUMBERS, "a client opens a stream that it may not open")
+                    .blame(Blame::Client)
+                    .at_request(conn.conn.0, at)
+                    .push(format!("an odd number above {last}"), stream.to_string());
+            }
+            last = last.max(stream);
+        }
+    }
+}
+
+/// What was recorded elsewhere on one connection is complete: everything that it is about was done and came to an end. There was
+/// nobody to look at the server, and no other client.
+pub const ALONE_COMPLETE: Check = Check { name: EVIDENCE_COMPLETE.name, judge: alone_complete };
+
+fn alone_complete(report: &mut Report<'_>) {
+    let mut missing = Vec::new();
+    let reading = report.evidence.reading;
+    if !reading.steps(Role::Subject).any(|(_, step)| step.sent > 0 || step.client_ended) {
+        missing.push("nothing was done that the case is about".to_owned());
+    }
+    missing.extend(without_end(report.evidence.transcript, reading));
+    for conn in &reading.conns {
+        let mut is_over = false;
+        for step in &conn.steps {
+            is_over |= step.closed.is_some() || step.send_failed.is_some();
+            let wants = step.requests.iter().filter(|at| at.due == Due::One).count();
+            let has_ended = is_over || step.timeout.is_some() || step.undecodable.is_some();
+            if step.answers().count() < wants && !has_ended {
+                missing
+                    .push(format!("`{}` came to no end: no answer, no close, no deadline", step.mark.label));
+            }
+            if step.is(Role::Canary) && step.sent == 0 && !is_over {
+                missing.push("the canary was never sent".to_owned());
+            }
+        }
+    }
+    report.lacks(missing);
+}
+
+/// What was recorded of somebody else's client is complete.
+pub const RECORDED_COMPLETE: Check = Check { name: EVIDENCE_COMPLETE.name, judge: recorded_complete };
+
+fn recorded_complete(report: &mut Report<'_>) {
+    let reading = report.evidence.reading;
+    let mut missing = Vec::new();
+    if !calls(reading).any(|_| true) {
+        missing.push("nobody called anything".to_owned());
+    }
+    for conn in &reading.conns {
+        let answered = conn.exchanges().iter().any(|exchange| exchange.completed.is_some());
+        if !answered {
+            missing.push(format!("connection {}: not one call was answered", conn.conn));
+        }
+    }
+    missing.extend(without_end(report.evidence.transcript, reading));
+    report.lacks(missing);
+}
+
+/// Connections whose end is not there.
+fn without_end(transcript: &Transcript, reading: &Reading) -> Vec<String> {
+    let ends = |conn: &ConnReading| {
+        let of = |event: &transcript::Event| event.conn == conn.conn;
+        let is_end = |event: &transcript::Event| matches!(event.kind, EventKind::Eof(_) | EventKind::Reset);
+        transcript.events.iter().any(|event| of(event) && is_end(event))
+    };
+    let broken_off = reading.conns.iter().filter(|conn| !ends(conn));
+    broken_off.map(|conn| format!("connection {}: the recording breaks off", conn.conn)).collect()
+}
+
+/// Every request of a reading.
+fn calls(reading: &Reading) -> impl Iterator<Item = &FrameAt> {
+    let steps = reading.conns.iter().flat_map(|conn| &conn.steps);
+    steps.flat_map(|step| &step.requests).filter(|at| matches!(at.due, Due::One | Due::Stream))
+}

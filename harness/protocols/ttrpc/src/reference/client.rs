@@ -1,0 +1,106 @@
+//! Calls over one connection: one after the other, or several at once.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use protocol::reference::call::{Caller, End, Trace};
+use session::Address;
+use wire::ttrpc::{Header, MessageDecoder, MessageType};
+
+use crate::envelope::{self, Answer, code, data};
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Called {
+    /// It was carried out; the result.
+    Done(Bytes),
+    /// It failed, with that code.
+    Failed(i64),
+}
+
+impl Called {
+    /// Whether the method is not known there.
+    #[must_use]
+    pub fn is_unknown(&self) -> bool {
+        *self == Self::Failed(code::UNIMPLEMENTED)
+    }
+}
+
+/// Why a call has no end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lost {
+    /// The connection ended or could not be made, or what came was no message.
+    Loudly,
+    /// Nothing came.
+    Silence,
+}
+
+/// A client on one connection.
+pub struct Calls {
+    caller: Caller,
+    decoder: MessageDecoder,
+    patience: Duration,
+    next: u32,
+    /// What came that was not waited for yet.
+    early: Vec<(u32, Called)>,
+}
+
+impl Calls {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`Lost::Loudly`] where nobody listens.
+    pub async fn connect(address: &Address, trace: Trace, patience: Duration) -> Result<Self, Lost> {
+        let caller = Caller::connect(address, trace, patience).await.map_err(|_| Lost::Loudly)?;
+        Ok(Self { caller, decoder: MessageDecoder::new(), patience, next: 1, early: Vec::new() })
+    }
+
+    /// Begins a call; the number of its stream.
+    ///
+    /// # Errors
+    /// The server takes nothing.
+    pub async fn begin(&mut self, service: &str, method: &str, payload: &[u8]) -> Result<u32, Lost> {
+        let stream = self.next;
+        self.next = self.next.wrapping_add(2);
+        let request = envelope::request(stream, service, method, payload);
+        self.caller.send(request, None, self.patience).await.map_err(|_| Lost::Loudly)?;
+        Ok(stream)
+    }
+
+    /// Waits for the end of a call. What others come to meanwhile is kept for them; what answers nothing is passed over.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn end(&mut self, stream: u32) -> Result<Called, Lost> {
+        loop {
+            if let Some(at) = self.early.iter().position(|(of, _)| *of == stream) {
+                return Ok(self.early.remove(at).1);
+            }
+            let frame = self.caller.frame(&mut self.decoder, self.patience).await;
+            let frame = frame.map_err(|end| match end {
+                End::Timeout => Lost::Silence,
+                End::Eof | End::Reset | End::Unreadable(_) => Lost::Loudly,
+            })?;
+            let header = Header::of_frame(&frame).filter(|header| header.kind == MessageType::RESPONSE);
+            let Some(header) = header else { continue };
+            let answer = Answer::read(data(&frame.bytes)).ok_or(Lost::Loudly)?;
+            let called = match answer.code {
+                code::OK => Called::Done(Bytes::copy_from_slice(answer.payload)),
+                code => Called::Failed(code),
+            };
+            let is_open = header.stream < self.next && !header.stream.is_multiple_of(2);
+            if is_open && !self.early.iter().any(|(of, _)| *of == header.stream) {
+                self.early.push((header.stream, called));
+            }
+        }
+    }
+
+    /// Calls, and waits for the end of it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub async fn call(&mut self, service: &str, method: &str, payload: &[u8]) -> Result<Called, Lost> {
+        let stream = self.begin(service, method, payload).await?;
+        self.end(stream).await
+    }
+}
