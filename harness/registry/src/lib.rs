@@ -9,7 +9,14 @@ use protocol::Protocol;
 /// Every protocol that wireskew knows. New ones come last: inputs of fuzz targets name protocols by number.
 #[must_use]
 pub fn all() -> Vec<Arc<dyn Protocol>> {
-    vec![libvirt::protocol(), lxc::protocol(), ovirt::protocol(), qemu_ga::protocol(), kata_agent::protocol()]
+    vec![
+        libvirt::protocol(),
+        lxc::protocol(),
+        ovirt::protocol(),
+        qemu_ga::protocol(),
+        kata_agent::protocol(),
+        containerd_task::protocol(),
+    ]
 }
 
 /// Finds a protocol by its name or its alias.

@@ -1,3 +1,204 @@
-//! `containerd-task`: the task API between containerd and its shims.
+//! `containerd-task`: the task API between containerd, which calls, and its shims, which outlive it.
+//!
+//! Specified by `containerd/containerd`, `api/runtime/task/{v2,v3}/shim.proto`. Services `containerd.task.v2.Task` and
+//! `containerd.task.v3.Task` over ttrpc, which [`ttrpc`] reads. A shim is itself a client, of the daemon's event service.
+//!
+//! ```text
+//! schema.rs      the messages of every release, from texts in proto/
+//! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
+//! message.rs     what no comparison may look at      probes.rs     what is asked of every shim, from texts in probes/
+//! bootstrap.rs   how a shim is reached               operations.rs what daemons do
+//! checks.rs      what calls and events must hold     lock.rs       what every release has promised
+//! reference/     shims and daemons
+//! ```
 
+use std::sync::Arc;
+
+use matrix::{Build, CaseId, CaseKind};
+use protocol::dialect::Releases;
+use protocol::effects::Operation;
+use protocol::{Action, Case, Defect, Hazard, Peers, Protocol};
+use transcript::Transcript;
+use ttrpc::TtrpcGrammar;
+use ttrpc::probes::ALONE;
+use verdict::{Check, Cited, Grammar, Reading};
+
+mod bootstrap;
+mod checks;
+mod dialect;
+mod lock;
+mod message;
+mod operations;
+mod probes;
+mod reference;
+mod releases;
 pub mod schema;
+mod shapes;
+
+use dialect::DIALECTS;
+
+/// Name of the protocol.
+const NAME: &str = "containerd-task";
+/// A container from its beginning to its end, recorded elsewhere, with either service.
+const LIFECYCLES: [&str; 2] = ["alone-lifecycle", "alone-v2-lifecycle"];
+/// What kills shims of 1.7 and later.
+const KILLS: [&str; 3] = ["data-unknown-stream", "data-late", "stream-open-on-unary"];
+/// A daemon that starts and finds a container, recorded elsewhere.
+const RELOAD: &str = "recorded-reload";
+/// What a shim reports, recorded elsewhere.
+const REPORTED: &str = "recorded-events";
+
+/// A daemon that cannot read how a shim is reached.
+const DAMAGED: &str = "damaged-bootstrap";
+
+/// The protocol in all its dialects.
+#[must_use]
+pub fn protocol() -> Arc<dyn Protocol> {
+    Arc::new(ContainerdTask)
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct ContainerdTask;
+
+fn recorded(kind: CaseKind, name: &'static str, about: &'static str) -> Case {
+    Case { id: CaseId::new(kind, name), about, hazard: Hazard::Disturbs, action: Action::Recorded }
+}
+
+fn is_lifecycle(case: &CaseId) -> bool {
+    LIFECYCLES.iter().any(|name| case.is(CaseKind::Probe, name))
+}
+
+/// A shim that is told to end is gone behind it.
+fn ends_shim(case: &CaseId) -> bool {
+    case.kind == CaseKind::Probe && (case.name.ends_with("-shutdown") || case.name.ends_with("-shutdown-now"))
+}
+
+impl Protocol for ContainerdTask {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn alias(&self) -> &'static str {
+        "shim"
+    }
+
+    fn about(&self) -> &'static str {
+        "the task API between containerd and its shims (containerd, api/runtime/task/v3/shim.proto)"
+    }
+
+    fn framing(&self) -> &'static str {
+        "ttrpc"
+    }
+
+    fn releases(&self) -> Option<&'static dyn Releases> {
+        Some(&DIALECTS)
+    }
+
+    fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
+        Some(Arc::new(TtrpcGrammar(DIALECTS.for_version(dialect)?)))
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let lifecycle = "a container from its beginning to its end; recorded elsewhere";
+        let lifecycles = LIFECYCLES.map(|name| recorded(CaseKind::Probe, name, lifecycle));
+        let reload = "a daemon starts and finds a container that runs; recorded elsewhere";
+        let events = "what a shim reports of a container; recorded elsewhere";
+        let clients =
+            [recorded(CaseKind::Client, RELOAD, reload), recorded(CaseKind::Client, REPORTED, events)];
+        let operations = operations::OPERATIONS.iter().map(Operation::case);
+        probes::all().into_iter().chain(lifecycles).chain(clients).chain(operations).collect()
+    }
+
+    fn operations(&self) -> Vec<&'static dyn Operation> {
+        operations::OPERATIONS.iter().map(|operation| operation as &dyn Operation).collect()
+    }
+
+    /// A daemon that knows no `bootstrap.json` has none that could be damaged.
+    fn lacks(&self, client: &Build, case: &CaseId) -> Option<String> {
+        let dialect = DIALECTS.for_version(&client.dialect)?;
+        let is_damaged = case.is(CaseKind::Client, DAMAGED) && !dialect.bootstrap;
+        is_damaged.then(|| format!("{} reads no bootstrap.json", client.id))
+    }
+
+    fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
+        if case.is(CaseKind::Client, REPORTED) {
+            return Some("a shim calls here, and the server is a daemon");
+        }
+        if case.is(CaseKind::Client, RELOAD) {
+            return Some("there has to be a container that another daemon has started");
+        }
+        if is_lifecycle(case) || ends_shim(case) {
+            return Some("whether a shim answers before it ends is a race");
+        }
+        if case.kind == CaseKind::Probe && KILLS.iter().any(|name| case.name.ends_with(name)) {
+            return Some("what a shim still says while it dies is a race");
+        }
+        ttrpc::probes::cannot_replay(case)
+    }
+
+    fn checks(&self, case: &CaseId) -> Vec<Check> {
+        use ttrpc::checks::{
+            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, NOTHING_SMUGGLED, RECORDED_COMPLETE,
+            STREAMS_INCREASE,
+        };
+        use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
+        if case.is(CaseKind::Client, RELOAD) || case.is(CaseKind::Client, REPORTED) || is_lifecycle(case) {
+            let own = [checks::ONE_SERVICE, checks::SAME_PID, checks::EVENTS_IN_ORDER];
+            let family = [CALLS_ANSWERED, STREAMS_INCREASE, READABLE_REPLIES, RECORDED_COMPLETE];
+            return family.into_iter().chain(own).collect();
+        }
+        let mut of_probe = vec![CANARIES_ANSWERED, NOTHING_SMUGGLED, checks::SAME_PID];
+        match case.kind {
+            CaseKind::Probe if case.name.starts_with(ALONE) => {
+                of_probe.extend([ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, ALONE_COMPLETE]);
+                if !ends_shim(case) {
+                    of_probe.push(STAYS_UP);
+                }
+                of_probe
+            }
+            CaseKind::Probe => {
+                of_probe.extend(verdict::checks::of(case.kind));
+                of_probe
+            }
+            CaseKind::Client => {
+                let mut own = vec![
+                    CALLS_ANSWERED,
+                    STREAMS_INCREASE,
+                    checks::AS_TOLD,
+                    checks::ONE_SERVICE,
+                    checks::SAME_PID,
+                ];
+                own.extend(case.is(CaseKind::Client, DAMAGED).then_some(checks::EFFECT_SEEN));
+                verdict::checks::of(case.kind).into_iter().chain(own).collect()
+            }
+            kind => verdict::checks::of(kind),
+        }
+    }
+
+    fn rules(&self) -> Vec<Cited> {
+        ttrpc::checks::rules().into_iter().chain(checks::RULES.iter().copied()).collect()
+    }
+
+    /// There is no negotiation. What a shim is, is told by what it answers to what it does not know.
+    fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
+        let sandbox = DIALECTS.named("1.7")?;
+        ttrpc::fingerprint(reading, sandbox.schema())
+    }
+
+    fn lock_table(&self) -> matrix::LockTable {
+        lock::lock_table()
+    }
+
+    fn defects(&self) -> &'static [Defect] {
+        &reference::DEFECTS
+    }
+
+    fn peers(&self) -> Peers {
+        Peers {
+            reference_server: Some(reference::server),
+            reference_client: Some(reference::client),
+            real_server: None,
+            real_client: None,
+        }
+    }
+}

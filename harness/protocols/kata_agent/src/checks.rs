@@ -9,9 +9,10 @@
 
 use transcript::evidence::Observation;
 use ttrpc::Values;
-use ttrpc::envelope::{Answer, Call, data};
+use ttrpc::checks::results;
+use ttrpc::envelope::{Call, data};
 use verdict::checks::Report;
-use verdict::{Blame, Check, Meaning, ReplyAt};
+use verdict::{Blame, Check};
 
 use super::operations::{STATUS, STDOUT};
 use super::shapes;
@@ -53,24 +54,6 @@ fn interfaces(report: &mut Report<'_>) {
                 .push("a name", name);
         }
     }
-}
-
-/// The successful results of a method: connection, answer, bytes.
-fn results<'a>(report: &Report<'a>, method: &str) -> Vec<(u32, &'a ReplyAt, &'a [u8])> {
-    let steps = report
-        .evidence
-        .reading
-        .conns
-        .iter()
-        .flat_map(|conn| conn.steps.iter().map(move |step| (conn.conn.0, step)));
-    let replies = steps.flat_map(|(conn, step)| step.replies.iter().map(move |reply| (conn, reply)));
-    let is_of = |reply: &ReplyAt| {
-        let call = reply.request.as_ref().and_then(|request| Call::read(data(&request.bytes)).ok());
-        call.is_some_and(|call| call.method == method) && reply.meaning == Meaning::Success
-    };
-    let told = replies.filter(|(_, reply)| is_of(reply));
-    told.filter_map(|(conn, reply)| Some((conn, reply, Answer::read(data(&reply.at.frame.bytes))?.payload)))
-        .collect()
 }
 
 /// What a runtime says is what it was told.

@@ -17,6 +17,8 @@ use verdict::{Blame, Check, Cited, ConnReading, Due, FrameAt, Meaning, Reading, 
 use wire::Direction;
 use wire::ttrpc::{Header, OVERSIZE};
 
+use crate::envelope::{Answer, Call, data};
+
 /// The words of what is found.
 pub mod shapes {
     use transcript::evidence::Shape;
@@ -251,4 +253,23 @@ fn without_end(transcript: &Transcript, reading: &Reading) -> Vec<String> {
 fn calls(reading: &Reading) -> impl Iterator<Item = &FrameAt> {
     let steps = reading.conns.iter().flat_map(|conn| &conn.steps);
     steps.flat_map(|step| &step.requests).filter(|at| matches!(at.due, Due::One | Due::Stream))
+}
+
+/// The successful results of a method: connection, answer, bytes.
+#[must_use]
+pub fn results<'a>(report: &Report<'a>, method: &str) -> Vec<(u32, &'a ReplyAt, &'a [u8])> {
+    let steps = report
+        .evidence
+        .reading
+        .conns
+        .iter()
+        .flat_map(|conn| conn.steps.iter().map(move |step| (conn.conn.0, step)));
+    let replies = steps.flat_map(|(conn, step)| step.replies.iter().map(move |reply| (conn, reply)));
+    let is_of = |reply: &ReplyAt| {
+        let call = reply.request.as_ref().and_then(|request| Call::read(data(&request.bytes)).ok());
+        call.is_some_and(|call| call.method == method) && reply.meaning == Meaning::Success
+    };
+    let told = replies.filter(|(_, reply)| is_of(reply));
+    told.filter_map(|(conn, reply)| Some((conn, reply, Answer::read(data(&reply.at.frame.bytes))?.payload)))
+        .collect()
 }

@@ -26,18 +26,28 @@ const MARK: char = '@';
 /// # Errors
 /// The first mark that is none, or what [`Schema::parse`] finds.
 pub fn of_release(sources: &[Source<'_>], release: Option<&str>) -> Result<Schema, SchemaError> {
-    let version = release.map(|release| {
-        Version::of_package(release).ok_or_else(|| SchemaError {
-            source: sources.first().map_or_else(String::new, |source| source.name.to_owned()),
-            line: 1,
-            what: format!("`{release}` is no release, e.g. `2.0`"),
-        })
-    });
-    let version = version.transpose()?;
-    let texts = sources.iter().map(|source| text_of_release(source, version.as_ref()));
-    let texts = texts.collect::<Result<Vec<_>, _>>()?;
+    let all: Vec<_> = sources.iter().map(|source| (*source, release)).collect();
+    of_releases(&all)
+}
+
+/// The schema of texts of different releases, for a peer that serves what others have given up.
+///
+/// # Errors
+/// The same.
+pub fn of_releases(sources: &[(Source<'_>, Option<&str>)]) -> Result<Schema, SchemaError> {
+    let mut texts = Vec::with_capacity(sources.len());
+    for (source, release) in sources {
+        let version = release.map(|release| {
+            Version::of_package(release).ok_or_else(|| SchemaError {
+                source: source.name.to_owned(),
+                line: 1,
+                what: format!("`{release}` is no release, e.g. `2.0`"),
+            })
+        });
+        texts.push(text_of_release(source, version.transpose()?.as_ref())?);
+    }
     let of_release: Vec<_> =
-        sources.iter().zip(&texts).map(|(source, text)| Source { name: source.name, text }).collect();
+        sources.iter().zip(&texts).map(|((source, _), text)| Source { name: source.name, text }).collect();
     Schema::parse(&of_release)
 }
 

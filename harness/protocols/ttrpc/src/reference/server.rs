@@ -14,7 +14,7 @@ use transcript::{Data, ExitStatus};
 use wire::protobuf::Schema;
 use wire::protobuf::schema::Method;
 use wire::ttrpc::{
-    DATA_MAX, DISCARDED, Flags, Header, Limits, MessageDecoder, MessageType, OVERSIZE, Oversize,
+    DATA_MAX, DISCARDED, Flags, HEAD_LEN, Header, Limits, MessageDecoder, MessageType, OVERSIZE, Oversize,
 };
 use wire::{Frame, Unread};
 
@@ -216,7 +216,8 @@ impl Outside for Untouched {}
 impl<S: Service> TtrpcServer<S> {
     /// A client that will say no more has been dealt with.
     fn hang_up(&mut self, clients: &mut All, peer: Peer) -> Step {
-        let is_cut = clients.get_mut(peer).is_some_and(|client| !client.unread.is_empty());
+        // Measured on Go before 1.2: a head that is cut ends the connection, a body that is cut does not.
+        let is_cut = clients.get_mut(peer).is_some_and(|client| client.unread.len() >= HEAD_LEN);
         if is_cut && !self.family.closes_when_cut {
             self.leaked.extend(clients.detach(peer));
         } else {

@@ -1,0 +1,152 @@
+//! What each release of containerd and of its shim does, as data.
+//!
+//! Nothing is negotiated on the wire. A shim says in a file of its bundle how it is reached, and a daemon reads that file:
+//!
+//! ```text
+//! 1.x   `address`          unix:///run/containerd/s/…                                            services task.v2
+//! 2.x   `bootstrap.json`   {"version":3,"address":"unix:///run/containerd/s/…","protocol":"ttrpc"}    services task.v3
+//!       a daemon of 2.x that finds no bootstrap.json reads `address`, as version 2
+//!
+//! 1.4 - 1.6 - 1.7 - 2.1 - ideal
+//! ```
+
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use protocol::dialect::{Facts, Table};
+use ttrpc::family::{self, Family};
+use ttrpc::{Api, Side};
+use wire::protobuf::schema::Method;
+use wire::protobuf::{Schema, Source};
+
+use super::message;
+use super::releases::RELEASES;
+use super::schema::SOURCES;
+
+/// The task service of 1.x.
+pub(crate) const TASK_V2: &str = "containerd.task.v2.Task";
+/// The last release whose shim has it.
+const LAST_V2: &str = "1.7";
+/// The task service of 2.x.
+pub(crate) const TASK_V3: &str = "containerd.task.v3.Task";
+/// The service to which shims report events.
+pub(crate) const EVENTS: &str = "containerd.services.events.ttrpc.v1.Events";
+
+/// One release's reading of the protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dialect {
+    /// Name of the release, or `ideal`.
+    pub name: &'static str,
+    /// The release whose messages it has; the newest ones without.
+    pub messages: Option<&'static str>,
+    /// Whether its shims serve the task service of 1.x as well.
+    pub keeps_v2: bool,
+    /// How its shims frame and refuse.
+    pub family: Family,
+    /// The task service of its shims.
+    pub task: &'static str,
+    /// Whether its shims write `bootstrap.json`, and its daemons read it.
+    pub bootstrap: bool,
+    /// The newest version of a shim that its daemons know.
+    pub shim_version_max: u64,
+    /// What becomes of a container whose shim its daemon cannot reach.
+    pub unreachable: Unreachable,
+    /// Whether a container may be made without a bundle.
+    pub no_bundle: bool,
+    /// Whether `runc exec` of the release works on the kernel on which it was measured.
+    pub executes: bool,
+}
+
+/// What becomes of a container whose shim a daemon cannot reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unreachable {
+    /// It is killed, and its bundle removed; the shim stays.
+    Killed,
+    /// It goes on, and somebody is told.
+    Kept,
+}
+
+/// The dialects of the protocol.
+pub(crate) static DIALECTS: Table<Dialect> = Table::of(RELEASES);
+
+impl Facts for Dialect {
+    /// What 1.4 does.
+    fn first() -> Self {
+        Self {
+            name: "",
+            messages: Some("1.4"),
+            keeps_v2: false,
+            family: family::GO_1_0,
+            task: TASK_V2,
+            bootstrap: false,
+            shim_version_max: 2,
+            unreachable: Unreachable::Killed,
+            no_bundle: true,
+            executes: false,
+        }
+    }
+
+    fn name(&mut self) -> &mut &'static str {
+        &mut self.name
+    }
+}
+
+/// The schemas that were asked for, which live as long as the process: there are as many as releases.
+static SCHEMAS: LazyLock<Mutex<Vec<(&'static str, &'static Schema)>>> = LazyLock::new(Mutex::default);
+
+impl Dialect {
+    /// The services of the release.
+    pub(crate) fn schema(&self) -> &'static Schema {
+        let mut made = SCHEMAS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, schema)) = made.iter().find(|(name, _)| *name == self.name) {
+            return schema;
+        }
+        let is_v2 = |source: &Source<'_>| source.name == "task_v2.proto" && self.keeps_v2;
+        let release = |source: &Source<'static>| if is_v2(source) { Some(LAST_V2) } else { self.messages };
+        let schema = ttrpc::schema::of_releases(&SOURCES.map(|source| (source, release(&source))));
+        let schema = schema.unwrap_or_else(|error| unreachable!("a test reads every release: {error}"));
+        let schema: &'static Schema = Box::leak(Box::new(schema));
+        made.push((self.name, schema));
+        schema
+    }
+}
+
+impl Api for &'static Dialect {
+    fn dialect(&self) -> &'static str {
+        self.name
+    }
+
+    fn schema(&self) -> &'static Schema {
+        Dialect::schema(self)
+    }
+
+    fn mask(&self, method: &Method, side: Side, field: &str) -> Option<&'static str> {
+        message::mask(method, side, field)
+    }
+
+    fn whole_mask(&self, method: &Method) -> Option<&'static str> {
+        message::whole_mask(method)
+    }
+
+    fn unordered(&self, _method: &Method) -> &'static [&'static str] {
+        &[]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use protocol::testing::check_table;
+
+    use super::*;
+
+    #[test]
+    fn the_release_table_is_sound() {
+        check_table(&DIALECTS);
+    }
+
+    #[test]
+    fn every_release_has_its_task_service() {
+        for dialect in DIALECTS.all() {
+            assert!(dialect.schema().method(dialect.task, "Connect").is_some(), "{}", dialect.name);
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Faults that can be switched on, the case that finds each, and what must be found there.
+
+use std::sync::LazyLock;
+
+use protocol::Defect;
+use transcript::evidence::Shape;
+use ttrpc::reference::faults::FAULTS;
+
+use crate::shapes;
+
+/// The faults of all servers over ttrpc, and those of shims and daemons.
+pub(crate) static DEFECTS: LazyLock<Vec<Defect>> = LazyLock::new(|| [FAULTS, OWN].concat());
+
+protocol::defects! { pub(super) OWN;
+    NO_BUNDLE, "no-bundle", Server, "ideal", "probe/create-without-bundle", Shape::WRONG_SUCCESS,
+        "A container may be made without a bundle.";
+    OTHER_STATUS, "other-status", Server, "ideal", "client/lifecycle", Shape::SILENT_WRONG,
+        "The exit status of a container is another one.";
+    INVENTS_STATUS, "invents-status", Client, "ideal", "client/lifecycle", shapes::NOT_AS_TOLD,
+        "The exit status of a container is always 0.";
+    OWN_SERVICE, "own-service", Client, "1.7", "client/reload", Shape::LOUD_FAIL,
+        "A shim is asked for the service of the daemon's own release.";
+    CLEANS_UP, "cleans-up", Client, "ideal", "client/damaged-bootstrap", Shape::SILENT_WRONG,
+        "A container whose shim cannot be reached is killed.";
+}
