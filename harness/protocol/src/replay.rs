@@ -52,8 +52,7 @@ pub fn script(recorded: &Transcript, grammar: &dyn Grammar, condition: Option<St
                 vec![Step::Connect(conn)]
             }
             (EventKind::Mark(mark), _) if mark.role() == Some(Role::Server) => {
-                let act = mark.args.get("act").and_then(|act| ServerAct::parse(act));
-                act.map(Step::Server).into_iter().collect()
+                ServerAct::of_mark(mark).map(Step::Server).into_iter().collect()
             }
             (EventKind::Mark(mark), _) if conn != ConnId(0) => vec![Step::Mark(conn, mark.clone())],
             (EventKind::Data(data), Direction::ToServer) => {

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use protocol::{Action, Case, Protocol};
-use session::{Script, Step};
+use session::{Script, ServerAct, Step};
 use transcript::evidence::{Expectation, Observation, Role};
 use transcript::{ConnId, EventKind, Mark, Transcript};
 use wire::Direction;
@@ -67,12 +67,13 @@ fn same_script(script: &Script, transcript: &Transcript) -> Result<(), String> {
 /// What happened to the server itself is what the case does to it.
 fn same_acts(script: &Script, transcript: &Transcript) -> Result<(), String> {
     let due = script.steps.iter().filter_map(|step| match step {
-        Step::Server(act) => Some(act.word()),
+        Step::Server(act) => Some(act.to_string()),
         _ => None,
     });
     let found = transcript.events.iter().filter_map(|event| match &event.kind {
         EventKind::Mark(mark) if mark.role() == Some(Role::Server) => {
-            mark.args.get("act").map(String::as_str)
+            // What nobody knows is in no case.
+            Some(ServerAct::of_mark(mark).map_or_else(|| format!("{:?}", mark.args), |act| act.to_string()))
         }
         _ => None,
     });

@@ -9,14 +9,13 @@ use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use tokio::time::Instant;
-use transcript::evidence::{Observation, Role};
+use transcript::evidence::Observation;
 use transcript::{ConnId, Credentials, Data, EventKind, FdNote};
 use verdict::exchange::Placed;
 use verdict::{ConnContext, Due, ExchangeId, Exchanges, Grammar, Place};
 use wire::Direction;
 
 use crate::patience::{Pace, REST_AGAIN, Wait, is_at_rest, until_at_rest};
-use crate::script::mark;
 use crate::{Connection, Received, Recorder, Script, SendEnd, Server, ServerAct, Step, Worker, errno_name};
 
 /// Most bytes that are taken while waiting for one reply; a server that sends more floods.
@@ -188,19 +187,22 @@ impl<'a> Conversation<'a> {
                 Step::Close(conn) => self.close(*conn),
                 Step::Pause { ms } => self.pause(Duration::from_millis(*ms)).await,
                 Step::Watch => self.watch().await,
-                Step::Server(act) => self.act(*act).await?,
+                Step::Server(act) => self.act(act).await?,
             }
         }
         Ok(())
     }
 
     /// Notes that something is about to happen to the server, and lets it happen.
-    async fn act(&mut self, act: ServerAct) -> io::Result<()> {
-        let label = mark(Role::Server.word(), &[("act", act.word())]);
-        self.recorder.mark(ConnId(0), label);
-        // Another process holds other descriptors.
+    async fn act(&mut self, act: &ServerAct) -> io::Result<()> {
+        self.recorder.mark(ConnId(0), act.mark());
+        // Another process holds other descriptors, and what a reload opens is no client's.
         self.first_fds = None;
-        self.server.act(act).await.map_err(io::Error::other)
+        self.server.act(act).await.map_err(io::Error::other)?;
+        if let (ServerAct::Replace(_), Some(by)) = (act, self.server.replaced_by()) {
+            self.recorder.observe(Direction::ToClient, Observation::ReplacedBy, by.word());
+        }
+        Ok(())
     }
 
     /// Waits, and lets a real server come to rest: it sees what is sent behind a gap apart from what came before.

@@ -26,6 +26,8 @@ pub use errno::errno_name;
 pub use patience::{Look, Pair, Worker, is_at_rest, until, until_at_rest};
 pub use peer::{
     Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launcher, Server, Stage, Start,
+    Successors,
 };
 pub use recorder::{RECORDED_BYTES_MAX, RECORDED_EVENTS_MAX, Recorder};
-pub use script::{Script, ServerAct, Step, mark};
+pub use script::{Script, Step, mark};
+pub use transcript::evidence::{ServerAct, Successor};

@@ -1,5 +1,7 @@
 //! The contract between the runner and whatever starts peers.
 
+use std::any::Any;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
@@ -12,7 +14,7 @@ use transcript::evidence;
 use transcript::{ConnId, Endpoint, ExitStatus};
 
 use crate::sandbox::Slot;
-use crate::{Port, Recorder, ServerAct, Transport, Worker};
+use crate::{Port, Recorder, ServerAct, Successor, Transport, Worker};
 
 /// A future behind a pointer, for contracts that must be usable as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -57,13 +59,13 @@ impl fmt::Display for Address {
 
 /// Starts servers of one build. One launcher serves a whole run; what is expensive is done once.
 /// A container launcher is one more implementation; nothing here assumes a process on this host.
-pub trait Launcher: Send + Sync {
+pub trait Launcher: Any + Send + Sync {
     /// Who this is, for the provenance of transcripts.
     fn endpoint(&self) -> Endpoint;
 
     /// What matters of the machine for provenance, e.g. `cgroup` = `unified`.
-    fn environment(&self) -> std::collections::BTreeMap<String, String> {
-        std::collections::BTreeMap::new()
+    fn environment(&self) -> BTreeMap<String, String> {
+        BTreeMap::new()
     }
 
     /// What carries the bytes between a server and us, where peers of this process speak over `simulated`.
@@ -73,6 +75,34 @@ pub trait Launcher: Send + Sync {
 
     /// Starts one server and waits until it is ready.
     fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>>;
+}
+
+/// Launchers of the builds by which a server may be replaced, by release.
+#[derive(Clone, Default)]
+pub struct Successors(BTreeMap<Arc<str>, Arc<dyn Launcher>>);
+
+impl Successors {
+    /// The launcher of a release, where it is one of servers that can be put in the place of each other.
+    ///
+    /// # Errors
+    /// Nobody said that this release takes part, or its servers are of another kind.
+    pub fn launcher<L: Launcher>(&self, release: &str) -> Result<&L, LaunchErrorKind> {
+        let unknown = || LaunchErrorKind::Setup(format!("no build stands for the release `{release}` here"));
+        let launcher: &dyn Any = &**self.0.get(release).ok_or_else(unknown)?;
+        launcher.downcast_ref().ok_or(LaunchErrorKind::CannotAct)
+    }
+}
+
+impl fmt::Debug for Successors {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl FromIterator<(Arc<str>, Arc<dyn Launcher>)> for Successors {
+    fn from_iter<I: IntoIterator<Item = (Arc<str>, Arc<dyn Launcher>)>>(launchers: I) -> Self {
+        Self(launchers.into_iter().collect())
+    }
 }
 
 /// How a server is started.
@@ -155,9 +185,17 @@ pub trait Server: Send {
     /// Does something to the server by other means than its socket, and waits until that is over: until it is
     /// ready again, or gone. Its address stays the same. What happens on purpose is no `Exit` event; a
     /// server that comes back has the state that a real one would have then.
-    fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
+    fn act<'a>(&'a mut self, act: &'a ServerAct) -> BoxFuture<'a, Result<(), LaunchError>> {
         let what = format!("{} the server", act.word());
         Box::pin(async { Err(LaunchError::new(what, LaunchErrorKind::CannotAct)) })
+    }
+
+    /// Learns by which builds it may be replaced.
+    fn set_successors(&mut self, _successors: &Successors) {}
+
+    /// By what it was replaced last. What a script asked for is no evidence of that.
+    fn replaced_by(&self) -> Option<&Successor> {
+        None
     }
 
     /// Writes into the recorder what really is so after an operation: observations `effect.<name>`, as
@@ -229,8 +267,8 @@ pub enum LaunchErrorKind {
     /// It ended before it was ready.
     #[error("ended at once: {0}")]
     Ended(String),
-    /// Nothing can be done to this server by other means than its socket.
-    #[error("this server can only be started and stopped")]
+    /// This cannot be done to this server by other means than its socket.
+    #[error("nobody can do that to this server")]
     CannotAct,
     /// The operating system refused.
     #[error(transparent)]

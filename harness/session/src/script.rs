@@ -4,7 +4,7 @@
 //! right answer is; role marks between its steps tell the checks what each part is for.
 
 use bytes::Bytes;
-use transcript::evidence::Role;
+use transcript::evidence::{Role, ServerAct};
 use transcript::{ConnId, Credentials, FdNote, Mark};
 
 /// Steps in the order in which they are played.
@@ -69,48 +69,6 @@ pub enum Step {
     Watch,
     /// Something happens to the server itself, by other means than its socket.
     Server(ServerAct),
-}
-
-/// What can happen to a server in mid-conversation.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ServerAct {
-    /// It is killed, and stays away.
-    Kill,
-    /// It is told to end, ends, and is started again.
-    Restart,
-    /// It is killed and started again.
-    CrashRestart,
-    /// The machine loses power and starts again: the server is killed, whatever runs at boot runs, and the
-    /// server is started.
-    Reboot,
-}
-
-impl ServerAct {
-    /// Every act.
-    pub const ALL: [Self; 4] = [Self::Kill, Self::Restart, Self::CrashRestart, Self::Reboot];
-
-    /// The word in marks.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Kill => "kill",
-            Self::Restart => "restart",
-            Self::CrashRestart => "crash-restart",
-            Self::Reboot => "reboot",
-        }
-    }
-
-    /// The act of that word.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|act| act.word() == word)
-    }
-
-    /// Whether the server runs afterwards.
-    #[must_use]
-    pub fn comes_back(self) -> bool {
-        self != Self::Kill
-    }
 }
 
 /// A mark with arguments.

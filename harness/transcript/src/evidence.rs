@@ -1,8 +1,12 @@
 //! The words of evidence: what the parts of a transcript are for, what is expected of them, what is seen outside the wire,
 //! and what can be wrong. Each word is in one table; what is written in files never changes.
 
+mod server;
+
 use std::borrow::Cow;
 use std::fmt;
+
+pub use server::{ServerAct, Successor};
 
 use crate::{EventKind, ExitStatus};
 
@@ -146,6 +150,8 @@ pub enum Observation<'a> {
     Flood,
     /// The transcript reached its limits, and nothing is kept beyond.
     Overflow,
+    /// What the server says by what it was replaced, behind the mark that says it was to be.
+    ReplacedBy,
     /// The name of the operation that a client is told to carry out.
     Operation,
     /// What must be so behind an operation: `exit`, a claim or an effect.
@@ -180,6 +186,7 @@ impl<'a> Observation<'a> {
         ("forward-failed", Observation::ForwardFailed),
         ("flood", Observation::Flood),
         ("overflow", Observation::Overflow),
+        ("replaced-by", Observation::ReplacedBy),
         ("operation", Observation::Operation),
         ("detail", Observation::Note),
     ];

@@ -60,6 +60,14 @@ impl Process {
         Ok(self.slot.wait(self.pid, deadline).await)
     }
 
+    /// Sends it a signal that does not end it.
+    ///
+    /// # Errors
+    /// When the slot is gone.
+    pub async fn signal(&self, signal: Signal) -> Result<(), SlotError> {
+        self.slot.kill(self.pid, false, signal).await
+    }
+
     /// Writes down that it is gone, or what can be seen of it from outside.
     pub fn watch(&self, recorder: &Recorder) {
         if let Some(status) = self.ended() {

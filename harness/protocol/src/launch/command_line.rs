@@ -7,7 +7,8 @@
 //! {address}    the same over TCP, as 127.0.0.1:<port>
 //! {port}       its port alone
 //! {pty}        a raw terminal, which either opens
-//! {dir}        an empty directory of its own
+//! {dir}        a directory of its own, empty at first; a server finds it as it was left when it is started again, and so
+//!              does the build that takes its place
 //! {operation}  for clients: the operation that is to be carried out
 //! ```
 //!
@@ -254,18 +255,28 @@ impl CommandLine {
         })
     }
 
+    /// A directory that nobody else has. It is made when a process is started that is told of it.
+    #[must_use]
+    pub fn directory(&self) -> PathBuf {
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        self.work_dir.join(format!("own-{number}"))
+    }
+
     /// Starts the process with its place filled in.
     ///
     /// # Errors
     /// It cannot be started.
     pub fn start(&self, spot: &Spot, operation: &str) -> io::Result<Running> {
+        self.start_in(&self.directory(), spot, operation)
+    }
+
+    /// The same with a directory in which another process may have left something.
+    fn start_in(&self, directory: &Path, spot: &Spot, operation: &str) -> io::Result<Running> {
         let mut args: Vec<_> =
             self.args.iter().map(|arg| spot.fill(arg).replace(OPERATION, operation)).collect();
         if self.args.iter().any(|arg| arg.contains(DIRECTORY)) {
-            let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-            let own = self.work_dir.join(format!("own-{number}"));
-            std::fs::create_dir(&own)?;
-            args = args.iter().map(|arg| arg.replace(DIRECTORY, &own.to_string_lossy())).collect();
+            std::fs::create_dir_all(directory)?;
+            args = args.iter().map(|arg| arg.replace(DIRECTORY, &directory.to_string_lossy())).collect();
         }
         let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
         Invocation::new(&self.program, args).start()
@@ -281,7 +292,18 @@ impl CommandLine {
         when: Ready,
         deadline: Duration,
     ) -> Result<Started, LaunchErrorKind> {
-        let mut running = self.start(spot, "")?;
+        self.serve_in(&self.directory(), spot, when, deadline).await
+    }
+
+    /// The same with a directory in which another process may have left something.
+    pub(super) async fn serve_in(
+        &self,
+        directory: &Path,
+        spot: &Spot,
+        when: Ready,
+        deadline: Duration,
+    ) -> Result<Started, LaunchErrorKind> {
+        let mut running = self.start_in(directory, spot, "")?;
         let address = spot.address();
         let listens = || async {
             match &address {

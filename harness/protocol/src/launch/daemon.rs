@@ -10,7 +10,7 @@ use rustix::process::Signal;
 use session::pty::Line;
 use session::{
     Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Look, Recorder, Server, ServerAct, Start,
-    Transport, Worker,
+    Successor, Successors, Transport, Worker,
 };
 use transcript::Endpoint;
 use transcript::evidence::{self, Observation};
@@ -30,6 +30,8 @@ pub trait Daemons: Send + Sync + Sized + 'static {
 
     /// Whether one that has ended can be started again in its place.
     const COMES_BACK: bool = false;
+    /// Whether SIGHUP has one read its configuration again.
+    const RELOADS: bool = false;
 
     /// The command line, for the provenance of transcripts.
     fn command_line(&self, real: &Installed) -> Vec<String>;
@@ -59,6 +61,16 @@ pub trait Daemons: Send + Sync + Sized + 'static {
     /// What a machine does between losing power and starting the daemon.
     fn boot(&self, _place: &Place) -> impl Future<Output = Result<(), LaunchErrorKind>> + Send {
         ready(Ok(()))
+    }
+
+    /// The place of a daemon of another build that has ended, with what that one has left, as one of this build finds it:
+    /// see [`Place::within`]. It must listen at the same address there.
+    fn take_over(
+        &self,
+        _left: &Place,
+        _real: &Arc<Installed>,
+    ) -> impl Future<Output = Result<Place, LaunchErrorKind>> + Send {
+        ready(Err(LaunchErrorKind::CannotAct))
     }
 
     /// See [`Server::forgets`].
@@ -140,7 +152,19 @@ impl<D: Daemons> DaemonLauncher<D> {
         let place = opened.map_err(|kind| self.real.error("prepare", kind))?;
         let (process, kept) = place.start(deadline, self.daemons.start(&place)).await?;
         let address = self.daemons.address(&place);
-        Ok(Daemon { daemons: Arc::clone(&self.daemons), place, address, process, kept, down: false })
+        let first = (Arc::clone(&self.real), Arc::clone(&self.daemons));
+        let (daemons, successors) = (Arc::clone(&self.daemons), Successors::default());
+        Ok(Daemon {
+            first,
+            daemons,
+            place,
+            address,
+            process,
+            kept,
+            down: false,
+            successors,
+            replaced_by: None,
+        })
     }
 }
 
@@ -165,6 +189,8 @@ impl<D: Daemons> Launcher for DaemonLauncher<D> {
 /// A running daemon.
 #[derive(Debug)]
 pub struct Daemon<D: Daemons> {
+    /// The build that was started first.
+    first: (Arc<Installed>, Arc<D>),
     daemons: Arc<D>,
     /// Where it runs.
     pub place: Place,
@@ -175,6 +201,8 @@ pub struct Daemon<D: Daemons> {
     pub kept: D::Kept,
     /// It was ended on purpose.
     down: bool,
+    successors: Successors,
+    replaced_by: Option<Successor>,
 }
 
 impl<D: Daemons> Daemon<D> {
@@ -187,20 +215,53 @@ impl<D: Daemons> Daemon<D> {
         }
     }
 
-    async fn suffer(&mut self, act: ServerAct) -> Result<(), LaunchErrorKind> {
-        if !D::COMES_BACK {
-            return Err(LaunchErrorKind::CannotAct);
+    async fn suffer(&mut self, act: &ServerAct) -> Result<(), LaunchErrorKind> {
+        match act {
+            ServerAct::Reload if D::RELOADS => self.process.signal(Signal::HUP).await.map_err(setup),
+            ServerAct::Replace(by) if D::COMES_BACK => self.replace(by).await,
+            ServerAct::Kill if D::COMES_BACK => self.end(Signal::KILL).await,
+            ServerAct::Restart if D::COMES_BACK => {
+                self.end(Signal::TERM).await?;
+                self.start_again().await
+            }
+            ServerAct::CrashRestart if D::COMES_BACK => {
+                self.end(Signal::KILL).await?;
+                self.start_again().await
+            }
+            ServerAct::Reboot if D::COMES_BACK => {
+                self.end(Signal::KILL).await?;
+                self.daemons.boot(&self.place).await?;
+                self.start_again().await
+            }
+            _ => Err(LaunchErrorKind::CannotAct),
         }
-        let signal = if act == ServerAct::Restart { Signal::TERM } else { Signal::KILL };
-        self.end(signal).await?;
-        if act == ServerAct::Reboot {
-            self.daemons.boot(&self.place).await?;
+    }
+
+    async fn start_again(&mut self) -> Result<(), LaunchErrorKind> {
+        let again = within(AGAIN_DEADLINE, self.daemons.start(&self.place));
+        (self.process, self.kept) = again.await?;
+        self.down = false;
+        Ok(())
+    }
+
+    async fn replace(&mut self, by: &Successor) -> Result<(), LaunchErrorKind> {
+        let (real, daemons) = match by {
+            Successor::First => self.first.clone(),
+            Successor::Release(release) => {
+                let DaemonLauncher { real, daemons } = self.successors.launcher(release)?;
+                (Arc::clone(real), Arc::clone(daemons))
+            }
+        };
+        self.end(Signal::TERM).await?;
+        self.place = daemons.take_over(&self.place, &real).await?;
+        self.daemons = daemons;
+        let address = self.daemons.address(&self.place);
+        if address != self.address {
+            let why = format!("its successor listens at {address}, not at {}", self.address);
+            return Err(LaunchErrorKind::Setup(why));
         }
-        if act.comes_back() {
-            let again = within(AGAIN_DEADLINE, self.daemons.start(&self.place));
-            (self.process, self.kept) = again.await?;
-            self.down = false;
-        }
+        self.start_again().await?;
+        self.replaced_by = Some(by.clone());
         Ok(())
     }
 }
@@ -240,7 +301,15 @@ impl<D: Daemons> Server for Daemon<D> {
         })
     }
 
-    fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
+    fn set_successors(&mut self, successors: &Successors) {
+        self.successors = successors.clone();
+    }
+
+    fn replaced_by(&self) -> Option<&Successor> {
+        self.replaced_by.as_ref()
+    }
+
+    fn act<'a>(&'a mut self, act: &'a ServerAct) -> BoxFuture<'a, Result<(), LaunchError>> {
         Box::pin(async move {
             let done = self.suffer(act).await;
             done.map_err(|kind| self.place.real.error(act.word(), kind))

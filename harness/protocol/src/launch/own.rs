@@ -7,13 +7,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal};
 use session::process::{Output, Running};
 use session::proxy::Proxy;
 use session::pty::Line;
 use session::sandbox::look_at_group;
 use session::{
     Address, BoxFuture, Client, ClientReport, Connection, LaunchError, LaunchErrorKind, Launcher, Listener,
-    Look, Pair, Recorder, Server, ServerAct, Start, Transport, Worker, until,
+    Look, Pair, Recorder, Server, ServerAct, Start, Successor, Successors, Transport, Worker, until,
 };
 use transcript::evidence;
 use transcript::evidence::{Expectation, Observation};
@@ -55,16 +56,16 @@ impl OwnServers {
         let line = Arc::clone(&self.line);
         let spot = line.spot()?;
         if line.at() != At::Terminal {
-            let Started { running, address } = line.serve(&spot, Ready::Connects, deadline).await?;
-            let group = Group::of(&running);
-            return Ok(OwnServer { line, spot, address, running: Some(running), group, terminal: None });
+            let directory = line.directory();
+            let started = line.serve_in(&directory, &spot, Ready::Connects, deadline).await?;
+            return Ok(OwnServer { directory, ..OwnServer::of(line, spot, started) });
         }
         let address = spot.address();
         let hosts = Listener::bind(address.clone(), BACKLOG)?;
         let (terminal, running) = line.start_at_terminal("")?;
         let group = Group::of(&running);
         let terminal = Some(Line::start(hosts, terminal, Arc::new(group))?);
-        Ok(OwnServer { line, spot, address, running: Some(running), group, terminal })
+        Ok(OwnServer { terminal, ..OwnServer::of(line, spot, Started { running, address }) })
     }
 }
 
@@ -109,7 +110,12 @@ impl Worker for Group {
 
 /// A running server.
 struct OwnServer {
+    /// What was started first, and what runs now.
+    first: Arc<CommandLine>,
     line: Arc<CommandLine>,
+    successors: Successors,
+    replaced_by: Option<Successor>,
+    directory: PathBuf,
     spot: Spot,
     address: Address,
     /// None when it was ended on purpose.
@@ -127,22 +133,71 @@ impl Worker for OwnServer {
 }
 
 impl OwnServer {
-    async fn suffer(&mut self, act: ServerAct) -> Result<(), LaunchErrorKind> {
+    fn of(line: Arc<CommandLine>, spot: Spot, Started { running, address }: Started) -> Self {
+        Self {
+            first: Arc::clone(&line),
+            line,
+            successors: Successors::default(),
+            replaced_by: None,
+            directory: PathBuf::new(),
+            spot,
+            address,
+            group: Group::of(&running),
+            running: Some(running),
+            terminal: None,
+        }
+    }
+
+    async fn suffer(&mut self, act: &ServerAct) -> Result<(), LaunchErrorKind> {
         if self.terminal.is_some() && act.comes_back() {
             return Err(LaunchErrorKind::Setup("a server on a terminal is not started again".to_owned()));
         }
+        match act {
+            ServerAct::Kill => self.kill().await,
+            ServerAct::Reload => self.reload()?,
+            ServerAct::Replace(by) => self.replace(by).await?,
+            ServerAct::Restart | ServerAct::CrashRestart | ServerAct::Reboot => self.start_again().await?,
+        }
+        Ok(())
+    }
+
+    async fn kill(&mut self) {
         if let Some(running) = self.running.take() {
             running.kill().await;
         }
-        if act.comes_back() {
-            if let Spot::Socket(path) = &self.spot {
-                // One that was killed has left it, and the next one could not bind.
-                drop(std::fs::remove_file(path));
-            }
-            let started = self.line.serve(&self.spot, Ready::Connects, AGAIN_DEADLINE).await?;
-            self.group = Group::of(&started.running);
-            self.running = Some(started.running);
+    }
+
+    fn reload(&self) -> Result<(), LaunchErrorKind> {
+        let leader = Pid::from_raw(self.group.leader).filter(|_| self.running.is_some());
+        let leader = leader.ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        Ok(rustix::process::kill_process(leader, Signal::HUP).map_err(io::Error::from)?)
+    }
+
+    async fn replace(&mut self, by: &Successor) -> Result<(), LaunchErrorKind> {
+        let line = match by {
+            Successor::First => Arc::clone(&self.first),
+            Successor::Release(release) => Arc::clone(&self.successors.launcher::<OwnServers>(release)?.line),
+        };
+        if line.at() != self.line.at() {
+            return Err(LaunchErrorKind::CannotAct);
         }
+        self.line = line;
+        self.start_again().await?;
+        self.replaced_by = Some(by.clone());
+        Ok(())
+    }
+
+    /// Starts the process anew, where what ran before has left its place.
+    async fn start_again(&mut self) -> Result<(), LaunchErrorKind> {
+        self.kill().await;
+        if let Spot::Socket(path) = &self.spot {
+            // One that was killed has left it, and the next one could not bind.
+            drop(std::fs::remove_file(path));
+        }
+        let again = self.line.serve_in(&self.directory, &self.spot, Ready::Connects, AGAIN_DEADLINE);
+        let started = again.await?;
+        self.group = Group::of(&started.running);
+        self.running = Some(started.running);
         Ok(())
     }
 }
@@ -172,7 +227,15 @@ impl Server for OwnServer {
         recorder.record(ConnId(0), Direction::ToClient, EventKind::Exit(status));
     }
 
-    fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
+    fn set_successors(&mut self, successors: &Successors) {
+        self.successors = successors.clone();
+    }
+
+    fn replaced_by(&self) -> Option<&Successor> {
+        self.replaced_by.as_ref()
+    }
+
+    fn act<'a>(&'a mut self, act: &'a ServerAct) -> BoxFuture<'a, Result<(), LaunchError>> {
         Box::pin(async move {
             let done = self.suffer(act).await;
             done.map_err(|kind| self.line.error(kind))

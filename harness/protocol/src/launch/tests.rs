@@ -5,11 +5,12 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use matrix::{BuildId, Role};
-use session::{Connection, LaunchError, Launcher, Received, Recorder, Server, ServerAct, Start};
+use session::{Connection, LaunchError, Launcher, Received, Recorder, Server, ServerAct, Start, Successor};
 use transcript::{EventKind, ExitStatus};
 use wire::Direction;
 
@@ -29,6 +30,19 @@ fn parrot(mut stream: impl Read + Write) {
             std::process::exit(3);
         }
         stream.write_all(&byte).expect("it is taken");
+    }
+}
+
+/// Says its name and how often it was asked, whoever kept that count before.
+fn keep(path: &str, file: &Path, name: &str) {
+    for mut stream in UnixListener::bind(path).expect("a place").incoming().flatten() {
+        let mut byte = [0];
+        while let Ok(1) = stream.read(&mut byte) {
+            let before = std::fs::read_to_string(file).map_or(0, |text| text.parse().expect("a number"));
+            let count: u32 = before + 1;
+            std::fs::write(file, count.to_string()).expect("there is room");
+            stream.write_all(format!("{name}{count}").as_bytes()).expect("it is taken");
+        }
     }
 }
 
@@ -53,6 +67,10 @@ fn plays_a_peer_when_told() {
         ("pty", path) => {
             let terminal = std::fs::OpenOptions::new().read(true).write(true).open(path);
             parrot(terminal.expect("a terminal"));
+        }
+        ("keeper", rest) => {
+            let [path, directory, name] = rest.split(' ').collect::<Vec<_>>()[..] else { panic!("{rest}") };
+            keep(path, &Path::new(directory).join("count"), name);
         }
         ("client", rest) => {
             let (path, operation) = rest.split_once(' ').expect("an operation");
@@ -117,6 +135,18 @@ fn seen(server: &mut dyn Server) -> Vec<EventKind> {
     recorder.take().into_iter().map(|event| event.kind).collect()
 }
 
+/// How a server has ended, as soon as that is seen.
+async fn exit(server: &mut dyn Server) -> ExitStatus {
+    let until = tokio::time::Instant::now() + SOON;
+    loop {
+        match seen(server).pop() {
+            Some(EventKind::Exit(status)) => return status,
+            _ if tokio::time::Instant::now() > until => panic!("it is not seen to"),
+            _ => tokio::time::sleep(Duration::from_millis(1)).await,
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_server_is_met_wherever_it_speaks() {
     for told in ["socket {socket}", "tcp {address}", "tcp 127.0.0.1:{port}", "pty {pty}"] {
@@ -128,7 +158,7 @@ async fn a_server_is_met_wherever_it_speaks() {
         let is_seen =
             |name| observed.iter().any(|kind| matches!(kind, EventKind::Observe { key, .. } if key == name));
         assert!(["alive", "fds", "rss_kib"].into_iter().all(is_seen), "{told}: {observed:?}");
-        let again = server.act(ServerAct::CrashRestart).await;
+        let again = server.act(&ServerAct::CrashRestart).await;
         assert_eq!(again.is_ok(), !told.starts_with("pty"), "{told}: {again:?}");
         if again.is_ok() {
             assert_eq!(says(&*server, "b").await, "b", "{told}");
@@ -138,19 +168,54 @@ async fn a_server_is_met_wherever_it_speaks() {
 }
 
 #[tokio::test]
+async fn another_command_line_takes_a_servers_place_and_finds_what_it_left() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut server = start(&peer("keeper {socket} {dir} a"), SOON, dir.path()).await.expect("it listens");
+    let successor = |told, at| {
+        let line = line(&peer(told), Role::Server, &[at], dir.path());
+        let servers = OwnServers::new(line.expect("right").expect("it has a place"));
+        Arc::new(servers) as Arc<dyn Launcher>
+    };
+    let keeper = successor("keeper {socket} {dir} b", At::Socket);
+    let elsewhere = successor("tcp {address}", At::Tcp);
+    server.set_successors(&[("b".into(), keeper), ("tcp".into(), elsewhere)].into_iter().collect());
+    assert_eq!(says(&*server, "?").await, "a1");
+    let by = |release| ServerAct::Replace(Successor::release(release));
+    for (act, expect) in
+        [(by("b"), "b2"), (ServerAct::Restart, "b3"), (ServerAct::Replace(Successor::First), "a4")]
+    {
+        server.act(&act).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(says(&*server, "?").await, expect, "{act}");
+    }
+    let error = server.act(&by("tcp")).await.expect_err("it is elsewhere").to_string();
+    assert_eq!(error, "start toy dev: nobody can do that to this server");
+    assert_eq!((server.replaced_by(), &*says(&*server, "?").await), (Some(&Successor::First), "a5"));
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_server_is_told_to_read_its_configuration_again() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let Source::Path { path: program, args } = peer("socket {socket}") else { panic!("it is one") };
+    let deaf = ["-c", "trap '' HUP; exec \"$@\"", "sh"].map(str::to_owned);
+    let args = deaf.into_iter().chain([program.display().to_string()]).chain(args).collect();
+    let deaf = Source::Path { path: "sh".into(), args };
+    let mut server = start(&deaf, SOON, dir.path()).await.expect("it listens");
+    server.act(&ServerAct::Reload).await.expect("it is told");
+    assert_eq!(says(&*server, "a").await, "a");
+    server.stop().await;
+    // Who has never heard of that dies of it.
+    let mut server = start(&peer("socket {socket}"), SOON, dir.path()).await.expect("it listens");
+    server.act(&ServerAct::Reload).await.expect("it is told");
+    assert_eq!(exit(&mut *server).await, ExitStatus::Signal(1));
+}
+
+#[tokio::test]
 async fn a_server_that_listens_and_dies_is_seen_to() {
     let dir = tempfile::tempdir().expect("a directory");
     let mut server = start(&peer("socket {socket}"), SOON, dir.path()).await.expect("it listens");
     assert!(["Eof", "Reset"].contains(&&*says(&*server, "!").await));
-    let until = tokio::time::Instant::now() + SOON;
-    let exit = loop {
-        match seen(&mut *server).pop() {
-            Some(EventKind::Exit(status)) => break status,
-            _ if tokio::time::Instant::now() > until => panic!("it is not seen to"),
-            _ => tokio::time::sleep(Duration::from_millis(1)).await,
-        }
-    };
-    assert_eq!(exit, ExitStatus::Code(3));
+    assert_eq!(exit(&mut *server).await, ExitStatus::Code(3));
 }
 
 #[tokio::test]

@@ -334,3 +334,6 @@ impl<M: Machine> Engine<M> {
         look.keep_busy(busy);
     }
 }
+
+#[cfg(test)]
+mod tests;

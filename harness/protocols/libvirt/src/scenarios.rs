@@ -170,8 +170,8 @@ impl Scene {
         match words[..] {
             ["machine"] => (self.uri, self.interfaces) = (MACHINE_URI, MACHINE),
             ["late"] => self.then(|script| script.pause(PAST_DEADLINE_MS)),
-            ["server", act] => {
-                let act = ServerAct::parse(act)?;
+            ["server", ref act @ ..] => {
+                let act = ServerAct::parse(&act.join(" "))?;
                 self.then(|script| [A, B, C].into_iter().fold(script, Script::close).server(act));
             }
             ["begun", ref acts @ ..] => {

@@ -241,7 +241,7 @@ async fn keeps_transactions_until_boot(daemon: &Daemon) {
         (ServerAct::CrashRestart, 3, is_open),
         (ServerAct::Reboot, 2, None),
     ] {
-        server.act(act).await.unwrap_or_else(|error| panic!("{error}"));
+        server.act(&act).await.unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(defined(&*server, INTERFACES).await, interfaces, "{act:?}");
         let mut asker = Asker::connect(&*server).await;
         asker.ask(&open(1, INTERFACES)).await.expect("it is answered");
@@ -299,13 +299,13 @@ async fn comes_back_when_it_should(daemon: &Daemon) {
     for act in [ServerAct::Restart, ServerAct::CrashRestart, ServerAct::Reboot] {
         let mut asker = Asker::connect(&*server).await;
         asker.ask(&open(1, TEST)).await.expect("it is answered");
-        server.act(act).await.unwrap_or_else(|error| panic!("{error}"));
+        server.act(&act).await.unwrap_or_else(|error| panic!("{error}"));
         assert!(asker.ask(&call(procedures::CONNECT_GET_TYPE, 2, Writer::new())).await.is_none());
         assert_eq!((server.address(), defined(&*server, TEST).await), (&address, 1), "{}", daemon.id);
         let seen = looks(&mut *server);
         assert!(seen.contains(&EventKind::Observe { key: "alive".to_owned(), value: "yes".to_owned() }));
     }
-    server.act(ServerAct::Kill).await.unwrap_or_else(|error| panic!("{error}"));
+    server.act(&ServerAct::Kill).await.unwrap_or_else(|error| panic!("{error}"));
     assert!(Connection::connect(&address, ANSWER_DEADLINE).await.is_err(), "{}", daemon.id);
     let gone = EventKind::Observe { key: "alive".to_owned(), value: "no".to_owned() };
     assert_eq!(looks(&mut *server), [gone], "{}", daemon.id);

@@ -10,9 +10,11 @@
 //! | client | what was expected of the operation, and bytes of the client |
 //! | scenario | subjects that came to an end; the state read back before the first and after the last of them; a fresh client, and behind it a server that is alive |
 //! | replay | the recording, all bytes of its client, and a look at the server where it has one |
+//! | any | of a server that was to be replaced, what it says by what it was |
 
 use matrix::CaseKind;
-use transcript::evidence::{ClaimedExit, EXIT, Observation, Role, Shape};
+use transcript::evidence::{ClaimedExit, EXIT, Observation, Role, ServerAct, Shape, Successor};
+use transcript::{EventKind, Transcript};
 
 use crate::checks::{Report, answered};
 use crate::{Blame, Check, ConnReading, Evidence, ObservedAt, Reading, Step};
@@ -42,11 +44,35 @@ impl Report<'_> {
     pub fn lacks(&mut self, missing: Vec<String>) {
         let limit = self.evidence.reading.observed(Observation::Overflow);
         let cut = limit.map(|limit| format!("the transcript was cut after {limit}"));
-        for what in missing.into_iter().chain(cut) {
+        let ignored = not_replaced(self.evidence.transcript);
+        for what in missing.into_iter().chain(ignored).chain(cut) {
             let (due, was) = ("a complete transcript", "not in the transcript");
             self.violation(Shape::INCOMPLETE, RULE, what).blame(Blame::Harness).push(due, was);
         }
     }
+}
+
+/// Replacements that a script asked for and no server says to have come about.
+fn not_replaced(transcript: &Transcript) -> Vec<String> {
+    let (mut ignored, mut due) = (Vec::new(), None);
+    for event in &transcript.events {
+        match &event.kind {
+            EventKind::Mark(mark) if mark.role() == Some(Role::Server) => {
+                ignored.extend(due.take());
+                due = match ServerAct::of_mark(mark) {
+                    Some(ServerAct::Replace(by)) => Some(by),
+                    _ => None,
+                };
+            }
+            kind => {
+                let says = kind.observed().filter(|(what, _)| *what == Observation::ReplacedBy);
+                due = due.filter(|by: &Successor| says.is_none_or(|(_, word)| word != by.word()));
+            }
+        }
+    }
+    ignored.extend(due);
+    let told = |by: Successor| format!("nothing says that the server was replaced by `{}`", by.word());
+    ignored.into_iter().map(told).collect()
 }
 
 fn of_probe(reading: &Reading) -> Vec<String> {

@@ -1,5 +1,6 @@
 //! Starts reference servers, looks at them from outside, and ends them.
 
+use std::any::Any;
 use std::future::ready;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use session::{
     Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, ServerAct, Stage,
-    Start,
+    Start, Successor, Successors,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -40,7 +41,17 @@ pub trait Outside: Send {
     }
 
     /// Does something to what is behind the server; `None` where it is done to the server itself. See [`Server::act`].
-    fn act(&mut self, _act: ServerAct) -> Option<BoxFuture<'_, Result<(), LaunchError>>> {
+    /// A reload is always done here, if at all: no more than the process of a server is known to the loop.
+    fn act<'a>(&'a mut self, _act: &'a ServerAct) -> Option<BoxFuture<'a, Result<(), LaunchErrorKind>>> {
+        None
+    }
+
+    /// Puts what another build has behind its servers in the place of what is behind this one; `None` where the server
+    /// itself is replaced. The other build is given as its [`Servers`], which are of the same type.
+    fn replace<'a>(
+        &'a mut self,
+        _by: &'a (dyn Any + Send + Sync),
+    ) -> Option<BoxFuture<'a, Result<(), LaunchErrorKind>>> {
         None
     }
 
@@ -179,7 +190,9 @@ impl<S: Servers> Starter<S> {
             deadline: how.deadline,
         };
         let (seen, outside, task) = begin(&*self.servers, &site, listener).await?;
-        Ok(ReferenceServer { servers: Arc::clone(&self.servers), site, seen, outside, task })
+        let (first, servers) = (Arc::clone(&self.servers), Arc::clone(&self.servers));
+        let (successors, replaced_by) = (Successors::default(), None);
+        Ok(ReferenceServer { first, servers, successors, replaced_by, site, seen, outside, task })
     }
 }
 
@@ -199,7 +212,11 @@ impl<S: Servers> Launcher for Starter<S> {
 
 /// A running reference server: a task of this process.
 struct ReferenceServer<S> {
+    /// What was started first, and what runs now.
+    first: Arc<S>,
     servers: Arc<S>,
+    successors: Successors,
+    replaced_by: Option<Successor>,
     site: Site,
     seen: Seen,
     outside: Box<dyn Outside>,
@@ -225,16 +242,49 @@ impl<S: Servers> ReferenceServer<S> {
         self.seen.look().alive = false;
     }
 
-    async fn carry_out(&mut self, act: ServerAct) -> Result<(), LaunchErrorKind> {
-        if !S::COMES_BACK {
+    async fn carry_out(&mut self, act: &ServerAct) -> Result<(), LaunchErrorKind> {
+        if let ServerAct::Replace(by) = act {
+            return self.replace(by).await;
+        }
+        if let Some(done) = self.outside.act(act) {
+            return done.await;
+        }
+        if !S::COMES_BACK || *act == ServerAct::Reload {
             return Err(LaunchErrorKind::CannotAct);
         }
         self.end().await;
-        if act.comes_back() {
-            self.site.begins = if act == ServerAct::Reboot { Begins::AtBoot } else { Begins::Again };
-            let listener = Listener::bind(self.site.address.clone(), S::BACKLOG)?;
-            (self.seen, self.outside, self.task) = begin(&*self.servers, &self.site, listener).await?;
+        match act {
+            ServerAct::Kill => Ok(()),
+            ServerAct::Reboot => self.begin(Begins::AtBoot).await,
+            _ => self.begin(Begins::Again).await,
         }
+    }
+
+    async fn replace(&mut self, by: &Successor) -> Result<(), LaunchErrorKind> {
+        let servers = match by {
+            Successor::First => Arc::clone(&self.first),
+            Successor::Release(release) => {
+                Arc::clone(&self.successors.launcher::<Starter<S>>(release)?.servers)
+            }
+        };
+        if let Some(done) = self.outside.replace(&*servers) {
+            done.await?;
+        } else if S::COMES_BACK {
+            self.end().await;
+            self.servers = servers;
+            self.begin(Begins::Again).await?;
+        } else {
+            return Err(LaunchErrorKind::CannotAct);
+        }
+        self.replaced_by = Some(by.clone());
+        Ok(())
+    }
+
+    /// Starts it again at the same address, with what is left in its directory.
+    async fn begin(&mut self, begins: Begins) -> Result<(), LaunchErrorKind> {
+        self.site.begins = begins;
+        let listener = Listener::bind(self.site.address.clone(), S::BACKLOG)?;
+        (self.seen, self.outside, self.task) = begin(&*self.servers, &self.site, listener).await?;
         Ok(())
     }
 }
@@ -262,11 +312,16 @@ impl<S: Servers> Server for ReferenceServer<S> {
         self.outside.prepare(&self.site.address, condition)
     }
 
-    fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
+    fn set_successors(&mut self, successors: &Successors) {
+        self.successors = successors.clone();
+    }
+
+    fn replaced_by(&self) -> Option<&Successor> {
+        self.replaced_by.as_ref()
+    }
+
+    fn act<'a>(&'a mut self, act: &'a ServerAct) -> BoxFuture<'a, Result<(), LaunchError>> {
         Box::pin(async move {
-            if let Some(done) = self.outside.act(act) {
-                return done.await;
-            }
             let done = self.carry_out(act).await;
             done.map_err(|error| LaunchError::new(format!("{} the server", act.word()), error))
         })

@@ -326,7 +326,7 @@ fn rollback_takes_everything_down_in_releases_and_nothing_in_ideal() {
 /// and whether a transaction is open.
 #[test]
 fn a_transaction_outlives_what_it_outlives() {
-    #[derive(Debug, Clone, Copy)]
+    #[derive(Debug, Clone)]
     enum Happens {
         Death,
         DeathOfTheLast,
@@ -347,7 +347,7 @@ fn a_transaction_outlives_what_it_outlives() {
                 other = Caller::opened(&*server).await;
             }
             Happens::Server(act) => {
-                server.act(act).await.expect("done");
+                server.act(&act).await.expect("done");
                 other = Caller::opened(&*server).await;
             }
         }
@@ -361,7 +361,8 @@ fn a_transaction_outlives_what_it_outlives() {
             assert_eq!(outcome(release, Happens::Death).await, (true, true), "{release}");
             assert_eq!(outcome(release, Happens::DeathOfTheLast).await, (false, false), "{release}");
             for act in [ServerAct::Restart, ServerAct::CrashRestart, ServerAct::Reboot] {
-                assert_eq!(outcome(release, Happens::Server(act)).await, (false, false), "{release} {act:?}");
+                let happens = Happens::Server(act.clone());
+                assert_eq!(outcome(release, happens).await, (false, false), "{release} {act:?}");
             }
         }
     });
@@ -377,7 +378,7 @@ fn what_was_committed_outlives_restart_and_reboot_in_ideal_alone() {
                 caller.call(proc::INTERFACE_CHANGE_BEGIN, Writer::new().u32(0)).await;
                 caller.call(proc::INTERFACE_DEFINE_XML, Writer::new().opaque(ETH9.as_bytes()).u32(0)).await;
                 assert_eq!(caller.call(proc::INTERFACE_CHANGE_COMMIT, Writer::new().u32(0)).await, "ok");
-                server.act(act).await.expect("done");
+                server.act(&act).await.expect("done");
                 let mut caller = Caller::opened(&*server).await;
                 assert!(is_active(&mut caller, "eth9").await.starts_with(expect), "{release} {act:?}");
                 assert_eq!(is_active(&mut caller, "eth1").await, "ok 00000001", "{release} {act:?}");

@@ -179,13 +179,14 @@ impl Outside for Control {
         })
     }
 
-    fn act(&mut self, act: ServerAct) -> Option<BoxFuture<'_, Result<(), LaunchError>>> {
+    fn act<'a>(&'a mut self, act: &'a ServerAct) -> Option<BoxFuture<'a, Result<(), LaunchErrorKind>>> {
         Some(Box::pin(async move {
-            let order = if act.comes_back() { Act::Restart } else { Act::Kill };
-            let done = self.order(order).await;
-            done.map_err(|why| {
-                LaunchError::new(format!("{} the agent", act.word()), LaunchErrorKind::Setup(why))
-            })
+            let order = match act {
+                ServerAct::Kill => Act::Kill,
+                ServerAct::Restart | ServerAct::CrashRestart | ServerAct::Reboot => Act::Restart,
+                ServerAct::Reload | ServerAct::Replace(_) => return Err(LaunchErrorKind::CannotAct),
+            };
+            self.order(order).await.map_err(LaunchErrorKind::Setup)
         }))
     }
 

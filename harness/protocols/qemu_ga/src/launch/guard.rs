@@ -104,7 +104,7 @@ impl Server for Guarded {
         reference::prepare(self.agent.address(), condition)
     }
 
-    fn act(&mut self, act: ServerAct) -> BoxFuture<'_, Result<(), LaunchError>> {
+    fn act<'a>(&'a mut self, act: &'a ServerAct) -> BoxFuture<'a, Result<(), LaunchError>> {
         self.agent.act(act)
     }
 

@@ -238,7 +238,7 @@ impl Server for Driver {
         }
     }
 
-    fn act(&mut self, act: ServerAct) {
+    fn act(&mut self, act: &ServerAct) {
         self.clients.clear();
         match (self.habit, act) {
             (Habit::TestDriver, _) => *self = Self::new(self.habit),

@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, VecDeque};
 use bytes::{Bytes, BytesMut};
 use matrix::CaseId;
 use session::{Script, ServerAct, Step};
-use transcript::evidence::Role;
 use transcript::{ConnId, Data, Event, EventKind, Mark, Transcript};
 use verdict::{Evidence, Judgement, Reading, judge};
 use wire::libvirt_rpc::{Header, MessageDecoder, MessageType, Status};
@@ -25,7 +24,7 @@ pub(super) trait Server {
     /// A connection is over.
     fn goes(&mut self, _conn: u32) {}
     /// Something happens to the server.
-    fn act(&mut self, _act: ServerAct) {}
+    fn act(&mut self, _act: &ServerAct) {}
     /// Nothing is sent for so long.
     fn waits(&mut self, _ms: u64) {}
 }
@@ -97,9 +96,8 @@ impl Table {
                 }
             }
             Step::Server(act) => {
-                let args = [("act".to_owned(), act.word().to_owned())].into();
-                self.mark(ConnId(0), Mark { label: Role::Server.word().to_owned(), args });
-                server.act(*act);
+                self.mark(ConnId(0), act.mark());
+                server.act(act);
             }
             Step::Watch => {
                 for (key, value) in [("alive", "yes"), ("fds", "9"), ("rss_kib", "100")] {

@@ -338,7 +338,7 @@ impl<'a> Run<'a> {
         self.kill_agent(server).await?;
         // What comes from the new one is read, or passes the proxy, only behind this.
         self.recorder.record(self.conn, Direction::ToClient, EventKind::Connect);
-        server.act(ServerAct::Restart).await
+        server.act(&ServerAct::Restart).await
     }
 
     async fn replace_agent(
@@ -356,7 +356,7 @@ impl<'a> Run<'a> {
 
     /// Kills the agent; what it had written is read before its end is noted.
     async fn kill_agent(&mut self, server: &mut dyn Server) -> Result<(), LaunchError> {
-        server.act(ServerAct::Kill).await?;
+        server.act(&ServerAct::Kill).await?;
         self.drain().await?;
         self.recorder.record(self.conn, Direction::ToClient, EventKind::Exit(ExitStatus::Gone));
         Ok(())
