@@ -112,6 +112,12 @@ pub trait Protocol: Send + Sync {
         None
     }
 
+    /// The releases by which the server of a case is replaced: [`session::Successor::Release`]. A case whose run has no build
+    /// of one is a missing build.
+    fn replaced_by(&self, _case: &CaseId) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The settings that an ideal server has to be run with for a case to be about it; none for most.
     fn settings_for(&self, _case: &CaseId) -> BTreeMap<String, String> {
         BTreeMap::new()

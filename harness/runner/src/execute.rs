@@ -7,7 +7,8 @@ use std::time::Duration;
 use matrix::{CaseId, Expectation, Fit};
 use protocol::{Hazard, Protocol};
 use session::{
-    Client, Conversation, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start, Transport,
+    Client, Conversation, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start,
+    Successors, Transport,
 };
 use transcript::{Endpoint, Provenance, Transcript};
 use verdict::checks::is_only_said;
@@ -47,6 +48,8 @@ pub(crate) struct Context<'a> {
     pub(crate) recorded_grammar: Arc<dyn Grammar>,
     pub(crate) pool: Option<&'a Pool>,
     pub(crate) client: Option<&'a dyn Client>,
+    /// By what the server may be replaced.
+    pub(crate) successors: Successors,
     /// What is known to be wrong.
     pub(crate) expectation: Option<&'a Expectation>,
     pub(crate) transport: Transport,
@@ -117,6 +120,7 @@ impl Context<'_> {
         let pool = self.pool.ok_or_else(|| no_peer(cell, "server"))?;
         let _share = self.share(script.bytes());
         let mut server = pool.take(cell.hazard, self.start()).await?;
+        server.set_successors(&self.successors);
         let recorder = Recorder::new();
         let played = Conversation::new(&mut *server, &*self.grammar, &recorder, self.deadline_scale)
             .play(script)
@@ -142,6 +146,7 @@ impl Context<'_> {
         let client = self.client.ok_or_else(|| no_peer(cell, "client"))?;
         let scale = self.deadline_scale.max(1.0);
         let mut server = pool.take(cell.hazard, self.start()).await?;
+        server.set_successors(&self.successors);
         let recorder = Recorder::new();
         let deadline = OPERATION_DEADLINE.mul_f64(scale);
         let done = client.run(operation, &mut *server, &recorder, deadline).await;

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use matrix::{BuildId, Role, SourceKind};
+use matrix::{Build, BuildId, Role, Source, SourceKind};
 use protocol::launch;
-use session::Client;
+use session::{Client, LaunchError, Launcher, Successors};
 use verdict::BuildRecord;
 
 use crate::pool::Pool;
 use crate::schedule::RunOptions;
-use crate::{Plan, PlanCell, Project, Work};
+use crate::{Plan, PlanCell, Project, ProtocolFiles, Work};
 
 /// Protocol, build and source.
 type PeerKey = (Arc<str>, BuildId, SourceKind);
+/// The server that is replaced, and the release by which it is.
+type SuccessorKey = (PeerKey, Arc<str>);
 /// A peer, or why it is unavailable.
 type Had<T> = Result<T, String>;
 
@@ -21,31 +23,44 @@ type Had<T> = Result<T, String>;
 pub(crate) struct Peers {
     pools: BTreeMap<PeerKey, Had<Arc<Pool>>>,
     clients: BTreeMap<PeerKey, Had<Arc<dyn Client>>>,
+    successors: BTreeMap<SuccessorKey, Had<Arc<dyn Launcher>>>,
 }
 
 impl Peers {
     pub(crate) fn prepare(project: &Project, plan: &Plan, options: &RunOptions) -> Self {
-        let mut peers = Self { pools: BTreeMap::new(), clients: BTreeMap::new() };
+        let (pools, clients) = (BTreeMap::new(), BTreeMap::new());
+        let mut peers = Self { pools, clients, successors: BTreeMap::new() };
         for cell in &plan.cells {
             let planned = &cell.planned;
             let files = &project.protocols[&*planned.id.protocol];
             let key = |id: &BuildId, source| (planned.id.protocol.clone(), id.clone(), source);
             if let Some((source, id)) = live(planned.server_source, &planned.id.server) {
                 let pool = peers.pools.entry(key(id, source)).or_insert_with(|| {
-                    let launcher = with_source(files, id, source, Role::Server, |build, source| {
-                        launch::server(&*files.protocol, build, source, &options.bench)
+                    let launcher = build_of(files, id).and_then(|build| {
+                        with_source(build, source, Role::Server, |build, source| {
+                            launch::server(&*files.protocol, build, source, &options.bench)
+                        })
                     });
                     launcher.map(|launcher| Arc::new(Pool::new(launcher, source)))
                 });
                 if let Ok(pool) = pool {
                     pool.expect(cell.hazard);
                 }
+                for (release, build) in &cell.successors {
+                    let place = (key(id, source), Arc::clone(release));
+                    peers.successors.entry(place).or_insert_with(|| {
+                        with_source(build, source, Role::Server, |build, source| {
+                            launch::server(&*files.protocol, build, source, &options.bench)
+                        })
+                    });
+                }
             }
             if let Some((source, id)) = live(planned.client_source, &planned.id.client)
                 && matches!(cell.work, Work::Operate(_))
             {
                 peers.clients.entry(key(id, source)).or_insert_with(|| {
-                    with_source(files, id, source, Role::Client, |build, source| {
+                    let build = build_of(files, id)?;
+                    with_source(build, source, Role::Client, |build, source| {
                         launch::client(&*files.protocol, build, source, &options.bench)
                     })
                 });
@@ -64,6 +79,21 @@ impl Peers {
         self.clients.get(&(planned.id.protocol.clone(), id.clone(), source))
     }
 
+    /// What takes the server's place in a cell; why not, where one of those builds is unavailable.
+    pub(crate) fn successors(&self, cell: &PlanCell) -> Had<Successors> {
+        let planned = &cell.planned;
+        let Some((source, id)) = live(planned.server_source, &planned.id.server) else {
+            return Ok(Successors::default());
+        };
+        let launcher = |release: &Arc<str>| {
+            let key = (planned.id.protocol.clone(), id.clone(), source);
+            let found = self.successors.get(&(key, Arc::clone(release)));
+            let launcher = found.cloned().unwrap_or_else(|| Err(format!("nobody starts {release}")))?;
+            Ok((Arc::clone(release), launcher))
+        };
+        cell.successors.keys().map(launcher).collect()
+    }
+
     pub(crate) async fn stop(&self) {
         for pool in self.pools.values().flatten() {
             pool.stop().await;
@@ -76,14 +106,17 @@ fn live(source: Option<SourceKind>, id: &BuildId) -> Option<(SourceKind, &BuildI
     source.filter(|source| *source != SourceKind::Recorded).map(|source| (source, id))
 }
 
+fn build_of<'a>(files: &'a ProtocolFiles, id: &BuildId) -> Had<&'a Build> {
+    files.builds.get(id).ok_or_else(|| format!("there is no build `{id}`"))
+}
+
 fn with_source<T>(
-    files: &crate::ProtocolFiles,
-    id: &BuildId,
+    build: &Build,
     kind: SourceKind,
     role: Role,
-    make: impl FnOnce(&matrix::Build, &matrix::Source) -> Result<T, session::LaunchError>,
-) -> Result<T, String> {
-    let build = files.builds.get(id).ok_or_else(|| format!("there is no build `{id}`"))?;
+    make: impl FnOnce(&Build, &Source) -> Result<T, LaunchError>,
+) -> Had<T> {
+    let id = &build.id;
     if !build.roles.contains(&role) {
         return Err(format!("build `{id}` does not play this side"));
     }

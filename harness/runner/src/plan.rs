@@ -58,6 +58,8 @@ pub struct PlanCell {
     pub work: Work,
     /// What it may do to the server.
     pub hazard: Hazard,
+    /// The builds by which the server is replaced meanwhile, by release.
+    pub successors: BTreeMap<Arc<str>, Build>,
 }
 
 /// What a cell means.
@@ -212,6 +214,33 @@ fn suits(fixture: &Fixture, recorded: &Build, server: &Build) -> bool {
 }
 
 fn with_work(files: &ProtocolFiles, planned: PlannedCell) -> PlanCell {
+    with_successors(files, without_successors(files, planned))
+}
+
+/// Finds the builds by which the server is replaced. Where there is none of a release, that is a missing build.
+fn with_successors(files: &ProtocolFiles, mut cell: PlanCell) -> PlanCell {
+    let live = matches!(cell.work, Work::Play(_) | Work::Operate(_) | Work::Replay(_));
+    let server = files.builds.get(&cell.planned.id.server);
+    let (Some(case), Some(server), Some(kind)) = (&cell.case, server, cell.planned.server_source) else {
+        return cell;
+    };
+    for release in files.protocol.replaced_by(&case.id).into_iter().filter(|_| live) {
+        match files.successor(server, kind, &release) {
+            Some(build) => drop(cell.successors.insert(release.into(), build)),
+            None => {
+                let (kind, folder) = (kind.word(), files.protocol.name());
+                cell.work = Work::Missing(format!(
+                    "the server is replaced by {release}, and no build of it has a source `{kind}`; add one to \
+                     matrices/{folder}/builds.toml"
+                ));
+            }
+        }
+    }
+    cell
+}
+
+fn without_successors(files: &ProtocolFiles, planned: PlannedCell) -> PlanCell {
+    let successors = BTreeMap::new();
     let id = &planned.id;
     if id.case.kind == CaseKind::Replay {
         let fixture = files.fixtures().find_replayed(&id.client, &id.case);
@@ -223,11 +252,11 @@ fn with_work(files: &ProtocolFiles, planned: PlannedCell) -> PlanCell {
             },
             None => Work::Missing("the fixture is gone".to_owned()),
         };
-        return PlanCell { work, hazard: hazard(case.as_deref()), case, planned };
+        return PlanCell { work, hazard: hazard(case.as_deref()), case, planned, successors };
     }
     let case = files.case(&id.case).cloned();
     let work = work(files, &planned, case.as_deref());
-    PlanCell { work, hazard: hazard(case.as_deref()), case, planned }
+    PlanCell { work, hazard: hazard(case.as_deref()), case, planned, successors }
 }
 
 /// What a case may do to a server; a replay does what the recorded case did.
@@ -334,7 +363,13 @@ pub(crate) mod tests {
             server_source: Some(SourceKind::Path),
             group: "group".into(),
         };
-        PlanCell { planned, case: None, work: Work::Explain(String::new()), hazard: Hazard::Harmless }
+        PlanCell {
+            planned,
+            case: None,
+            work: Work::Explain(String::new()),
+            hazard: Hazard::Harmless,
+            successors: BTreeMap::new(),
+        }
     }
 
     #[test]

@@ -381,6 +381,10 @@ impl Run {
             Some(Ok(client)) => Some(client),
             Some(Err(why)) => return Executed::Missing(why.clone()),
         };
+        let successors = match self.peers.successors(cell) {
+            Ok(successors) => successors,
+            Err(why) => return Executed::Missing(why),
+        };
         let simulated = cell.is_simulated();
         let transport = if simulated { self.options.transport } else { Transport::Unix };
         let provenance = Provenance {
@@ -396,6 +400,7 @@ impl Run {
             recorded_grammar,
             pool: pool.map(|pool| &**pool),
             client: client.map(|client| &**client),
+            successors,
             expectation: if simulated { None } else { files.expectation(&planned.id) },
             transport,
             memory: simulated.then_some(&self.memory),

@@ -10,7 +10,7 @@ use std::fmt;
 
 use matrix::{Build, BuildId, CaseId, CellId, KnownBugCell, PlannedCell, Role, Source, SourceKind, Verdict};
 use protocol::{Action, Bench, Case, Defect, Protocol};
-use session::Transport;
+use session::{Successors, Transport};
 use transcript::Provenance;
 use verdict::Judgement;
 
@@ -188,6 +188,7 @@ fn run_between(
         Action::Script(_) => None,
         Action::Recorded => return Err("there are only recordings of this case".to_owned()),
     };
+    let successors = successors(protocol, case, &server, bench)?;
     let grammar = protocol.grammar(&server.dialect).ok_or("the dialect is not known")?;
     let provenance = Provenance::default();
     let context = Context {
@@ -196,6 +197,7 @@ fn run_between(
         grammar,
         pool: Some(&pool),
         client: client.as_deref(),
+        successors,
         expectation: None,
         transport: Transport::Memory,
         memory: Some(memory),
@@ -208,6 +210,21 @@ fn run_between(
         Executed::Ran(judgement, _) => Ok(*judgement),
         Executed::Missing(why) | Executed::Failed(why) | Executed::Explained(why) => Err(why),
     }
+}
+
+/// By what the server of a case is replaced: reference servers of those releases, without a defect.
+fn successors(
+    protocol: &dyn Protocol,
+    case: &Case,
+    server: &Build,
+    bench: &Bench,
+) -> Result<Successors, String> {
+    let launcher = |release: String| {
+        let build = Build { settings: server.settings.clone(), ..build(protocol, &release) };
+        let made = protocol.server(&build, &Source::Reference { defects: Vec::new() }, bench);
+        Ok((release.into(), made.map_err(|error| error.to_string())?))
+    };
+    protocol.replaced_by(&case.id).into_iter().map(launcher).collect()
 }
 
 fn build(protocol: &dyn Protocol, dialect: &str) -> Build {
@@ -245,5 +262,6 @@ fn planned(protocol: &dyn Protocol, case: &Case, server: &Build) -> PlanCell {
         work,
         // Each proof has a server of its own: nothing may leak from one into the next.
         hazard: protocol::Hazard::Disturbs,
+        successors: std::collections::BTreeMap::new(),
     }
 }

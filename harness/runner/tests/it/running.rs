@@ -27,6 +27,8 @@ enum Fault {
     /// Keeps busy, so that not even virtual time passes.
     Busy,
     Dead,
+    /// Is fine, but a release takes its place in every case.
+    IsReplacedBy(&'static str),
 }
 
 /// The real protocol, but for how servers start.
@@ -87,7 +89,7 @@ impl Launcher for Starter {
                     let name = b"wireskew-test-nobody-listens".to_vec();
                     Ok(Box::new(DeadServer(Address::Abstract(name))) as Box<dyn Server>)
                 }
-                Fault::FailsOnce | Fault::CannotBeHad => self.inner.start(how).await,
+                Fault::FailsOnce | Fault::CannotBeHad | Fault::IsReplacedBy(_) => self.inner.start(how).await,
             }
         })
     }
@@ -133,6 +135,12 @@ impl Protocol for Faulty {
         self.inner.operations()
     }
 
+    fn replaced_by(&self, _case: &CaseId) -> Vec<String> {
+        match self.fault {
+            Fault::IsReplacedBy(release) => vec![release.to_owned()],
+            _ => Vec::new(),
+        }
+    }
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         self.inner.checks(case)
     }
@@ -231,6 +239,17 @@ async fn a_recording_of_something_else_is_a_missing_build() {
 async fn a_build_that_is_not_there_is_missing() {
     check(&with_fault(Fault::CannotBeHad, With::default()).await, Outcome::MissingBuild, "fetch it");
     check(&with_fault(Fault::IsMissing, With::default()).await, Outcome::MissingBuild, "fetch it");
+}
+
+#[tokio::test]
+async fn a_release_that_is_to_take_a_servers_place_and_that_no_build_stands_for_is_missing() {
+    let says = "the server is replaced by 9.9, and no build of it has a source `reference`";
+    check(&with_fault(Fault::IsReplacedBy("9.9"), With::default()).await, Outcome::MissingBuild, says);
+    // `kept` is of that version, and a recording takes nobody's place.
+    let says = "the server is replaced by 4.0.6, and no build of it has a source `reference`";
+    check(&with_fault(Fault::IsReplacedBy("4.0.6"), With::default()).await, Outcome::MissingBuild, says);
+    let results = with_fault(Fault::IsReplacedBy("ideal"), With::default()).await;
+    assert_eq!(outcomes(&results), ["pass"; 3]);
 }
 
 #[tokio::test]
