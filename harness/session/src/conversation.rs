@@ -16,7 +16,10 @@ use verdict::{ConnContext, Due, ExchangeId, Exchanges, Grammar, Place};
 use wire::Direction;
 
 use crate::patience::{Pace, REST_AGAIN, Wait, is_at_rest, until_at_rest};
-use crate::{Connection, Received, Recorder, Script, SendEnd, Server, ServerAct, Step, Worker, errno_name};
+use crate::{
+    Actor, ClientAct, Connection, Injection, Received, Recorder, Script, SendEnd, Server, ServerAct, Step,
+    Worker, errno_name,
+};
 
 /// Most bytes that are taken while waiting for one reply; a server that sends more floods.
 pub const REPLY_BYTES_MAX: usize = 16 << 20;
@@ -40,6 +43,7 @@ pub struct Conversation<'a> {
     grammar: &'a dyn Grammar,
     recorder: &'a Recorder,
     deadline_scale: f64,
+    actor: Option<&'a mut dyn Actor>,
     /// Descriptors that the server held at the first look.
     first_fds: Option<u64>,
     /// The last write, if nothing else was done since.
@@ -148,11 +152,19 @@ impl<'a> Conversation<'a> {
             grammar,
             recorder,
             deadline_scale,
+            actor: None,
             first_fds: None,
             asked: None,
             pace: Pace::default(),
             open: BTreeMap::new(),
         }
+    }
+
+    /// Lets a client take part that acts by itself.
+    #[must_use]
+    pub fn with(mut self, actor: &'a mut dyn Actor) -> Self {
+        self.actor = Some(actor);
+        self
     }
 
     /// Plays all steps in order. What the server does wrong is recorded and does not end the script.
@@ -169,7 +181,10 @@ impl<'a> Conversation<'a> {
             }
             match step {
                 Step::Connect(conn) => self.connect(*conn).await?,
-                Step::Mark(conn, mark) => self.recorder.mark(*conn, mark.clone()),
+                Step::Mark(conn, mark) => {
+                    self.catch_up().await?;
+                    self.recorder.mark(*conn, mark.clone());
+                }
                 Step::Send { conn, bytes, fds, creds } => self.send(*conn, bytes, fds, *creds).await?,
                 Step::AwaitReply { conn, deadline_ms } => {
                     let deadline = self.scaled(*deadline_ms);
@@ -185,9 +200,12 @@ impl<'a> Conversation<'a> {
                 }
                 Step::HalfClose(conn) => self.half_close(*conn),
                 Step::Close(conn) => self.close(*conn),
-                Step::Pause { ms } => self.pause(Duration::from_millis(*ms)).await,
+                Step::Pause { ms } => self.pause(Duration::from_millis(*ms)).await?,
                 Step::Watch => self.watch().await,
                 Step::Server(act) => self.act(act).await?,
+                Step::Client(act) => self.tell(act).await?,
+                Step::Inject(injection) => self.inject(injection).await?,
+                Step::Release => self.server.release().await.map_err(io::Error::other)?,
             }
         }
         Ok(())
@@ -198,19 +216,51 @@ impl<'a> Conversation<'a> {
         self.recorder.mark(ConnId(0), act.mark());
         // Another process holds other descriptors, and what a reload opens is no client's.
         self.first_fds = None;
-        self.server.act(act).await.map_err(io::Error::other)?;
+        let done = match &mut self.actor {
+            Some(actor) => actor.meet(act, self.server).await,
+            None => self.server.act(act).await,
+        };
+        done.map_err(io::Error::other)?;
         if let (ServerAct::Replace(_), Some(by)) = (act, self.server.replaced_by()) {
             self.recorder.observe(Direction::ToClient, Observation::ReplacedBy, by.word());
         }
         Ok(())
     }
 
+    /// Tells the client that acts by itself to do something.
+    async fn tell(&mut self, act: &ClientAct) -> io::Result<()> {
+        let Some(actor) = &mut self.actor else {
+            return Err(io::Error::other("no client takes part that acts by itself"));
+        };
+        actor.act(act, self.server).await.map_err(io::Error::other)
+    }
+
+    /// Lets it read what is there.
+    async fn catch_up(&mut self) -> io::Result<()> {
+        match &mut self.actor {
+            Some(actor) => actor.catch_up().await.map_err(io::Error::other),
+            None => Ok(()),
+        }
+    }
+
+    async fn inject(&mut self, injection: &Injection) -> io::Result<()> {
+        let done = match &mut self.actor {
+            Some(actor) => actor.hear(injection, self.server).await,
+            None => self.server.inject(injection).await,
+        };
+        done.map_err(io::Error::other)
+    }
+
     /// Waits, and lets a real server come to rest: it sees what is sent behind a gap apart from what came before.
-    async fn pause(&mut self, gap: Duration) {
+    async fn pause(&mut self, gap: Duration) -> io::Result<()> {
+        if let Some(actor) = &mut self.actor {
+            return actor.go_on(gap, self.server).await.map_err(io::Error::other);
+        }
         tokio::time::sleep(gap).await;
         if let Some(worker) = self.server.worker() {
             until_at_rest(worker, self.pace.bound(gap)).await;
         }
+        Ok(())
     }
 
     /// Looks at the server. One that holds more descriptors than at the first look gets a moment to close what its

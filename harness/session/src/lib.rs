@@ -5,6 +5,7 @@
 //! [`Conversation`] plays it and judges nothing; real servers it waits for in their own time, which a [`Worker`] tells.
 //! Launchers start peers and end them for sure.
 
+mod actor;
 mod connection;
 mod conversation;
 mod errno;
@@ -18,6 +19,7 @@ pub mod rootfs;
 pub mod sandbox;
 mod script;
 
+pub use actor::Actor;
 pub use connection::{
     Connection, FDS_PER_MESSAGE_MAX, Listener, Port, READ_LEN_MAX, Received, SendEnd, Timer, Transport,
 };
@@ -29,5 +31,5 @@ pub use peer::{
     Successors,
 };
 pub use recorder::{RECORDED_BYTES_MAX, RECORDED_EVENTS_MAX, Recorder};
-pub use script::{Script, Step, mark};
+pub use script::{ClientAct, Closes, Injection, Script, Step, mark};
 pub use transcript::evidence::{ServerAct, Successor};

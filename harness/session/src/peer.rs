@@ -14,7 +14,7 @@ use transcript::evidence;
 use transcript::{ConnId, Endpoint, ExitStatus};
 
 use crate::sandbox::Slot;
-use crate::{Port, Recorder, ServerAct, Successor, Transport, Worker};
+use crate::{Injection, Port, Recorder, ServerAct, Successor, Transport, Worker};
 
 /// A future behind a pointer, for contracts that must be usable as objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -188,6 +188,16 @@ pub trait Server: Send {
     fn act<'a>(&'a mut self, act: &'a ServerAct) -> BoxFuture<'a, Result<(), LaunchError>> {
         let what = format!("{} the server", act.word());
         Box::pin(async { Err(LaunchError::new(what, LaunchErrorKind::CannotAct)) })
+    }
+
+    /// Holds it, and writes something in its stead to whoever is connected. It is over when that is taken.
+    fn inject<'a>(&'a mut self, _injection: &'a Injection) -> BoxFuture<'a, Result<(), LaunchError>> {
+        Box::pin(async { Err(LaunchError::new("write in the server's stead", LaunchErrorKind::CannotAct)) })
+    }
+
+    /// Lets it go on.
+    fn release(&mut self) -> BoxFuture<'_, Result<(), LaunchError>> {
+        Box::pin(async { Err(LaunchError::new("let the server go on", LaunchErrorKind::CannotAct)) })
     }
 
     /// Learns by which builds it may be replaced.

@@ -1,10 +1,13 @@
 //! A conversation as data.
 //!
 //! Probes and replays are scripts. A script says what is sent and what is waited for, never what a
-//! right answer is; role marks between its steps tell the checks what each part is for.
+//! right answer is; role marks between its steps tell the checks what each part is for. Where a client takes part that acts
+//! by itself ([`crate::Actor`]), steps say what happens to it.
+
+use std::sync::Arc;
 
 use bytes::Bytes;
-use transcript::evidence::{Role, ServerAct};
+use transcript::evidence::{Role, ServerAct, Successor};
 use transcript::{ConnId, Credentials, FdNote, Mark};
 
 /// Steps in the order in which they are played.
@@ -60,7 +63,7 @@ pub enum Step {
     HalfClose(ConnId),
     /// Closes the connection.
     Close(ConnId),
-    /// Waits.
+    /// Waits. A client that acts by itself goes on meanwhile.
     Pause {
         /// Milliseconds, not scaled.
         ms: u64,
@@ -69,6 +72,56 @@ pub enum Step {
     Watch,
     /// Something happens to the server itself, by other means than its socket.
     Server(ServerAct),
+    /// A client that otherwise acts by itself is told to do something.
+    Client(ClientAct),
+    /// The server is held, and something is written in its stead. It goes on with [`Step::Release`], or when it is started
+    /// again.
+    Inject(Injection),
+    /// A server that is held goes on.
+    Release,
+}
+
+/// What a client can be told to do that otherwise acts by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ClientAct {
+    /// Its process starts and connects.
+    Start {
+        /// Which build that is.
+        build: Successor,
+        /// Whether it is told what the process before it had agreed on.
+        handed_over: bool,
+    },
+    /// Its process is killed, and its connection ends.
+    Kill,
+    /// It ends its connection and goes on.
+    Leave {
+        /// Whether it writes the first half of a message before.
+        in_mid_message: bool,
+    },
+    /// It connects again.
+    Return,
+    /// Its own interface is called. The words belong to the protocol.
+    Call(Arc<str>),
+}
+
+/// What is written in the stead of a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Injection {
+    /// The writes, with time between them.
+    pub writes: Vec<Bytes>,
+    /// Whether the server's end is closed.
+    pub closes: Closes,
+}
+
+/// When the server's end of a connection is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closes {
+    /// It stays open.
+    Never,
+    /// Together with the last write.
+    AtOnce,
+    /// When the client has had time to read.
+    Later,
 }
 
 /// A mark with arguments.

@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use session::{
-    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server, ServerAct, Stage,
-    Start, Successor, Successors,
+    Address, BoxFuture, Injection, LaunchError, LaunchErrorKind, Launcher, Listener, Recorder, Server,
+    ServerAct, Stage, Start, Successor, Successors,
 };
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -53,6 +53,16 @@ pub trait Outside: Send {
         _by: &'a (dyn Any + Send + Sync),
     ) -> Option<BoxFuture<'a, Result<(), LaunchErrorKind>>> {
         None
+    }
+
+    /// See [`Server::inject`].
+    fn inject<'a>(&'a mut self, _injection: &'a Injection) -> BoxFuture<'a, Result<(), LaunchErrorKind>> {
+        Box::pin(ready(Err(LaunchErrorKind::CannotAct)))
+    }
+
+    /// See [`Server::release`].
+    fn release(&mut self) -> BoxFuture<'_, Result<(), LaunchErrorKind>> {
+        Box::pin(ready(Err(LaunchErrorKind::CannotAct)))
     }
 
     /// Tells more than a look does; see [`Server::watch`].
@@ -324,6 +334,20 @@ impl<S: Servers> Server for ReferenceServer<S> {
         Box::pin(async move {
             let done = self.carry_out(act).await;
             done.map_err(|error| LaunchError::new(format!("{} the server", act.word()), error))
+        })
+    }
+
+    fn inject<'a>(&'a mut self, injection: &'a Injection) -> BoxFuture<'a, Result<(), LaunchError>> {
+        Box::pin(async move {
+            let done = self.outside.inject(injection).await;
+            done.map_err(|error| LaunchError::new("write in the server's stead", error))
+        })
+    }
+
+    fn release(&mut self) -> BoxFuture<'_, Result<(), LaunchError>> {
+        Box::pin(async move {
+            let done = self.outside.release().await;
+            done.map_err(|error| LaunchError::new("let the server go on", error))
         })
     }
 

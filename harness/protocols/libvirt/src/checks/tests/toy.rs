@@ -106,7 +106,7 @@ impl Table {
                 }
             }
             Step::Pause { ms } => server.waits(*ms),
-            Step::HalfClose(_) => {}
+            Step::HalfClose(_) | Step::Client(_) | Step::Inject(_) | Step::Release => {}
         }
     }
 
