@@ -3,3 +3,4 @@
 mod citations;
 mod conformance;
 mod recordings;
+mod scripts;

@@ -1,8 +1,9 @@
 //! Nothing passes for want of evidence: what never happened, or was cut off, is `inconclusive`.
 
 use matrix::{CaseKind, Verdict};
-use transcript::ExitStatus;
-use transcript::evidence::{Expect, Role};
+use transcript::evidence::{Expect, Role, ServerAct, Successor};
+use transcript::{EventKind, ExitStatus};
+use wire::Direction;
 
 use crate::toy::{
     CANARY, CANARY_OK, NOT_SUPPORTED, SECOND, SECOND_OK, Tale, UNKNOWN, closing, found, judged, opening,
@@ -10,6 +11,7 @@ use crate::toy::{
 };
 use crate::{client, probe, replay};
 use CaseKind::{Client, Probe, Replay};
+use Verdict::{Compatible, Inconclusive};
 
 /// What is missing, in which kind of case, from which transcript, of which recording.
 type Row = (&'static str, CaseKind, Tale, Option<Tale>);
@@ -150,6 +152,36 @@ fn what_is_missing_makes_a_cell_inconclusive() {
         let expect = (Verdict::Inconclusive, vec!["evidence-complete: incomplete".to_owned()]);
         assert_eq!((judgement.verdict, found(&judgement)), expect, "{kind:?}: {what}");
         assert!(judgement.findings.iter().all(|f| f.blame == verdict::Blame::Harness), "{what}");
+    }
+}
+
+/// A whole story in which something happens to the server in between.
+fn with_acts(acts: &[(ServerAct, Option<&str>)]) -> Verdict {
+    let mut tale = subject(Expect::Answer).sends(5, CANARY).answers(5, CANARY_OK);
+    for (act, says) in acts {
+        tale = tale.event(0, Direction::ToServer, EventKind::Mark(act.mark()));
+        tale = says.iter().fold(tale, |tale, says| tale.sees("replaced-by", says));
+    }
+    judged(Probe, closing(tale), None).verdict
+}
+
+/// That a script asks for another server is no evidence that there is one.
+#[test]
+fn a_server_that_was_to_be_replaced_says_by_what_it_was() {
+    let to = |release| ServerAct::Replace(Successor::release(release));
+    let first = || ServerAct::Replace(Successor::First);
+    for (acts, expect) in [
+        (&[(to("2.0"), Some("2.0"))][..], Compatible),
+        (&[(to("2.0"), None)], Inconclusive),
+        (&[(to("2.0"), Some("1.0"))], Inconclusive),
+        (&[(to("2.0"), Some("2.0")), (first(), Some("first"))], Compatible),
+        (&[(to("2.0"), Some("2.0")), (first(), None)], Inconclusive),
+        (&[(to("2.0"), None), (first(), Some("first"))], Inconclusive),
+        // Too late: something else has happened since.
+        (&[(to("2.0"), None), (ServerAct::Restart, Some("2.0"))], Inconclusive),
+        (&[(ServerAct::Restart, None), (ServerAct::Reload, None)], Compatible),
+    ] {
+        assert_eq!(with_acts(acts), expect, "{acts:?}");
     }
 }
 
