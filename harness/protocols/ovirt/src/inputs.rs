@@ -15,6 +15,8 @@
 
 use std::sync::LazyLock;
 
+use session::Closes;
+
 use super::table::{self, Entry};
 
 /// One input.
@@ -31,17 +33,6 @@ pub(crate) struct Input {
     /// What a host that was in force at a higher maximum has to announce because of it.
     #[cfg_attr(not(test), expect(dead_code, reason = "the models are compared with it"))]
     pub announces: Option<i64>,
-}
-
-/// When the guest's end of the port is closed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Closes {
-    /// It stays open.
-    Never,
-    /// Together with the last write.
-    AtOnce,
-    /// When the host has had time to read.
-    Later,
 }
 
 /// The heartbeat that says 0, and which nobody announces.

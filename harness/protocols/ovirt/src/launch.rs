@@ -21,14 +21,14 @@ use protocol::reference::call;
 use protocol::reference::serve::launcher;
 use session::process::Running;
 use session::pty::Line;
-use session::{BoxFuture, Client, Connection, LaunchErrorKind, Launcher, Transport};
+use session::{BoxFuture, Client, ClientAct, Connection, LaunchErrorKind, Launcher, Step, Transport};
 use transcript::Endpoint;
 
 use super::reference::Hosts;
-use super::reference::engine::{Guest, Guests, Which};
+use super::reference::engine::{Guest, Guests};
 use super::reference::server::Ports;
 use super::reference::settings::Settings;
-use super::scenarios::{Scenario, Step};
+use super::scenarios::Scenario;
 
 /// How long an agent may take to listen.
 const READY_DEADLINE: Duration = Duration::from_secs(10);
@@ -57,10 +57,9 @@ pub(crate) fn server(line: CommandLine, build: &Build) -> Made<dyn Launcher> {
     let work_dir = line.work_dir().to_owned();
     let guests = move |deadline: Duration| {
         let deadline = deadline.max(READY_DEADLINE);
-        Box::new(RealGuests { line: line.clone(), deadline, running: None, terminal: None })
-            as Box<dyn Guests>
+        RealGuests { line: line.clone(), deadline, running: None, terminal: None }
     };
-    Ok(launcher(endpoint, &work_dir, Ports { guests, pass: settings.pass() }))
+    Ok(launcher(endpoint, &work_dir, Ports::new(guests, settings.pass())))
 }
 
 /// A host that carries out scenarios with VDSM.
@@ -78,9 +77,10 @@ pub(crate) fn lacks(build: &Build, scenario: &Scenario) -> Option<String> {
     let real =
         build.roles.contains(&Role::Client) && matches!(build.sources.first(), Some(Source::Path { .. }));
     let beyond = scenario
+        .script
         .steps
         .iter()
-        .any(|step| matches!(step, Step::Leave | Step::LeaveInMidLine | Step::Reconnect));
+        .any(|step| matches!(step, Step::Client(ClientAct::Leave { .. } | ClientAct::Return)));
     (real && beyond).then(|| "nobody can make a real host end its connection and go on".to_owned())
 }
 
@@ -111,11 +111,8 @@ impl RealGuests {
 }
 
 impl Guests for RealGuests {
-    fn start<'a>(&'a mut self, which: Which<'a>, _now_us: u64) -> BoxFuture<'a, Result<Guest, String>> {
+    fn start(&mut self, _now_us: u64) -> BoxFuture<'_, Result<Guest, String>> {
         Box::pin(async move {
-            if let Which::Version(version) = which {
-                return Err(format!("only the agent of the build can be started here, not {version}"));
-            }
             self.kill().await;
             let started = match self.line.at() {
                 At::Terminal => self.on_pty().await,

@@ -144,6 +144,11 @@ impl Protocol for OvirtGuestAgent {
         (case.kind == CaseKind::Scenario && version != IDEAL).then(|| version.to_owned())
     }
 
+    fn replaced_by(&self, case: &CaseId) -> Vec<String> {
+        let scenario = scenarios::scenario(&case.name).filter(|_| case.kind == CaseKind::Scenario);
+        scenario.map(scenarios::Scenario::replaced_by).unwrap_or_default()
+    }
+
     fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
         let name = &*case.name;
         if name.starts_with("upgrade-to-") || name.starts_with("downgrade-to-") {

@@ -10,7 +10,7 @@ use wire::Direction;
 
 use super::HEARTBEAT_MS;
 use super::checks::period_us;
-use super::reference::NO_HOOKS;
+use super::scenarios::NO_HOOKS;
 
 /// How many heartbeats the last host stays to hear what is still to come.
 const LAST_BEATS: u64 = 4;

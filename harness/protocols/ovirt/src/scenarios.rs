@@ -1,58 +1,34 @@
-//! What can happen to a running pair: as data, for the simulation, the reference host and a real one.
+//! What can happen to a running pair: scripts, for the simulation, the reference host and a real one.
 //!
-//! Time is counted in passes of the agent's worker, a fifth of a heartbeat; a scenario ends as soon as enough heartbeats
-//! have passed.
+//! The host is a client that acts by itself: its process starts, is killed, leaves and comes back as the script has it, and in
+//! between it answers as its release does. The agent is the server, which is restarted, replaced and held behind its port.
+//! Pauses are those of real peers, whose heartbeat takes 5 s; peers with another heartbeat take as many passes of the
+//! agent's worker, a fifth of a heartbeat each. A scenario ends as soon as enough heartbeats have passed.
 
 use std::sync::LazyLock;
 
+use bytes::Bytes;
 use matrix::CaseKind;
 use protocol::effects::Operation;
-use session::Recorder;
-use transcript::evidence::Expectation;
+use session::{ClientAct, Closes, Injection, Recorder, Script, ServerAct, Step, Successor, mark};
+use transcript::ConnId;
+use transcript::evidence::{Expectation, Role};
 
 use super::inputs::{self, CANARY_MAX, CANARY_ZERO};
+use super::message::HALF_HEARTBEAT;
 use super::model::Call;
 
 /// How many passes of the worker go into one heartbeat.
 pub(crate) const PASSES_PER_HEARTBEAT: u32 = 5;
+/// How long a pass of a real agent takes.
+const PASS_MS: u64 = 1_000;
 
-/// One thing that happens.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// A host process starts and connects.
-    StartHost {
-        /// Its version; none is the build under test.
-        version: Option<String>,
-        /// Whether it is told the version that the process before had.
-        handed_over: bool,
-    },
-    /// The host process is killed, and its connection ends.
-    KillHost,
-    /// The host ends its connection and goes on.
-    Leave,
-    /// The host writes the first half of a refresh, ends its connection and goes on.
-    LeaveInMidLine,
-    /// The host connects again.
-    Reconnect,
-    /// So many passes go by.
-    Passes(u32),
-    /// The agent is killed and started again behind the host's connection.
-    RestartAgent,
-    /// The agent is killed and another release is started behind the host's connection.
-    ReplaceAgent {
-        /// Its version; none is the build under test.
-        version: Option<String>,
-    },
-    /// The agent writes the first half of a heartbeat, and no more.
-    HalfLine,
-    /// The host's own API is called.
-    Call(ApiCall),
-    /// The agent is held, and the guest's end of the port sends something.
-    Inject(&'static str),
-    /// What the guest sends from here on shows whether the host still listens.
-    Canary,
-    /// The agent is let go on.
-    Release,
+/// The condition of a guest without directories of hooks.
+pub(crate) const NO_HOOKS: &str = "no-hooks";
+
+/// How many passes a pause of a script stands for.
+pub(crate) fn passes_in(ms: u64) -> u32 {
+    u32::try_from(ms / PASS_MS).unwrap_or(u32::MAX)
 }
 
 /// A call of the host's own API.
@@ -79,6 +55,11 @@ impl ApiCall {
         matches!(self, Self::Event(name) if name.starts_with("before_"))
     }
 
+    /// The call of that word.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        [Self::SetNumberOfCpus].into_iter().chain(EVENTS.map(Self::Event)).find(|call| call.word() == word)
+    }
+
     /// The call as the model takes it; `id` is for a completion.
     pub(crate) fn call(self, id: &str) -> Call {
         match self {
@@ -98,17 +79,24 @@ pub(crate) struct Scenario {
     pub name: String,
     /// What happens, in one sentence.
     pub about: &'static str,
-    /// Whether the guest has directories of hooks.
-    pub hooks: bool,
     /// What happens, in order. It begins without a host and ends with its end.
-    pub steps: Vec<Step>,
+    pub script: Script,
 }
 
 impl Scenario {
     /// How many passes it takes, without what calls wait for.
     pub(crate) fn passes(&self) -> u32 {
-        let passes = |step: &Step| if let Step::Passes(count) = step { *count } else { 0 };
-        self.steps.iter().map(passes).sum()
+        let passes = |step: &Step| if let Step::Pause { ms } = step { passes_in(*ms) } else { 0 };
+        self.script.steps.iter().map(passes).sum()
+    }
+
+    /// The releases by which the agent is replaced.
+    pub(crate) fn replaced_by(&self) -> Vec<String> {
+        let release = |step: &Step| match step {
+            Step::Server(ServerAct::Replace(Successor::Release(release))) => Some(release.to_string()),
+            _ => None,
+        };
+        self.script.steps.iter().filter_map(release).collect()
     }
 }
 
@@ -158,19 +146,64 @@ pub(crate) fn scenario(name: &str) -> Option<&'static Scenario> {
     SCENARIOS.iter().find(|scenario| scenario.name == name)
 }
 
-const fn beats(count: u32) -> Step {
-    Step::Passes(count * PASSES_PER_HEARTBEAT)
+const fn passes(count: u32) -> Step {
+    Step::Pause { ms: count as u64 * PASS_MS }
 }
 
-fn start() -> Step {
-    Step::StartHost { version: None, handed_over: false }
+const fn beats(count: u32) -> Step {
+    passes(count * PASSES_PER_HEARTBEAT)
+}
+
+/// The host of the build starts.
+pub(crate) fn start() -> Step {
+    Step::Client(ClientAct::Start { build: Successor::First, handed_over: false })
+}
+
+/// A host of another release starts, and is perhaps told the version that the one before it had.
+pub(crate) fn host(version: &str, handed_over: bool) -> Step {
+    Step::Client(ClientAct::Start { build: Successor::release(version), handed_over })
+}
+
+/// The host is killed.
+pub(crate) const KILL_HOST: Step = Step::Client(ClientAct::Kill);
+/// The host ends its connection and goes on.
+pub(crate) const LEAVE: Step = Step::Client(ClientAct::Leave { in_mid_message: false });
+/// The same in the middle of a line.
+pub(crate) const LEAVE_IN_MID_LINE: Step = Step::Client(ClientAct::Leave { in_mid_message: true });
+/// The host connects again.
+pub(crate) const RETURN: Step = Step::Client(ClientAct::Return);
+/// The agent is killed and started again behind the host's connection.
+pub(crate) const RESTART_AGENT: Step = Step::Server(ServerAct::CrashRestart);
+
+/// The agent is killed and another release is started behind the host's connection.
+pub(crate) fn agent(version: &str) -> Step {
+    Step::Server(ServerAct::Replace(Successor::release(version)))
+}
+
+/// The agent writes the first half of a heartbeat, and no more.
+pub(crate) fn half_line() -> Step {
+    Step::Inject(Injection { writes: vec![Bytes::from_static(HALF_HEARTBEAT)], closes: Closes::Never })
+}
+
+fn call(call: ApiCall) -> Step {
+    Step::Client(ClientAct::Call(call.word().into()))
+}
+
+fn marked(label: &str, args: &[(&str, &str)]) -> Step {
+    Step::Mark(ConnId(0), mark(label, args))
+}
+
+/// The agent is held, and an input goes to the host.
+fn sends(name: &'static str) -> Vec<Step> {
+    let Some(input) = inputs::input(name) else { return Vec::new() };
+    let writes: Vec<_> = input.writes.iter().map(|write| Bytes::from_static(write)).collect();
+    let sent = marked("guest sends", &[("input", name), ("writes", &writes.len().to_string())]);
+    vec![sent, Step::Inject(Injection { writes, closes: input.closes })]
 }
 
 fn made(name: impl Into<String>, about: &'static str, middle: Vec<Step>) -> Scenario {
-    let mut steps = vec![start(), beats(BEFORE)];
-    steps.extend(middle);
-    steps.push(Step::KillHost);
-    Scenario { name: name.into(), about, hooks: true, steps }
+    let steps = [vec![start(), beats(BEFORE)], middle, vec![KILL_HOST]].concat();
+    Scenario { name: name.into(), about, script: Script { condition: None, steps } }
 }
 
 /// Heartbeats before something happens: the second one says the maximum in any release.
@@ -184,7 +217,7 @@ const AFTER_CALLS: u32 = 4;
 fn calls() -> Vec<Step> {
     let calls =
         [ApiCall::SetNumberOfCpus, ApiCall::Event("before_migration"), ApiCall::Event("after_migration")];
-    calls.into_iter().flat_map(|call| [Step::Call(call), Step::Passes(1)]).collect()
+    calls.into_iter().flat_map(|told| [call(told), passes(1)]).collect()
 }
 
 fn behind(steps: Vec<Step>) -> Vec<Step> {
@@ -203,7 +236,7 @@ const EVENTS: [&str; 6] = [
 
 fn plain() -> Vec<Scenario> {
     let told = EVENTS.map(ApiCall::Event).into_iter().chain([ApiCall::SetNumberOfCpus]);
-    let events: Vec<Step> = told.flat_map(|call| [Step::Call(call), Step::Passes(3)]).collect();
+    let events: Vec<Step> = told.flat_map(|told| [call(told), passes(3)]).collect();
     vec![
         made(
             "steady",
@@ -213,27 +246,27 @@ fn plain() -> Vec<Scenario> {
         made(
             "restart",
             "The agent is killed and started again behind the host's connection.",
-            behind(vec![Step::RestartAgent]),
+            behind(vec![RESTART_AGENT]),
         ),
         made(
             "restart-in-mid-line",
             "The agent dies in the middle of a line and starts again.",
-            behind(vec![Step::HalfLine, Step::RestartAgent]),
+            behind(vec![half_line(), RESTART_AGENT]),
         ),
         made(
             "host-restart",
             "The host is killed and started again.",
-            behind(vec![Step::KillHost, beats(1), start()]),
+            behind(vec![KILL_HOST, beats(1), start()]),
         ),
         made(
             "host-reconnect",
             "The host ends its connection and connects again, and its API is used at once.",
-            behind([vec![Step::Leave, Step::Passes(2), Step::Reconnect, beats(2)], calls()].concat()),
+            behind([vec![LEAVE, passes(2), RETURN, beats(2)], calls()].concat()),
         ),
         made(
             "host-reconnect-in-mid-line",
             "The host goes in the middle of a line and connects again.",
-            behind(vec![Step::LeaveInMidLine, Step::Passes(2), Step::Reconnect]),
+            behind(vec![LEAVE_IN_MID_LINE, passes(2), RETURN]),
         ),
         made(
             "there-and-back",
@@ -243,27 +276,25 @@ fn plain() -> Vec<Scenario> {
         made(
             "upgrade-then-downgrade",
             "The agent is replaced by the newest one and then by itself.",
-            behind(vec![agent("1.0.16"), beats(BEHIND), Step::ReplaceAgent { version: None }]),
+            behind(vec![agent("1.0.16"), beats(BEHIND), Step::Server(ServerAct::Replace(Successor::First))]),
         ),
         made("lifecycle", "The host tells of migrations and hibernations.", events.clone()),
-        Scenario {
-            hooks: false,
-            ..made("lifecycle-nohooks", "The same with a guest that has no directories of hooks.", events)
-        },
+        without_hooks(made(
+            "lifecycle-nohooks",
+            "The same with a guest that has no directories of hooks.",
+            events,
+        )),
     ]
 }
 
-fn host(version: &str, handed_over: bool) -> Step {
-    Step::StartHost { version: Some(version.to_owned()), handed_over }
-}
-
-fn agent(version: &str) -> Step {
-    Step::ReplaceAgent { version: Some(version.to_owned()) }
+fn without_hooks(scenario: Scenario) -> Scenario {
+    let script = Script { condition: Some(NO_HOOKS.to_owned()), ..scenario.script };
+    Scenario { script, ..scenario }
 }
 
 /// The host goes, and another one comes.
 fn moved(host: Step) -> Vec<Step> {
-    vec![Step::KillHost, Step::Passes(8), host]
+    vec![KILL_HOST, passes(8), host]
 }
 
 fn migrations() -> impl Iterator<Item = Scenario> {
@@ -284,20 +315,18 @@ fn replacements() -> impl Iterator<Item = Scenario> {
 }
 
 fn guest_sends(input: &inputs::Input) -> Scenario {
-    let mut steps = vec![Step::Inject(input.name), Step::Passes(2)];
-    if input.closes != inputs::Closes::Never {
+    let mut steps = [sends(input.name), vec![passes(2)]].concat();
+    if input.closes != Closes::Never {
         // Connects again by itself; the call shows which version it has kept.
-        steps.extend([Step::Reconnect, Step::Call(ApiCall::SetNumberOfCpus), Step::Passes(1)]);
+        steps.extend([RETURN, call(ApiCall::SetNumberOfCpus), passes(1)]);
     }
-    steps.extend([
-        Step::Canary,
-        Step::Inject(CANARY_ZERO),
-        Step::Passes(2),
-        Step::Inject(CANARY_MAX),
-        Step::Passes(2),
-        Step::Release,
-        beats(BEHIND - 1),
-    ]);
+    // What the guest sends from here on shows whether the host still listens.
+    steps.push(marked(Role::Canary.word(), &[]));
+    for heartbeat in [CANARY_ZERO, CANARY_MAX] {
+        steps.extend(sends(heartbeat));
+        steps.push(passes(2));
+    }
+    steps.extend([Step::Release, beats(BEHIND - 1)]);
     made(format!("guest-sends-{}", input.name), input.about, steps)
 }
 
@@ -309,10 +338,23 @@ mod tests {
     #[test]
     fn every_scenario_starts_a_host_and_ends_it() {
         for (at, scenario) in all().iter().enumerate() {
-            assert_eq!(scenario.steps.first(), Some(&start()), "{}", scenario.name);
-            assert_eq!(scenario.steps.last(), Some(&Step::KillHost), "{}", scenario.name);
+            assert_eq!(scenario.script.steps.first(), Some(&start()), "{}", scenario.name);
+            assert_eq!(scenario.script.steps.last(), Some(&KILL_HOST), "{}", scenario.name);
             assert!(all()[..at].iter().all(|other| other.name != scenario.name), "{}", scenario.name);
         }
+    }
+
+    #[test]
+    fn every_call_in_a_scenario_is_one_that_a_host_has() {
+        let steps = all().iter().flat_map(|scenario| &scenario.script.steps);
+        let words = steps.filter_map(|step| match step {
+            Step::Client(ClientAct::Call(word)) => Some(word),
+            _ => None,
+        });
+        for word in words {
+            assert_eq!(ApiCall::parse(word).map(ApiCall::word).as_deref(), Some(&**word));
+        }
+        assert_eq!(ApiCall::parse("events.before_dinner()"), None);
     }
 
     #[test]

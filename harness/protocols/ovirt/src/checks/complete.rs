@@ -1,11 +1,11 @@
 //! Did a conversation come to its end? What was cut short proves nothing.
 
 use matrix::CaseKind;
+use session::{ClientAct, Step};
 use verdict::checks::{EVIDENCE_COMPLETE, Report};
 use verdict::{Check, Evidence};
 
 use super::timeline::{Act, Timeline, What};
-use crate::scenarios::Step;
 use crate::{names, scenarios};
 
 /// Says what a conversation lacks that has no requests and replies: its end, the ends that were to be replaced, and
@@ -66,15 +66,15 @@ fn due(evidence: &Evidence<'_>) -> Option<(usize, usize)> {
     if evidence.case.kind != CaseKind::Scenario {
         return None;
     }
-    let steps = &scenarios::scenario(&evidence.case.name)?.steps;
+    let steps = &scenarios::scenario(&evidence.case.name)?.script.steps;
     let (mut hosts, mut agents, mut left) = (0, 0, false);
     for step in steps {
         match step {
-            Step::StartHost { .. } => hosts += 1,
-            Step::Leave | Step::LeaveInMidLine => left = true,
+            Step::Client(ClientAct::Start { .. }) => hosts += 1,
+            Step::Client(ClientAct::Leave { .. }) => left = true,
             // A host that has not been made to leave connects again only if it left by itself.
-            Step::Reconnect => hosts += usize::from(std::mem::take(&mut left)),
-            Step::RestartAgent | Step::ReplaceAgent { .. } => agents += 1,
+            Step::Client(ClientAct::Return) => hosts += usize::from(std::mem::take(&mut left)),
+            Step::Server(act) => agents += usize::from(act.comes_back()),
             _ => {}
         }
     }

@@ -5,7 +5,7 @@
 //! what the host sees, as a [`Transcript`].
 
 use bytes::Bytes;
-use transcript::evidence::Role;
+use session::{ClientAct, Closes, Injection, ServerAct, Step, Successor, mark};
 use transcript::{ConnId, Data, Endpoint, Event, EventKind, ExitStatus, Mark, Provenance, Transcript};
 use wire::Direction;
 
@@ -16,10 +16,9 @@ use super::host::{Host, READ_LEN_MAX, Refused};
 use super::port::Port;
 use super::process::{PortState, Process};
 use crate::dialect::{DIALECTS, Dialect};
-use crate::inputs::{self, Closes};
 use crate::message::Kept;
 use crate::names::{self as n};
-use crate::scenarios::{PASSES_PER_HEARTBEAT, Scenario, Step};
+use crate::scenarios::{ApiCall, PASSES_PER_HEARTBEAT, Scenario, passes_in};
 
 /// How long things take, in microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +125,7 @@ impl Simulation {
 
     /// Plays a scenario to its end.
     pub(crate) fn run(mut self, scenario: &Scenario) -> Transcript {
-        for step in &scenario.steps {
+        for step in &scenario.script.steps {
             self.step(step);
         }
         let endpoint = |side: &Side, name: &str| Endpoint {
@@ -150,27 +149,36 @@ impl Simulation {
         Transcript { provenance, events: self.events }
     }
 
-    /// Lets one thing happen.
+    /// Lets one thing happen. Scripts of scenarios open no connections of their own.
     pub(crate) fn step(&mut self, step: &Step) {
         match step {
-            Step::StartHost { version, handed_over } => self.start_host(version.as_deref(), *handed_over),
-            Step::KillHost => self.kill_host(),
-            Step::Leave => self.leave("leaves"),
-            Step::LeaveInMidLine => self.leave_in_mid_line(),
-            Step::Reconnect => self.connect(),
-            Step::Passes(count) => self.pass_time(u64::from(*count) * self.timing.pass_us),
-            Step::RestartAgent => self.replace_agent(self.agent_side.clone(), false),
-            Step::ReplaceAgent { version } => {
-                let side = version.as_deref().and_then(Side::release);
+            Step::Client(act) => self.client(act),
+            Step::Pause { ms } => self.pass_time(u64::from(passes_in(*ms)) * self.timing.pass_us),
+            Step::Server(ServerAct::Replace(by)) => {
+                let side = match by {
+                    Successor::First => None,
+                    Successor::Release(version) => Side::release(version),
+                };
                 self.replace_agent(side.unwrap_or_else(|| self.agent_build.clone()), true);
             }
-            Step::HalfLine => self.half_line(),
-            Step::Call(call) => self.call(*call),
-            Step::Inject(name) => self.inject(name),
-            Step::Canary => self.mark(Role::Canary.word(), &[]),
+            Step::Server(_) => self.replace_agent(self.agent_side.clone(), false),
+            Step::Mark(_, mark) => self.note(mark.clone()),
+            Step::Inject(injection) => self.inject(injection),
             Step::Release => self.held = false,
+            _ => {}
         }
         self.settle();
+    }
+
+    fn client(&mut self, act: &ClientAct) {
+        match act {
+            ClientAct::Start { build, handed_over } => self.start_host(build, *handed_over),
+            ClientAct::Kill => self.kill_host(),
+            ClientAct::Leave { in_mid_message: false } => self.leave("leaves"),
+            ClientAct::Leave { in_mid_message: true } => self.leave_in_mid_line(),
+            ClientAct::Return => self.connect(),
+            ClientAct::Call(word) => ApiCall::parse(word).into_iter().for_each(|call| self.call(call)),
+        }
     }
 
     /// Lets a host of any kind take the place of the one that is there.
@@ -191,7 +199,7 @@ impl Simulation {
     /// Lets an agent of any kind take the place of the one that is there.
     pub(crate) fn replace_agent(&mut self, to: Side, marked: bool) {
         self.record(Direction::ToClient, EventKind::Exit(ExitStatus::Gone));
-        self.agent_side = to;
+        (self.agent_side, self.held) = (to, false);
         if marked {
             self.mark_builds();
         }
@@ -248,11 +256,11 @@ impl Simulation {
         self.agent = Some(Process::start(facts, switches, self.rates, self.guest, pass_us, self.now_us));
     }
 
-    fn start_host(&mut self, version: Option<&str>, handed_over: bool) {
+    fn start_host(&mut self, build: &Successor, handed_over: bool) {
         let before = self.host_version();
-        let side = match version {
-            Some(version) => Side::release(version).unwrap_or_else(|| self.host_build.clone()),
-            None => self.host_build.clone(),
+        let side = match build {
+            Successor::Release(version) => Side::release(version).unwrap_or_else(|| self.host_build.clone()),
+            Successor::First => self.host_build.clone(),
         };
         let another = side.version != self.host_side.version;
         let first = self.conn == 0;
@@ -321,14 +329,7 @@ impl Simulation {
         self.leave("leaves in mid-line");
     }
 
-    fn half_line(&mut self) {
-        self.guest_writes(crate::message::HALF_HEARTBEAT);
-        self.held = true;
-        self.host_reads(false);
-        self.held = false;
-    }
-
-    fn call(&mut self, call: crate::scenarios::ApiCall) {
+    fn call(&mut self, call: ApiCall) {
         self.completions += 1;
         let id = format!("00000000-0000-4000-8000-{:012}", self.completions);
         let line = self.host.as_ref().map(|host| host.call(&call.call(&id)));
@@ -344,18 +345,16 @@ impl Simulation {
         self.mark(&format!("host API call {} has returned", call.word()), &[("result", result)]);
     }
 
-    fn inject(&mut self, name: &str) {
-        let Some(input) = inputs::input(name) else { return };
+    fn inject(&mut self, Injection { writes, closes }: &Injection) {
         self.held = true;
-        self.mark("guest sends", &[("input", name)]);
-        let last = input.writes.len().saturating_sub(1);
-        for (at, write) in input.writes.iter().enumerate() {
+        let last = writes.len().saturating_sub(1);
+        for (at, write) in writes.iter().enumerate() {
             for part in write.chunks(READ_LEN_MAX) {
                 self.guest_writes(part);
-                self.host_reads(input.closes == Closes::AtOnce && at == last);
+                self.host_reads(*closes == Closes::AtOnce && at == last);
             }
         }
-        if input.closes != Closes::Never && self.port.is_connected() {
+        if *closes != Closes::Never && self.port.is_connected() {
             self.record(Direction::ToClient, EventKind::Eof(Some("guest end closes".to_owned())));
             self.port.disconnect();
             if let Some(host) = &mut self.host {
@@ -447,8 +446,11 @@ impl Simulation {
     }
 
     fn mark(&mut self, label: &str, args: &[(&str, &str)]) {
-        let args = args.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-        let kind = EventKind::Mark(Mark { label: label.to_owned(), args });
+        self.note(mark(label, args));
+    }
+
+    fn note(&mut self, mark: Mark) {
+        let kind = EventKind::Mark(mark);
         self.events.push(Event { at_us: self.now_us, conn: ConnId(0), dir: Direction::ToServer, kind });
     }
 

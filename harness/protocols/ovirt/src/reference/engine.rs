@@ -22,7 +22,6 @@ use tokio::time::Instant;
 use transcript::Data;
 
 use super::server::Control;
-use crate::message::HALF_HEARTBEAT;
 use crate::model::process::{AGENT_READ_LEN_MAX, AgentRead, PortState, Process};
 
 /// How many bytes may wait for a host that does not read; then the agent's writes wait.
@@ -48,46 +47,32 @@ pub(crate) enum Guest {
 
 /// Starts what is behind a port.
 pub(crate) trait Guests: Send + Sync {
-    /// Starts the release of that version, or the one that the build is of.
-    fn start<'a>(&'a mut self, which: Which<'a>, now_us: u64) -> BoxFuture<'a, Result<Guest, String>>;
+    /// Starts it.
+    fn start(&mut self, now_us: u64) -> BoxFuture<'_, Result<Guest, String>>;
 
     /// Ends what was started, and waits for that.
     fn kill(&mut self) -> BoxFuture<'_, ()>;
 
-    /// Whether the guest has directories of hooks, from the next start on.
-    fn set_hooks(&mut self, _hooks: bool) -> Result<(), String> {
+    /// Takes the directories of hooks out of the guest, from the next start on.
+    fn remove_hooks(&mut self) -> Result<(), String> {
         Err("the hooks of this guest are its own".to_owned())
     }
 }
 
-/// Which agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Which<'a> {
-    /// That of the build.
-    First,
-    /// The one that ran last.
-    Same,
-    /// One of another release.
-    Version(&'a str),
-}
-
 /// What can be asked of a port.
-#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Act {
     /// The agent is killed and stays away.
     Kill,
     /// The agent is killed, if it runs, and started.
     Restart,
-    /// The same with another release; none is that of the build.
-    Replace(Option<String>),
-    /// The agent writes half a line and dies.
-    HalfLine,
+    /// The agent is killed, if it runs, and another one is started from now on.
+    Replace(Box<dyn Guests>),
     /// The agent is held, and these bytes go to the host, perhaps with the end of its connection.
     Inject(Bytes, bool),
     /// The agent goes on.
     Release,
-    /// The guest has directories of hooks, or has none; the agent is started anew.
-    Hooks(bool),
+    /// The guest loses its directories of hooks; the agent is started anew.
+    RemoveHooks,
 }
 
 /// Whom to tell what became of an act.
@@ -121,6 +106,8 @@ impl ToAgent {
 pub(crate) struct Port {
     guests: Box<dyn Guests>,
     guest: Option<Guest>,
+    /// Whether the guest has lost its hooks; whoever comes next finds none either.
+    has_no_hooks: bool,
     /// Whether an agent runs, as far as that can be seen.
     alive: bool,
     /// The last host; it may be gone.
@@ -138,16 +125,23 @@ pub(crate) struct Port {
     done: Option<(Result<(), String>, Told)>,
     /// From one pass of an agent to the next.
     pass: Duration,
+    /// How long what is behind it may take to be ready.
+    deadline: Duration,
     start: Instant,
 }
 
 impl Port {
     /// A port with the agent of the build behind it.
-    pub(super) async fn start(guests: Box<dyn Guests>, pass: Duration) -> Result<Self, String> {
+    pub(super) async fn start(
+        guests: Box<dyn Guests>,
+        pass: Duration,
+        deadline: Duration,
+    ) -> Result<Self, String> {
         let (asks, orders) = mpsc::channel(ORDERS_MAX);
         let mut port = Self {
             guests,
             guest: None,
+            has_no_hooks: false,
             alive: false,
             host: 0,
             to_agent: ToAgent::default(),
@@ -159,9 +153,10 @@ impl Port {
             order: None,
             done: None,
             pass,
+            deadline,
             start: Instant::now(),
         };
-        port.restart(Which::First, false).await?;
+        port.restart(false).await?;
         Ok(port)
     }
 
@@ -230,10 +225,10 @@ impl Port {
         self.guests.kill().await;
     }
 
-    async fn restart(&mut self, which: Which<'_>, has_host: bool) -> Result<(), String> {
+    async fn restart(&mut self, has_host: bool) -> Result<(), String> {
         self.kill().await;
         let now = self.now_us();
-        self.guest = Some(self.guests.start(which, now).await?);
+        self.guest = Some(self.guests.start(now).await?);
         (self.alive, self.held, self.deaf) = (true, false, false);
         if has_host {
             self.open_socket().await;
@@ -252,12 +247,14 @@ impl Port {
         let has_host = hosts.owed(self.host).is_some();
         match act {
             Act::Kill => self.kill().await,
-            Act::Restart => self.restart(Which::Same, has_host).await?,
-            Act::Replace(None) => self.restart(Which::First, has_host).await?,
-            Act::Replace(Some(version)) => self.restart(Which::Version(&version), has_host).await?,
-            Act::HalfLine => {
+            Act::Restart => self.restart(has_host).await?,
+            Act::Replace(guests) => {
                 self.kill().await;
-                self.say(hosts, Bytes::from_static(HALF_HEARTBEAT)).await?;
+                self.guests = guests;
+                if self.has_no_hooks {
+                    self.guests.remove_hooks()?;
+                }
+                self.restart(has_host).await?;
             }
             Act::Inject(bytes, closes) => {
                 self.held = true;
@@ -267,9 +264,10 @@ impl Port {
                 }
             }
             Act::Release => self.held = false,
-            Act::Hooks(hooks) => {
-                self.guests.set_hooks(hooks)?;
-                self.restart(Which::Same, has_host).await?;
+            Act::RemoveHooks => {
+                self.guests.remove_hooks()?;
+                self.has_no_hooks = true;
+                self.restart(has_host).await?;
             }
         }
         Ok(())
@@ -373,6 +371,6 @@ impl Machine for Port {
     }
 
     fn outside(&self) -> Box<dyn Outside> {
-        Box::new(Control { orders: self.asks.clone(), pass: self.pass })
+        Box::new(Control { orders: self.asks.clone(), pass: self.pass, deadline: self.deadline })
     }
 }

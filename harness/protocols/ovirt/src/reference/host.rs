@@ -1,6 +1,6 @@
-//! The reference host: carries out scenarios against a port and writes down what passes.
+//! The reference host: takes part in scenarios against a port and writes down what passes.
 //!
-//! What it says is decided by [`Host`]; a scenario says what happens to it and to the agent. Time that a scenario counts
+//! What it says is decided by [`crate::model::Host`]; the script of a scenario says what happens to it and to the agent. Time that a scenario counts
 //! in passes is waited for, and where heartbeats belong to it they are waited for as well, so that a machine under load
 //! makes a scenario longer and not another one.
 
@@ -16,12 +16,13 @@ use protocol::launch::CommandLine;
 use protocol::reference::Part;
 use protocol::reference::call::{self, Tools};
 use run::Run;
-use session::{Client, ClientReport, LaunchError, Recorder, Server};
+use session::{Client, ClientReport, Conversation, LaunchError, Recorder, Server};
 use transcript::ExitStatus;
 use transcript::evidence::Observation;
 
 use super::server::HEARTBEAT_MS;
 use super::settings::Settings;
+use crate::OvirtGrammar;
 use crate::defects::DEFECTS;
 use crate::dialect::{DIALECTS, Dialect, HostFacts};
 use crate::scenarios::{self, PASSES_PER_HEARTBEAT, Scenario};
@@ -42,6 +43,8 @@ pub(crate) fn client(build: &Build, switched_on: &[String]) -> Made<dyn Client> 
 /// The host of one release, and others that take its place in scenarios.
 pub(crate) struct Hosts {
     version: String,
+    /// For connections of a script beside the host's; no scenario has any.
+    grammar: OvirtGrammar,
     facts: HostFacts,
     switches: Switches,
     settings: Settings,
@@ -77,8 +80,15 @@ impl Hosts {
     fn playing(part: &Part<'_, Dialect>) -> Result<Self, LaunchError> {
         let facts = part.needs(find(&part.build.dialect))?;
         let settings = part.needs(Settings::read(&part.build.settings))?;
-        let switches = part.switches.clone();
-        Ok(Self { version: part.build.version.clone(), facts, switches, settings, command: None })
+        let (version, switches) = (part.build.version.clone(), part.switches.clone());
+        Ok(Self {
+            version,
+            grammar: OvirtGrammar::new(part.dialect),
+            facts,
+            switches,
+            settings,
+            command: None,
+        })
     }
 
     /// A real host in the place of the build; for the errors see [`client`].
@@ -93,13 +103,10 @@ impl Hosts {
         server: &mut dyn Server,
         recorder: &Recorder,
     ) -> Result<ClientReport, LaunchError> {
-        if !scenario.hooks {
-            server.prepare(super::NO_HOOKS).await?;
-        }
         let mut run = Run::new(self, recorder, self.settings.pass().max(pass_of(server)));
-        for step in &scenario.steps {
-            run.step(step, server).await?;
-        }
+        let mut conversation = Conversation::new(server, &self.grammar, recorder, 1.0).with(&mut run);
+        let played = conversation.play(&scenario.script).await;
+        played.map_err(|error| LaunchError::new(format!("play {}", scenario.name), error))?;
         let version = run.last_version().map_or_else(|| "none".to_owned(), |version| version.to_string());
         let stdout = format!("the last host was at version {version}\n").into_bytes();
         Ok(ClientReport { exit: Some(ExitStatus::Code(0)), stdout, stderr: Vec::new() })

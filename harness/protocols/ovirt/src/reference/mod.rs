@@ -6,7 +6,7 @@
 //! settings.rs    the one setting, which scales all periods
 //! engine.rs      the port, a machine in the kit's loop: keeps the host's connection while what is behind it is restarted
 //! server.rs      starts ports with reference agents behind them, and does to these what scenarios ask for
-//! host.rs        the host: carries out scenarios and writes down what passes     host/     one run, and real processes
+//! host.rs        the host: acts by itself in scenarios and writes down what passes    host/     one run, and real processes
 //! ```
 
 pub(crate) mod engine;
@@ -22,9 +22,6 @@ use protocol::reference::Part;
 use transcript::Endpoint;
 
 use crate::Dialect;
-
-/// The condition of a guest without directories of hooks.
-pub(super) const NO_HOOKS: &str = "no-hooks";
 
 /// Who a reference peer is: its heartbeat and its dialect belong to that.
 fn endpoint(part: &Part<'_, Dialect>, settings: Settings, name: &str) -> Endpoint {

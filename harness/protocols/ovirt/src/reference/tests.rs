@@ -7,15 +7,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use matrix::{Build, BuildId, Role};
 use protocol::Bench;
-use session::{BoxFuture, Connection, Recorder, SendEnd, Server, Start, Transport};
+use session::{
+    Address, BoxFuture, Client, Connection, LaunchError, Recorder, SendEnd, Server, ServerAct, Start,
+    Transport,
+};
 use tokio::time::Instant;
 use transcript::evidence::Observation;
 use transcript::{Event, EventKind, Provenance, Transcript};
+use verdict::{Evidence, Reading, Verdict};
 use wire::Direction;
 
-use super::engine::{Guest, Guests, Which};
+use super::engine::{Guest, Guests};
 use super::server::Ports;
 use super::{client, server};
+use crate::checks;
+use crate::dialect::DIALECTS;
+use crate::grammar::OvirtGrammar;
 use crate::message::Message;
 use crate::names::{API_VERSION_MESSAGE, guest_min};
 use crate::scenarios;
@@ -53,9 +60,24 @@ fn run(host: (&str, &[&str]), agent: (&str, &[&str]), scenario: &str) -> Transcr
 }
 
 async fn play(host: (&str, &[&str]), agent: (&str, &[&str]), scenario: &str) -> Transcript {
-    let agents = server(&build(agent.0, 20), &defects(agent.1), &bench()).expect("an agent");
     let client = client(&build(host.0, 20), &defects(host.1)).expect("a host");
-    let mut server: Box<dyn Server> = agents.start(Start::in_memory()).await.expect("started");
+    carry_out(&client, start(agent, scenario).await, scenario).await
+}
+
+/// A port with an agent behind it, which those may take the place of that do so in a scenario.
+async fn start((agent, faults): (&str, &[&str]), scenario: &str) -> Box<dyn Server> {
+    let agents = server(&build(agent, 20), &defects(faults), &bench()).expect("an agent");
+    let mut server = agents.start(Start::in_memory()).await.expect("started");
+    let releases = scenarios::scenario(scenario).map(scenarios::Scenario::replaced_by).expect("a scenario");
+    let successor = |release: String| {
+        let agents = super::server(&build(&release, 20), &[], &bench()).expect("an agent");
+        (release.into(), agents)
+    };
+    server.set_successors(&releases.into_iter().map(successor).collect());
+    server
+}
+
+async fn carry_out(client: &Arc<dyn Client>, mut server: Box<dyn Server>, scenario: &str) -> Transcript {
     let recorder = Recorder::new();
     let report = client.run(scenario, &mut *server, &recorder, DEADLINE).await.expect("carried out");
     assert!(report.exit.is_some(), "{scenario}: not in time");
@@ -180,7 +202,7 @@ fn hosts_take_the_inputs_as_they_were_measured() {
 struct Deaf(Arc<Mutex<Option<Connection>>>);
 
 impl Guests for Deaf {
-    fn start<'a>(&'a mut self, _which: Which<'a>, _now_us: u64) -> BoxFuture<'a, Result<Guest, String>> {
+    fn start(&mut self, _now_us: u64) -> BoxFuture<'_, Result<Guest, String>> {
         Box::pin(async {
             let (near, far) = Connection::pair(Transport::Memory).map_err(|error| error.to_string())?;
             *self.0.lock().expect("nobody panics with it") = Some(far);
@@ -201,8 +223,7 @@ fn what_nobody_takes_keeps_nobody_busy() {
         runtime().block_on(async {
             let agent = Deaf::default();
             let behind = agent.clone();
-            let guests = move |_deadline| Box::new(behind.clone()) as Box<dyn Guests>;
-            let ports = Ports { guests, pass: Duration::from_millis(4) };
+            let ports = Ports::new(move |_deadline| behind.clone(), Duration::from_millis(4));
             let endpoint = transcript::Endpoint::default();
             let ports = protocol::reference::serve::launcher(endpoint, &std::env::temp_dir(), ports);
             let server = ports.start(Start::in_memory()).await.expect("started");
@@ -265,4 +286,52 @@ fn a_host_that_does_not_read_is_heard_until_too_much_waits() {
         assert_eq!(held(&mut *server), 0);
         server.stop().await;
     });
+}
+
+/// An agent that is started anew where another one was to come, and says that all went well.
+struct OnlyRestarts(Box<dyn Server>);
+
+impl Server for OnlyRestarts {
+    fn address(&self) -> &Address {
+        self.0.address()
+    }
+
+    fn watch(&mut self, recorder: &Recorder) {
+        self.0.watch(recorder);
+    }
+
+    fn act<'a>(&'a mut self, act: &'a ServerAct) -> BoxFuture<'a, Result<(), LaunchError>> {
+        match act {
+            ServerAct::Replace(_) => self.0.act(&ServerAct::Restart),
+            act => self.0.act(act),
+        }
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.0.stop()
+    }
+}
+
+/// A host that agrees with whoever is there shows no fault, and proves nothing of an agent that never came.
+#[test]
+fn an_agent_that_never_took_the_others_place_proves_nothing() {
+    let judged = |ignores: bool| {
+        let transcript = runtime().block_on(async {
+            let mut server = start(("1.0.16", &[]), "upgrade-to-ideal").await;
+            if ignores {
+                server = Box::new(OnlyRestarts(server));
+            }
+            carry_out(&client(&build("ideal", 20), &[]).expect("a host"), server, "upgrade-to-ideal").await
+        });
+        let case = "scenario/upgrade-to-ideal".parse().expect("a case");
+        let grammar = OvirtGrammar::new(DIALECTS.for_version("ideal").expect("the ideal"));
+        let reading = Reading::of(&transcript, &grammar);
+        let (transcript, reading) = (&transcript, &reading);
+        let evidence = Evidence { case: &case, transcript, reading, grammar: &grammar, recorded: None };
+        let judgement = verdict::judge(&evidence, &checks::of(&case), None);
+        (judgement.verdict, judgement.findings.into_iter().map(|finding| finding.message).collect::<Vec<_>>())
+    };
+    assert_eq!(judged(false), (Verdict::Compatible, vec![]));
+    let lacks = "nothing says that the server was replaced by `ideal`".to_owned();
+    assert_eq!(judged(true), (Verdict::Inconclusive, vec![lacks]));
 }

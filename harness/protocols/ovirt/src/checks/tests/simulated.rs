@@ -12,7 +12,7 @@ use crate::model::simulation::{Side, Simulation, Timing};
 use crate::scenarios::{self, Scenario};
 
 fn simulate(scenario: &Scenario, host: Side, agent: Side) -> Transcript {
-    let guest = Guest { hooks: scenario.hooks, ..Guest::default() };
+    let guest = Guest { hooks: scenario.script.condition.is_none(), ..Guest::default() };
     Simulation::new(host, agent, Timing::default(), Rates::REFERENCE, guest).run(scenario)
 }
 

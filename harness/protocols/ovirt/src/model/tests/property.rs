@@ -13,7 +13,7 @@ use crate::dialect::{Announces, DIALECTS, FirstHeartbeat, RefreshValue, Stores};
 use crate::model::agent::Guest;
 use crate::model::simulation::timing_of_heartbeat;
 use crate::model::{Rates, Side, Simulation};
-use crate::scenarios::Step;
+use crate::scenarios;
 use matrix::Role;
 
 /// Virtual time, so it can be that of real agents.
@@ -98,7 +98,7 @@ impl Pairing {
         let (host, agent) = (host_at(pair.host, change), agent_at(pair.agent, change));
         let timing = timing_of_heartbeat(HEARTBEAT_US);
         let mut simulation = Simulation::new(host, agent, timing, Rates::REFERENCE, Guest::default());
-        simulation.step(&Step::StartHost { version: None, handed_over: false });
+        simulation.step(&scenarios::start());
         Self { simulation, change }
     }
 
@@ -108,24 +108,24 @@ impl Pairing {
             Transition::Migrate(max, handed_over) => {
                 simulation.migrate(host_at(*max, self.change), *handed_over);
             }
-            Transition::RestartAgent => simulation.step(&Step::RestartAgent),
+            Transition::RestartAgent => simulation.step(&scenarios::RESTART_AGENT),
             Transition::ReplaceAgent(max) => simulation.replace_agent(agent_at(*max, self.change), true),
             Transition::RestartHost => simulation.restart_host(),
             Transition::Reconnect => {
-                simulation.step(&Step::Leave);
-                simulation.step(&Step::Reconnect);
+                simulation.step(&scenarios::LEAVE);
+                simulation.step(&scenarios::RETURN);
             }
             Transition::ReconnectInMidLine => {
-                simulation.step(&Step::LeaveInMidLine);
-                simulation.step(&Step::Reconnect);
+                simulation.step(&scenarios::LEAVE_IN_MID_LINE);
+                simulation.step(&scenarios::RETURN);
             }
             Transition::MigrateInMidLine(max) => {
-                simulation.step(&Step::LeaveInMidLine);
+                simulation.step(&scenarios::LEAVE_IN_MID_LINE);
                 simulation.migrate(host_at(*max, self.change), false);
             }
             Transition::DieInMidLine => {
-                simulation.step(&Step::HalfLine);
-                simulation.step(&Step::RestartAgent);
+                simulation.step(&scenarios::half_line());
+                simulation.step(&scenarios::RESTART_AGENT);
             }
             Transition::Wait(tenths) => simulation.pass_time(tenths * HEARTBEAT_US / 10),
         }

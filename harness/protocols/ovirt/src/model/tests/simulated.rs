@@ -1,5 +1,6 @@
 //! Simulated pairs against what was measured on real ones: the matrix of releases and their transitions.
 
+use session::{ClientAct, Step};
 use transcript::evidence::Role;
 use transcript::{EventKind, Transcript};
 use wire::Direction;
@@ -10,13 +11,13 @@ use crate::message::Message;
 use crate::model::agent::Guest;
 use crate::model::{Rates, Side, Simulation, Timing};
 use crate::names::{API_VERSION_MESSAGE, guest_min};
-use crate::scenarios::{self, Step};
+use crate::scenarios;
 
 fn pair(host: &str, agent: &str) -> Simulation {
     let side = |version: &str| Side::release(version).unwrap_or_else(|| panic!("no release `{version}`"));
     let (timing, rates) = (Timing::default(), Rates::RECORDED);
     let mut simulation = Simulation::new(side(host), side(agent), timing, rates, Guest::default());
-    simulation.step(&Step::StartHost { version: None, handed_over: false });
+    simulation.step(&scenarios::start());
     simulation
 }
 
@@ -89,8 +90,8 @@ fn check_transition(
     simulation.pass_time(4_900_000);
     assert!(simulation.above().is_empty(), "{:?}", simulation.above());
     let from = simulation.events().len();
-    if matches!(step, Step::StartHost { .. }) {
-        simulation.step(&Step::KillHost);
+    if matches!(step, Step::Client(ClientAct::Start { .. })) {
+        simulation.step(&scenarios::KILL_HOST);
         simulation.pass_time(2_500_000);
     }
     simulation.step(step);
@@ -108,36 +109,49 @@ fn check_transition(
     assert!(announces.contains(&count), "{host} {agent} {step:?}: announced {count} times");
 }
 
-fn to_host(version: &str) -> Step {
-    Step::StartHost { version: Some(version.to_owned()), handed_over: false }
-}
-
-fn to_agent(version: &str) -> Step {
-    Step::ReplaceAgent { version: Some(version.to_owned()) }
-}
-
 #[test]
 fn gives_the_measured_transitions() {
     let all = &["containers", "os-info", "timezone"][..];
-    let restart = &Step::RestartAgent;
-    check_transition("4.50.7", "1.0.16", &to_host("4.13.4"), (None, 0), &["containers"], 0..=0);
-    check_transition("4.13.4", "1.0.16", &to_host("4.50.7"), (Some(3), 3), &[], 1..=1);
-    check_transition("4.50.7", "1.0.12.3", &to_host("4.16.38"), (Some(3), 1), all, 9..=11);
+    let restart = &scenarios::RESTART_AGENT;
+    check_transition(
+        "4.50.7",
+        "1.0.16",
+        &scenarios::host("4.13.4", false),
+        (None, 0),
+        &["containers"],
+        0..=0,
+    );
+    check_transition("4.13.4", "1.0.16", &scenarios::host("4.50.7", false), (Some(3), 3), &[], 1..=1);
+    check_transition("4.50.7", "1.0.12.3", &scenarios::host("4.16.38", false), (Some(3), 1), all, 9..=11);
     check_transition(
         "4.17.44",
         "1.0.11.2",
-        &to_host("4.14.17"),
+        &scenarios::host("4.14.17", false),
         (Some(2), 1),
         &["os-info", "timezone"],
         9..=11,
     );
-    check_transition("4.50.7", "1.0.16", &to_host("4.17.44"), (Some(2), 2), &["containers"], 1..=1);
-    check_transition("4.30.53", "1.0.16", &to_host("4.17.24"), (Some(3), 2), &["containers"], 9..=11);
-    let over = Step::StartHost { version: Some("4.50.7".to_owned()), handed_over: true };
+    check_transition(
+        "4.50.7",
+        "1.0.16",
+        &scenarios::host("4.17.44", false),
+        (Some(2), 2),
+        &["containers"],
+        1..=1,
+    );
+    check_transition(
+        "4.30.53",
+        "1.0.16",
+        &scenarios::host("4.17.24", false),
+        (Some(3), 2),
+        &["containers"],
+        9..=11,
+    );
+    let over = scenarios::host("4.50.7", true);
     check_transition("4.18.25", "1.0.16", &over, (Some(3), 3), &[], 0..=0);
-    let over = Step::StartHost { version: Some("4.18.25+patched-max2".to_owned()), handed_over: true };
+    let over = scenarios::host("4.18.25+patched-max2", true);
     check_transition("4.50.7", "1.0.16", &over, (Some(2), 3), &["containers"], 0..=0);
-    let same = Step::StartHost { version: None, handed_over: false };
+    let same = scenarios::start();
     check_transition("4.50.7", "1.0.16", &same, (Some(3), 3), &[], 1..=1);
     // K2: stuck.
     check_transition("4.17.44", "1.0.11.2", restart, (Some(2), 0), &[], 0..=0);
@@ -147,17 +161,17 @@ fn gives_the_measured_transitions() {
     for (agent, version) in [("1.0.11.3", 2), ("1.0.12.3", 3), ("1.0.16", 3)] {
         check_transition("4.50.7", agent, restart, (Some(version), version), &[], 1..=1);
     }
-    check_transition("4.50.7", "1.0.11.2", &to_agent("1.0.16"), (Some(3), 3), &[], 1..=1);
-    check_transition("4.50.7", "1.0.9", &to_agent("1.0.12.3"), (Some(3), 3), &[], 1..=1);
+    check_transition("4.50.7", "1.0.11.2", &scenarios::agent("1.0.16"), (Some(3), 3), &[], 1..=1);
+    check_transition("4.50.7", "1.0.9", &scenarios::agent("1.0.12.3"), (Some(3), 3), &[], 1..=1);
     // K3: stuck.
-    check_transition("4.16.38", "1.0.9.1", &to_agent("1.0.11.2"), (Some(1), 0), &[], 0..=0);
-    check_transition("4.50.7", "1.0.16", &to_agent("1.0.11.2"), (Some(2), 2), &[], 1..=1);
-    check_transition("4.50.7", "1.0.16", &to_agent("1.0.9.1"), (Some(1), 1), &[], 1..=1);
-    check_transition("4.50.7", "1.0.16", &to_agent("1.0.9"), (Some(0), 0), &[], 0..=0);
+    check_transition("4.16.38", "1.0.9.1", &scenarios::agent("1.0.11.2"), (Some(1), 0), &[], 0..=0);
+    check_transition("4.50.7", "1.0.16", &scenarios::agent("1.0.11.2"), (Some(2), 2), &[], 1..=1);
+    check_transition("4.50.7", "1.0.16", &scenarios::agent("1.0.9.1"), (Some(1), 1), &[], 1..=1);
+    check_transition("4.50.7", "1.0.16", &scenarios::agent("1.0.9"), (Some(0), 0), &[], 0..=0);
 }
 
 fn run(host: Side, agent: Side, scenario: &scenarios::Scenario) -> Transcript {
-    let guest = Guest { hooks: scenario.hooks, ..Guest::default() };
+    let guest = Guest { hooks: scenario.script.condition.is_none(), ..Guest::default() };
     let timing = crate::model::simulation::timing_of_heartbeat(5_000_000);
     Simulation::new(host, agent, timing, Rates::REFERENCE, guest).run(scenario)
 }
@@ -183,9 +197,9 @@ fn ideal_peers_say_nothing_above_the_agreed_version_in_any_scenario() {
             Side::release("ideal").expect("the ideal"),
             Timing::default(),
             Rates::REFERENCE,
-            Guest { hooks: scenario.hooks, ..Guest::default() },
+            Guest { hooks: scenario.script.condition.is_none(), ..Guest::default() },
         );
-        for step in &scenario.steps {
+        for step in &scenario.script.steps {
             simulation.step(step);
         }
         assert!(simulation.above().is_empty(), "{}: {:?}", scenario.name, simulation.above());

@@ -1,4 +1,4 @@
-//! A scenario that is going on: the steps, the connection, and the host or the process that has it.
+//! A scenario that is going on: the connection, and the host or the process that has it. Its script tells it what to do.
 
 use std::io;
 use std::time::Duration;
@@ -6,20 +6,22 @@ use std::time::Duration;
 use bytes::Bytes;
 use protocol::defect::Switches;
 use protocol::reference::call::Caller;
-use session::{LaunchError, LaunchErrorKind, Received, Recorder, SendEnd, Server, ServerAct, mark};
+use session::{
+    Actor, BoxFuture, ClientAct, Closes, Injection, LaunchError, LaunchErrorKind, Received, Recorder,
+    SendEnd, Server, ServerAct, Successor, mark,
+};
 use tokio::time::Instant;
-use transcript::evidence::{Observation, Role};
+use transcript::evidence::Observation;
 use transcript::{ConnId, EventKind, ExitStatus};
 use wire::Direction;
 
 use super::real::RealHost;
 use super::{Hosts, PATIENCE, find};
-use crate::inputs;
 use crate::message::{HALF_REFRESH, Kept};
 use crate::model::Host;
 use crate::model::host::Refused;
 use crate::names::{HEARTBEAT, MAX_EVER};
-use crate::scenarios::{ApiCall, PASSES_PER_HEARTBEAT, Step};
+use crate::scenarios::{ApiCall, PASSES_PER_HEARTBEAT, passes_in};
 
 /// How long one of its own writes may take.
 const SEND_DEADLINE: Duration = Duration::from_secs(2);
@@ -45,8 +47,8 @@ pub(super) struct Run<'a> {
     pass: Duration,
     /// Who is there now.
     version: String,
-    /// The agent by which that of the build was replaced.
-    agent: Option<String>,
+    /// By what the agent was replaced.
+    agent: Option<Successor>,
     host: Option<Host>,
     /// A process in its place.
     real: Option<RealHost>,
@@ -66,6 +68,68 @@ pub(super) struct Run<'a> {
 
 fn unread(error: io::Error) -> LaunchError {
     LaunchError::new("read from the guest", error)
+}
+
+/// How a mark says that a version was handed over.
+const HANDED_OVER: &str = " (started with api_version=3 handed over by the source host)";
+
+impl Actor for Run<'_> {
+    fn act<'a>(
+        &'a mut self,
+        act: &'a ClientAct,
+        server: &'a mut dyn Server,
+    ) -> BoxFuture<'a, Result<(), LaunchError>> {
+        Box::pin(async move {
+            match act {
+                ClientAct::Start { build, handed_over } => self.start_host(build, *handed_over, server).await,
+                ClientAct::Kill => self.kill_host().await,
+                ClientAct::Leave { in_mid_message: false } => self.leave("vdsm leaves").await,
+                ClientAct::Leave { in_mid_message: true } => {
+                    self.send(HALF_REFRESH).await?;
+                    self.leave("vdsm leaves in mid-line").await
+                }
+                ClientAct::Return => {
+                    self.away = false;
+                    self.connect(server).await
+                }
+                ClientAct::Call(word) => {
+                    let unknown = || LaunchErrorKind::Setup("a host has no such call".to_owned());
+                    let call = ApiCall::parse(word);
+                    let call = call.ok_or_else(|| LaunchError::new(format!("call {word}"), unknown()))?;
+                    self.call(call, server).await
+                }
+            }
+        })
+    }
+
+    fn go_on<'a>(
+        &'a mut self,
+        time: Duration,
+        server: &'a mut dyn Server,
+    ) -> BoxFuture<'a, Result<(), LaunchError>> {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Box::pin(self.pass_time(passes_in(ms), server))
+    }
+
+    fn catch_up(&mut self) -> BoxFuture<'_, Result<(), LaunchError>> {
+        Box::pin(self.drain())
+    }
+
+    fn meet<'a>(
+        &'a mut self,
+        act: &'a ServerAct,
+        server: &'a mut dyn Server,
+    ) -> BoxFuture<'a, Result<(), LaunchError>> {
+        Box::pin(self.change_agent(act, server))
+    }
+
+    fn hear<'a>(
+        &'a mut self,
+        injection: &'a Injection,
+        server: &'a mut dyn Server,
+    ) -> BoxFuture<'a, Result<(), LaunchError>> {
+        Box::pin(self.listen_to(injection, server))
+    }
 }
 
 impl<'a> Run<'a> {
@@ -94,43 +158,17 @@ impl<'a> Run<'a> {
         self.handed_over
     }
 
-    pub(super) async fn step(&mut self, step: &Step, server: &mut dyn Server) -> Result<(), LaunchError> {
-        match step {
-            Step::StartHost { version, handed_over } => {
-                self.start_host(version.as_deref(), *handed_over, server).await?;
-            }
-            Step::KillHost => self.kill_host().await?,
-            Step::Leave => self.leave("vdsm leaves").await?,
-            Step::LeaveInMidLine => {
-                self.send(HALF_REFRESH).await?;
-                self.leave("vdsm leaves in mid-line").await?;
-            }
-            Step::Reconnect => {
-                self.away = false;
-                self.connect(server).await?;
-            }
-            Step::Passes(count) => self.pass_time(*count, server).await?,
-            Step::RestartAgent => self.restart_agent(server).await?,
-            Step::ReplaceAgent { version } => self.replace_agent(version.clone(), server).await?,
-            Step::HalfLine => {
-                server.prepare("half-line").await?;
-                self.drain().await?;
-            }
-            Step::Call(call) => self.call(*call, server).await?,
-            Step::Inject(name) => self.inject(name, server).await?,
-            Step::Canary => self.mark(Role::Canary.word(), &[]),
-            Step::Release => server.prepare("release").await?,
-        }
-        Ok(())
-    }
-
     async fn start_host(
         &mut self,
-        version: Option<&str>,
+        which: &Successor,
         handed_over: bool,
         server: &mut dyn Server,
     ) -> Result<(), LaunchError> {
         let build = self.build;
+        let version = match which {
+            Successor::First => None,
+            Successor::Release(version) => Some(&**version),
+        };
         let error = |why| LaunchError::new("start another host", LaunchErrorKind::Setup(why));
         let (facts, switches) = match version {
             // The defects are those of the build.
@@ -334,32 +372,24 @@ impl<'a> Run<'a> {
         self.heartbeats = self.heartbeats.saturating_add(u32::try_from(found).unwrap_or(u32::MAX));
     }
 
-    async fn restart_agent(&mut self, server: &mut dyn Server) -> Result<(), LaunchError> {
-        self.kill_agent(server).await?;
-        // What comes from the new one is read, or passes the proxy, only behind this.
-        self.recorder.record(self.conn, Direction::ToClient, EventKind::Connect);
-        server.act(&ServerAct::Restart).await
-    }
-
-    async fn replace_agent(
-        &mut self,
-        version: Option<String>,
-        server: &mut dyn Server,
-    ) -> Result<(), LaunchError> {
-        self.kill_agent(server).await?;
-        let condition = version.as_ref().map_or("replace".to_owned(), |version| format!("replace {version}"));
-        self.agent = Some(version.unwrap_or_else(|| FIRST.to_owned()));
-        self.mark_builds();
-        self.recorder.record(self.conn, Direction::ToClient, EventKind::Connect);
-        server.prepare(&condition).await
-    }
-
-    /// Kills the agent; what it had written is read before its end is noted.
-    async fn kill_agent(&mut self, server: &mut dyn Server) -> Result<(), LaunchError> {
+    /// The agent is killed, and another process or release starts behind the port. What the first had written is read
+    /// before its end is noted, and what comes from the next one is read, or passes the proxy, only behind that.
+    async fn change_agent(&mut self, act: &ServerAct, server: &mut dyn Server) -> Result<(), LaunchError> {
+        if *act == ServerAct::Reload {
+            return server.act(act).await;
+        }
         server.act(&ServerAct::Kill).await?;
         self.drain().await?;
         self.recorder.record(self.conn, Direction::ToClient, EventKind::Exit(ExitStatus::Gone));
-        Ok(())
+        if !act.comes_back() {
+            return Ok(());
+        }
+        if let ServerAct::Replace(by) = act {
+            self.agent = Some(by.clone());
+            self.mark_builds();
+        }
+        self.recorder.record(self.conn, Direction::ToClient, EventKind::Connect);
+        server.act(act).await
     }
 
     async fn call(&mut self, call: ApiCall, server: &mut dyn Server) -> Result<(), LaunchError> {
@@ -398,15 +428,11 @@ impl<'a> Run<'a> {
         Ok(false)
     }
 
-    async fn inject(&mut self, name: &str, server: &mut dyn Server) -> Result<(), LaunchError> {
+    /// Reads what is written in the agent's stead while it is: a line of 3 MiB fits into no socket.
+    async fn listen_to(&mut self, injection: &Injection, server: &mut dyn Server) -> Result<(), LaunchError> {
         self.drain().await?;
-        let input = inputs::input(name);
-        let parts = input.map(|input| input.writes.len()).unwrap_or_default();
-        self.mark("guest sends", &[("input", name), ("writes", &parts.to_string())]);
-        // What is sent is read meanwhile: a line of 3 MiB fits into no socket.
-        let condition = format!("inject {name}");
-        self.closes_at_once = input.is_some_and(|input| input.closes == inputs::Closes::AtOnce);
-        let mut sending = server.prepare(&condition);
+        self.closes_at_once = injection.closes == Closes::AtOnce;
+        let mut sending = server.inject(injection);
         loop {
             let dead = self.host.as_ref().is_none_or(Host::is_dead);
             let Some(connection) = self.connection.as_mut().filter(|_| !dead) else {
@@ -429,7 +455,7 @@ impl<'a> Run<'a> {
 
     fn mark_builds(&self) {
         let client = format!("vdsm {}", self.version);
-        let server = self.agent.as_ref().map(|version| format!("ovirt-guest-agent {version}"));
+        let server = self.agent.as_ref().map(|by| format!("ovirt-guest-agent {}", by.word()));
         let mut args = vec![("client", client.as_str())];
         args.extend(server.as_ref().map(|server| ("server", server.as_str())));
         self.mark("builds", &args);
@@ -439,8 +465,3 @@ impl<'a> Run<'a> {
         self.recorder.mark(ConnId(0), mark(label, args));
     }
 }
-
-/// What stands for the agent of the build in a mark.
-const FIRST: &str = "first";
-/// How a mark says that a version was handed over.
-const HANDED_OVER: &str = " (started with api_version=3 handed over by the source host)";
