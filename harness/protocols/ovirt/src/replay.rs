@@ -1,10 +1,10 @@
 //! Makes a script of what recorded hosts said.
 //!
 //! There are no replies to wait for, so the script keeps the rhythm of the recording: what a heartbeat apart was then is
-//! a heartbeat of the reference agents apart now. Where the agent's process was replaced by another one of the same
-//! release, the agent is restarted behind the connection that stays open.
+//! a heartbeat of the reference agents apart now. Where the agent's process was replaced, the agent is restarted behind the
+//! connection that stays open, or the release comes that the header names for that time.
 
-use session::{Script, ServerAct, Step};
+use session::{Script, ServerAct, Step, Successor};
 use transcript::{ConnId, EventKind, Transcript};
 use wire::Direction;
 
@@ -25,7 +25,7 @@ pub(super) fn script(recorded: &Transcript) -> Script {
     for event in &recorded.events {
         let step = match (&event.kind, event.dir) {
             (EventKind::Connect, Direction::ToServer) => Step::Connect(event.conn),
-            (EventKind::Connect, Direction::ToClient) => Step::Server(ServerAct::CrashRestart),
+            (EventKind::Connect, Direction::ToClient) => Step::Server(fate(recorded, last_us, event.at_us)),
             (EventKind::Data(data), Direction::ToServer) => {
                 Step::Send { conn: event.conn, bytes: data.bytes.clone(), fds: Vec::new(), creds: None }
             }
@@ -53,6 +53,20 @@ pub(super) fn script(recorded: &Transcript) -> Script {
         script.steps.push(step);
     }
     script
+}
+
+/// What happened to the agent between two times.
+fn fate(recorded: &Transcript, before_us: u64, at_us: u64) -> ServerAct {
+    let header = &recorded.provenance;
+    let agent = |at_us: u64| {
+        let change = header.builds.iter().rev().find(|change| change.from_us <= at_us);
+        change.map_or(&header.server, |change| &change.server)
+    };
+    let (before, now) = (agent(before_us), agent(at_us));
+    match &now.version {
+        Some(version) if now.id != before.id => ServerAct::Replace(Successor::release(version.as_str())),
+        _ => ServerAct::CrashRestart,
+    }
 }
 
 /// Time passes; whoever is connected listens.
