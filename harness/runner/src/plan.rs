@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use matrix::{
-    Build, BuildId, CaseId, CaseKind, CasePattern, CellGroup, CellId, CellInfo, Partition, PlanConflict,
-    PlannedCell, RunFile, Selection, Settings, SourceKind, merge_cells,
+    Build, BuildId, Builds, CaseId, CaseKind, CasePattern, CellGroup, CellId, CellInfo, Partition,
+    PlanConflict, PlannedCell, Role, RunFile, Selection, Settings, SourceKind, merge_cells,
 };
 use protocol::{Action, Case, Hazard, Scripted};
 
@@ -225,7 +225,7 @@ fn with_successors(files: &ProtocolFiles, mut cell: PlanCell) -> PlanCell {
         return cell;
     };
     for release in files.protocol.replaced_by(&case.id).into_iter().filter(|_| live) {
-        match files.successor(server, kind, &release) {
+        match successor(&files.builds, server, kind, &release) {
             Some(build) => drop(cell.successors.insert(release.into(), build)),
             None => {
                 let (kind, folder) = (kind.word(), files.protocol.name());
@@ -237,6 +237,15 @@ fn with_successors(files: &ProtocolFiles, mut cell: PlanCell) -> PlanCell {
         }
     }
     cell
+}
+
+/// The build that takes the place of a server where that is replaced by a release: one that comes from the same sort of
+/// source, of that very version, or else one that behaves as the release does. The place stays, and so do its settings.
+fn successor(builds: &Builds, server: &Build, kind: SourceKind, release: &str) -> Option<Build> {
+    let serves = |build: &&Build| build.roles.contains(&Role::Server) && build.source(kind).is_some();
+    let find = |of: fn(&Build) -> &str| builds.iter().filter(serves).find(|build| of(build) == release);
+    let found = find(|build| &build.version).or_else(|| find(|build| &build.dialect))?;
+    Some(Build { settings: server.settings.clone(), ..found.clone() })
 }
 
 fn without_successors(files: &ProtocolFiles, planned: PlannedCell) -> PlanCell {
@@ -388,5 +397,57 @@ pub(crate) mod tests {
             assert_eq!(cell.is_simulated(), simulated, "{source:?}");
             cell.planned.client_source = None;
         }
+    }
+
+    #[test]
+    fn a_release_stands_for_a_build_of_the_same_sort() {
+        let builds = r#"
+            protocol = "p"
+            [[build]]
+            id = "old"
+            version = "1.0"
+            reference = true
+            settings = { heartbeat = "100" }
+            [[build]]
+            id = "patched"
+            version = "2.0-patched"
+            dialect = "2.0"
+            reference = true
+            [[build]]
+            id = "asks"
+            version = "2.0"
+            roles = ["client"]
+            reference = true
+            [[build]]
+            id = "kept"
+            version = "3.0"
+            recorded = true
+            [[build]]
+            id = "new"
+            version = "3.0"
+            path = "/opt/new"
+            [[build]]
+            id = "like-it"
+            version = "4.0-1"
+            dialect = "4.0"
+            reference = true
+            [[build]]
+            id = "itself"
+            version = "4.0"
+            reference = true
+        "#;
+        let builds = Builds::parse("builds.toml", builds).expect("they are right");
+        let server = builds.get(&BuildId::new("old")).expect("it is there");
+        let check = |kind, release, expect: Option<&str>| {
+            let found = successor(&builds, server, kind, release);
+            assert_eq!(found.as_ref().map(|build| build.id.as_str()), expect, "{release}");
+            assert!(found.is_none_or(|build| build.settings == server.settings), "{release}");
+        };
+        // The client of that version serves nobody.
+        check(SourceKind::Reference, "2.0", Some("patched"));
+        check(SourceKind::Reference, "3.0", None);
+        check(SourceKind::Path, "3.0", Some("new"));
+        check(SourceKind::Reference, "4.0", Some("itself"));
+        check(SourceKind::Reference, "new", None);
     }
 }

@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
 use matrix::{
-    Build, BuildFlag, BuildFlagError, BuildId, Builds, CaseId, CellId, ConfigError, Expectation,
-    Expectations, KnownBugs, Matrix, Role, RunFile, SourceKind,
+    BuildFlag, BuildFlagError, BuildId, Builds, CaseId, CellId, ConfigError, Expectation, Expectations,
+    KnownBugs, Matrix, RunFile,
 };
 use protocol::{Case, Protocol};
 
@@ -146,16 +146,6 @@ impl ProtocolFiles {
     #[must_use]
     pub fn version<'a>(&'a self, id: &'a BuildId) -> &'a str {
         self.builds.get(id).map_or(id.as_str(), |build| &build.version)
-    }
-
-    /// The build that takes the place of a server where that is replaced by a release: one that comes from the same sort of
-    /// source, of that very version, or else one that behaves as the release does. The place stays, and so do its settings.
-    pub(crate) fn successor(&self, server: &Build, kind: SourceKind, release: &str) -> Option<Build> {
-        let serves = |build: &&Build| build.roles.contains(&Role::Server) && build.source(kind).is_some();
-        let find =
-            |of: fn(&Build) -> &str| self.builds.iter().filter(serves).find(|build| of(build) == release);
-        let found = find(|build| &build.version).or_else(|| find(|build| &build.dialect))?;
-        Some(Build { settings: server.settings.clone(), ..found.clone() })
     }
 
     /// What is known to be wrong with a cell.

@@ -41,7 +41,7 @@ pub trait Outside: Send {
     }
 
     /// Does something to what is behind the server; `None` where it is done to the server itself. See [`Server::act`].
-    /// A reload is always done here, if at all: no more than the process of a server is known to the loop.
+    /// Only here a server can be told to reload: the loop knows of no configuration.
     fn act<'a>(&'a mut self, _act: &'a ServerAct) -> Option<BoxFuture<'a, Result<(), LaunchErrorKind>>> {
         None
     }
