@@ -1,8 +1,8 @@
 //! The reference host: takes part in scenarios against a port and writes down what passes.
 //!
-//! What it says is decided by [`crate::model::Host`]; the script of a scenario says what happens to it and to the agent. Time that a scenario counts
-//! in passes is waited for, and where heartbeats belong to it they are waited for as well, so that a machine under load
-//! makes a scenario longer and not another one.
+//! What it says is decided by [`crate::model::Host`]; the script of a scenario says what happens to it and to the agent.
+//! Time that a scenario counts in passes is waited for, and where heartbeats belong to it they are waited for as well, so
+//! that a machine under load makes a scenario longer and not another one.
 
 mod real;
 mod run;
