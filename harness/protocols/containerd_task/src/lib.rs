@@ -20,6 +20,7 @@ use protocol::effects::Operation;
 use protocol::{Action, Case, Defect, Hazard, Peers, Protocol};
 use transcript::Transcript;
 use ttrpc::TtrpcGrammar;
+use ttrpc::generic::BOTH_WRITE;
 use ttrpc::probes::ALONE;
 use verdict::{Check, Cited, Grammar, Reading};
 
@@ -138,16 +139,17 @@ impl Protocol for ContainerdTask {
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         use ttrpc::checks::{
-            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, NOTHING_SMUGGLED, RECORDED_COMPLETE,
-            STREAMS_INCREASE,
+            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, NOTHING_SMUGGLED, READS_ON, RECORDED_COMPLETE,
+            STREAMS_INCREASE, WITHIN_LIMIT,
         };
         use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
         if case.is(CaseKind::Client, RELOAD) || case.is(CaseKind::Client, REPORTED) || is_lifecycle(case) {
             let own = [checks::ONE_SERVICE, checks::SAME_PID, checks::EVENTS_IN_ORDER];
-            let family = [CALLS_ANSWERED, STREAMS_INCREASE, READABLE_REPLIES, RECORDED_COMPLETE];
+            let family =
+                [CALLS_ANSWERED, STREAMS_INCREASE, WITHIN_LIMIT, READABLE_REPLIES, RECORDED_COMPLETE];
             return family.into_iter().chain(own).collect();
         }
-        let mut of_probe = vec![CANARIES_ANSWERED, NOTHING_SMUGGLED, checks::SAME_PID];
+        let mut of_probe = vec![CANARIES_ANSWERED, NOTHING_SMUGGLED, WITHIN_LIMIT, checks::SAME_PID];
         match case.kind {
             CaseKind::Probe if case.name.starts_with(ALONE) => {
                 of_probe.extend([ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, ALONE_COMPLETE]);
@@ -157,6 +159,7 @@ impl Protocol for ContainerdTask {
                 of_probe
             }
             CaseKind::Probe => {
+                of_probe.extend(case.name.ends_with(BOTH_WRITE).then_some(READS_ON));
                 of_probe.extend(verdict::checks::of(case.kind));
                 of_probe
             }
@@ -164,6 +167,7 @@ impl Protocol for ContainerdTask {
                 let mut own = vec![
                     CALLS_ANSWERED,
                     STREAMS_INCREASE,
+                    WITHIN_LIMIT,
                     checks::AS_TOLD,
                     checks::ONE_SERVICE,
                     checks::SAME_PID,

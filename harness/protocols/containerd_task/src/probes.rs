@@ -85,7 +85,7 @@ pub(crate) fn all() -> Vec<Case> {
     let mut cases = Vec::new();
     for (service, prefix) in [(TASK_V3, ""), (TASK_V2, V2)] {
         let d = description(service);
-        let generic = generic::probes(&d);
+        let generic = generic::probes(&d, good(service, id_of("")));
         let rows = rows(service, id_of);
         let is_generic = |row: &&Row| generic.iter().any(|case| &*case.id.name == row.name);
         // Behind a shim that was told to end there is nobody to ask.

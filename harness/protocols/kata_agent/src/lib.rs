@@ -19,6 +19,7 @@ use protocol::effects::Operation;
 use protocol::{Action, Case, Defect, Hazard, Peers, Protocol};
 use transcript::Transcript;
 use ttrpc::TtrpcGrammar;
+use ttrpc::generic::BOTH_WRITE;
 use ttrpc::probes::ALONE;
 use verdict::{Check, Cited, Grammar, Reading};
 
@@ -117,32 +118,34 @@ impl Protocol for KataAgent {
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         use ttrpc::checks::{
-            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, NOTHING_SMUGGLED, RECORDED_COMPLETE,
-            STREAMS_INCREASE,
+            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, NOTHING_SMUGGLED, READS_ON, RECORDED_COMPLETE,
+            STREAMS_INCREASE, WITHIN_LIMIT,
         };
         use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
         if is_ctl(case) || case.is(CaseKind::Probe, LIFECYCLE) {
             return vec![
                 CALLS_ANSWERED,
                 STREAMS_INCREASE,
+                WITHIN_LIMIT,
                 READABLE_REPLIES,
                 checks::INTERFACES,
                 checks::EXIT_OF_HANDLER,
                 RECORDED_COMPLETE,
             ];
         }
-        let mut of_probe = vec![CANARIES_ANSWERED, NOTHING_SMUGGLED, checks::INTERFACES];
+        let mut of_probe = vec![CANARIES_ANSWERED, NOTHING_SMUGGLED, WITHIN_LIMIT, checks::INTERFACES];
         match case.kind {
             CaseKind::Probe if case.name.starts_with(ALONE) => {
                 of_probe.extend([ANSWERED_AS_DUE, ANSWERED_ONCE, STAYS_UP, READABLE_REPLIES, ALONE_COMPLETE]);
                 of_probe
             }
             CaseKind::Probe => {
+                of_probe.extend(case.name.ends_with(BOTH_WRITE).then_some(READS_ON));
                 of_probe.extend(verdict::checks::of(case.kind));
                 of_probe
             }
             CaseKind::Client => {
-                let own = [CALLS_ANSWERED, STREAMS_INCREASE, checks::AS_TOLD];
+                let own = [CALLS_ANSWERED, STREAMS_INCREASE, WITHIN_LIMIT, checks::AS_TOLD];
                 verdict::checks::of(case.kind).into_iter().chain(own).collect()
             }
             kind => verdict::checks::of(kind),

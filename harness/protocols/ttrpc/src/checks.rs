@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `not-drained`, `closed-after-refusal` | behind whatever was refused, every canary of a connection is answered |
 //! | `smuggled` | what was announced as the body of a message is carried out by nobody |
+//! | `stops-reading` | a server goes on reading while a client takes no answers |
+//! | `above-limit` | no answer is longer than 4 MiB |
 //! | `no-reply` | every call of a client is answered, as long as it listens |
 //! | `stream-reused` | a client opens streams of odd numbers, each larger than the one before |
 //! | `incomplete` | what was recorded elsewhere came to an end |
@@ -15,7 +17,7 @@ use transcript::{EventKind, Transcript};
 use verdict::checks::{EVIDENCE_COMPLETE, Report};
 use verdict::{Blame, Check, Cited, ConnReading, Due, FrameAt, Meaning, Reading, ReplyAt, Step, Weight};
 use wire::Direction;
-use wire::ttrpc::{Header, OVERSIZE};
+use wire::ttrpc::{DATA_MAX, Header, OVERSIZE};
 
 use crate::envelope::{Answer, Call, data};
 
@@ -25,6 +27,10 @@ pub mod shapes {
 
     /// What was announced as the body of a message was carried out.
     pub const SMUGGLED: Shape = Shape::new("smuggled");
+    /// A server and its client wait for each other to read.
+    pub const STOPS_READING: Shape = Shape::new("stops-reading");
+    /// A message is longer than anybody takes.
+    pub const ABOVE_LIMIT: Shape = Shape::new("above-limit");
     /// A client used a number of a stream that it may not use.
     pub const STREAM_REUSED: Shape = Shape::new("stream-reused");
 }
@@ -34,6 +40,9 @@ verdict::rules! {
         "harness/ARCHITECTURE.md#what-is-refused-is-read-to-its-end";
     BODY: "so many bytes as the head of a message announces are its body, and nobody carries them out",
         "containerd/ttrpc@v1.2.7:PROTOCOL.md, Message Frame";
+    READS: "who writes goes on reading: otherwise both sides wait for each other, for ever",
+        "https://github.com/containerd/ttrpc/issues/72";
+    LIMIT: "a message has at most 4194304 bytes of data", "containerd/ttrpc@v1.2.7:PROTOCOL.md, Message Frame";
     ANSWERED: "every call is answered, once", "harness/ARCHITECTURE.md#requests-are-answered-once";
     NUMBERS: "a client opens streams of odd numbers, each larger than the one before",
         "containerd/ttrpc@v1.2.7:PROTOCOL.md, Stream ID";
@@ -131,6 +140,41 @@ fn nothing_smuggled(report: &mut Report<'_>) {
 
 fn stream_of(at: &FrameAt) -> Option<u32> {
     Header::of_frame(&at.frame).map(|header| header.stream)
+}
+
+/// Both sides may write at once.
+pub const READS_ON: Check = Check { name: "reads-on", judge: reads_on };
+
+fn reads_on(report: &mut Report<'_>) {
+    for (conn, step) in report.evidence.reading.steps(Role::Subject) {
+        let lost = step.requests.iter().filter(|at| at.due == Due::One).count();
+        let answered = step.answers().count();
+        let is_stuck = step.closed.is_none() && step.send_failed.is_some();
+        if is_stuck || (step.closed.is_none() && answered < lost) {
+            let message = "a client that writes much before it reads waits for a server that waits for it";
+            report
+                .violation(shapes::STOPS_READING, READS, message)
+                .at_subject(conn.conn.0, step)
+                .push("all requests are taken and answered", format!("{answered} of {lost} answers"));
+        }
+    }
+}
+
+/// No answer is longer than the limit.
+pub const WITHIN_LIMIT: Check = Check { name: "within-limit", judge: within_limit };
+
+fn within_limit(report: &mut Report<'_>) {
+    for conn in &report.evidence.reading.conns {
+        for reply in
+            conn.steps.iter().flat_map(|step| &step.replies).filter(|reply| reply.at.frame.kind == OVERSIZE)
+        {
+            let length = Header::length(&reply.at.frame.bytes).unwrap_or_default();
+            report
+                .violation(shapes::ABOVE_LIMIT, LIMIT, "an answer is longer than its client may take")
+                .at_reply(conn.conn.0, reply)
+                .push(format!("at most {DATA_MAX} bytes"), format!("{length} bytes"));
+        }
+    }
 }
 
 /// Every call of a client is answered, as long as the client listens, and nothing else is said.

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use bytes::{Bytes, BytesMut};
-use protocol::probe::{AboveLimit, Answers, Bad, Clients, Description, Lengths, generic};
-use protocol::{Action, Case, Scripted};
+use protocol::probe::{
+    AboveLimit, Answers, Bad, Clients, Description, Lengths, SUBJECT_CONN, around_large, generic, reply_ms,
+};
+use protocol::{Action, Case, Hazard, Scripted};
 use session::{Script, Step};
 use transcript::ConnId;
+use transcript::evidence::Expect;
 use wire::ttrpc::{DATA_MAX, Flags, HEAD_LEN, Header, MessageType};
 
 use crate::envelope::{self, Success};
@@ -63,10 +66,30 @@ fn announcing(length: i64) -> Bytes {
     header.with_length(length, b"")
 }
 
-/// The generic probes.
+/// A client that writes much before it reads anything.
+pub const BOTH_WRITE: &str = "both-sides-write";
+/// How many requests it writes: fewer than are followed on a connection, and with more bytes than sockets hold.
+const WRITTEN: u32 = 4000;
+/// How long the name is that each of them calls, which most servers repeat.
+const NAME_LEN: usize = 200;
+
+/// The generic probes, and the one of two sides that write.
 #[must_use]
-pub fn probes(d: &Description) -> Vec<Case> {
+pub fn probes(d: &Description, good: Good<'static>) -> Vec<Case> {
     let mut cases = generic(d);
+    let name = "N".repeat(NAME_LEN);
+    let args = [Expect::Survive.arg()];
+    let about = "a client that writes much before it reads is answered: a server reads while it writes";
+    cases.push(around_large(d, BOTH_WRITE, about, Hazard::Disturbs, &args, move |_, script| {
+        let requests = (0..WRITTEN).map(|_| envelope::request(1, good.service, &name, b""));
+        let all = requests.fold(BytesMut::new(), |mut all, request| {
+            all.extend_from_slice(&request);
+            all
+        });
+        let bytes = all.freeze();
+        let patience = reply_ms(bytes.len());
+        script.send(SUBJECT_CONN, bytes).answers(SUBJECT_CONN, patience)
+    }));
     for case in &mut cases {
         let Action::Script(script) = &case.action else { continue };
         let script = script.clone();

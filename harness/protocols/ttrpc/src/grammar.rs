@@ -8,8 +8,8 @@
 //! c2s  any other type    nothing is due
 //! ```
 //!
-//! Requests are read as the specification has it, whatever a release makes of them: what was announced as the body of a message
-//! is no request, and who answers it has read it as one.
+//! Messages are read as the specification has it, whatever a release makes of them: what was announced as the body of a message
+//! is no message, and who answers or takes it has read it as one.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -32,13 +32,9 @@ impl<A: Api> Grammar for TtrpcGrammar<A> {
         self.0.dialect()
     }
 
-    fn decoder(&self, dir: Direction, _conn: &ConnContext) -> Box<dyn Decoder> {
-        Box::new(match dir {
-            Direction::ToServer => {
-                MessageDecoder::within(Limits { data_max: DATA_MAX, oversize: Oversize::Discarded })
-            }
-            Direction::ToClient => MessageDecoder::new(),
-        })
+    fn decoder(&self, _dir: Direction, _conn: &ConnContext) -> Box<dyn Decoder> {
+        let limits = Limits { data_max: DATA_MAX, oversize: Oversize::Discarded };
+        Box::new(MessageDecoder::within(limits))
     }
 
     fn pairing(&self) -> Box<dyn Pairing> {
@@ -72,8 +68,12 @@ fn due(frame: &Frame) -> Due {
     }
 }
 
-/// What a response means. One that is not protobuf is a failure of which nothing is known.
+/// What a response means. One that is not protobuf is a failure of which nothing is known; one above the limit is for nobody to
+/// read.
 pub(crate) fn meaning(reply: &Frame) -> Meaning {
+    if reply.kind == OVERSIZE {
+        return Meaning::Refused(code::RESOURCE_EXHAUSTED);
+    }
     match Answer::read(data(&reply.bytes)).map_or(code::UNKNOWN, |answer| answer.code) {
         code::OK => Meaning::Success,
         code::UNIMPLEMENTED => Meaning::NotSupported,

@@ -157,8 +157,8 @@ impl<S: Service> Machine for TtrpcServer<S> {
     }
 
     /// A client that does not read its answers may go on asking: it may wait for the server to read before it does.
-    fn reads(&self, _is_owed: bool) -> bool {
-        true
+    fn reads(&self, is_owed: bool) -> bool {
+        !is_owed || !self.has(faults::STOPS_READING)
     }
 
     fn came(&mut self, clients: &mut All, peer: Peer, data: Data, _fds: Vec<OwnedFd>) {
