@@ -42,7 +42,7 @@ impl fmt::Display for BuildId {
     }
 }
 
-/// The four kinds of cases.
+/// The kinds of cases.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum CaseKind {
     /// The client's side of a fixture is played again to a server.
@@ -53,9 +53,14 @@ pub enum CaseKind {
     Client,
     /// Several peers, restarts and faults in one story.
     Scenario,
+    /// A client reads what another release has left behind: files, and what runs.
+    State,
 }
 
 impl CaseKind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Replay, Self::Probe, Self::Client, Self::Scenario, Self::State];
+
     /// The first component of a case's name.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -64,6 +69,7 @@ impl CaseKind {
             Self::Probe => "probe",
             Self::Client => "client",
             Self::Scenario => "scenario",
+            Self::State => "state",
         }
     }
 }
@@ -131,13 +137,10 @@ impl FromStr for CaseId {
         let error = || ParseCellError {
             text: text.to_owned(),
             what: "case",
-            form: "replay|probe|client|scenario/<name>",
+            form: "replay|probe|client|scenario|state/<name>",
         };
         let (kind, name) = text.split_once('/').ok_or_else(error)?;
-        let kind = [CaseKind::Replay, CaseKind::Probe, CaseKind::Client, CaseKind::Scenario]
-            .into_iter()
-            .find(|k| k.as_str() == kind)
-            .ok_or_else(error)?;
+        let kind = CaseKind::ALL.into_iter().find(|k| k.as_str() == kind).ok_or_else(error)?;
         if name.is_empty() {
             return Err(error());
         }

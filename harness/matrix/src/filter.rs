@@ -406,7 +406,7 @@ fn read_which(argument: &str) -> Result<Which, BadText> {
 }
 
 fn read_kind(argument: &str) -> Result<CaseKind, BadText> {
-    let kinds = [CaseKind::Replay, CaseKind::Probe, CaseKind::Client, CaseKind::Scenario];
+    let kinds = CaseKind::ALL;
     let found = kinds.into_iter().find(|kind| kind.as_str() == argument);
     found.ok_or_else(|| BadText::unknown_word(argument, "kind", &kinds.map(CaseKind::as_str)))
 }

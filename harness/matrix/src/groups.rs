@@ -150,7 +150,7 @@ impl Pair {
     pub fn can_run(&self, kind: CaseKind) -> bool {
         match kind {
             CaseKind::Probe => self.client.build.is_probe(),
-            CaseKind::Client => !self.client.build.is_probe(),
+            CaseKind::Client | CaseKind::State => !self.client.build.is_probe(),
             CaseKind::Scenario | CaseKind::Replay => true,
         }
     }

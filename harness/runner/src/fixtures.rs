@@ -231,6 +231,7 @@ pub fn placed(path: &Path, protocol: &str) -> Option<(BuildId, BuildId, CaseId)>
     let case = match name.split_once('.') {
         Some(("replay", _)) => return None,
         Some(("scenario", name)) => CaseId::new(CaseKind::Scenario, name),
+        Some(("state", name)) => CaseId::new(CaseKind::State, name),
         _ if client.is_probe() => CaseId::new(CaseKind::Probe, name),
         _ => CaseId::new(CaseKind::Client, name),
     };

@@ -468,6 +468,14 @@ shapes! {
     OTHER_ERROR = "other-error";
     /// A connection that was closed when it was recorded is kept.
     KEEPS_LONGER = "keeps-longer";
+    /// What ran when it was left behind is gone: whoever found it has ended it.
+    STATE_DESTROYED = "state-destroyed";
+    /// What was left behind is loaded in part, and nobody is told.
+    STATE_LOST = "state-lost";
+    /// What was left behind is refused, and changed all the same.
+    STATE_TOUCHED = "state-touched";
+    /// What was left behind is refused.
+    STATE_REFUSED = "state-refused";
     /// The transcript does not hold enough to say more.
     INCOMPLETE = "incomplete";
 }

@@ -8,6 +8,7 @@ mod effects;
 mod evidence;
 mod process;
 mod replay;
+mod state;
 
 use transcript::evidence::{Role, Shape};
 use wire::Direction;
@@ -21,6 +22,7 @@ pub use effects::{EFFECT_MATCHES_CLAIM, UNTOLD};
 pub use evidence::EVIDENCE_COMPLETE;
 pub use process::{GIVES_BACK, STAYS_UP};
 pub use replay::{SAME_FATE, SAME_MEANING};
+pub use state::{FILES, LOADS, LOST, Loads, RUNS, STATE_KEPT};
 
 /// Shapes of what a server said, or a client made of it, while the server went on serving.
 const SAID: [Shape; 8] = [
@@ -49,6 +51,7 @@ pub fn of(kind: matrix::CaseKind) -> Vec<Check> {
         matrix::CaseKind::Client => operation(),
         matrix::CaseKind::Scenario => scenario(),
         matrix::CaseKind::Replay => replay(),
+        matrix::CaseKind::State => vec![STATE_KEPT],
     }
 }
 
@@ -106,7 +109,7 @@ pub(crate) mod rules {
 /// All rules that generic checks hold peers to.
 #[must_use]
 pub fn all_rules() -> Vec<Cited> {
-    [rules::RULES, evidence::RULES].concat()
+    [rules::RULES, evidence::RULES, state::RULES].concat()
 }
 
 /// Collects the findings of one check.

@@ -56,6 +56,11 @@ pub(crate) fn damage(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What lies there now.
+pub(crate) fn now(directory: &Path) -> Vec<Option<String>> {
+    [BOOTSTRAP, ADDRESS].map(|name| read_text(&directory.join(name))).into()
+}
+
 /// Reads it as a daemon of a release does.
 pub(crate) fn read(directory: &Path, dialect: &Dialect) -> Reached {
     let text = |name: &str| read_text(&directory.join(name));

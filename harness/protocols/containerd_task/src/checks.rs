@@ -9,15 +9,15 @@
 
 use std::collections::BTreeMap;
 
-use transcript::evidence::{EXIT, Observation};
+use transcript::evidence::Observation;
 use ttrpc::Values;
 use ttrpc::checks::results;
 use ttrpc::envelope::{Call, data};
-use verdict::checks::{EVIDENCE_COMPLETE, Report};
+use verdict::checks::Report;
 use verdict::{Blame, Check, FrameAt};
 
 use super::dialect::EVENTS;
-use super::operations::{CONTAINER, STATUS};
+use super::operations::STATUS;
 use super::shapes;
 
 verdict::rules! {
@@ -154,15 +154,4 @@ fn is_of_exec(event: &[u8]) -> bool {
     named.is_some_and(|name| {
         name != Values(event).bytes(1).unwrap_or_default() && name.iter().all(u8::is_ascii_graphic)
     })
-}
-
-/// A daemon that cannot reach a shim says nothing to it: what it did is seen in what became of the container.
-pub(super) const EFFECT_SEEN: Check = Check { name: EVIDENCE_COMPLETE.name, judge: effect_seen };
-
-fn effect_seen(report: &mut Report<'_>) {
-    let reading = report.evidence.reading;
-    let needed = [Observation::Expected(EXIT), Observation::Claim(EXIT), Observation::Effect(CONTAINER)];
-    let missing = needed.into_iter().filter(|what| reading.observed(*what).is_none());
-    let missing = missing.map(|what| format!("nothing says `{}`", what.key())).collect();
-    report.lacks(missing);
 }

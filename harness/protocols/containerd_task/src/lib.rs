@@ -14,7 +14,7 @@
 
 use std::sync::Arc;
 
-use matrix::{Build, CaseId, CaseKind};
+use matrix::{CaseId, CaseKind};
 use protocol::dialect::Releases;
 use protocol::effects::Operation;
 use protocol::{Action, Case, Defect, Hazard, Peers, Protocol};
@@ -48,9 +48,6 @@ const KILLS: [&str; 3] = ["data-unknown-stream", "data-late", "stream-open-on-un
 const RELOAD: &str = "recorded-reload";
 /// What a shim reports, recorded elsewhere.
 const REPORTED: &str = "recorded-events";
-
-/// A daemon that cannot read how a shim is reached.
-const DAMAGED: &str = "damaged-bootstrap";
 
 /// The protocol in all its dialects.
 #[must_use]
@@ -114,13 +111,6 @@ impl Protocol for ContainerdTask {
         operations::OPERATIONS.iter().map(|operation| operation as &dyn Operation).collect()
     }
 
-    /// A daemon that knows no `bootstrap.json` has none that could be damaged.
-    fn lacks(&self, client: &Build, case: &CaseId) -> Option<String> {
-        let dialect = DIALECTS.for_version(&client.dialect)?;
-        let is_damaged = case.is(CaseKind::Client, DAMAGED) && !dialect.bootstrap;
-        is_damaged.then(|| format!("{} reads no bootstrap.json", client.id))
-    }
-
     fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
         if case.is(CaseKind::Client, REPORTED) {
             return Some("a shim calls here, and the server is a daemon");
@@ -164,7 +154,7 @@ impl Protocol for ContainerdTask {
                 of_probe
             }
             CaseKind::Client => {
-                let mut own = vec![
+                let own = [
                     CALLS_ANSWERED,
                     STREAMS_INCREASE,
                     WITHIN_LIMIT,
@@ -172,7 +162,6 @@ impl Protocol for ContainerdTask {
                     checks::ONE_SERVICE,
                     checks::SAME_PID,
                 ];
-                own.extend(case.is(CaseKind::Client, DAMAGED).then_some(checks::EFFECT_SEEN));
                 verdict::checks::of(case.kind).into_iter().chain(own).collect()
             }
             kind => verdict::checks::of(kind),

@@ -1,5 +1,6 @@
 //! What a daemon does with a shim, and what it must come to.
 
+use matrix::CaseKind;
 use protocol::effects;
 use transcript::evidence::Expectation;
 
@@ -23,14 +24,14 @@ pub(crate) const STATE: &str = "state";
 /// One thing that a daemon does, and what it is for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operation {
-    /// Its name; the case is `client/<name>`.
+    /// Its name; which is that of its case.
     pub name: &'static str,
+    /// The kind of its case.
+    pub kind: CaseKind,
     /// What it does, in one sentence.
     pub about: &'static str,
     /// What has to be so before.
     pub before: &'static str,
-    /// The exit code of a daemon that is right.
-    pub exit: i32,
     /// What the daemon must have said: `(claim, value)`.
     pub claims: &'static [(&'static str, &'static str)],
     /// What must be so: `(effect, value)`.
@@ -41,27 +42,35 @@ pub(crate) struct Operation {
 pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         name: "lifecycle",
+        kind: CaseKind::Client,
         about: "a container is made, started, waited for while it gets SIGTERM, and deleted; the shim ends",
         before: IDLE,
-        exit: 0,
         claims: &[(STATUS, "7")],
         effects: &[(CONTAINER, "none")],
     },
     Operation {
         name: "reload",
+        kind: CaseKind::Client,
         about: "a daemon starts and finds a container that runs; it pauses it, lets it go on, and it goes on",
         before: RUNNING,
-        exit: 0,
         claims: &[(STATE, "running")],
         effects: &[(CONTAINER, "running")],
     },
     Operation {
-        name: "damaged-bootstrap",
-        about: "a daemon starts and cannot read how a shim is reached; it says so, and the container goes on",
-        before: DAMAGED,
-        exit: 1,
+        name: "bundle",
+        kind: CaseKind::State,
+        about: "a daemon starts and reads how the shim of a container is reached that another release has started",
+        before: RUNNING,
         claims: &[],
-        effects: &[(CONTAINER, "running")],
+        effects: &[],
+    },
+    Operation {
+        name: "damaged-bundle",
+        kind: CaseKind::State,
+        about: "a daemon starts and cannot read how the shim of a container is reached",
+        before: DAMAGED,
+        claims: &[("loads", "no")],
+        effects: &[],
     },
 ];
 
@@ -83,7 +92,11 @@ impl effects::Operation for Operation {
         Some(self.before)
     }
 
+    fn kind(&self) -> CaseKind {
+        self.kind
+    }
+
     fn expected(&self) -> Vec<Expectation> {
-        effects::expected(self.exit, self.claims, self.effects)
+        effects::expected(0, self.claims, self.effects)
     }
 }

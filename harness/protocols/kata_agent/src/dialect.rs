@@ -11,6 +11,7 @@
 
 use std::sync::{LazyLock, Mutex, PoisonError};
 
+use matrix::Version;
 use protocol::dialect::{Facts, Table};
 use ttrpc::envelope::code;
 use ttrpc::family::{self, Family};
@@ -88,6 +89,11 @@ impl Facts for Dialect {
 static SCHEMAS: LazyLock<Mutex<Vec<(&'static str, &'static Schema)>>> = LazyLock::new(Mutex::default);
 
 impl Dialect {
+    /// Its release; none for the ideal one.
+    pub(crate) fn release(&self) -> Option<Version> {
+        self.name.parse().ok().filter(|version: &Version| version.to_string() == self.name)
+    }
+
     /// The services of the release.
     pub(crate) fn schema(&self) -> &'static Schema {
         let mut made = SCHEMAS.lock().unwrap_or_else(PoisonError::into_inner);

@@ -8,6 +8,7 @@
 //! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
 //! message.rs     what no comparison may look at      probes.rs     what is asked of every agent, from texts in probes/
 //! checks.rs      what an answer must hold            operations.rs what runtimes do
+//! persist.rs     what runtimes write down of a sandbox
 //! lock.rs        what every release has promised     reference/    agents and runtimes
 //! ```
 
@@ -28,6 +29,7 @@ mod dialect;
 mod lock;
 mod message;
 mod operations;
+mod persist;
 mod probes;
 mod reference;
 mod releases;

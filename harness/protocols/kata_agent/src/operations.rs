@@ -4,6 +4,7 @@
 //! that answers UNIMPLEMENTED to AddARPNeighbors or UpdateEphemeralMounts is older, and they go on. Agents before 3.2 do not answer
 //! UNIMPLEMENTED.
 
+use matrix::CaseKind;
 use protocol::effects;
 use transcript::evidence::Expectation;
 
@@ -25,11 +26,17 @@ pub(crate) const STDOUT: &str = "stdout";
 /// Claim: the exit status of the container.
 pub(crate) const STATUS: &str = "status";
 
+/// The cases of the two files.
+pub(crate) const PERSIST: &str = "persist";
+pub(crate) const RUNTIME_RS: &str = "runtime-rs";
+
 /// One thing that a runtime does, and what it is for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operation {
-    /// Its name; the case is `client/<name>`.
+    /// Its name; which is that of its case.
     pub name: &'static str,
+    /// The kind of its case.
+    pub kind: CaseKind,
     /// What it does, in one sentence.
     pub about: &'static str,
     /// What the runtime must have said: `(claim, value)`.
@@ -42,27 +49,45 @@ pub(crate) struct Operation {
 pub(crate) const OPERATIONS: &[Operation] = &[
     Operation {
         name: "lifecycle",
+        kind: CaseKind::Client,
         about: "a container is made, started, read, waited for while it gets SIGTERM, and removed",
         claims: &[(STDOUT, "hello"), (STATUS, "7")],
         effects: &[(SANDBOX, "yes"), (CONTAINERS, "0"), (REMOVED, "1")],
     },
     Operation {
         name: "seccomp",
+        kind: CaseKind::Client,
         about: "a container gets the rule of seccomp that it is to have",
         claims: &[],
         effects: &[(RULES, "1")],
     },
     Operation {
         name: "neighbours",
+        kind: CaseKind::Client,
         about: "neighbours are told to the agent, or it is too old for that and the sandbox works without",
         claims: &[],
         effects: &[(SANDBOX, "yes"), (NEIGHBOURS, "1")],
     },
     Operation {
         name: "resize-memory",
+        kind: CaseKind::Client,
         about: "behind more memory, mounts in memory get more room, or the agent is too old for that and the sandbox works without",
         claims: &[],
         effects: &[(SANDBOX, "yes"), (CONTAINERS, "1")],
+    },
+    Operation {
+        name: PERSIST,
+        kind: CaseKind::State,
+        about: "a runtime reads the persist.json that the runtime in Go of another release has written",
+        claims: &[],
+        effects: &[],
+    },
+    Operation {
+        name: RUNTIME_RS,
+        kind: CaseKind::State,
+        about: "a runtime reads the state.json that the runtime in Rust of another release has written",
+        claims: &[],
+        effects: &[],
     },
 ];
 
@@ -78,6 +103,10 @@ impl effects::Operation for Operation {
 
     fn about(&self) -> &'static str {
         self.about
+    }
+
+    fn kind(&self) -> CaseKind {
+        self.kind
     }
 
     fn expected(&self) -> Vec<Expectation> {

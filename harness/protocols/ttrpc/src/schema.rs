@@ -94,12 +94,17 @@ fn parts(line: &str) -> (&str, &str) {
 }
 
 /// The releases in which a line holds.
-struct Mark {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mark {
     ranges: Vec<(Option<Version>, Option<Version>)>,
 }
 
 impl Mark {
-    fn read(text: &str) -> Result<Self, String> {
+    /// Reads the ranges of a mark, e.g. `1.3..1.11,2.0..2.0`.
+    ///
+    /// # Errors
+    /// It says no releases, or in another way.
+    pub fn read(text: &str) -> Result<Self, String> {
         let bound = |text: &str| match text {
             "" => Ok(None),
             // What comes behind a tag has no place in a mark.
@@ -121,7 +126,9 @@ impl Mark {
         ranges.map(|ranges| Self { ranges }).map_err(|()| wrong())
     }
 
-    fn holds(&self, release: Option<&Version>) -> bool {
+    /// Whether a release is among them; without one, whether the newest is.
+    #[must_use]
+    pub fn holds(&self, release: Option<&Version>) -> bool {
         self.ranges.iter().any(|(from, to)| match release {
             Some(release) => {
                 from.as_ref().is_none_or(|from| release >= from)

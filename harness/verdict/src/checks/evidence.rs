@@ -8,6 +8,7 @@
 //! |---|---|
 //! | probe | answered setups; subjects that came to an end; a canary that was sent; a fresh client, and behind it a look at the server |
 //! | client | what was expected of the operation, and bytes of the client |
+//! | state | what the reader said of what it found, and what became of the files |
 //! | scenario | subjects that came to an end; the state read back before the first and after the last of them; a fresh client, and behind it a server that is alive |
 //! | replay | the recording, all bytes of its client, and a look at the server where it has one |
 //! | any | of a server that was to be replaced, what it says by what it was |
@@ -16,6 +17,7 @@ use matrix::CaseKind;
 use transcript::evidence::{ClaimedExit, EXIT, Observation, Role, ServerAct, Shape, Successor};
 use transcript::{EventKind, Transcript};
 
+use crate::checks::state::{FILES, LOADS, Loads};
 use crate::checks::{Report, answered};
 use crate::{Blame, Check, ConnReading, Evidence, ObservedAt, Reading, Step};
 
@@ -34,6 +36,7 @@ fn evidence_complete(report: &mut Report<'_>) {
         CaseKind::Client => of_client(evidence.reading),
         CaseKind::Replay => of_replay(evidence),
         CaseKind::Scenario => of_scenario(evidence.reading),
+        CaseKind::State => of_state(evidence.reading),
     };
     missing.extend(unreadable_looks(evidence.reading));
     report.lacks(missing);
@@ -197,6 +200,16 @@ fn of_client(reading: &Reading) -> Vec<String> {
         missing.push("the client never spoke to the server".to_owned());
     }
     missing
+}
+
+fn of_state(reading: &Reading) -> Vec<String> {
+    let needed = [Observation::Claim(LOADS), Observation::Effect(FILES)];
+    let missing = needed.into_iter().filter(|what| reading.observed(*what).is_none());
+    let unknown = reading.observed(Observation::Claim(LOADS)).filter(|word| Loads::parse(word).is_none());
+    missing
+        .map(|what| format!("nothing says `{}`", what.key()))
+        .chain(unknown.map(|word| format!("what was read is `{word}`")))
+        .collect()
 }
 
 fn of_replay(evidence: &Evidence<'_>) -> Vec<String> {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use matrix::{Build, Role};
+use matrix::{Build, CaseKind, Role};
 use protocol::defect::Switches;
 use protocol::reference::Part;
 use protocol::reference::call::{self, Tools};
@@ -12,6 +12,7 @@ use session::{Client, ClientReport, LaunchError, Recorder, Server};
 use transcript::{ConnId, ExitStatus};
 use ttrpc::Values;
 use ttrpc::reference::client::{Called, Calls, Lost};
+use verdict::checks::{LOADS, Loads};
 use wire::protobuf::Writer;
 
 use super::defects::{self, DEFECTS};
@@ -75,7 +76,19 @@ impl Tools for Daemons {
         deadline: Duration,
     ) -> Result<ClientReport, LaunchError> {
         let patience = PATIENCE.min(deadline / 2);
-        let done = match self.reach(operation, server).await? {
+        let reached = self.reach(operation, server).await?;
+        if operation.kind == CaseKind::State {
+            let loads = if reached.is_some() { Loads::Yes } else { Loads::No };
+            effects::claim(recorder, LOADS, loads.word());
+            effects::claim_exit(recorder, Some(ExitStatus::Code(0)));
+            server.effects(recorder).await;
+            return Ok(ClientReport {
+                exit: Some(ExitStatus::Code(0)),
+                stdout: Vec::new(),
+                stderr: Vec::new(),
+            });
+        }
+        let done = match reached {
             Some(service) => {
                 let trace = Some((recorder.clone(), CONN));
                 let calls = Calls::connect(server.address(), trace, patience).await;

@@ -20,6 +20,6 @@ protocol::defects! { pub(super) OWN;
         "The exit status of a container is always 0.";
     OWN_SERVICE, "own-service", Client, "1.7", "client/reload", Shape::LOUD_FAIL,
         "A shim is asked for the service of the daemon's own release.";
-    CLEANS_UP, "cleans-up", Client, "ideal", "client/damaged-bootstrap", Shape::SILENT_WRONG,
+    CLEANS_UP, "cleans-up", Client, "ideal", "state/damaged-bundle", Shape::STATE_DESTROYED,
         "A container whose shim cannot be reached is killed.";
 }

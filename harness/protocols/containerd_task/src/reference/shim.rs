@@ -13,6 +13,7 @@ use transcript::ExitStatus;
 use ttrpc::Values;
 use ttrpc::envelope::{Call, code};
 use ttrpc::reference::server::{Outcome, Replies, Service, Ticket};
+use verdict::checks::{FILES, RUNS};
 use wire::protobuf::Writer;
 
 use super::defects;
@@ -62,6 +63,8 @@ struct Task {
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     tasks: BTreeMap<String, Task>,
+    /// A container ran when the daemon began.
+    ran: bool,
     cleaned_up: bool,
 }
 
@@ -148,7 +151,9 @@ impl Service for Shim {
     }
 
     fn outside(&self) -> Option<Box<dyn Outside>> {
-        Some(Box::new(Host { tasks: Arc::clone(&self.tasks), bundle: self.bundle.clone() }))
+        let (tasks, bundle) = (Arc::clone(&self.tasks), self.bundle.clone());
+        let before = bootstrap::now(&bundle);
+        Some(Box::new(Host { tasks, bundle, before }))
     }
 }
 
@@ -295,10 +300,12 @@ fn pid(pid: u64) -> Bytes {
 struct Host {
     tasks: Arc<Mutex<Tasks>>,
     bundle: PathBuf,
+    /// What says how the shim is reached, before a daemon has looked.
+    before: Vec<Option<String>>,
 }
 
 impl Host {
-    fn bring(&self, condition: &str) -> std::io::Result<()> {
+    fn bring(&mut self, condition: &str) -> std::io::Result<()> {
         let mut tasks = locked(&self.tasks);
         match condition {
             operations::RUNNING | operations::DAMAGED => {
@@ -306,6 +313,7 @@ impl Host {
                 let task =
                     Task { bundle: "/run/bundle/c1".to_owned(), processes: [(String::new(), first)].into() };
                 tasks.tasks.insert("c1".to_owned(), task);
+                tasks.ran = true;
             }
             operations::CLEANED_UP => {
                 tasks.tasks.clear();
@@ -313,7 +321,12 @@ impl Host {
             }
             _ => {}
         }
-        if condition == operations::DAMAGED { bootstrap::damage(&self.bundle) } else { Ok(()) }
+        drop(tasks);
+        if condition == operations::DAMAGED {
+            bootstrap::damage(&self.bundle)?;
+        }
+        self.before = bootstrap::now(&self.bundle);
+        Ok(())
     }
 }
 
@@ -330,7 +343,12 @@ impl Outside for Host {
     }
 
     fn effects(&mut self, _is_gone: bool, recorder: &Recorder) {
+        let files = if bootstrap::now(&self.bundle) == self.before { "kept" } else { "changed" };
+        protocol::effects::effect(recorder, FILES, files);
         let tasks = locked(&self.tasks);
+        if tasks.ran {
+            protocol::effects::effect(recorder, RUNS, if tasks.cleaned_up { "no" } else { "yes" });
+        }
         let is_running = |task: &Task| task.processes.get("").is_some_and(|first| first.status == RUNNING);
         let container = match tasks.tasks.values().next() {
             Some(task) if is_running(task) => "running",

@@ -1,21 +1,24 @@
 //! What an agent answers to each call.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use matrix::Version;
 use protocol::defect::Switches;
 use protocol::reference::serve::Outside;
 use session::Recorder;
 use ttrpc::Values;
 use ttrpc::envelope::{Call, code};
 use ttrpc::reference::server::{Outcome, Replies, Service, Ticket};
+use verdict::checks::FILES;
 use wire::protobuf::Writer;
 use wire::protobuf::schema::Method;
 
 use super::container::{Container, SeccompLayout, Signal, Wrong, look_through, look_through_process};
 use super::defects;
 use crate::dialect::Dialect;
-use crate::operations;
+use crate::{operations, persist};
 
 /// The size of a block of memory that is said.
 const MEMORY_BLOCK: u64 = 128 << 20;
@@ -43,11 +46,13 @@ pub(super) struct Agent {
     dialect: &'static Dialect,
     switches: Switches,
     guest: Arc<Mutex<Guest>>,
+    /// Where the runtime of its release has written down its sandbox.
+    directory: PathBuf,
 }
 
 impl Agent {
-    pub(super) fn new(dialect: &'static Dialect, switches: Switches) -> Self {
-        Self { dialect, switches, guest: Arc::default() }
+    pub(super) fn new(dialect: &'static Dialect, switches: Switches, directory: PathBuf) -> Self {
+        Self { dialect, switches, guest: Arc::default(), directory }
     }
 
     fn guest(&self) -> MutexGuard<'_, Guest> {
@@ -83,7 +88,8 @@ impl Service for Agent {
     }
 
     fn outside(&self) -> Option<Box<dyn Outside>> {
-        Some(Box::new(GuestSeen(Arc::clone(&self.guest))))
+        let (guest, directory) = (Arc::clone(&self.guest), self.directory.clone());
+        Some(Box::new(GuestSeen { guest, directory, release: self.dialect.release() }))
     }
 }
 
@@ -306,11 +312,27 @@ fn missing(method: &str, no_terminal: i64) -> Outcome {
 }
 
 /// A guest, seen from the host that runs it.
-struct GuestSeen(Arc<Mutex<Guest>>);
+struct GuestSeen {
+    guest: Arc<Mutex<Guest>>,
+    directory: PathBuf,
+    release: Option<Version>,
+}
+
+impl GuestSeen {
+    /// Whether everything that was written down is as it was.
+    fn are_files_kept(&self) -> bool {
+        persist::File::ALL.into_iter().all(|file| {
+            let now = std::fs::read_to_string(self.directory.join(file.name())).ok();
+            now == persist::written(file, self.release.as_ref())
+        })
+    }
+}
 
 impl Outside for GuestSeen {
     fn effects(&mut self, _is_gone: bool, recorder: &Recorder) {
-        let guest = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = if self.are_files_kept() { "kept" } else { "changed" };
+        protocol::effects::effect(recorder, FILES, kept);
+        let guest = self.guest.lock().unwrap_or_else(PoisonError::into_inner);
         let effect = |name: &str, value: String| protocol::effects::effect(recorder, name, &value);
         effect(operations::CONTAINERS, guest.containers.len().to_string());
         effect(operations::REMOVED, guest.removed.to_string());

@@ -3,9 +3,10 @@
 //! The ideal one asks for the version first, writes seccomp in the layout of that release, and knows an agent that has not got a
 //! method by the words of agents that do not say UNIMPLEMENTED.
 
+use std::path::Path;
 use std::time::Duration;
 
-use matrix::{Build, Role};
+use matrix::{Build, CaseKind, Role};
 use protocol::defect::Switches;
 use protocol::dialect::IDEAL;
 use protocol::reference::Part;
@@ -16,11 +17,13 @@ use transcript::{ConnId, ExitStatus};
 use ttrpc::Values;
 use ttrpc::envelope::code;
 use ttrpc::reference::client::{Called, Calls, Lost};
+use verdict::checks::{LOADS, LOST, Loads};
 use wire::protobuf::Writer;
 
 use super::defects::{self, DEFECTS};
 use crate::dialect::{DIALECTS, Dialect};
 use crate::operations::{self, Operation};
+use crate::persist::{self, File, Read, Reader};
 
 /// How long a runtime waits for anything.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -78,6 +81,16 @@ impl Tools for Runtimes {
         deadline: Duration,
     ) -> Result<ClientReport, LaunchError> {
         let patience = PATIENCE.min(deadline / 2);
+        if operation.kind == CaseKind::State {
+            self.read_state(operation, server.machine(), recorder);
+            effects::claim_exit(recorder, Some(ExitStatus::Code(0)));
+            server.effects(recorder).await;
+            return Ok(ClientReport {
+                exit: Some(ExitStatus::Code(0)),
+                stdout: Vec::new(),
+                stderr: Vec::new(),
+            });
+        }
         let exit = match self.talk(operation, server.address(), recorder, patience).await {
             Ok(()) => Some(ExitStatus::Code(0)),
             Err(Failed::Refused | Failed::Lost(Lost::Loudly)) => Some(ExitStatus::Code(1)),
@@ -119,6 +132,35 @@ impl Runtimes {
                 let mounts = Writer::new().message(1, mount).finish();
                 self.or_without(calls.call(AGENT, "UpdateEphemeralMounts", &mounts).await?)
             }
+        }
+    }
+
+    /// Reads what another release has written down.
+    fn read_state(&self, operation: &Operation, directory: Option<&Path>, recorder: &Recorder) {
+        let file = if operation.name == operations::PERSIST { File::Persist } else { File::Runtime };
+        let Some(path) = directory.map(|directory| directory.join(file.name())) else { return };
+        let Ok(text) = std::fs::read_to_string(&path) else { return };
+        let release = self.dialect.release();
+        let reader = match &release {
+            Some(release) => Reader::Release(release),
+            None => Reader::Ideal(None),
+        };
+        let (loads, lost) = match persist::read(file, &text, reader) {
+            _ if self.switches.has(defects::REWRITES_UNREADABLE) => {
+                // A directory of this run; if it is gone, so is the file.
+                let _ = std::fs::write(&path, "{}");
+                (Loads::No, Vec::new())
+            }
+            Read::All if self.switches.has(defects::LOSES_STATE) => {
+                (Loads::WithLoss, vec!["PersistVersion".to_owned()])
+            }
+            Read::All => (Loads::Yes, Vec::new()),
+            Read::Without(lost) => (Loads::WithLoss, lost),
+            Read::Nothing(_) => (Loads::No, Vec::new()),
+        };
+        effects::claim(recorder, LOADS, loads.word());
+        if !lost.is_empty() {
+            effects::claim(recorder, LOST, &lost.join(","));
         }
     }
 

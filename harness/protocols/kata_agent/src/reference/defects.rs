@@ -22,6 +22,10 @@ protocol::defects! { pub(super) OWN;
         "An agent that has not got a method is an error.";
     ONE_LAYOUT, "one-layout", Client, "2.0", "client/seccomp", Shape::SILENT_WRONG,
         "Seccomp is written in the newest layout, whatever the agent.";
+    LOSES_STATE, "loses-state", Client, "ideal", "state/persist", Shape::STATE_LOST,
+        "A key of what was written down is lost.";
+    REWRITES_UNREADABLE, "rewrites-unreadable", Client, "4.0", "state/persist", Shape::STATE_TOUCHED,
+        "What is refused is written anew.";
     INVENTS_STATUS, "invents-status", Client, "ideal", "client/lifecycle", Shape::SILENT_WRONG,
         "The exit status of a container is always 0.";
 }

@@ -11,6 +11,7 @@ use ttrpc::reference::server::TtrpcServer;
 use super::agent::Agent;
 use super::defects::DEFECTS;
 use crate::dialect::{DIALECTS, Dialect};
+use crate::persist;
 
 /// A launcher of agents of a build with defects switched on.
 ///
@@ -30,8 +31,9 @@ struct Agents {
 impl Servers for Agents {
     type Machine = TtrpcServer<Agent>;
 
-    async fn make(&self, _site: &Site) -> Result<Self::Machine, LaunchErrorKind> {
-        let agent = Agent::new(self.dialect, self.switches.clone());
+    async fn make(&self, site: &Site) -> Result<Self::Machine, LaunchErrorKind> {
+        persist::write(&site.directory, self.dialect.release().as_ref())?;
+        let agent = Agent::new(self.dialect, self.switches.clone(), site.directory.clone());
         Ok(TtrpcServer::new(self.dialect.family, self.dialect.schema(), agent, self.switches.clone()))
     }
 }

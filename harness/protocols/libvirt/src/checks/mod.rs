@@ -30,7 +30,7 @@ pub(crate) fn of(kind: matrix::CaseKind) -> Vec<Check> {
         matrix::CaseKind::Scenario => {
             vec![transaction::TRANSACTION_HOLDS, answers::SERIAL_ECHOED]
         }
-        matrix::CaseKind::Client | matrix::CaseKind::Replay => Vec::new(),
+        matrix::CaseKind::Client | matrix::CaseKind::Replay | matrix::CaseKind::State => Vec::new(),
     }
 }
 
