@@ -90,6 +90,7 @@ run json_decode -max_len=384 -reduce_inputs=0
 run json_values -max_len=384 -reduce_inputs=0 -dict=fuzz/json.dict
 run json_dissect -max_len=512 -dict=fuzz/json.dict
 run protobuf_walk -max_len=512
+run protobuf_schema -max_len=1024
 run dissect -max_len=512
 run fixture_parse -max_len=2048 -dict=fuzz/fixture_parse.dict
 

@@ -22,7 +22,8 @@
 //!
 //! The variant of LXC is a layout, that of libvirt says whether the decoders know their direction, that of
 //! ttrpc limits, that of JSON limits or rules; its bodies all have such an input. Input of the bodies that end in
-//! `_structured` are choices. Input of `protobuf_walk` is a byte that chooses a message, and the message.
+//! `_structured` are choices. Input of `protobuf_walk` is a byte that chooses a message, and the message; that of
+//! `protobuf_schema` a byte that is odd for descriptors and even for text, and those.
 
 mod json;
 mod libvirt;
@@ -39,7 +40,7 @@ pub use libvirt::{
     libvirt_decode, libvirt_input, libvirt_planted_defect, libvirt_round_trip, libvirt_structured,
 };
 pub use lxc::{lxc_decode, lxc_input, lxc_round_trip, lxc_structured, planted_defect};
-pub use protobuf::protobuf_walk;
+pub use protobuf::{protobuf_schema, protobuf_walk};
 pub use ttrpc::{ttrpc_decode, ttrpc_input, ttrpc_planted_defect, ttrpc_round_trip, ttrpc_structured};
 
 /// What the bytes of an input say.

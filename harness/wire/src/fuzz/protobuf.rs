@@ -65,6 +65,51 @@ pub fn protobuf_walk(data: &[u8]) {
     }
 }
 
+/// Any bytes as descriptors or as text of others; the first one chooses. What is read is in order and whole: numbers and
+/// names are there once, and every type is of the schema. What is wrong has a place inside.
+///
+/// # Panics
+/// One of these does not hold.
+pub fn protobuf_schema(data: &[u8]) {
+    let (variant, bytes) = data.split_first().map_or((0, data), |(variant, bytes)| (*variant, bytes));
+    if variant % 2 == 1 {
+        match Schema::of_descriptors(bytes) {
+            Ok(schema) => check_schema(&schema),
+            Err(error) => assert!(error.at <= bytes.len(), "{error} lies outside of the bytes"),
+        }
+        return;
+    }
+    let text = String::from_utf8_lossy(bytes);
+    let sources = [Source { name: "fuzz.proto", text: &text }];
+    match Schema::parse_foreign(&sources) {
+        Ok((schema, _)) => check_schema(&schema),
+        Err(error) => {
+            let lines = text.matches('\n').count() + 1;
+            assert!((1..=lines).contains(&error.line), "{error} lies outside of the text");
+        }
+    }
+    // Whoever is understood under the strict rules is understood as the same under the others.
+    if let Ok(own) = Schema::parse(&sources) {
+        assert_eq!(Schema::parse_foreign(&sources).map(|(schema, _)| schema), Ok(own));
+    }
+}
+
+fn check_schema(schema: &Schema) {
+    assert!(schema.messages().is_sorted_by(|one, other| one.name < other.name), "messages lie by name");
+    for message in schema.messages() {
+        assert!(message.fields.is_sorted_by(|one, other| one.number < other.number), "fields lie by number");
+        for field in &message.fields {
+            assert!((1..=NUMBER_MAX).contains(&field.number) && !schema.type_name(field.kind).contains('?'));
+            assert!(field.oneof.is_none_or(|at| at < message.oneofs.len()), "its oneof is there");
+        }
+    }
+    for method in schema.services().iter().flat_map(|service| &service.methods) {
+        assert!(
+            [&method.request, &method.response].map(|name| schema.message(name)).iter().all(Option::is_some)
+        );
+    }
+}
+
 /// Walks over all bytes; says what is wrong with them.
 fn check_walk(bytes: &[u8]) -> Option<WalkError> {
     let mut walk = Walk::new(bytes);

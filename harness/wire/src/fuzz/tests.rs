@@ -140,6 +140,11 @@ fn regressions_of_protobuf_walk_stay_fixed() {
     replay("protobuf_walk", protobuf_walk);
 }
 
+#[test]
+fn regressions_of_protobuf_schema_stay_fixed() {
+    replay("protobuf_schema", protobuf_schema);
+}
+
 proptest! {
     #[test]
     fn the_bodies_hold_on_random_bytes(data in prop::collection::vec(any::<u8>(), 0..2000)) {
@@ -156,5 +161,31 @@ proptest! {
         json_values(&data);
         json_dissect(&data);
         protobuf_walk(&data);
+        protobuf_schema(&data);
+    }
+}
+
+proptest! {
+    /// Random bytes are no text and no descriptors; those with a few wrong bytes nearly are.
+    #[test]
+    fn schemas_hold_with_a_few_wrong_bytes(
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        end in any::<prop::sample::Index>(),
+    ) {
+        const INPUTS: [&[u8]; 2] = [
+            include_bytes!("../../../../fuzz/regressions/protobuf_schema/text-of-others"),
+            include_bytes!("../../../../fuzz/regressions/protobuf_schema/descriptors"),
+        ];
+        for input in INPUTS {
+            let mut data = input.to_vec();
+            for (at, byte) in &changes {
+                // The first byte says which of both it is.
+                let at = at.index(data.len()).max(1);
+                data.splice(at..=at, [*byte]);
+            }
+            protobuf_schema(&data);
+            data.truncate(end.index(data.len()));
+            protobuf_schema(&data);
+        }
     }
 }

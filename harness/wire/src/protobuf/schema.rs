@@ -13,15 +13,24 @@
 //! nothing has. Names are looked up from the innermost message outwards, as protoc does; an import has to be one of
 //! the other texts.
 //!
+//! [`Schema::parse_foreign`] is for text of others: it passes over options and what extends them, misses no import whose
+//! names are not used, and knows the well-known types. [`Schema::of_descriptors`] reads what a compiler made of text.
+//!
 //! Specified by `protobuf.dev`, "Protocol Buffers Language Specification (Proto3)", of which this is a part.
 
+mod descriptor;
 mod parse;
+mod places;
 mod resolve;
 mod token;
+mod well_known;
 
 use std::fmt;
 
 use super::WireType;
+
+pub use descriptor::DescriptorError;
+pub use places::{Place, Places};
 
 /// One `.proto` file.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +60,15 @@ impl fmt::Display for SchemaError {
 
 impl std::error::Error for SchemaError {}
 
+/// Whose text it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Rules {
+    /// Ours: what is not understood is a mistake.
+    Own,
+    /// That of others: what says nothing of the bytes is passed over.
+    Foreign,
+}
+
 /// The messages, enums and services of some texts. Names are full ones, e.g. `grpc.AgentService`.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Schema {
@@ -66,7 +84,26 @@ impl Schema {
     /// # Errors
     /// The first thing that is not understood, is there twice, or is named and not there.
     pub fn parse(sources: &[Source<'_>]) -> Result<Self, SchemaError> {
-        resolve::schema(sources)
+        resolve::schema(sources, Rules::Own, None)
+    }
+
+    /// Reads texts of others as one, and says where everything is.
+    ///
+    /// # Errors
+    /// The first thing that is not understood, is there twice, or is named and not there.
+    pub fn parse_foreign(sources: &[Source<'_>]) -> Result<(Self, Places), SchemaError> {
+        let mut places = Places::default();
+        let sources = well_known::with_imported(sources);
+        let schema = resolve::schema(&sources, Rules::Foreign, Some(&mut places))?;
+        Ok((schema, places))
+    }
+
+    /// Reads a serialized `google.protobuf.FileDescriptorSet`, as `protoc --descriptor_set_out` writes it.
+    ///
+    /// # Errors
+    /// The first thing that is not understood, is there twice, or is named and not there.
+    pub fn of_descriptors(bytes: &[u8]) -> Result<Self, DescriptorError> {
+        descriptor::schema(bytes)
     }
 
     /// All messages, by name.

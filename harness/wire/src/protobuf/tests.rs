@@ -1,7 +1,9 @@
 //! The walk and its errors, the writer, the schema and the dissection by tables; against `prost` and over arbitrary
 //! bytes in [`properties`], with messages of real builds in [`golden`].
 
+mod descriptors;
 mod dissection;
+mod foreign;
 mod golden;
 mod properties;
 mod text;

@@ -1,11 +1,17 @@
 //! Tokens to definitions, whose types are still names.
 
 use super::token::{Kind, Token, Wrong, tokens};
-use super::{Label, Scalar};
+use super::{Label, Rules, Scalar};
 use crate::protobuf::NUMBER_MAX;
 
 /// How deep messages may be nested.
-const NESTING_MAX: usize = 16;
+pub(super) const NESTING_MAX: usize = 16;
+/// The most bytes of a full name.
+const NAME_LEN_MAX: usize = 512;
+/// The most parts of a full name.
+const NAME_PARTS_MAX: usize = 32;
+/// The most reserved numbers, ranges and names of a message.
+pub(super) const RESERVED_MAX: usize = 1024;
 
 /// What one text defines.
 #[derive(Default)]
@@ -58,9 +64,9 @@ pub(super) struct Method<'a> {
 }
 
 /// Reads a text.
-pub(super) fn file(text: &str) -> Result<File<'_>, Wrong> {
-    let tokens = tokens(text)?;
-    let mut parser = Parser { tokens: &tokens, at: 0, file: File::default() };
+pub(super) fn file(text: &str, rules: Rules) -> Result<File<'_>, Wrong> {
+    let tokens = tokens(text, rules)?;
+    let mut parser = Parser { tokens: &tokens, at: 0, rules, file: File::default() };
     let mut package = "";
     while let Some(token) = parser.peek() {
         match token.kind {
@@ -76,6 +82,9 @@ pub(super) fn file(text: &str) -> Result<File<'_>, Wrong> {
             }
             Kind::Word("import") => {
                 parser.word()?;
+                if rules == Rules::Foreign && !parser.takes_word("public") {
+                    parser.takes_word("weak");
+                }
                 let import = parser.text()?;
                 parser.file.imports.push(import);
                 parser.sign(';')?;
@@ -83,6 +92,8 @@ pub(super) fn file(text: &str) -> Result<File<'_>, Wrong> {
             Kind::Word("message") => parser.message(package, 0)?,
             Kind::Word("enum") => parser.enumeration(package)?,
             Kind::Word("service") => parser.service(package)?,
+            Kind::Word("option") if rules == Rules::Foreign => parser.skip_statement()?,
+            Kind::Word("extend") if rules == Rules::Foreign => parser.skip_block()?,
             other => return Err(Wrong { line: token.line, what: format!("{other} is not understood") }),
         }
     }
@@ -92,12 +103,58 @@ pub(super) fn file(text: &str) -> Result<File<'_>, Wrong> {
 struct Parser<'t, 'a> {
     tokens: &'t [Token<'a>],
     at: usize,
+    rules: Rules,
     file: File<'a>,
 }
 
 impl<'a> Parser<'_, 'a> {
     fn peek(&self) -> Option<Token<'a>> {
         self.tokens.get(self.at).copied()
+    }
+
+    /// Whether that word is next, in foreign text, and is no name that is being defined.
+    fn is_foreign(&self, word: &str) -> bool {
+        let behind = self.tokens.get(self.at.saturating_add(1)).map(|token| token.kind);
+        self.rules == Rules::Foreign
+            && self.peek().is_some_and(|token| token.kind == Kind::Word(word))
+            && behind != Some(Kind::Sign('='))
+    }
+
+    /// Passes over what ends with a semicolon outside of all brackets.
+    fn skip_statement(&mut self) -> Result<(), Wrong> {
+        let mut open = 0_usize;
+        loop {
+            match self.next()?.kind {
+                Kind::Sign('{' | '[' | '(') => open = open.saturating_add(1),
+                Kind::Sign('}' | ']' | ')') => open = open.saturating_sub(1),
+                Kind::Sign(';') if open == 0 => return Ok(()),
+                _ => {}
+            }
+        }
+    }
+
+    /// Passes over what ends with the brace that closes the first one.
+    fn skip_block(&mut self) -> Result<(), Wrong> {
+        while self.next()?.kind != Kind::Sign('{') {}
+        self.skip_to('{', '}')
+    }
+
+    /// Passes over what is in brackets, behind the first one.
+    fn skip_to(&mut self, opens: char, closes: char) -> Result<(), Wrong> {
+        let mut open = 1_usize;
+        while open > 0 {
+            match self.next()?.kind {
+                Kind::Sign(sign) if sign == opens => open = open.saturating_add(1),
+                Kind::Sign(sign) if sign == closes => open = open.saturating_sub(1),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes over the options of a field, a value or a method, where foreign text has some.
+    fn skip_options(&mut self) -> Result<(), Wrong> {
+        if self.rules == Rules::Foreign && self.takes('[') { self.skip_to('[', ']') } else { Ok(()) }
     }
 
     fn next(&mut self) -> Result<Token<'a>, Wrong> {
@@ -202,7 +259,7 @@ impl<'a> Parser<'_, 'a> {
         self.sign('{')?;
         let mut message = Message {
             line,
-            name: joined(scope, name),
+            name: full_name(line, scope, name)?,
             fields: Vec::new(),
             oneofs: Vec::new(),
             reserved: Vec::new(),
@@ -211,6 +268,8 @@ impl<'a> Parser<'_, 'a> {
         while !self.takes('}') {
             match self.peek().map(|token| token.kind) {
                 Some(Kind::Sign(';')) => self.at = self.at.saturating_add(1),
+                _ if self.is_foreign("option") || self.is_foreign("extensions") => self.skip_statement()?,
+                _ if self.is_foreign("extend") => self.skip_block()?,
                 Some(Kind::Word("message")) => self.message(&message.name, depth.saturating_add(1))?,
                 Some(Kind::Word("enum")) => self.enumeration(&message.name)?,
                 Some(Kind::Word("reserved")) => self.reserved(&mut message)?,
@@ -263,6 +322,7 @@ impl<'a> Parser<'_, 'a> {
         let (line, name) = self.name()?;
         self.sign('=')?;
         let number = self.field_number()?;
+        self.skip_options()?;
         self.sign(';')?;
         Ok(Field { line, number, name, label, key, kind, oneof })
     }
@@ -274,14 +334,21 @@ impl<'a> Parser<'_, 'a> {
         let at = message.oneofs.len();
         message.oneofs.push(name);
         while !self.takes('}') {
-            message.fields.push(self.plain(Label::Singular, None, Some(at))?);
+            if self.is_foreign("option") {
+                self.skip_statement()?;
+            } else {
+                message.fields.push(self.plain(Label::Singular, None, Some(at))?);
+            }
         }
         Ok(())
     }
 
     fn reserved(&mut self, message: &mut Message<'a>) -> Result<(), Wrong> {
-        self.word()?;
+        let (line, _) = self.word()?;
         loop {
+            if message.reserved.len().saturating_add(message.reserved_names.len()) >= RESERVED_MAX {
+                return Err(Wrong { line, what: format!("more than {RESERVED_MAX} things are reserved") });
+            }
             if let Some(Kind::Text(_)) = self.peek().map(|token| token.kind) {
                 message.reserved_names.push(self.text()?.1);
             } else {
@@ -305,6 +372,13 @@ impl<'a> Parser<'_, 'a> {
         self.sign('{')?;
         let mut values = Vec::new();
         while !self.takes('}') {
+            if self.is_foreign("option") || self.is_foreign("reserved") {
+                self.skip_statement()?;
+                continue;
+            }
+            if self.rules == Rules::Foreign && self.takes(';') {
+                continue;
+            }
             let (line, label) = self.name()?;
             self.sign('=')?;
             let negative = self.takes('-');
@@ -314,10 +388,11 @@ impl<'a> Parser<'_, 'a> {
                 line,
                 what: format!("no value of an enum can have number {number}"),
             })?;
+            self.skip_options()?;
             self.sign(';')?;
             values.push((line, number, label));
         }
-        self.file.enums.push(Enum { line, name: joined(scope, name), values });
+        self.file.enums.push(Enum { line, name: full_name(line, scope, name)?, values });
         Ok(())
     }
 
@@ -327,6 +402,13 @@ impl<'a> Parser<'_, 'a> {
         self.sign('{')?;
         let mut methods = Vec::new();
         while !self.takes('}') {
+            if self.is_foreign("option") {
+                self.skip_statement()?;
+                continue;
+            }
+            if self.rules == Rules::Foreign && self.takes(';') {
+                continue;
+            }
             match self.word()? {
                 (line, "rpc") => {
                     let (_, name) = self.name()?;
@@ -336,13 +418,17 @@ impl<'a> Parser<'_, 'a> {
                         (line, word) => return Err(expected(line, "`returns`", Kind::Word(word))),
                     }
                     let response = self.parameter()?;
-                    self.sign(';')?;
+                    if self.rules == Rules::Foreign && self.takes('{') {
+                        self.skip_to('{', '}')?;
+                    } else {
+                        self.sign(';')?;
+                    }
                     methods.push(Method { line, name, request, response });
                 }
                 (line, word) => return Err(expected(line, "`rpc`", Kind::Word(word))),
             }
         }
-        self.file.services.push(Service { line, name: joined(scope, name), methods });
+        self.file.services.push(Service { line, name: full_name(line, scope, name)?, methods });
         Ok(())
     }
 
@@ -356,8 +442,14 @@ impl<'a> Parser<'_, 'a> {
     }
 }
 
-fn joined(scope: &str, name: &str) -> String {
-    if scope.is_empty() { name.to_owned() } else { [scope, ".", name].concat() }
+/// The name of a definition within a scope.
+pub(super) fn full_name(line: usize, scope: &str, name: &str) -> Result<String, Wrong> {
+    let full = if scope.is_empty() { name.to_owned() } else { [scope, ".", name].concat() };
+    if full.len() > NAME_LEN_MAX || full.split('.').count() > NAME_PARTS_MAX {
+        let what = format!("a name of more than {NAME_LEN_MAX} bytes or {NAME_PARTS_MAX} parts");
+        return Err(Wrong { line, what });
+    }
+    Ok(full)
 }
 
 fn expected(line: usize, what: &str, found: Kind<'_>) -> Wrong {

@@ -1,12 +1,12 @@
 //! Definitions to a schema: every name has its definition, and nothing is there twice.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::parse::{self, File};
 use super::token::Wrong;
 use super::{
-    Element, Enum, EnumId, Field, Message, MessageId, Method, Scalar, Schema, SchemaError, Service, Source,
-    Type,
+    Element, Enum, EnumId, Field, Message, MessageId, Method, Places, Rules, Scalar, Schema, SchemaError,
+    Service, Source, Type,
 };
 
 /// Numbers that no field of anybody may have.
@@ -22,25 +22,42 @@ enum Named {
 
 type Names = BTreeMap<String, Named>;
 
-/// Reads the texts as one.
-pub(super) fn schema(sources: &[Source<'_>]) -> Result<Schema, SchemaError> {
-    let in_source = |source: &Source<'_>, wrong: Wrong| SchemaError {
-        source: source.name.to_owned(),
-        line: wrong.line,
-        what: wrong.what,
-    };
+/// Reads the texts as one. Where the definitions are is written down if somebody asks.
+pub(super) fn schema(
+    sources: &[Source<'_>],
+    rules: Rules,
+    places: Option<&mut Places>,
+) -> Result<Schema, SchemaError> {
     let mut files = Vec::with_capacity(sources.len());
     for source in sources {
-        files.push((source, parse::file(source.text).map_err(|wrong| in_source(source, wrong))?));
+        let file = parse::file(source.text, rules).map_err(|wrong| in_source(source.name, wrong))?;
+        files.push((source.name, file));
     }
+    of_files(&files, rules, places)
+}
+
+/// What several files define, each with its name.
+pub(super) fn of_files(
+    files: &[(&str, File<'_>)],
+    rules: Rules,
+    mut places: Option<&mut Places>,
+) -> Result<Schema, SchemaError> {
+    let known: BTreeSet<&str> = files.iter().map(|(name, _)| *name).collect();
     let mut names = Names::new();
-    for (source, file) in &files {
-        define(file, sources, &mut names).map_err(|wrong| in_source(source, wrong))?;
+    for (source, file) in files {
+        define(file, &known, rules, &mut names).map_err(|wrong| in_source(source, wrong))?;
     }
     number(&mut names);
     let mut schema = Schema::default();
-    for (source, file) in &files {
-        resolve(file, &names, &mut schema).map_err(|wrong| in_source(source, wrong))?;
+    for (source, file) in files {
+        resolve(file, &names, rules, &mut schema).map_err(|wrong| {
+            let missing =
+                file.imports.iter().map(|(_, import)| *import).find(|import| !known.contains(import));
+            in_source(source, with_missing(wrong, missing))
+        })?;
+        if let Some(places) = places.as_deref_mut() {
+            places.note(source, file);
+        }
     }
     schema.messages.sort_by(|one, other| one.name.cmp(&other.name));
     schema.enums.sort_by(|one, other| one.name.cmp(&other.name));
@@ -48,10 +65,25 @@ pub(super) fn schema(sources: &[Source<'_>]) -> Result<Schema, SchemaError> {
     Ok(schema)
 }
 
+fn in_source(source: &str, wrong: Wrong) -> SchemaError {
+    SchemaError { source: source.to_owned(), line: wrong.line, what: wrong.what }
+}
+
+/// What is not there may be in a file that was not given.
+fn with_missing(mut wrong: Wrong, missing: Option<&str>) -> Wrong {
+    if let Some(missing) = missing {
+        wrong.what.push_str("; `");
+        wrong.what.push_str(missing);
+        wrong.what.push_str("`, which is imported, is not given");
+    }
+    wrong
+}
+
 /// Enters the names that a text defines.
-fn define(file: &File<'_>, sources: &[Source<'_>], names: &mut Names) -> Result<(), Wrong> {
-    for (line, import) in &file.imports {
-        if !sources.iter().any(|source| source.name == *import) {
+fn define(file: &File<'_>, known: &BTreeSet<&str>, rules: Rules, names: &mut Names) -> Result<(), Wrong> {
+    // What is imported for its options alone is not missed.
+    for (line, import) in file.imports.iter().filter(|_| rules == Rules::Own) {
+        if !known.contains(import) {
             return Err(Wrong { line: *line, what: format!("`{import}` is none of the texts") });
         }
     }
@@ -84,18 +116,19 @@ fn number(names: &mut Names) {
     }
 }
 
-fn resolve(file: &File<'_>, names: &Names, schema: &mut Schema) -> Result<(), Wrong> {
+fn resolve(file: &File<'_>, names: &Names, rules: Rules, schema: &mut Schema) -> Result<(), Wrong> {
     for message in &file.messages {
         schema.messages.push(resolved(message, names)?);
     }
     for found in &file.enums {
-        schema.enums.push(values(found)?);
+        schema.enums.push(values(found, rules)?);
     }
     for service in &file.services {
         let mut methods: Vec<Method> = Vec::with_capacity(service.methods.len());
+        let mut taken = BTreeSet::new();
         for found in &service.methods {
             let (line, name) = (found.line, found.name.to_owned());
-            if methods.iter().any(|method| method.name == name) {
+            if !taken.insert(found.name) {
                 return Err(Wrong { line, what: format!("`{name}` is there twice") });
             }
             let message = |name: &str| match look_up(names, &service.name, name) {
@@ -111,10 +144,13 @@ fn resolve(file: &File<'_>, names: &Names, schema: &mut Schema) -> Result<(), Wr
     Ok(())
 }
 
-fn values(found: &parse::Enum<'_>) -> Result<Enum, Wrong> {
+fn values(found: &parse::Enum<'_>, rules: Rules) -> Result<Enum, Wrong> {
     let mut values: Vec<(i32, String)> = Vec::with_capacity(found.values.len());
+    let (mut numbers, mut labels) = (BTreeSet::new(), BTreeSet::new());
     for (line, number, label) in &found.values {
-        if values.iter().any(|(other, name)| other == number || name == label) {
+        // Foreign text may say in an option that a number has several names.
+        let is_new = numbers.insert(*number) || rules == Rules::Foreign;
+        if !is_new || !labels.insert(*label) {
             return Err(Wrong {
                 line: *line,
                 what: format!("`{label}` or its number {number} is there twice"),
@@ -130,6 +166,7 @@ fn values(found: &parse::Enum<'_>) -> Result<Enum, Wrong> {
 
 fn resolved(message: &parse::Message<'_>, names: &Names) -> Result<Message, Wrong> {
     let mut fields: Vec<Field> = Vec::with_capacity(message.fields.len());
+    let (mut numbers, mut taken) = (BTreeSet::new(), BTreeSet::new());
     for field in &message.fields {
         let (line, number, name) = (field.line, field.number, field.name);
         let fault = |what: String| Err(Wrong { line, what });
@@ -137,7 +174,7 @@ fn resolved(message: &parse::Message<'_>, names: &Names) -> Result<Message, Wron
         if is_reserved || NEVER.contains(&number) || message.reserved_names.contains(&name) {
             return fault(format!("`{name}` or its number {number} is reserved"));
         }
-        if fields.iter().any(|other| other.number == number || other.name == name) {
+        if !numbers.insert(number) || !taken.insert(name) {
             return fault(format!("`{name}` or its number {number} is there twice"));
         }
         let element = match (Scalar::of_name(field.kind), look_up(names, &message.name, field.kind)) {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Rules;
+
 /// What is wrong, and in which line.
 pub(super) struct Wrong {
     pub(super) line: usize,
@@ -23,8 +25,10 @@ pub(super) enum Kind<'a> {
     Number(u64),
     /// What stands between quotes.
     Text(&'a str),
-    /// Any of `{}()<>=;,-`.
+    /// Any of `{}()<>=;,-`, in foreign text also of `[]:/+`.
     Sign(char),
+    /// What begins with a digit and is no number that we read; only in foreign text, where options have such.
+    Other(&'a str),
 }
 
 impl fmt::Display for Kind<'_> {
@@ -34,13 +38,14 @@ impl fmt::Display for Kind<'_> {
             Self::Number(number) => write!(f, "`{number}`"),
             Self::Text(text) => write!(f, "`\"{text}\"`"),
             Self::Sign(sign) => write!(f, "`{sign}`"),
+            Self::Other(other) => write!(f, "`{other}`"),
         }
     }
 }
 
 /// The tokens of a text; comments are left out.
-pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Wrong> {
-    let mut lexer = Lexer { rest: text, line: 1 };
+pub(super) fn tokens(text: &str, rules: Rules) -> Result<Vec<Token<'_>>, Wrong> {
+    let mut lexer = Lexer { rest: text, line: 1, rules };
     let mut tokens = Vec::new();
     while let Some(token) = lexer.token()? {
         tokens.push(token);
@@ -51,6 +56,7 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Wrong> {
 struct Lexer<'a> {
     rest: &'a str,
     line: usize,
+    rules: Rules,
 }
 
 impl<'a> Lexer<'a> {
@@ -65,6 +71,10 @@ impl<'a> Lexer<'a> {
             '0'..='9' => self.number()?,
             '"' | '\'' => self.text(first)?,
             '{' | '}' | '(' | ')' | '<' | '>' | '=' | ';' | ',' | '-' => {
+                self.rest = self.rest.get(1..).unwrap_or_default();
+                Kind::Sign(first)
+            }
+            '[' | ']' | ':' | '/' | '+' if self.rules == Rules::Foreign => {
                 self.rest = self.rest.get(1..).unwrap_or_default();
                 Kind::Sign(first)
             }
@@ -107,12 +117,22 @@ impl<'a> Lexer<'a> {
             None if digits.len() > 1 && digits.starts_with('0') => None,
             None => digits.parse().ok(),
         };
-        number.map(Kind::Number).ok_or_else(|| self.wrong(format!("`{digits}` is no number")))
+        match number {
+            Some(number) => Ok(Kind::Number(number)),
+            None if self.rules == Rules::Foreign => Ok(Kind::Other(digits)),
+            None => Err(self.wrong(format!("`{digits}` is no number"))),
+        }
     }
 
     fn text(&mut self, quote: char) -> Result<Kind<'a>, Wrong> {
         let inside = self.rest.get(1..).unwrap_or_default();
         let line = inside.split('\n').next().unwrap_or_default();
+        if self.rules == Rules::Foreign
+            && let Some(end) = end_of_text(line, quote)
+        {
+            self.rest = inside.get(end.saturating_add(1)..).unwrap_or_default();
+            return Ok(Kind::Text(line.get(..end).unwrap_or_default()));
+        }
         match line.split_once(quote) {
             Some((text, _)) if !text.contains('\\') => {
                 let behind = text.len().saturating_add(1);
@@ -131,4 +151,14 @@ impl<'a> Lexer<'a> {
     fn wrong(&self, what: String) -> Wrong {
         Wrong { line: self.line, what }
     }
+}
+
+/// Where the closing quote is, which is not behind a backslash.
+fn end_of_text(line: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    line.char_indices().find_map(|(at, char)| {
+        let ends = char == quote && !escaped;
+        escaped = char == '\\' && !escaped;
+        ends.then_some(at)
+    })
 }
