@@ -1,6 +1,7 @@
 //! What is to be run, as data: builds, matrices, cells, expectations, known bugs, selection and
 //! partition. Nothing here starts a process or opens a socket; errors point at file, line and column.
 
+mod breaks;
 mod build_flag;
 mod builds;
 mod builds_lock;
@@ -20,10 +21,12 @@ mod partition;
 mod pattern;
 mod repin;
 mod run_file;
+mod schema;
 mod section;
 mod selection;
 mod version;
 
+pub use breaks::{Break, BreakKind, Comparison, Hurts};
 pub use build_flag::{BuildFlag, BuildFlagError};
 pub use builds::Builds;
 pub use builds_lock::{BuildsLock, LockDrift, LockDriftKind, LockedBuild, LockedPackage};
@@ -44,5 +47,6 @@ pub use partition::{Deal, Partition, PartitionError};
 pub use pattern::{CasePattern, CellPattern, Glob, ParsePatternError};
 pub use repin::{RepinError, repin};
 pub use run_file::{ProtocolRun, RunFile, Settings};
+pub use schema::{HistoryBreak, INPUT_LEN_MAX, ReadSchema, breaks_over, compare_schemas};
 pub use selection::Selection;
 pub use version::{ParseVersionError, Version, VersionRange};

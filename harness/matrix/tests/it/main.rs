@@ -7,6 +7,7 @@ mod expectations;
 mod groups;
 mod known_bugs;
 mod messages_lock;
+mod schema;
 mod selection;
 mod support;
 mod update;

@@ -17,6 +17,7 @@ pub const SOURCES: [Source<'static>; 6] = [
 
 #[cfg(test)]
 mod tests {
+    use matrix::{ReadSchema, breaks_over, compare_schemas};
     use ttrpc::schema::of_release;
     use wire::protobuf::Schema;
 
@@ -149,5 +150,66 @@ mod tests {
             let unused: Vec<_> = names.filter(|name| !is_used(name)).collect();
             assert!(unused.is_empty(), "{release}: {unused:?}");
         }
+    }
+
+    /// All that a release broke, over the whole history: from which release to which, what, and whom that hurts. The last
+    /// one but one is no difference of neighbours: the number was free from 2.0 to 3.2.
+    const BREAKS: [&str; 13] = [
+        "1.5 -> 1.6: method-removed grpc.AgentService/AddInterface hurts old-client-new-server",
+        "1.5 -> 1.6: method-removed grpc.AgentService/RemoveInterface hurts old-client-new-server",
+        "1.11 -> 1.12: renamed types.Interface#6 hurts both if anybody",
+        "1.12 -> 2.0: field-removed grpc.CreateContainerRequest#8 hurts both",
+        "1.12 -> 2.0: renamed types.Interface#6 hurts both if anybody",
+        "2.0 -> 2.1: method-removed grpc.AgentService/ListProcesses hurts old-client-new-server",
+        "2.0 -> 2.1: number-reused grpc.LinuxSeccomp#3 hurts both",
+        "2.0 -> 2.1: number-reused grpc.LinuxSyscall#3 hurts both",
+        "2.0 -> 2.1: renamed types.Interface#6 hurts both if anybody",
+        "2.3 -> 2.4: method-removed grpc.AgentService/StartTracing hurts old-client-new-server",
+        "2.3 -> 2.4: method-removed grpc.AgentService/StopTracing hurts old-client-new-server",
+        "1.12 -> 3.3: number-reused grpc.CreateContainerRequest#8 hurts both",
+        "3.14 -> 3.15: renamed types.Interface#6 hurts both if anybody",
+    ];
+
+    #[test]
+    fn the_history_breaks_what_it_broke_and_nothing_else() {
+        let schemas = METHODS.map(|(release, _)| (release, ReadSchema::from(schema(Some(release)))));
+        let history: Vec<_> = schemas.iter().map(|(release, schema)| (*release, schema)).collect();
+        let found: Vec<_> = breaks_over(&history)
+            .iter()
+            .map(|found| {
+                let certain = if found.found.certain { "" } else { " if anybody" };
+                let (kind, hurts) = (found.found.kind.word(), found.found.hurts.word());
+                format!(
+                    "{} -> {}: {kind} {} hurts {hurts}{certain}",
+                    found.from, found.to, found.found.subject
+                )
+            })
+            .collect();
+        assert_eq!(found, BREAKS);
+    }
+
+    #[test]
+    fn a_break_says_what_it_was_and_what_it_is() {
+        let between = |old, new| {
+            let (old, new) = (ReadSchema::from(schema(Some(old))), ReadSchema::from(schema(Some(new))));
+            compare_schemas(&old, &new).breaks.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            between("2.0", "2.1"),
+            [
+                "method-removed: `grpc.AgentService/ListProcesses` is gone; hurts an old client with a new \
+                 server",
+                "number-reused: `grpc.LinuxSeccomp#3` was `repeated grpc.LinuxSyscall Syscalls` and is \
+                 `repeated string Flags`; both are a length with bytes on the wire; `Syscalls` has number 4 \
+                 now; hurts both: an old client with a new server, and a new client with an old one",
+                "number-reused: `grpc.LinuxSyscall#3` was `repeated grpc.LinuxSeccompArg Args` and is `uint32 \
+                 errnoret`; a length with bytes is a varint on the wire now; `Args` has number 4 now; hurts \
+                 both: an old client with a new server, and a new client with an old one",
+                "renamed: `types.Interface#6` was `pciAddr` and is `pciPath`; same bytes; if it means \
+                 something else, it hurts both: an old client with a new server, and a new client with an old \
+                 one",
+            ]
+        );
+        assert_eq!(between("2.1", "2.2"), [""; 0], "only additions");
     }
 }

@@ -73,8 +73,12 @@ impl<'a> Parts<'a> {
         let at = part.start;
         let mut fields = Vec::new();
         for found in Walk::within(bytes, part) {
-            let found =
-                found.map_err(|error| Wrong { line: error.at, what: format!("no descriptor: {error}") })?;
+            let found = found.map_err(|error| {
+                // The offset is told by ours.
+                let what = error.to_string();
+                let what = what.split(" (offset").next().unwrap_or_default();
+                Wrong { line: error.at, what: format!("no descriptor: {what}") }
+            })?;
             match found.value {
                 FieldValue::Varint(value) => fields.push((found.number, Part::Number(value))),
                 FieldValue::Len(part) => fields.push((found.number, Part::Len(part))),

@@ -1,0 +1,339 @@
+//! Every rule about schemas: a break that it finds, whom that hurts, and a harmless change that it lets pass.
+
+use matrix::{ReadSchema, breaks_over, compare_schemas};
+
+fn read(text: &str) -> ReadSchema {
+    let texts = [("a.proto".to_owned(), text.to_owned())];
+    ReadSchema::parse(&texts).unwrap_or_else(|error| panic!("{}: {text}", error.brief()))
+}
+
+/// `M` in a request, in a response, and where nobody says.
+fn asked(body: &str) -> String {
+    format!("{REST} message M {{ {body} }} message R {{}} service S {{ rpc Do(M) returns (R); }}")
+}
+
+fn answered(body: &str) -> String {
+    format!("{REST} message M {{ {body} }} message R {{}} service S {{ rpc Do(R) returns (M); }}")
+}
+
+fn alone(body: &str) -> String {
+    format!("{REST} message M {{ {body} }}")
+}
+
+/// What bodies may use.
+const REST: &str = "enum E { ZERO = 0; ONE = 1; } enum F { NONE = 0; } message A { string a = 1; } message B { int32 b = 2; }";
+
+fn breaks(old: &str, new: &str) -> Vec<String> {
+    let found = compare_schemas(&read(old), &read(new)).breaks;
+    let short = |found: &matrix::Break| {
+        let certain = if found.certain { "" } else { "?" };
+        format!("{} {} {}{certain}", found.kind.word(), found.subject, found.hurts.word())
+    };
+    found.iter().map(short).collect()
+}
+
+#[track_caller]
+fn check(old: &str, new: &str, expect: &[&str]) {
+    assert_eq!(breaks(old, new), expect, "\n{old}\n{new}");
+    assert_eq!(breaks(old, old), [""; 0], "the same is no break");
+    assert_eq!(breaks(new, new), [""; 0], "the same is no break");
+}
+
+/// One field in a request: what is found, and whom it hurts in a request, in a response and where nobody says.
+#[track_caller]
+fn field(old: &str, new: &str, found: &str, [request, response, unknown]: [&str; 3]) {
+    for (within, hurts) in [(asked as fn(&str) -> String, request), (answered, response), (alone, unknown)] {
+        let expect = if found.is_empty() { vec![] } else { vec![format!("{found} {hurts}")] };
+        let expect: Vec<_> = expect.iter().map(String::as_str).collect();
+        check(&within(old), &within(new), &expect);
+    }
+}
+
+const BOTH: [&str; 3] = ["both"; 3];
+const NOBODY: [&str; 3] = [""; 3];
+/// The same bytes.
+const PERHAPS: [&str; 3] = ["both?"; 3];
+/// Lost from an old writer to a new reader.
+const FROM_OLD: [&str; 3] = ["old-client-new-server", "new-client-old-server", "both"];
+/// Lost from a new writer to an old reader.
+const FROM_NEW: [&str; 3] = ["new-client-old-server", "old-client-new-server", "both"];
+
+#[test]
+fn another_field_under_a_number() {
+    let reused = "number-reused M#1";
+    field("int32 a = 1;", "string b = 1;", reused, BOTH);
+    field("int32 a = 1;", "int64 b = 1;", reused, BOTH);
+    field("int32 a = 1;", "repeated int32 b = 1;", reused, BOTH);
+    // Both names are still there, so this is no other name.
+    check(
+        &asked("int32 a = 1; int32 b = 2;"),
+        &asked("int32 b = 1; int32 a = 2;"),
+        &["number-reused M#1 both", "number-reused M#2 both"],
+    );
+    check(&asked("int32 a = 1;"), &asked("int32 b = 1; int32 a = 2;"), &["number-reused M#1 both"]);
+    field("int32 a = 1;", "int32 a = 1; string b = 2;", "", NOBODY);
+}
+
+#[test]
+fn another_type_under_a_number() {
+    let changed = "type-changed M#1";
+    // Readers misread it.
+    for (was, is) in [
+        ("int32", "string"),
+        ("int32", "sint32"),
+        ("int32", "fixed32"),
+        ("float", "fixed32"),
+        ("double", "int64"),
+        ("string", "A"),
+        ("A", "B"),
+        ("map<string, int32>", "repeated A"),
+        ("map<string, int32>", "map<int32, int32>"),
+        ("map<string, int32>", "map<string, A>"),
+        // Each holds what the other does not.
+        ("int32", "uint32"),
+        ("fixed32", "sfixed32"),
+        ("uint64", "int64"),
+    ] {
+        field(&format!("{was} a = 1;"), &format!("{is} a = 1;"), changed, BOTH);
+        field(&format!("{is} a = 1;"), &format!("{was} a = 1;"), changed, BOTH);
+    }
+    // The wider one holds all of the other.
+    for (less, more) in [
+        ("int32", "int64"),
+        ("uint32", "uint64"),
+        ("uint32", "int64"),
+        ("bool", "uint32"),
+        ("bool", "int32"),
+        ("sint32", "sint64"),
+        ("string", "bytes"),
+        ("E", "int64"),
+        ("bool", "E"),
+        ("map<string, int32>", "map<string, int64>"),
+        ("int32", "repeated int32"),
+        ("string", "repeated string"),
+        ("A", "repeated A"),
+    ] {
+        field(&format!("{less} a = 1;"), &format!("{more} a = 1;"), changed, FROM_NEW);
+        field(&format!("{more} a = 1;"), &format!("{less} a = 1;"), changed, FROM_OLD);
+    }
+    for (was, is) in [("E", "int32"), ("E", "F"), ("A", "bytes")] {
+        field(&format!("{was} a = 1;"), &format!("{is} a = 1;"), changed, PERHAPS);
+        field(&format!("{is} a = 1;"), &format!("{was} a = 1;"), changed, PERHAPS);
+    }
+    field("int32 a = 1;", "optional int32 a = 1;", "", NOBODY);
+}
+
+#[test]
+fn another_name_under_a_number() {
+    field("string a = 1;", "string b = 1;", "renamed M#1", PERHAPS);
+    field("A a = 1;", "A b = 1;", "renamed M#1", PERHAPS);
+    field("string b = 2; string a = 1;", "string a = 1; string b = 2;", "", NOBODY);
+}
+
+#[test]
+fn a_field_that_is_gone() {
+    let hurts = ["both", "old-client-new-server", "both"];
+    field("string a = 1;", "", "field-removed M#1", hurts);
+    field("string a = 1;", "reserved 1;", "field-removed M#1", hurts);
+    field("string a = 1;", "string a = 2;", "renumbered M#1", BOTH);
+    field("", "string a = 1;", "", NOBODY);
+    let told = |new: &str| {
+        compare_schemas(&read(&asked("string a = 1;")), &read(&asked(new))).breaks[0].what.clone()
+    };
+    assert_eq!(told(""), "`string a` is gone; the number is not reserved, so that somebody may use it again");
+    assert_eq!(told("reserved 1;"), "`string a` is gone; the number is reserved");
+    assert_eq!(told("reserved \"a\";"), "`string a` is gone; the number is reserved");
+}
+
+#[test]
+fn fields_that_join_or_leave_a_oneof() {
+    let (apart, together) = ("string a = 1; string b = 2;", "oneof o { string a = 1; string b = 2; }");
+    field(apart, together, "oneof-joined M.o", FROM_OLD);
+    field(together, apart, "oneof-left M.o", FROM_NEW);
+    field("oneof o { string a = 1; } string b = 2;", together, "oneof-joined M.o", FROM_OLD);
+    // Alone it excludes nothing, and what is new nobody sent.
+    field("string a = 1;", "oneof o { string a = 1; string b = 2; }", "", NOBODY);
+    field("oneof o { string a = 1; }", "string a = 1;", "", NOBODY);
+    field(together, "oneof p { string a = 1; string b = 2; }", "", NOBODY);
+}
+
+#[test]
+fn values_that_are_gone_or_elsewhere() {
+    let within = |values: &str, asked: bool| {
+        let (request, response) = if asked { ("M", "R") } else { ("R", "M") };
+        format!(
+            "enum V {{ {values} }} message M {{ repeated V v = 1; }} message R {{}}
+             service S {{ rpc Do({request}) returns ({response}); }}"
+        )
+    };
+    let check_both = |old: &str, new: &str, found: &str, [request, response]: [&str; 2]| {
+        for (asked, hurts) in [(true, request), (false, response)] {
+            let expect = format!("{found} {hurts}");
+            let expect = if found.is_empty() { vec![] } else { vec![expect.as_str()] };
+            check(&within(old, asked), &within(new, asked), &expect);
+        }
+    };
+    let (request, response) = ("old-client-new-server", "new-client-old-server");
+    check_both("A = 0; B = 1;", "A = 0;", "value-removed V#1", [request, response]);
+    check_both("A = 0; B = 1;", "A = 0; B = 2;", "renumbered V#1", ["both"; 2]);
+    check_both("A = 0; B = 1;", "A = 0; C = 1;", "renamed V#1", ["both?"; 2]);
+    check_both("A = 0;", "A = 0; B = 1;", "", [""; 2]);
+}
+
+#[test]
+fn methods_and_services() {
+    let service = |methods: &str| {
+        format!("message A {{ string a = 1; }} message B {{ int32 b = 2; }} service S {{ {methods} }}")
+    };
+    let one = service("rpc Do(A) returns (B);");
+    check(
+        &service("rpc Do(A) returns (B); rpc Go(A) returns (B);"),
+        &one,
+        &["method-removed S/Go old-client-new-server"],
+    );
+    check(&one, &service("rpc Do(B) returns (B);"), &["request-changed S/Do both"]);
+    check(&one, &service("rpc Do(A) returns (A);"), &["response-changed S/Do both"]);
+    check(&one, &service("rpc Do(stream A) returns (B);"), &["stream-changed S/Do both"]);
+    check(&one, &service("rpc Do(A) returns (stream B);"), &["stream-changed S/Do both"]);
+    check(&one, &service("rpc Do(A) returns (B); rpc Go(A) returns (B);"), &[]);
+    check(
+        &format!("{one} service T {{ rpc Do(A) returns (B); }}"),
+        &one,
+        &["service-removed T old-client-new-server"],
+    );
+    check(&one, &format!("{one} service T {{ rpc Do(A) returns (B); }}"), &[]);
+}
+
+#[test]
+fn a_message_that_is_gone_is_told_by_what_held_it() {
+    let used = "message A { B b = 1; } message B {} service S { rpc Do(A) returns (A); }";
+    check(used, "message A {} service S { rpc Do(A) returns (A); }", &["field-removed A#1 both"]);
+    check(used, "", &["service-removed S old-client-new-server"]);
+    check("message A {} message B {}", "message A {}", &["message-removed B both"]);
+    check("message A {}", "message A {} message B {}", &[]);
+}
+
+#[test]
+fn what_only_moved_is_compared_as_what_it_is() {
+    let (old, new) =
+        ("package a; message M { N n = 1; E e = 2; }", "package a; message M { b.N n = 1; b.E e = 2; }");
+    let texts = |rest: &str, new: &str| {
+        let texts = [("a.proto".to_owned(), new.to_owned()), ("b.proto".to_owned(), rest.to_owned())];
+        ReadSchema::parse(&texts).unwrap_or_else(|error| panic!("{}", error.brief()))
+    };
+    let old = texts("package a; message N { string s = 1; } enum E { ZERO = 0; ONE = 1; }", old);
+    let same = texts("package b; message N { string s = 1; } enum E { ZERO = 0; ONE = 1; }", new);
+    assert_eq!(compare_schemas(&old, &same).breaks, []);
+    let other = texts("package b; message N { int32 s = 1; } enum E { ZERO = 0; }", new);
+    let found = compare_schemas(&old, &other).breaks;
+    let found: Vec<_> =
+        found.iter().map(|found| format!("{} {}", found.kind.word(), found.subject)).collect();
+    assert_eq!(found, ["type-changed a.N#1", "value-removed a.E#1"]);
+}
+
+#[test]
+fn a_number_that_was_free_is_still_used_twice() {
+    let schemas = ["bool a = 1;", "", "string b = 1;", "string b = 1;", "", "string b = 1;"]
+        .map(|body| read(&asked(body)));
+    let names = ["1.0", "1.1", "1.2", "1.3", "1.4", "1.5"];
+    let history: Vec<_> = names.into_iter().zip(&schemas).collect();
+    let found = breaks_over(&history);
+    let found: Vec<_> =
+        found.iter().map(|b| format!("{} -> {}: {}", b.from, b.to, b.found.kind.word())).collect();
+    let expect = ["1.0 -> 1.1: field-removed", "1.0 -> 1.2: number-reused", "1.3 -> 1.4: field-removed"];
+    assert_eq!(found, expect, "what comes back as it was is no other one");
+}
+
+#[test]
+fn additions_are_listed() {
+    let old = asked("string a = 1;");
+    let new = "enum E { ZERO = 0; ONE = 1; TWO = 2; } enum F { NONE = 0; } message A { string a = 1; }
+               message B { int32 b = 2; } message M { string a = 1; E e = 2; } message R {} message Event {}
+               service S { rpc Do(M) returns (R); rpc Go(M) returns (R); } service T {}";
+    let found = compare_schemas(&read(&old), &read(new));
+    assert_eq!(found.breaks, []);
+    assert_eq!(found.additions, ["S/Go", "T", "M#2 e", "E#2 TWO", "Event"]);
+}
+
+#[test]
+fn breaks_say_where_both_are() {
+    let found =
+        compare_schemas(&read("message M {\n  int32 a = 1;\n}"), &read("\nmessage M {\n  string a = 1;\n}"));
+    let told: Vec<_> = found.breaks.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        told,
+        [
+            "type-changed: `M#1` was `int32 a` and is `string a`; a varint is a length with bytes on the wire now; hurts both: \
+          an old client with a new server, and a new client with an old one (a.proto:2 -> a.proto:3)"
+        ]
+    );
+}
+
+#[test]
+fn mistakes_have_their_line() {
+    let texts = [(
+        "a.proto".to_owned(),
+        "syntax = \"proto3\";\nmessage M {\n  required int32 a = 1;\n}\n".to_owned(),
+    )];
+    let error = ReadSchema::parse(&texts).expect_err("proto2");
+    assert_eq!(error.brief(), "a.proto:3:3: `=` is expected, not `a`");
+    let error = ReadSchema::of_descriptors("a.bin", b"\x0a\x05ab").expect_err("truncated");
+    assert_eq!(
+        error.brief(),
+        "`a.bin` is no set of descriptors: no descriptor: needs 5 bytes, 2 are left (offset 2)"
+    );
+}
+
+#[test]
+fn files_and_folders_are_read() {
+    let folder = std::env::temp_dir().join(format!("wireskew-schema-{}", std::process::id()));
+    std::fs::create_dir_all(folder.join("b")).expect("a folder can be made");
+    let write =
+        |name: &str, text: &[u8]| std::fs::write(folder.join(name), text).expect("a file can be written");
+    write("a.proto", b"import \"b/c.proto\"; message M { C c = 1; }");
+    write("b/c.proto", b"message C {}");
+    write("b/notes.txt", b"no schema");
+    let whole = ReadSchema::load(std::slice::from_ref(&folder)).map(|read| read.schema.messages().len());
+    let one = ReadSchema::load(&[folder.join("b/c.proto")]).map(|read| read.schema.messages().len());
+    let both = ReadSchema::load(&[folder.join("a.proto"), folder.join("b")])
+        .map(|read| read.schema.messages().len());
+    let missing = ReadSchema::load(&[folder.join("a.proto")]).map_err(|error| error.brief());
+    let no_descriptors = ReadSchema::load(&[folder.join("b/notes.txt")]).map_err(|error| error.brief());
+    let nothing = ReadSchema::load(&[folder.join("none.proto")]).map_err(|error| error.brief());
+    write("big.proto", &vec![b' '; 9 << 20]);
+    let big = ReadSchema::load(&[folder.join("big.proto")]).map_err(|error| error.brief());
+    std::fs::remove_dir_all(&folder).expect("it was just made");
+    let count =
+        |read: Result<usize, matrix::ConfigError>| read.unwrap_or_else(|error| panic!("{}", error.brief()));
+    assert_eq!([count(whole), count(one), count(both)], [2, 1, 2]);
+    let missing = missing.expect_err("the other file is not given");
+    assert!(
+        missing.ends_with("a.proto:1:1: no type is called `C`; `b/c.proto`, which is imported, is not given"),
+        "{missing}"
+    );
+    assert!(no_descriptors.expect_err("text").contains("is no set of descriptors"));
+    assert!(nothing.expect_err("no file").starts_with("cannot read `"));
+    assert!(big.expect_err("too long").starts_with("a schema of more than 8 MiB"));
+}
+
+/// What others write may be as large as it can be; nothing takes the square of it.
+#[test]
+fn large_schemas_take_no_square() {
+    let fields = |name: &str| {
+        (1..20_000).filter(|n| *n < 19_000).map(|n| format!("int32 {name}{n}={n};")).collect::<String>()
+    };
+    let values = |name: &str| (0..20_000).map(|n| format!("{name}{n}={n};")).collect::<String>();
+    let methods =
+        |name: &str| (0..10_000).map(|n| format!("rpc {name}{n}(M)returns(M);")).collect::<String>();
+    let text = |name: &str| {
+        format!(
+            "message M {{ {} }} message O {{ oneof o {{ {} }} }} enum E {{ {} }} service S {{ {} }}",
+            fields(name),
+            fields(name),
+            values(name),
+            methods(name)
+        )
+    };
+    let found = compare_schemas(&read(&text("a")), &read(&text("b")));
+    assert_eq!((found.breaks.len(), found.additions.len()), (18_999 * 2 + 20_000 + 10_000, 10_000));
+}
