@@ -32,12 +32,15 @@
 //! The text of a dialect lists only what differs from the dialect that it continues, so that the file
 //! reads like the history of the protocol; [`LockTable`] holds every dialect in full.
 
+mod breaks;
 mod changes;
 mod check;
 mod text;
 
 use std::collections::BTreeMap;
 use std::fmt;
+
+use crate::version::Version;
 
 pub use changes::DialectChanges;
 pub use check::{LockViolation, LockViolationKind, check_lock};
@@ -196,5 +199,21 @@ impl LockTable {
     #[must_use]
     pub fn dialect(&self, name: &str) -> Option<&LockedDialect> {
         self.dialects.iter().find(|dialect| dialect.name == name)
+    }
+
+    /// The dialect of that very name, or else the newest one that is not newer than a version. Where several dialects begin a
+    /// line, the one of the version's first number counts.
+    #[must_use]
+    pub fn dialect_for(&self, version: &str) -> Option<&LockedDialect> {
+        if let Some(exact) = self.dialect(version) {
+            return Some(exact);
+        }
+        let wanted = Version::of_package(version)?;
+        let lines = self.dialects.iter().filter(|dialect| dialect.after.is_none()).count();
+        let versions =
+            self.dialects.iter().filter_map(|dialect| Some((Version::read(&dialect.name)?, dialect)));
+        let not_newer = versions
+            .filter(|(version, _)| *version <= wanted && (lines < 2 || version.major() == wanted.major()));
+        not_newer.max_by(|(one, _), (other, _)| one.cmp(other)).map(|(_, dialect)| dialect)
     }
 }

@@ -48,4 +48,4 @@ mod read;
 
 pub use compare::compare_schemas;
 pub use history::{HistoryBreak, breaks_over};
-pub use read::{INPUT_LEN_MAX, ReadSchema};
+pub use read::ReadSchema;

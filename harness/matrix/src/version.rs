@@ -44,6 +44,11 @@ impl Version {
         self.numbers.first().copied().unwrap_or(0)
     }
 
+    /// Its number at a place, from 0 on.
+    pub(crate) fn number(&self, at: usize) -> u64 {
+        self.numbers.get(at).copied().unwrap_or(0)
+    }
+
     fn significant(&self) -> &[u64] {
         let used = self.numbers.iter().rposition(|number| *number != 0).map_or(0, |at| at + 1);
         &self.numbers[..used]

@@ -3,6 +3,7 @@
 //! ```text
 //! <root>/matrices/<protocol>/{builds,matrix,expectations,known-bugs}.toml
 //! <root>/matrices/{default,live}.toml
+//! <root>/matrices/policies/*.toml
 //! <root>/fixtures/<protocol>/…
 //! ```
 
@@ -17,6 +18,9 @@ use matrix::{
 use protocol::{Case, Protocol};
 
 use crate::Fixtures;
+
+/// The folder below `matrices` that is of no protocol on purpose: which version a break calls for.
+const POLICIES: &str = "policies";
 
 /// Everything that is known before a run is planned.
 pub struct Project {
@@ -110,6 +114,7 @@ impl Project {
                     let files = ProtocolFiles::load(root, &entry, Arc::clone(protocol), flags)?;
                     protocols.insert(name, files);
                 }
+                None if name == POLICIES => {}
                 None => {
                     let names: Vec<_> =
                         known.iter().map(|protocol| format!("`{}`", protocol.name())).collect();

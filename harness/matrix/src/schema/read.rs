@@ -10,7 +10,7 @@ use wire::protobuf::{Schema, SchemaError, Source};
 use crate::error::{ConfigError, Problem, SourceText};
 
 /// The most bytes of a schema, all files together.
-pub const INPUT_LEN_MAX: u64 = 8 << 20;
+const INPUT_LEN_MAX: u64 = 8 << 20;
 /// The most files of a schema.
 const FILES_MAX: usize = 4096;
 /// How deep folders are looked through.

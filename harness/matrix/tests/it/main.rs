@@ -2,6 +2,7 @@
 
 mod builds;
 mod builds_lock;
+mod bump;
 mod committed;
 mod expectations;
 mod groups;
