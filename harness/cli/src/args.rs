@@ -1,5 +1,6 @@
 //! The command line.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -81,6 +82,10 @@ pub(crate) enum Verb {
     Expect(Expect),
     /// Check or write the lock of message numbers and layouts.
     Lock(Lock),
+    /// Say which version a release calls for, and because of what.
+    Bump(Bump),
+    /// Say what a newer protobuf schema breaks of an older one, and whom that hurts.
+    SchemaDiff(SchemaDiff),
     /// Prove that every check catches its defect and that ideal peers pass.
     Selftest(Selftest),
     /// Print a completion script.
@@ -444,9 +449,57 @@ pub(crate) struct Lock {
     /// Write the lock files instead of checking them.
     #[arg(long)]
     pub(crate) write: bool,
-    /// Print what each dialect adds and changes, too.
+    /// Print what each dialect adds and changes, and which version that calls for, too.
     #[arg(long)]
     pub(crate) changes: bool,
+    #[command(flatten)]
+    pub(crate) measure: Measure,
+}
+
+/// What calls for which version.
+#[derive(Debug, Args)]
+pub(crate) struct Measure {
+    /// The policy, e.g. `matrices/policies/server-first.toml`; without it, any break is major.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) policy: Option<PathBuf>,
+}
+
+/// How a comparison is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Default)]
+pub(crate) enum TextOrJson {
+    #[default]
+    Text,
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bump {
+    /// The protocol, or its alias, and two of its releases, dialects or builds, e.g. `lxc@4.0.6..5.0.2`.
+    #[arg(value_name = "PROTOCOL@FROM..TO")]
+    pub(crate) releases: String,
+    /// A build of your own that is one of both, e.g. `lxc@dev=path:./target/lxc,dialect=7.0.0`.
+    #[arg(long = "build", value_name = "PROTOCOL@ID=path:PATH")]
+    pub(crate) builds: Vec<BuildFlag>,
+    #[command(flatten)]
+    pub(crate) measure: Measure,
+    /// What to write to standard output.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(crate) format: TextOrJson,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SchemaDiff {
+    /// The older schema: a `.proto` file, several with commas between them, a folder of them, or a set of descriptors.
+    #[arg(value_name = "OLD")]
+    pub(crate) old: OsString,
+    /// The newer schema.
+    #[arg(value_name = "NEW")]
+    pub(crate) new: OsString,
+    #[command(flatten)]
+    pub(crate) measure: Measure,
+    /// What to write to standard output.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(crate) format: TextOrJson,
 }
 
 #[derive(Debug, Args)]

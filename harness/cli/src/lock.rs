@@ -1,39 +1,31 @@
 //! `lock`: numbers are never reused, and layouts never change under a number.
 
-use runner::Project;
+use std::path::PathBuf;
+
+use matrix::LockTable;
+use runner::{Project, ProtocolFiles};
 
 use crate::args::{Global, Lock};
+use crate::bump::{Policy, count};
 use crate::exit::Exit;
 use crate::{Done, Failure, terminal};
 
 pub(crate) fn lock(global: &Global, args: &Lock) -> Done {
+    let policy = Policy::of(&args.measure)?;
     let project = Project::load(&global.root, &registry::all(), &[])?;
     let mut violations = 0;
     for files in project.protocols.values() {
         let name = files.protocol.name();
         let table = files.protocol.lock_table();
-        let path = global.root.join("matrices").join(name).join("messages.lock");
         if args.write {
+            let path = path(global, name);
             std::fs::write(&path, table.render())
                 .map_err(|e| Failure::text(Exit::Setup, format!("cannot write `{}`: {e}", path.display())))?;
         }
         if args.changes {
-            for changes in table.changes() {
-                terminal::print(&format!("{name}: {changes}\n"));
-                for change in files.protocol.changes(Some(changes.from), changes.to) {
-                    terminal::print(&format!("    {} ({})\n", change.what, change.source));
-                }
-            }
+            print_changes(files, &table, &policy);
         }
-        if !path.is_file() {
-            let text = format!(
-                "{name} has no lock yet: `{}` is not there; write it: wireskew lock --write",
-                path.display()
-            );
-            return Err(Failure::text(Exit::Setup, text));
-        }
-        let locked = matrix::LockTable::load(&path).map_err(|error| Failure::new(Exit::Setup, error))?;
-        let found = matrix::check_lock(&locked, &table);
+        let found = matrix::check_lock(&committed(global, name)?, &table);
         for violation in &found {
             terminal::print(&format!("{name}: {violation}\n"));
         }
@@ -41,4 +33,35 @@ pub(crate) fn lock(global: &Global, args: &Lock) -> Done {
         violations += found.len();
     }
     Ok(if violations > 0 { Exit::Unexpected } else { Exit::AsExpected }.into())
+}
+
+/// What each dialect adds and changes, and which version that calls for.
+fn print_changes(files: &ProtocolFiles, table: &LockTable, policy: &Policy) {
+    let name = files.protocol.name();
+    for changes in table.changes() {
+        terminal::print(&format!("{name}: {changes}\n"));
+        for change in files.protocol.changes(Some(changes.from), changes.to) {
+            terminal::print(&format!("    {} ({})\n", change.what, change.source));
+        }
+        let found = table.compare(changes.from, changes.to).unwrap_or_default();
+        let (breaks, bump) = (count(found.breaks.len(), "break"), policy.bumps.of(&found));
+        terminal::print(&format!("    calls for a {bump} version: {breaks} (policy: {})\n", policy.name));
+    }
+}
+
+fn path(global: &Global, protocol: &str) -> PathBuf {
+    global.root.join("matrices").join(protocol).join("messages.lock")
+}
+
+/// The lock that is committed.
+pub(crate) fn committed(global: &Global, protocol: &str) -> Result<LockTable, Failure> {
+    let path = path(global, protocol);
+    if !path.is_file() {
+        let text = format!(
+            "{protocol} has no lock yet: `{}` is not there; write it: wireskew lock --write",
+            path.display()
+        );
+        return Err(Failure::text(Exit::Setup, text));
+    }
+    LockTable::load(&path).map_err(|error| Failure::new(Exit::Setup, error))
 }

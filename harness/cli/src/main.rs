@@ -5,6 +5,7 @@
 
 mod args;
 mod builds;
+mod bump;
 mod compare;
 mod errors;
 mod exit;
@@ -13,6 +14,7 @@ mod folder;
 mod lock;
 mod record;
 mod run;
+mod schema_diff;
 mod selftest;
 mod show;
 mod single;
@@ -92,6 +94,8 @@ fn dispatch(cli: &Cli) -> Done {
         Some(Verb::Builds(args)) => builds::builds(global, args),
         Some(Verb::Expect(args)) => expect::expect(global, args),
         Some(Verb::Lock(args)) => lock::lock(global, args),
+        Some(Verb::Bump(args)) => bump::bump(global, args),
+        Some(Verb::SchemaDiff(args)) => schema_diff::schema_diff(args),
         Some(Verb::Selftest(args)) => selftest::selftest(global, args),
         Some(Verb::Completions { shell }) => {
             // `generate` panics when its writer fails, as standard output does behind `| head`.

@@ -11,3 +11,4 @@ mod reports;
 mod shards;
 mod support;
 mod talk;
+mod versions;
