@@ -326,8 +326,9 @@ fn large_schemas_take_no_square() {
     let methods =
         |name: &str| (0..10_000).map(|n| format!("rpc {name}{n}(M)returns(M);")).collect::<String>();
     let text = |name: &str| {
+        let imports: String = (0..20_000).map(|n| format!("import \"{n}\";")).collect();
         format!(
-            "message M {{ {} }} message O {{ oneof o {{ {} }} }} enum E {{ {} }} service S {{ {} }}",
+            "{imports} message M {{ {} }} message O {{ oneof o {{ {} }} }} enum E {{ {} }} service S {{ {} }}",
             fields(name),
             fields(name),
             values(name),

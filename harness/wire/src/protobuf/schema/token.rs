@@ -126,22 +126,13 @@ impl<'a> Lexer<'a> {
 
     fn text(&mut self, quote: char) -> Result<Kind<'a>, Wrong> {
         let inside = self.rest.get(1..).unwrap_or_default();
-        let line = inside.split('\n').next().unwrap_or_default();
-        if self.rules == Rules::Foreign
-            && let Some(end) = end_of_text(line, quote)
-        {
-            self.rest = inside.get(end.saturating_add(1)..).unwrap_or_default();
-            return Ok(Kind::Text(line.get(..end).unwrap_or_default()));
+        let end = end_of_text(inside, quote).ok_or_else(|| self.wrong("a text without an end".to_owned()))?;
+        let text = inside.get(..end).unwrap_or_default();
+        if self.rules == Rules::Own && text.contains('\\') {
+            return Err(self.wrong("escapes in text are not understood".to_owned()));
         }
-        match line.split_once(quote) {
-            Some((text, _)) if !text.contains('\\') => {
-                let behind = text.len().saturating_add(1);
-                self.rest = inside.get(behind..).unwrap_or_default();
-                Ok(Kind::Text(text))
-            }
-            Some(_) => Err(self.wrong("escapes in text are not understood".to_owned())),
-            None => Err(self.wrong("a text without an end".to_owned())),
-        }
+        self.rest = inside.get(end.saturating_add(1)..).unwrap_or_default();
+        Ok(Kind::Text(text))
     }
 
     fn count(&mut self, passed: &str) {
@@ -153,12 +144,13 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// Where the closing quote is, which is not behind a backslash.
-fn end_of_text(line: &str, quote: char) -> Option<usize> {
+/// Where the closing quote is, which is in the same line and not behind a backslash.
+fn end_of_text(inside: &str, quote: char) -> Option<usize> {
     let mut escaped = false;
-    line.char_indices().find_map(|(at, char)| {
-        let ends = char == quote && !escaped;
-        escaped = char == '\\' && !escaped;
-        ends.then_some(at)
-    })
+    let (end, char) = inside.char_indices().find(|(_, char)| {
+        let ends = *char == '\n' || (*char == quote && !escaped);
+        escaped = *char == '\\' && !escaped;
+        ends
+    })?;
+    (char == quote).then_some(end)
 }
