@@ -452,8 +452,9 @@ pub(crate) struct Lock {
     /// Print what each dialect adds and changes, and which version that calls for, too.
     #[arg(long)]
     pub(crate) changes: bool,
-    #[command(flatten)]
-    pub(crate) measure: Measure,
+    /// The policy, e.g. `matrices/policies/server-first.toml`; without it, any break is major.
+    #[arg(long, value_name = "FILE", requires = "changes")]
+    pub(crate) policy: Option<PathBuf>,
 }
 
 /// What calls for which version.

@@ -1,13 +1,14 @@
 //! `bump`: the version that a release calls for.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use matrix::{BuildId, Bump as Step, Comparison, LockTable, Version};
 use protocol::dialect::Changed;
 use runner::{Project, ProtocolFiles};
 use serde_json::{Value, json};
 
-use crate::args::{Bump, Global, Measure, TextOrJson};
+use crate::args::{Bump, Global, TextOrJson};
 use crate::exit::Exit;
 use crate::{Done, Failure, lock, run, terminal};
 
@@ -20,8 +21,8 @@ pub(crate) struct Policy {
 }
 
 impl Policy {
-    pub(crate) fn of(measure: &Measure) -> Result<Self, Failure> {
-        match &measure.policy {
+    pub(crate) fn of(path: Option<&Path>) -> Result<Self, Failure> {
+        match path {
             None => Ok(Self { name: "any break is major".to_owned(), bumps: matrix::Policy::default() }),
             Some(path) => {
                 let bumps = matrix::Policy::load(path).map_err(|error| Failure::new(Exit::Setup, error))?;
@@ -59,7 +60,7 @@ struct Verdict<'a> {
 pub(crate) fn bump(global: &Global, args: &Bump) -> Done {
     let (name, from, to) = parts(&args.releases)?;
     let protocol = run::protocol(name)?;
-    let policy = Policy::of(&args.measure)?;
+    let policy = Policy::of(args.measure.policy.as_deref())?;
     let project = Project::load(&global.root, &registry::all(), &args.builds)?;
     let Some(files) = project.protocols.get(protocol.name()) else {
         let text = format!("this project has no folder `matrices/{}`", protocol.name());
@@ -68,8 +69,8 @@ pub(crate) fn bump(global: &Global, args: &Bump) -> Done {
     let locked = lock::committed(global, protocol.name())?;
     let current = files.protocol.lock_table();
     // What was released stands in the file; what is being written may be in the code alone.
-    let table =
-        if side(files, &locked, from).and(side(files, &locked, to)).is_ok() { &locked } else { &current };
+    let is_locked = |name: &str| locked.dialect(spoken(files, name)).is_some();
+    let table = if is_locked(from) && is_locked(to) { &locked } else { &current };
     let (from, to) = (side(files, table, from)?, side(files, table, to)?);
     let place = |side: &Side| table.dialects.iter().position(|dialect| dialect.name == side.dialect);
     let step =
@@ -110,12 +111,16 @@ fn parts(text: &str) -> Result<(&str, &str, &str), Failure> {
     })
 }
 
+/// The dialect of a build; a release is its own.
+fn spoken<'a>(files: &'a ProtocolFiles, name: &'a str) -> &'a str {
+    files.builds.get(&BuildId::new(name)).map_or(name, |build| &build.dialect)
+}
+
 /// The build or release of that name.
 fn side(files: &ProtocolFiles, table: &LockTable, name: &str) -> Result<Side, Failure> {
     let build = files.builds.get(&BuildId::new(name));
-    let spoken = build.map_or(name, |build| build.dialect.as_str());
     let version = build.map_or(name, |build| build.version.as_str());
-    let Some(dialect) = table.dialect_for(spoken) else {
+    let Some(dialect) = table.dialect_for(spoken(files, name)) else {
         let known: Vec<_> = table.dialects.iter().map(|dialect| dialect.name.as_str()).collect();
         let text = format!(
             "`{name}` is no build, and no release of {} is as old; known are {}; `--build {}@{name}=path:…` adds one",

@@ -11,7 +11,7 @@ use crate::exit::Exit;
 use crate::{Done, Failure, terminal};
 
 pub(crate) fn lock(global: &Global, args: &Lock) -> Done {
-    let policy = Policy::of(&args.measure)?;
+    let policy = Policy::of(args.policy.as_deref())?;
     let project = Project::load(&global.root, &registry::all(), &[])?;
     let mut violations = 0;
     for files in project.protocols.values() {

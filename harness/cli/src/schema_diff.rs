@@ -12,7 +12,7 @@ use crate::exit::Exit;
 use crate::{Done, Failure, terminal};
 
 pub(crate) fn schema_diff(args: &SchemaDiff) -> Done {
-    let policy = Policy::of(&args.measure)?;
+    let policy = Policy::of(args.measure.policy.as_deref())?;
     let (old, new) = (read(&args.old)?, read(&args.new)?);
     let found = compare_schemas(&old, &new);
     let bump = policy.bumps.of(&found);

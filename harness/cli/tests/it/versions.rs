@@ -108,6 +108,17 @@ fn a_build_of_ones_own_is_one_of_both() {
     check(&["bump", "lxc@4.0.6..ideal"], 0, &["4.0.6 -> ideal", "needs a major version"]);
 }
 
+/// A dialect that nobody has written to the lock yet is that of the code, and not the one before it.
+#[test]
+fn what_is_not_locked_yet_is_compared_too() {
+    let project = Project::new();
+    let lock = "format = 1\nprotocol = \"lxc-command\"\n\n[[dialect]]\nname = \"4.0.6\"\n";
+    project.write("matrices/lxc-command/messages.lock", lock);
+    let ran = project.wireskew(&["bump", "lxc@4.0.6..5.0.2"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.stderr);
+    assert!(ran.stdout.contains("layout-changed: `command/14`"), "{}", ran.stdout);
+}
+
 #[test]
 fn wrong_releases_are_a_wrong_command_line() {
     for (args, said) in [
@@ -123,6 +134,7 @@ fn wrong_releases_are_a_wrong_command_line() {
         assert!(ran.stderr.replace(['\n', '│'], " ").contains(said), "{}", ran.stderr);
     }
     check(&["bump", "lxc@4.0.6..5.0.2", "--policy", "matrices/none.toml"], 96, &[]);
+    check(&["lock", "--policy", "matrices/policies/strict.toml"], 2, &[]);
 }
 
 #[test]
