@@ -82,7 +82,7 @@ pub(crate) fn bump(global: &Global, args: &Bump) -> Done {
         );
         return Err(Failure::text(Exit::Usage, text));
     }
-    let found = table.compare(&from.dialect, &to.dialect).unwrap_or_default();
+    let found = compared(files, table, &from.dialect, &to.dialect);
     let verdict = Verdict {
         protocol: protocol.name(),
         bump: policy.bumps.of(&found),
@@ -98,6 +98,12 @@ pub(crate) fn bump(global: &Global, args: &Bump) -> Done {
         TextOrJson::Json => format!("{:#}\n", verdict.json()),
     });
     Ok(if verdict.is_enough() { Exit::AsExpected } else { Exit::Unexpected }.into())
+}
+
+/// What a dialect breaks of an older one.
+pub(crate) fn compared(files: &ProtocolFiles, table: &LockTable, from: &str, to: &str) -> Comparison {
+    let schemas = files.protocol.schema(from).zip(files.protocol.schema(to));
+    table.compare(from, to, schemas).unwrap_or_default()
 }
 
 /// Protocol, older and newer release.

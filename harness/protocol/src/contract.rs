@@ -10,6 +10,7 @@ use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
 use transcript::evidence::Expectation;
 use verdict::{Check, Cited, Grammar, Reading};
+use wire::protobuf::Schema;
 
 use crate::dialect::{Changed, IDEAL, Releases};
 use crate::effects::Operation;
@@ -99,6 +100,12 @@ pub trait Protocol: Send + Sync {
 
     /// The numbers, layouts and limits that its dialects have promised.
     fn lock_table(&self) -> matrix::LockTable;
+
+    /// The protobuf schema of a dialect, where it has one. What breaks between two dialects is then read of their schemas, and of
+    /// the lock only what else they promise.
+    fn schema(&self, _dialect: &str) -> Option<&'static Schema> {
+        None
+    }
 
     /// What changed between two dialects, whichever is the older one, or all that led to one. A failure that a change is
     /// known to cause names it.

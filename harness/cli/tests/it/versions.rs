@@ -67,6 +67,23 @@ fn a_version_that_is_too_small_is_told() {
     );
 }
 
+/// Of messages that have a schema, the schema says it; the lock adds what was declared of them.
+#[test]
+fn a_schema_says_what_breaks_of_messages() {
+    check(
+        &["bump", "kata@2.0..2.1"],
+        100,
+        &[
+            "  major: method-removed: `grpc.AgentService/ListProcesses` is gone; hurts an old client with a new server",
+            "  major: number-reused: `grpc.LinuxSeccomp#3` was `repeated grpc.LinuxSyscall Syscalls` and is",
+            "  major: number-reused: `grpc.LinuxSyscall#3` was ",
+            "  minor: renamed: `types.Interface#6` was `pciAddr` and is `pciPath`; same bytes; ",
+            "2.1 declares `grpc.LinuxSeccomp: 3 Syscalls -> 3 Flags, 4 Syscalls`",
+            "2.0 -> 2.1 raises the minor version only; that is too little",
+        ],
+    );
+}
+
 /// Both sides of the debate: a message that is gone hurts who meets a newer server, and both policies call that major.
 #[test]
 fn a_policy_decides() {

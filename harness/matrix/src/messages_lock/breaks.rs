@@ -11,11 +11,12 @@
 //! | another layout under a number, longer ones too | both | offsets are fixed: what one wrote, the other misreads, and what is longer is waited for or left over |
 //! | of a message with a name: a field of the request is gone, or has another type | both | the new server misses what the old client asks, the old server what the new client leaves out |
 //! | of a message with a name: a field of the reply is gone | an old client with a new server | a new client does not read it any more |
+//! | of a message with a name: a field has another place or tag | both | each looks for it where it was |
 //! | of a message with a name: a field is new | nobody | who does not know it passes over it: an addition |
 //! | a limit is lower, or new | an old client with a new server | what was allowed is refused |
 //! | a limit is higher, or gone | nobody | an addition: the newer peer may more, and has to ask no more of an old one |
-//! | a promise (a flag) is taken back, or its number is lower | an old client with a new server | it relies on it |
-//! | a promise is new, or its number is higher | nobody | an addition |
+//! | a promise (a flag) is taken back, or a `max` is lower | an old client with a new server | it relies on it |
+//! | a promise is new, or a `max` is higher | nobody | an addition |
 //! | a promise is another one | both | each expects its own |
 //! | a message is new | nobody | an addition: old servers refuse what they do not know, and new clients fall back |
 //!
@@ -24,16 +25,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use wire::protobuf::Schema;
+
 use super::{LockTable, LockedDialect, LockedField, LockedMessage};
 use crate::breaks::{Break, BreakKind, Comparison, Hurts};
+use crate::schema::{ReadSchema, compare_schemas};
 
 impl LockTable {
-    /// What a dialect breaks of an older one; `None` where one of both is not in the table.
+    /// What a dialect breaks of an older one; `None` where one of both is not in the table. Where the protocol has schemas,
+    /// the older and the newer one say of messages what the lock cannot, and the lock says what was declared.
     #[must_use]
-    pub fn compare(&self, from: &str, to: &str) -> Option<Comparison> {
+    pub fn compare(&self, from: &str, to: &str, schemas: Option<(&Schema, &Schema)>) -> Option<Comparison> {
         let mut comparer = Comparer { table: self, from, to, found: Comparison::default() };
         let (old, new) = (self.dialect(from)?, self.dialect(to)?);
-        comparer.messages(old, new);
+        match schemas {
+            None => comparer.messages(old, new),
+            Some((older, newer)) => comparer.schemas(older, newer),
+        }
         comparer.limits(old, new);
         comparer.flags(old, new);
         Some(comparer.found)
@@ -84,6 +92,19 @@ impl Comparer<'_> {
             certain: true,
             places,
         });
+    }
+
+    fn schemas(&mut self, old: &Schema, new: &Schema) {
+        let (old, new) = (ReadSchema::from(old.clone()), ReadSchema::from(new.clone()));
+        let found = compare_schemas(&old, &new);
+        for Break { kind, subject, what, hurts, certain, .. } in found.breaks {
+            let name = subject.split('#').next().unwrap_or_default().to_owned();
+            self.add(kind, &subject, what, hurts, |subject| subject == name);
+            if let Some(last) = self.found.breaks.last_mut() {
+                last.certain = certain;
+            }
+        }
+        self.found.additions.extend(found.additions);
     }
 
     fn messages(&mut self, old: &LockedDialect, new: &LockedDialect) {
@@ -194,6 +215,10 @@ impl Comparer<'_> {
                     let what = format!("is gone from the {side}");
                     self.add(BreakKind::FieldRemoved, &subject, what, without, meant);
                 }
+                Some(now) if now.offset != field.offset => {
+                    let what = format!("was at {} in the {side} and is at {}", field.offset, now.offset);
+                    self.add(BreakKind::Renumbered, &subject, what, Hurts::Both, meant);
+                }
                 Some(now) if (&now.type_name, now.size) != (&field.type_name, field.size) => {
                     let what = format!("was `{}` in the {side} and is `{}`", field.type_name, now.type_name);
                     self.add(BreakKind::TypeChanged, &subject, what, Hurts::Both, meant);
@@ -229,7 +254,9 @@ impl Comparer<'_> {
             let said = |dialect: &LockedDialect| {
                 dialect.flags.get(name).filter(|flag| !["", "none"].contains(&flag.as_str())).cloned()
             };
-            let number = |flag: &str| flag.parse::<u64>().ok();
+            // Numbers of other flags are codes, of which none is more than another.
+            let is_max = name.rsplit(['.', '-']).next() == Some("max");
+            let number = |flag: &str| flag.parse::<u64>().ok().filter(|_| is_max);
             let (what, hurts) = match (said(old), said(new)) {
                 (was, is) if was == is => continue,
                 (None, _) => {

@@ -5,6 +5,8 @@ use matrix::{
     LockedMessage, Policy, Rename, Version,
 };
 
+use wire::protobuf::{Schema, Source};
+
 use crate::support::rendered;
 
 fn message(number: Option<u64>, name: &str, request: &[&str], reply: &[&str]) -> LockedMessage {
@@ -31,7 +33,7 @@ fn dialect(name: &str, after: Option<&str>) -> LockedDialect {
         name: name.to_owned(),
         after: after.map(str::to_owned),
         limits: [("data-max".to_owned(), 8192)].into(),
-        flags: [("endian", "native"), ("api", "3"), ("empty", "none")]
+        flags: [("endian", "native"), ("api-max", "3"), ("code", "3"), ("empty", "none")]
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .into(),
         messages: vec![
@@ -47,7 +49,7 @@ fn compare(edit: impl FnOnce(&mut LockedDialect)) -> Comparison {
     let mut newer = dialect("2.0", Some("1.0"));
     edit(&mut newer);
     let table = LockTable { protocol: "p".to_owned(), dialects: vec![dialect("1.0", None), newer] };
-    table.compare("1.0", "2.0").expect("both are there")
+    table.compare("1.0", "2.0", None).expect("both are there")
 }
 
 /// What the edited dialect breaks, and what it adds.
@@ -90,10 +92,13 @@ fn layouts() {
     check(|d| d.messages[0].reply.push(LockedField::new(4, 4, "u32", "len")), &[layout], &[]);
     // A message with a name has members, and what is new in it nobody has to read.
     let added = |fields: fn(&mut LockedMessage) -> &mut Vec<LockedField>| {
-        move |d: &mut LockedDialect| fields(&mut d.messages[2]).insert(0, LockedField::open(0, "text", "new"))
+        move |d: &mut LockedDialect| {
+            fields(&mut d.messages[2]).insert(0, LockedField::open(99, "text", "new"))
+        }
     };
     check(added(|m| &mut m.request), &[], &["command/get-info.new"]);
     check(added(|m| &mut m.reply), &[], &["command/get-info.new"]);
+    check(|d| d.messages[2].request[0].offset = 99, &["renumbered command/get-info.a both"], &[]);
     check(|d| drop(d.messages[2].request.remove(0)), &["field-removed command/get-info.a both"], &[]);
     let reply = |kind: &str, hurts: &str| format!("{kind} command/get-info.text {hurts}");
     check(|d| drop(d.messages[2].reply.remove(1)), &[&reply("field-removed", "old-client-new-server")], &[]);
@@ -113,8 +118,9 @@ fn limits_and_flags() {
     };
     check(flag("endian", "big"), &["flag-changed endian both"], &[]);
     check(flag("endian", ""), &["flag-changed endian old-client-new-server"], &[]);
-    check(flag("api", "2"), &["flag-changed api old-client-new-server"], &[]);
-    check(flag("api", "4"), &[], &["a higher api"]);
+    check(flag("api-max", "2"), &["flag-changed api-max old-client-new-server"], &[]);
+    check(flag("api-max", "4"), &[], &["a higher api-max"]);
+    check(flag("code", "4"), &["flag-changed code both"], &[]);
     check(flag("empty", "some"), &[], &["a promise empty"]);
     check(flag("min.get-time", "3"), &[], &["a promise min.get-time"]);
     let with_message = |d: &mut LockedDialect| {
@@ -139,6 +145,39 @@ fn a_break_says_what_was_declared_of_it() {
     );
 }
 
+/// A schema says of messages what the lock cannot: that a number has another name and the same bytes.
+#[test]
+fn schemas_go_before_the_messages_of_a_lock() {
+    let schema = |field: &str| {
+        let text = format!("message M {{ string {field} = 1; }}");
+        Schema::parse(&[Source { name: "m.proto", text: &text }]).expect("what the language has")
+    };
+    let named = |name: &str, after: Option<&str>, field: &str| LockedDialect {
+        messages: vec![LockedMessage {
+            kind: "message".to_owned(),
+            name: "M".to_owned(),
+            request: vec![LockedField::open(1, "string", field)],
+            ..LockedMessage::default()
+        }],
+        ..dialect(name, after)
+    };
+    let mut newer = named("2.0", Some("1.0"), "path");
+    newer.limits.insert("data-max".to_owned(), 1);
+    newer.changes.push(DeclaredChange { subject: "M".to_owned(), what: "1 address -> path".to_owned() });
+    let table = LockTable { protocol: "p".to_owned(), dialects: vec![named("1.0", None, "address"), newer] };
+    let (old, new) = (schema("address"), schema("path"));
+    let told = |schemas| {
+        let found = table.compare("1.0", "2.0", schemas).expect("both are there");
+        let short =
+            |b: &Break| format!("{} {} {} {}", b.kind.word(), b.subject, b.certain, b.places.join(""));
+        found.breaks.iter().map(short).collect::<Vec<_>>()
+    };
+    let declared = "2.0 declares `M: 1 address -> path`";
+    let limit = "limit-lowered data-max true ".to_owned();
+    assert_eq!(told(Some((&old, &new))), [format!("renamed M#1 false {declared}"), limit.clone()]);
+    assert_eq!(told(None), [format!("field-removed message/M.address true {declared}"), limit]);
+}
+
 #[test]
 fn a_version_means_the_newest_dialect_of_its_line_that_is_not_newer() {
     let names =
@@ -148,7 +187,7 @@ fn a_version_means_the_newest_dialect_of_its_line_that_is_not_newer() {
     let found = |version| table.dialect_for(version).map(|dialect| dialect.name.as_str());
     let expect = [Some("1.0"), Some("1.2"), Some("4.0"), Some("ideal"), None, None];
     assert_eq!(["1.1.5", "1.7", "4.1", "ideal", "0.9", "dev"].map(found), expect);
-    assert_eq!(table.compare("1.0", "9.9"), None);
+    assert_eq!(table.compare("1.0", "9.9", None), None);
 }
 
 fn broken(hurts: Hurts, certain: bool) -> Comparison {

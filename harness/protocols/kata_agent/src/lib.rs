@@ -23,6 +23,7 @@ use ttrpc::TtrpcGrammar;
 use ttrpc::generic::BOTH_WRITE;
 use ttrpc::probes::ALONE;
 use verdict::{Check, Cited, Grammar, Reading};
+use wire::protobuf::Schema;
 
 mod checks;
 mod dialect;
@@ -172,6 +173,10 @@ impl Protocol for KataAgent {
 
     fn lock_table(&self) -> matrix::LockTable {
         lock::lock_table()
+    }
+
+    fn schema(&self, dialect: &str) -> Option<&'static Schema> {
+        DIALECTS.named(dialect).map(dialect::Dialect::schema)
     }
 
     fn defects(&self) -> &'static [Defect] {
