@@ -10,7 +10,8 @@
 //! ```
 //!
 //! A map is a list of entries there, and an optional field has a oneof of its own; here both are what the text said.
-//! Names of types are full ones. What is left out says nothing of the bytes.
+//! Names of types are full ones. What is left out says nothing of the bytes. Files of proto2 are read as those of proto3:
+//! `required` is singular, and a list counts as packed.
 //!
 //! Specified by `protocolbuffers/protobuf@v29.0`, `src/google/protobuf/descriptor.proto`.
 
