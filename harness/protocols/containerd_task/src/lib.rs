@@ -23,6 +23,7 @@ use ttrpc::TtrpcGrammar;
 use ttrpc::generic::BOTH_WRITE;
 use ttrpc::probes::ALONE;
 use verdict::{Check, Cited, Grammar, Reading};
+use wire::protobuf::Schema;
 
 mod bootstrap;
 mod checks;
@@ -180,6 +181,10 @@ impl Protocol for ContainerdTask {
 
     fn lock_table(&self) -> matrix::LockTable {
         lock::lock_table()
+    }
+
+    fn schema(&self, dialect: &str) -> Option<&'static Schema> {
+        DIALECTS.named(dialect).map(dialect::Dialect::schema)
     }
 
     fn defects(&self) -> &'static [Defect] {
