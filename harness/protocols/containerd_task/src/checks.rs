@@ -140,7 +140,9 @@ fn events_in_order(report: &mut Report<'_>) {
 fn reported(at: &FrameAt) -> Option<(String, Vec<u8>)> {
     let call = Call::read(data(&at.frame.bytes)).ok().filter(|call| call.service == EVENTS)?;
     let envelope = Values(call.payload).message(1);
-    Some((envelope.text(3), envelope.message(4).bytes(2).unwrap_or_default().to_vec()))
+    let topic = envelope.text(3);
+    let event = envelope.message(4).bytes(2).unwrap_or_default().to_vec();
+    (!topic.is_empty()).then_some((topic, event))
 }
 
 /// Whether two events are of one container, and of one process where both name it.

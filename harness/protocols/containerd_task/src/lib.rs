@@ -34,7 +34,7 @@ mod operations;
 mod probes;
 mod reference;
 mod releases;
-pub mod schema;
+mod schema;
 mod shapes;
 
 use dialect::DIALECTS;

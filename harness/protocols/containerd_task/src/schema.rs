@@ -7,7 +7,7 @@
 use wire::protobuf::Source;
 
 /// The texts, each line with the releases in which it holds; see [`ttrpc::schema`].
-pub const SOURCES: [Source<'static>; 8] = [
+pub(crate) const SOURCES: [Source<'static>; 8] = [
     Source { name: "bootstrap.proto", text: include_str!("proto/bootstrap.proto") },
     Source { name: "events.proto", text: include_str!("proto/events.proto") },
     Source { name: "events_service.proto", text: include_str!("proto/events_service.proto") },

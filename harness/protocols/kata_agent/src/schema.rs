@@ -6,7 +6,7 @@
 use wire::protobuf::Source;
 
 /// The texts, each line with the releases in which it holds; see [`ttrpc::schema`].
-pub const SOURCES: [Source<'static>; 6] = [
+pub(crate) const SOURCES: [Source<'static>; 6] = [
     Source { name: "agent.proto", text: include_str!("proto/agent.proto") },
     Source { name: "empty.proto", text: include_str!("proto/empty.proto") },
     Source { name: "health.proto", text: include_str!("proto/health.proto") },

@@ -3,4 +3,5 @@
 mod citations;
 mod conformance;
 mod recordings;
+mod reports;
 mod scripts;
