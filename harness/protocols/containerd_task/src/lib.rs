@@ -130,17 +130,24 @@ impl Protocol for ContainerdTask {
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         use ttrpc::checks::{
-            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, NOTHING_SMUGGLED, READS_ON, RECORDED_COMPLETE,
-            STREAMS_INCREASE, WITHIN_LIMIT,
+            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, READS_ON,
+            RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
         };
         use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
         if case.is(CaseKind::Client, RELOAD) || case.is(CaseKind::Client, REPORTED) || is_lifecycle(case) {
             let own = [checks::ONE_SERVICE, checks::SAME_PID, checks::EVENTS_IN_ORDER];
-            let family =
-                [CALLS_ANSWERED, STREAMS_INCREASE, WITHIN_LIMIT, READABLE_REPLIES, RECORDED_COMPLETE];
+            let family = [
+                CALLS_ANSWERED,
+                STREAMS_INCREASE,
+                WITHIN_LIMIT,
+                CODE_KEPT,
+                READABLE_REPLIES,
+                RECORDED_COMPLETE,
+            ];
             return family.into_iter().chain(own).collect();
         }
-        let mut of_probe = vec![CANARIES_ANSWERED, NOTHING_SMUGGLED, WITHIN_LIMIT, checks::SAME_PID];
+        let mut of_probe =
+            vec![CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, WITHIN_LIMIT, checks::SAME_PID];
         match case.kind {
             CaseKind::Probe if case.name.starts_with(ALONE) => {
                 of_probe.extend([ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, ALONE_COMPLETE]);

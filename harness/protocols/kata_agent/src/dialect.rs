@@ -52,6 +52,8 @@ pub(crate) struct Dialect {
     pub killed_status: i32,
     /// Whether a word of a specification that it does not know leaves the call unanswered.
     pub unknown_word_hangs: bool,
+    /// Whether the code of a failure of its own parts is lost in what it answers.
+    pub loses_code: bool,
     /// Where the rules of seccomp are: 2.0 has them in field 3.
     pub seccomp_of_2_0: bool,
 }
@@ -76,6 +78,7 @@ impl Facts for Dialect {
             sigterm_kills: true,
             killed_status: 9,
             unknown_word_hangs: false,
+            loses_code: false,
             seccomp_of_2_0: true,
         }
     }

@@ -121,8 +121,8 @@ impl Protocol for KataAgent {
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         use ttrpc::checks::{
-            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, NOTHING_SMUGGLED, READS_ON, RECORDED_COMPLETE,
-            STREAMS_INCREASE, WITHIN_LIMIT,
+            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, READS_ON,
+            RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
         };
         use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
         if is_ctl(case) || case.is(CaseKind::Probe, LIFECYCLE) {
@@ -130,13 +130,15 @@ impl Protocol for KataAgent {
                 CALLS_ANSWERED,
                 STREAMS_INCREASE,
                 WITHIN_LIMIT,
+                CODE_KEPT,
                 READABLE_REPLIES,
                 checks::INTERFACES,
                 checks::EXIT_OF_HANDLER,
                 RECORDED_COMPLETE,
             ];
         }
-        let mut of_probe = vec![CANARIES_ANSWERED, NOTHING_SMUGGLED, WITHIN_LIMIT, checks::INTERFACES];
+        let mut of_probe =
+            vec![CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, WITHIN_LIMIT, checks::INTERFACES];
         match case.kind {
             CaseKind::Probe if case.name.starts_with(ALONE) => {
                 of_probe.extend([ANSWERED_AS_DUE, ANSWERED_ONCE, STAYS_UP, READABLE_REPLIES, ALONE_COMPLETE]);

@@ -153,6 +153,9 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "4.0",
         after: Some("3.3"),
         changes: &[
+            change("INVALID_ARGUMENT of a part of the agent is INTERNAL in its answer", M40, |d| {
+                d.loses_code = true
+            }),
             change(
                 "the memory agent, AddSwapPath, GetDiagnosticData",
                 "kata-containers/kata-containers@4.0.0:src/libs/protocols/protos/agent.proto",
@@ -204,6 +207,9 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: IDEAL,
         after: Some("4.0"),
         changes: &[
+            change("a failure keeps its code", "grpc/grpc@v1.60.0:doc/statuscodes.md", |d| {
+                d.loses_code = false
+            }),
             change(
                 "the newest messages",
                 "kata-containers/kata-containers@4.1.0:src/libs/protocols/protos/agent.proto",

@@ -5,6 +5,7 @@
 //! | `not-drained`, `closed-after-refusal` | behind whatever was refused, every canary of a connection is answered |
 //! | `smuggled` | what was announced as the body of a message is carried out by nobody |
 //! | `stops-reading` | a server goes on reading while a client takes no answers |
+//! | `code-lost` | a failure that came from elsewhere keeps its code |
 //! | `above-limit` | no answer is longer than 4 MiB |
 //! | `no-reply` | every call of a client is answered, as long as it listens |
 //! | `stream-reused` | a client opens streams of odd numbers, each larger than the one before |
@@ -19,7 +20,7 @@ use verdict::{Blame, Check, Cited, ConnReading, Due, FrameAt, Meaning, Reading, 
 use wire::Direction;
 use wire::ttrpc::{DATA_MAX, Header, OVERSIZE};
 
-use crate::envelope::{Answer, Call, data};
+use crate::envelope::{Answer, Call, code, data};
 
 /// The words of what is found.
 pub mod shapes {
@@ -29,6 +30,8 @@ pub mod shapes {
     pub const SMUGGLED: Shape = Shape::new("smuggled");
     /// A server and its client wait for each other to read.
     pub const STOPS_READING: Shape = Shape::new("stops-reading");
+    /// A failure has another code than where it came from.
+    pub const CODE_LOST: Shape = Shape::new("code-lost");
     /// A message is longer than anybody takes.
     pub const ABOVE_LIMIT: Shape = Shape::new("above-limit");
     /// A client used a number of a stream that it may not use.
@@ -43,6 +46,7 @@ verdict::rules! {
     READS: "who writes goes on reading: otherwise both sides wait for each other, for ever",
         "https://github.com/containerd/ttrpc/issues/72";
     LIMIT: "a message has at most 4194304 bytes of data", "containerd/ttrpc@v1.2.7:PROTOCOL.md, Message Frame";
+    CODE: "a status keeps its code from hop to hop", "grpc/grpc@v1.60.0:doc/statuscodes.md";
     ANSWERED: "every call is answered, once", "harness/ARCHITECTURE.md#requests-are-answered-once";
     NUMBERS: "a client opens streams of odd numbers, each larger than the one before",
         "containerd/ttrpc@v1.2.7:PROTOCOL.md, Stream ID";
@@ -173,6 +177,31 @@ fn within_limit(report: &mut Report<'_>) {
                 .violation(shapes::ABOVE_LIMIT, LIMIT, "an answer is longer than its client may take")
                 .at_reply(conn.conn.0, reply)
                 .push(format!("at most {DATA_MAX} bytes"), format!("{length} bytes"));
+        }
+    }
+}
+
+/// A status that comes from another process keeps its code.
+pub const CODE_KEPT: Check = Check { name: "code-kept", judge: code_kept };
+
+/// How a status is written into the text of another one.
+const STATUS_IN_TEXT: &str = "Status { code: ";
+
+fn code_kept(report: &mut Report<'_>) {
+    for conn in &report.evidence.reading.conns {
+        for reply in conn.steps.iter().flat_map(|step| &step.replies) {
+            let Some(answer) = Answer::read(data(&reply.at.frame.bytes)) else { continue };
+            let text = String::from_utf8_lossy(answer.message);
+            let Some((_, inner)) = text.split_once(STATUS_IN_TEXT) else { continue };
+            let word = inner.split([',', ' ', '}']).next().unwrap_or_default();
+            let was = code::of_word(word).filter(|code| *code != answer.code);
+            if was.is_some() {
+                let message = "a failure that came from elsewhere is passed on with another code";
+                report
+                    .violation(shapes::CODE_LOST, CODE, message)
+                    .at_reply(conn.conn.0, reply)
+                    .push(word.to_owned(), answer.code.to_string());
+            }
         }
     }
 }

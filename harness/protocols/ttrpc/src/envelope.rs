@@ -37,6 +37,34 @@ pub mod code {
     pub const INTERNAL: i64 = 13;
     /// It cannot be done now.
     pub const UNAVAILABLE: i64 = 14;
+
+    /// The names of all codes, by number.
+    const WORDS: [&str; 17] = [
+        "OK",
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+
+    /// The code of that name.
+    #[must_use]
+    pub fn of_word(word: &str) -> Option<i64> {
+        let at = WORDS.iter().position(|name| *name == word)?;
+        i64::try_from(at).ok()
+    }
 }
 
 /// What a request calls, as far as it can be read.

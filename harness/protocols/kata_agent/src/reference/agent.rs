@@ -146,9 +146,9 @@ impl Agent {
 
     /// Methods of one container.
     fn of_container(&mut self, method: &str, argument: Values<'_>) -> Outcome {
-        let (id, exec, no_terminal) = (argument.text(1), argument.text(2), self.dialect.no_terminal);
+        let (id, exec, dialect) = (argument.text(1), argument.text(2), self.dialect);
         let mut guest = self.guest();
-        let Some(container) = guest.containers.get_mut(&id) else { return missing(method, no_terminal) };
+        let Some(container) = guest.containers.get_mut(&id) else { return missing(method, dialect) };
         match method {
             "StartContainer" => container.is_started = true,
             "PauseContainer" => container.is_paused = true,
@@ -263,8 +263,11 @@ impl Agent {
 
     fn wait(&mut self, ticket: Ticket, argument: Values<'_>) -> Option<Outcome> {
         let (id, exec) = (argument.text(1), argument.text(2));
+        let dialect = self.dialect;
         let mut guest = self.guest();
-        let Some(container) = guest.containers.get_mut(&id) else { return Some(internal(NO_CONTAINER)) };
+        let Some(container) = guest.containers.get_mut(&id) else {
+            return Some(missing("WaitProcess", dialect));
+        };
         if !container.has(&exec) {
             return Some(internal("no such process"));
         }
@@ -279,8 +282,9 @@ impl Agent {
             SIGTERM | SIGKILL => Signal::Kill(self.dialect.killed_status),
             _ => Signal::Other,
         };
+        let dialect = self.dialect;
         let mut guest = self.guest();
-        let Some(container) = guest.containers.get_mut(&id) else { return internal(NO_CONTAINER) };
+        let Some(container) = guest.containers.get_mut(&id) else { return missing("SignalProcess", dialect) };
         if let Some((waiting, exit)) = container.signal(&exec, signal) {
             for ticket in waiting {
                 replies.answer(ticket, exited(exit));
@@ -301,11 +305,15 @@ fn statistics() -> bytes::Bytes {
 }
 
 /// What is said of a container that is not there.
-fn missing(method: &str, no_terminal: i64) -> Outcome {
+fn missing(method: &str, dialect: &Dialect) -> Outcome {
+    let inner = matches!(method, "ReadStdout" | "ReadStderr" | "SignalProcess" | "WaitProcess");
+    if inner && dialect.loses_code {
+        return internal("rpc status: Status { code: INVALID_ARGUMENT, message: \"InvalidContainerId\" }");
+    }
     let code = match method {
         "UpdateContainer" | "StatsContainer" | "PauseContainer" | "ResumeContainer" | "CloseStdin"
         | "ListProcesses" => code::INVALID_ARGUMENT,
-        "TtyWinResize" => no_terminal,
+        "TtyWinResize" => dialect.no_terminal,
         _ => code::INTERNAL,
     };
     Outcome::failure(code, NO_CONTAINER)

@@ -41,6 +41,8 @@ protocol::defects! { pub FAULTS;
         "A request behind which the client ends its direction is not answered.";
     REFUSES_UNKNOWN_FIELDS, "refuses-unknown-fields", Server, "ideal", "probe/unknown-fields", Shape::REFUSED_VALID,
         "Fields that are not known are refused.";
+    LOSES_CODE, "loses-code", Server, "ideal", "probe/malformed-payload-garbage", shapes::CODE_LOST,
+        "A failure that came from elsewhere is passed on as INTERNAL.";
     STOPS_READING, "stops-reading", Server, "ideal", "probe/both-sides-write", shapes::STOPS_READING,
         "A server does not read while a client does not take its answers.";
 }

@@ -394,6 +394,13 @@ impl<S: Service> TtrpcServer<S> {
         let stream = if self.has(faults::OTHER_STREAM) { stream.wrapping_add(2) } else { stream };
         let frame = match outcome {
             Outcome::Result(payload) => envelope::success(stream, self.spelling(), &payload),
+            Outcome::Failure(code, message)
+                if self.has(faults::LOSES_CODE) && code == code::INVALID_ARGUMENT =>
+            {
+                let passed_on =
+                    format!("rpc status: Status {{ code: INVALID_ARGUMENT, message: {message:?} }}");
+                envelope::failure(stream, code::INTERNAL, &passed_on)
+            }
             Outcome::Failure(code, message) => envelope::failure(stream, code, &message),
         };
         if self.has(faults::ANSWERS_TWICE) {
