@@ -197,7 +197,49 @@ impl Protocol for KataAgent {
 
 #[cfg(test)]
 mod tests {
+    use wire::ttrpc::MessageDecoder;
+    use wire::{Decoder, Direction, Frame};
+
     use super::*;
+
+    fn frame(hex: &str) -> Frame {
+        let pair = |at: usize| u8::from_str_radix(&hex[at..at + 2], 16).expect("hexadecimal");
+        let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(pair).collect();
+        MessageDecoder::new()
+            .decode(&mut bytes::BytesMut::from(&bytes[..]))
+            .expect("a message")
+            .expect("all of it")
+    }
+
+    /// Measured on kata-agent 3.2.0.
+    #[test]
+    fn reads_what_was_measured_field_by_field() {
+        let grammar = KataAgent.grammar("3.2.0").expect("a release of the table");
+        let request = frame("0000001b0000000101000a0b677270632e4865616c7468120756657273696f6e1a030a0161");
+        let reply = frame("000000120000000102000a00120e0a05302e302e311205332e322e30");
+        let masks = |read: wire::Dissection| -> Vec<String> {
+            assert_eq!(read.problems, []);
+            let words = read.fields.iter().map(|field| match field.mask {
+                Some(mask) => format!("{} ({mask})", field.name),
+                None => field.name.to_string(),
+            });
+            words.collect()
+        };
+        let head = ["length (syntax)", "stream (stream)", "type", "flags"];
+        let of_request = grammar.dissect(Direction::ToServer, &request, None);
+        assert_eq!(of_request.title, "request on stream 1 grpc.Health/Version");
+        let asked = ["service", "method", "payload (syntax)", "payload.service"];
+        assert_eq!(masks(of_request), [&head[..], &asked[..]].concat());
+        let of_reply = grammar.dissect(Direction::ToClient, &reply, Some(&request));
+        assert_eq!(of_reply.title, "response on stream 1 to Version: OK");
+        let said = [
+            "status",
+            "payload (syntax)",
+            "payload.grpc_version (version)",
+            "payload.agent_version (version)",
+        ];
+        assert_eq!(masks(of_reply), [&head[..], &said[..]].concat());
+    }
 
     #[test]
     fn every_case_has_a_name_of_its_own() {
