@@ -10,10 +10,9 @@
 //! 1.4 - 1.6 - 1.7 - 2.1 - ideal
 //! ```
 
-use std::sync::{LazyLock, Mutex, PoisonError};
-
 use protocol::dialect::{Facts, Table};
 use ttrpc::family::{self, Family};
+use ttrpc::schema::Schemas;
 use ttrpc::{Api, Side};
 use wire::protobuf::schema::Method;
 use wire::protobuf::{Schema, Source};
@@ -90,23 +89,16 @@ impl Facts for Dialect {
     }
 }
 
-/// The schemas that were asked for, which live as long as the process: there are as many as releases.
-static SCHEMAS: LazyLock<Mutex<Vec<(&'static str, &'static Schema)>>> = LazyLock::new(Mutex::default);
+/// The schemas that were asked for.
+static SCHEMAS: Schemas = Schemas::new();
 
 impl Dialect {
     /// The services of the release.
     pub(crate) fn schema(&self) -> &'static Schema {
-        let mut made = SCHEMAS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, schema)) = made.iter().find(|(name, _)| *name == self.name) {
-            return schema;
-        }
         let is_v2 = |source: &Source<'_>| source.name == "task_v2.proto" && self.keeps_v2;
         let release = |source: &Source<'static>| if is_v2(source) { Some(LAST_V2) } else { self.messages };
-        let schema = ttrpc::schema::of_releases(&SOURCES.map(|source| (source, release(&source))));
-        let schema = schema.unwrap_or_else(|error| unreachable!("a test reads every release: {error}"));
-        let schema: &'static Schema = Box::leak(Box::new(schema));
-        made.push((self.name, schema));
-        schema
+        SCHEMAS
+            .of(self.name, || ttrpc::schema::of_releases(&SOURCES.map(|source| (source, release(&source)))))
     }
 }
 

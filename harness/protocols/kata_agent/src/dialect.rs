@@ -9,12 +9,11 @@
 //!
 //! 2.0, 2.1, 2.5, 3.0, 3.2 and 4.0 were measured; 3.3 is what its sources changed.
 
-use std::sync::{LazyLock, Mutex, PoisonError};
-
 use matrix::Version;
 use protocol::dialect::{Facts, Table};
 use ttrpc::envelope::code;
 use ttrpc::family::{self, Family};
+use ttrpc::schema::Schemas;
 use ttrpc::{Api, Side};
 use wire::protobuf::Schema;
 use wire::protobuf::schema::Method;
@@ -88,8 +87,8 @@ impl Facts for Dialect {
     }
 }
 
-/// The schemas that were asked for, which live as long as the process: there are as many as releases.
-static SCHEMAS: LazyLock<Mutex<Vec<(&'static str, &'static Schema)>>> = LazyLock::new(Mutex::default);
+/// The schemas that were asked for.
+static SCHEMAS: Schemas = Schemas::new();
 
 impl Dialect {
     /// Its release; none for the ideal one.
@@ -99,15 +98,7 @@ impl Dialect {
 
     /// The services of the release.
     pub(crate) fn schema(&self) -> &'static Schema {
-        let mut made = SCHEMAS.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, schema)) = made.iter().find(|(name, _)| *name == self.name) {
-            return schema;
-        }
-        let schema = ttrpc::schema::of_release(&SOURCES, self.messages);
-        let schema = schema.unwrap_or_else(|error| unreachable!("a test reads every release: {error}"));
-        let schema: &'static Schema = Box::leak(Box::new(schema));
-        made.push((self.name, schema));
-        schema
+        SCHEMAS.of(self.name, || ttrpc::schema::of_release(&SOURCES, self.messages))
     }
 }
 

@@ -15,6 +15,8 @@
 //! many numbers count as a bound has: 2.0.5 is in `..2.0`. What is left out becomes an empty line, so that errors of the
 //! text keep their lines. The newest schema is made of what has no end.
 
+use std::sync::{Mutex, PoisonError};
+
 use matrix::Version;
 use wire::protobuf::{Schema, SchemaError, Source};
 
@@ -49,6 +51,37 @@ pub fn of_releases(sources: &[(Source<'_>, Option<&str>)]) -> Result<Schema, Sch
     let of_release: Vec<_> =
         sources.iter().zip(&texts).map(|((source, _), text)| Source { name: source.name, text }).collect();
     Schema::parse(&of_release)
+}
+
+/// Schemas of dialects, each made when it is first asked for. They live as long as the process: there are as many as releases.
+#[derive(Debug, Default)]
+pub struct Schemas(Mutex<Vec<(&'static str, &'static Schema)>>);
+
+impl Schemas {
+    /// None yet.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self(Mutex::new(Vec::new()))
+    }
+
+    /// That of a dialect.
+    ///
+    /// # Panics
+    /// The texts are wrong, which are a part of the program.
+    pub fn of(
+        &self,
+        dialect: &'static str,
+        make: impl FnOnce() -> Result<Schema, SchemaError>,
+    ) -> &'static Schema {
+        let mut made = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, schema)) = made.iter().find(|(name, _)| *name == dialect) {
+            return schema;
+        }
+        let schema = make().unwrap_or_else(|error| panic!("the schema of {dialect}: {error}"));
+        let schema: &'static Schema = Box::leak(Box::new(schema));
+        made.push((dialect, schema));
+        schema
+    }
 }
 
 /// The lines that hold in a release, each where it was.
