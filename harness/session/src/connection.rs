@@ -3,10 +3,12 @@
 //! ```text
 //! kernel.rs    a unix or TCP socket: to real peers, and wherever the kernel's behaviour is the point
 //! memory.rs    the same between two peers of this process
+//! muxer.rs     the line by which a muxer of vsock lets us through
 //! ```
 
 mod kernel;
 mod memory;
+mod muxer;
 
 use std::future::poll_fn;
 use std::io;
@@ -101,7 +103,8 @@ impl Connection {
     /// Connects. A full backlog (`EAGAIN` on a unix socket) is waited out until the deadline.
     ///
     /// # Errors
-    /// What `connect(2)` gives; `TimedOut` when the backlog stays full.
+    /// What `connect(2)` gives; `TimedOut` when the backlog stays full; a [`MuxerFault`](evidence::MuxerFault) where a muxer
+    /// does not let us through.
     pub async fn connect(address: &Address, deadline: Duration) -> io::Result<Self> {
         let until = Instant::now() + deadline;
         if let Address::Memory(port) = address {
@@ -116,7 +119,11 @@ impl Connection {
         // accept(2), and what was sent in between comes without: such a request is refused, once in a few hundred.
         sockopt::set_socket_passcred(&fd, true)?;
         connected(until, || Ok(rustix::net::connect(&fd, &name)?)).await?;
-        Self::new(fd)
+        let mut connection = Self::new(fd)?;
+        if let Address::HybridVsock { port, .. } = address {
+            muxer::ask(&mut connection, *port, until).await?;
+        }
+        Ok(connection)
     }
 
     /// Takes over a connected socket.
@@ -234,7 +241,8 @@ impl Connection {
     /// What the operating system gives besides a reset.
     pub async fn recv(&mut self, deadline: Duration) -> io::Result<Received> {
         let Self { stream, timer, credentials } = self;
-        recv(stream, timer, deadline).await.map(|got| told(got, credentials))
+        let until = Instant::now() + deadline;
+        recv(stream, timer, until, READ_LEN_MAX).await.map(|got| told(got, credentials))
     }
 
     /// As [`Connection::recv`], with the caller's timer: for those who send and receive at the same time. Only one
@@ -243,7 +251,8 @@ impl Connection {
     /// # Errors
     /// What the operating system gives besides a reset.
     pub async fn recv_with(&self, timer: &mut Timer, deadline: Duration) -> io::Result<Received> {
-        recv(&self.stream, timer, deadline).await.map(|got| told(got, &self.credentials))
+        let until = Instant::now() + deadline;
+        recv(&self.stream, timer, until, READ_LEN_MAX).await.map(|got| told(got, &self.credentials))
     }
 
     /// Is woken when there is something to receive. May be woken for nothing.
@@ -418,8 +427,7 @@ fn told(mut received: Received, credentials: &AtomicBool) -> Received {
     received
 }
 
-async fn recv(stream: &Stream, timer: &mut Timer, deadline: Duration) -> io::Result<Received> {
-    let until = Instant::now() + deadline;
+async fn recv(stream: &Stream, timer: &mut Timer, until: Instant, len_max: usize) -> io::Result<Received> {
     loop {
         let ready = poll_fn(|cx| match stream.poll_readable(cx) {
             Poll::Ready(ready) => Poll::Ready(ready.map(|()| true)),
@@ -428,7 +436,7 @@ async fn recv(stream: &Stream, timer: &mut Timer, deadline: Duration) -> io::Res
         if !ready.await? {
             return Ok(Received::Timeout);
         }
-        if let Some(received) = stream.take(READ_LEN_MAX)? {
+        if let Some(received) = stream.take(len_max)? {
             return Ok(received);
         }
     }
@@ -481,7 +489,7 @@ impl Address {
     /// Its name to the kernel.
     fn socket_name(&self) -> io::Result<SocketAddrUnix> {
         Ok(match self {
-            Self::Path(path) => SocketAddrUnix::new(path)?,
+            Self::Path(path) | Self::HybridVsock { path, .. } => SocketAddrUnix::new(path)?,
             Self::Abstract(name) | Self::InSlot(_, name) => SocketAddrUnix::new_abstract_name(name)?,
             Self::Tcp(_) | Self::Memory(_) => return Err(io::ErrorKind::Unsupported.into()),
         })
@@ -526,7 +534,7 @@ impl Listener {
     /// Binds and listens. Port 0 of TCP stands for any that is free.
     ///
     /// # Errors
-    /// What `bind(2)` and `listen(2)` give; a name that is too long is `InvalidInput`.
+    /// What `bind(2)` and `listen(2)` give; a name that is too long is `InvalidInput`; `Unsupported` behind a muxer.
     pub fn bind(address: Address, backlog: usize) -> io::Result<Self> {
         match &address {
             Address::Memory(port) => {
@@ -542,6 +550,10 @@ impl Listener {
                 rustix::net::bind(&fd, &name)?;
                 rustix::net::listen(&fd, i32::try_from(backlog).unwrap_or(i32::MAX))?;
                 Ok(Self { waiting: Waiting::Unix(UnixListener::from_std(fd.into())?), address })
+            }
+            Address::HybridVsock { .. } => {
+                let why = format!("{address}: only a machine behind the muxer can listen there");
+                Err(io::Error::new(io::ErrorKind::Unsupported, why))
             }
         }
     }
@@ -594,6 +606,8 @@ impl Drop for Listener {
             // The directory may be gone already; then so is the socket.
             Address::Path(path) => drop(std::fs::remove_file(path)),
             Address::Abstract(_) | Address::InSlot(..) | Address::Tcp(_) => {}
+            // Nobody could listen there.
+            Address::HybridVsock { .. } => {}
         }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::io;
 
 use rustix::io::Errno;
+use transcript::evidence::MuxerFault;
 
 /// The errors that connecting can end in, `connect(2)` and `open(2)`.
 const NAMES: &[(Errno, &str)] = &[
@@ -37,9 +38,12 @@ const NAMES: &[(Errno, &str)] = &[
     (Errno::TIMEDOUT, "ETIMEDOUT"),
 ];
 
-/// The name of an error. A connection that did not come within our own deadline is one that would have to be tried again.
+/// The name of an error; what a muxer did has a word of its own. A connection that did not come within our own deadline is one that would have to be tried again.
 #[must_use]
 pub fn errno_name(error: &io::Error) -> Cow<'static, str> {
+    if let Some(fault) = error.get_ref().and_then(|inner| inner.downcast_ref::<MuxerFault>()) {
+        return Cow::Borrowed(fault.word());
+    }
     let code = error.raw_os_error().map(Errno::from_raw_os_error).unwrap_or(match error.kind() {
         io::ErrorKind::ConnectionRefused => Errno::CONNREFUSED,
         io::ErrorKind::ConnectionReset => Errno::CONNRESET,
@@ -70,5 +74,6 @@ mod tests {
         check(io::ErrorKind::NotFound.into(), "ENOENT");
         check(io::ErrorKind::TimedOut.into(), "EAGAIN");
         check(io::Error::other("something of our own"), "EIO");
+        check(io::Error::other(MuxerFault::Silent), "muxer-silent");
     }
 }

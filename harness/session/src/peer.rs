@@ -28,6 +28,13 @@ pub enum Address {
     Abstract(Vec<u8>),
     /// The same in the network namespace of a slot.
     InSlot(Arc<Slot>, Vec<u8>),
+    /// A vsock port of a virtual machine, behind the unix socket of its muxer, as Firecracker and Cloud Hypervisor have it.
+    HybridVsock {
+        /// The muxer's socket.
+        path: PathBuf,
+        /// The port in the machine.
+        port: u32,
+    },
     /// A TCP port, of this machine.
     Tcp(SocketAddr),
     /// A port in the memory of this process.
@@ -39,7 +46,9 @@ impl Address {
     #[must_use]
     pub fn transport(&self) -> evidence::Transport {
         match self {
-            Self::Path(_) | Self::Abstract(_) | Self::InSlot(..) => evidence::Transport::Unix,
+            Self::Path(_) | Self::Abstract(_) | Self::InSlot(..) | Self::HybridVsock { .. } => {
+                evidence::Transport::Unix
+            }
             Self::Tcp(_) => evidence::Transport::Tcp,
             Self::Memory(_) => evidence::Transport::Memory,
         }
@@ -51,6 +60,7 @@ impl fmt::Display for Address {
         match self {
             Self::Path(path) => write!(f, "{}", path.display()),
             Self::Abstract(name) | Self::InSlot(_, name) => write!(f, "@{}", name.escape_ascii()),
+            Self::HybridVsock { path, port } => write!(f, "vsock port {port} behind {}", path.display()),
             Self::Tcp(address) => write!(f, "{address}"),
             Self::Memory(_) => f.write_str("memory"),
         }

@@ -127,6 +127,43 @@ words! {
     }
 }
 
+words! {
+    /// What a muxer of hybrid vsock does instead of answering `OK <number>`: why a connection through it could not be made.
+    MuxerFault {
+        /// The connection ends instead of the line.
+        Eof = "muxer-eof",
+        /// The connection ends within the line.
+        Cut = "muxer-cut",
+        /// The line does not end where the longest one does.
+        Endless = "muxer-endless",
+        /// The line has another word.
+        Word = "muxer-word",
+        /// What stands behind the word is no number.
+        Number = "muxer-number",
+        /// The line does not come in time, or not all of it.
+        Silent = "muxer-silent",
+        /// The connection is reset.
+        Reset = "muxer-reset",
+    }
+}
+
+/// In words for people.
+impl fmt::Display for MuxerFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Eof => "the muxer ends the connection, as it does where nobody listens at the port",
+            Self::Cut => "the muxer ends the connection within its answer",
+            Self::Endless => "the muxer's answer has no end",
+            Self::Word => "the muxer's answer is not `OK`",
+            Self::Number => "the muxer's answer has no number behind `OK`",
+            Self::Silent => "the muxer does not answer in time",
+            Self::Reset => "the muxer resets the connection",
+        })
+    }
+}
+
+impl std::error::Error for MuxerFault {}
+
 /// What was seen by other means than the wire: the key of an observation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Observation<'a> {
@@ -430,6 +467,8 @@ shapes! {
     SERVER_EXITED = "server-exited";
     /// A new client is not served afterwards.
     NOT_USABLE_AFTER = "not-usable-after";
+    /// The muxer in front of the server does not connect a client.
+    MUXER = "muxer";
     /// Another client is not served meanwhile.
     BLOCKS_OTHERS = "blocks-others";
     /// Descriptors are not given back.
@@ -496,6 +535,10 @@ mod tests {
         }
         for transport in Transport::ALL {
             assert_eq!(Transport::parse(transport.word()), Some(*transport));
+        }
+        for fault in MuxerFault::ALL {
+            assert_eq!(MuxerFault::parse(fault.word()), Some(*fault));
+            assert!(fault.word().starts_with("muxer-"));
         }
         assert_eq!((Role::parse("subjects"), Expect::parse(""), Transport::parse("udp")), (None, None, None));
     }

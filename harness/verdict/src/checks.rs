@@ -92,6 +92,9 @@ pub(crate) mod rules {
         /// Bad input never takes a server down.
         pub(crate) SURVIVE: "bad input never takes a server down, nor keeps it from others",
             "harness/ARCHITECTURE.md#bad-input-harms-nobody-else";
+        /// What stands between does its part.
+        pub(crate) MUXER: "a muxer that is asked for a port answers `OK`, a space, a number and a line feed",
+            "firecracker-microvm/firecracker@0fbad80c09:docs/vsock.md";
         /// Old recordings keep their meaning.
         pub(crate) SAME_MEANING:
             "a recorded request keeps its meaning: loss, change of type and change of value are faults",

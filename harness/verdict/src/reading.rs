@@ -9,7 +9,7 @@ use std::any::Any;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
-use transcript::evidence::{Observation, Role};
+use transcript::evidence::{MuxerFault, Observation, Role};
 use transcript::{ConnId, Credentials, EventKind, ExitStatus, FdNote, Mark, Transcript};
 use wire::{DecodeError, Direction, Frame};
 
@@ -271,6 +271,13 @@ impl Reading {
     pub fn beyond<T: Any + Send + Sync>(&self, make: impl Fn() -> T) -> Arc<T> {
         let beyond = self.beyond.get_or_init(|| Arc::new(make()));
         Arc::clone(beyond).downcast().unwrap_or_else(|_other| Arc::new(make()))
+    }
+
+    /// What a muxer did wrong where it did not let a connection through: whatever is missing there, the server was not asked.
+    #[must_use]
+    pub fn muxer_fault(&self, conn: ConnId) -> Option<MuxerFault> {
+        let mut failures = self.connect_failures.iter().filter(|(_, failed, _)| *failed == conn);
+        failures.find_map(|(_, _, error)| MuxerFault::parse(error))
     }
 
     /// All steps with that role, in order of connection and time.

@@ -1,7 +1,7 @@
 //! Does the server live, serve others, and give back what it took?
 
 use transcript::ExitStatus;
-use transcript::evidence::{Observation, Role, Shape};
+use transcript::evidence::{MuxerFault, Observation, Role, Shape};
 use wire::Direction;
 
 use crate::checks::{Report, rules};
@@ -14,7 +14,7 @@ const RSS_GROWTH_MAX_KIB: i64 = 16 << 10;
 /// exactly. Half a message of a client that is gone may stay: behind a serial line nobody knows of that.
 const HELD_GROWTH_MAX: i64 = 1 << 10;
 
-/// The server is alive at the end and served others in the meantime.
+/// The server is alive at the end and served others in the meantime. What its muxer did not let through it was not asked.
 pub const STAYS_UP: Check = Check { name: "stays-up", judge: stays_up };
 
 fn stays_up(report: &mut Report<'_>) {
@@ -34,7 +34,10 @@ fn stays_up(report: &mut Report<'_>) {
         (Role::Witness, Shape::BLOCKS_OTHERS, "another client is not served while this goes on"),
         (Role::Fresh, Shape::NOT_USABLE_AFTER, "a new client is not served afterwards"),
     ] {
-        for (_, step) in evidence.reading.steps(role) {
+        for (conn, step) in evidence.reading.steps(role) {
+            if evidence.reading.muxer_fault(conn.conn).is_some() {
+                continue;
+            }
             if step.answers().any(|reply| reply.meaning == Meaning::Success) {
                 continue;
             }
@@ -43,6 +46,12 @@ fn stays_up(report: &mut Report<'_>) {
         }
     }
     for (_, conn, error) in &evidence.reading.connect_failures {
+        if let Some(fault) = MuxerFault::parse(error) {
+            let message =
+                format!("the muxer in front of the server does not connect connection {conn}: {fault}");
+            report.violation(Shape::MUXER, rules::MUXER, message).push("`OK` and a number", error.clone());
+            continue;
+        }
         let message = format!("connection {conn} could not be made");
         report
             .violation(Shape::NOT_USABLE_AFTER, rules::SURVIVE, message)

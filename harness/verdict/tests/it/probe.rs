@@ -2,7 +2,7 @@
 
 use matrix::{CaseKind, Verdict};
 use transcript::ExitStatus;
-use transcript::evidence::{Expect, Role};
+use transcript::evidence::{Expect, MuxerFault, Role};
 
 use crate::toy::{
     CANARY, CANARY_OK, GARBAGE, NOT_SUPPORTED, NOTIFICATION, REFUSED, SECOND, SECOND_OK, STOP, Tale, UNKNOWN,
@@ -286,6 +286,35 @@ fn server() -> Vec<Row> {
             closing(opening().refuses_connection(5).role(5, Role::Subject, &[Expect::Survive.arg()])),
             Broken,
             Some("stays-up: not-usable-after"),
+        ),
+        (
+            "the muxer does not let the subject through",
+            closing(
+                opening()
+                    .stopped_by_muxer(5, MuxerFault::Word)
+                    .role(5, Role::Subject, &[Expect::Answer.arg()])
+                    .role(5, Role::Canary, &[]),
+            ),
+            Broken,
+            Some("stays-up: muxer"),
+        ),
+        (
+            "the muxer does not let a new client through",
+            asked().stopped_by_muxer(9, MuxerFault::Silent).role(9, Role::Fresh, &[]).watch("10", "1000"),
+            Broken,
+            Some("stays-up: muxer"),
+        ),
+        (
+            "the muxer does not let another client through",
+            closing(asked().stopped_by_muxer(6, MuxerFault::Eof).role(6, Role::Witness, &[])),
+            Broken,
+            Some("stays-up: muxer"),
+        ),
+        (
+            "dead behind its muxer",
+            dead(ExitStatus::Code(1)).stopped_by_muxer(10, MuxerFault::Eof),
+            Broken,
+            Some("stays-up: server-exited"),
         ),
         ("another client waits", closing(witness.clone().silent(6)), Broken, Some("stays-up: blocks-others")),
         (

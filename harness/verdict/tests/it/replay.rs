@@ -2,7 +2,7 @@
 
 use matrix::{CaseKind, Verdict};
 use transcript::ExitStatus;
-use transcript::evidence::Role;
+use transcript::evidence::{MuxerFault, Role};
 
 use crate::toy::{
     CANARY, CANARY_OK, GARBAGE, NOT_SUPPORTED, NOTIFICATION, REFUSED, SECOND, STOP, Tale, found, judged,
@@ -129,6 +129,13 @@ fn fates() -> Vec<Row> {
             Some("same-meaning: keeps-longer"),
         ),
         ("dies now", good(), good().exits(ExitStatus::Signal(11)), Broken, Some("stays-up: crash")),
+        (
+            "not let through by a muxer now",
+            good(),
+            Tale::default().stopped_by_muxer(1, MuxerFault::Reset),
+            Broken,
+            Some("stays-up: muxer"),
+        ),
         ("exits now", good(), good().exits(ExitStatus::Code(1)), Broken, Some("stays-up: server-exited")),
         ("floods now", good(), good().notes(1, "flood"), Broken, Some("readable-replies: flood")),
         (

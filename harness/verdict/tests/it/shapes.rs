@@ -30,7 +30,10 @@ pub(crate) const SHAPES: &[(&str, &[Shape])] = &[
         &[Shape::NOT_DRAINED, Shape::CLOSED_AFTER_REFUSAL, Shape::ONE_REQUEST_PER_CONNECTION],
     ),
     ("answered-once", &[Shape::ANSWERED_TWICE, Shape::OUT_OF_ORDER]),
-    ("stays-up", &[Shape::CRASH, Shape::SERVER_EXITED, Shape::NOT_USABLE_AFTER, Shape::BLOCKS_OTHERS]),
+    (
+        "stays-up",
+        &[Shape::CRASH, Shape::SERVER_EXITED, Shape::NOT_USABLE_AFTER, Shape::MUXER, Shape::BLOCKS_OTHERS],
+    ),
     ("gives-back", &[Shape::LEAK_FDS, Shape::LEAK_MEMORY]),
     ("readable-replies", &[Shape::UNREADABLE_REPLY, Shape::FLOOD]),
     (

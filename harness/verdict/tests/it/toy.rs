@@ -8,7 +8,7 @@
 
 use bytes::{Bytes, BytesMut};
 use matrix::{CaseId, CaseKind};
-use transcript::evidence::{Expect, Role};
+use transcript::evidence::{Expect, MuxerFault, Role};
 use transcript::{ConnId, Credentials, Data, Event, EventKind, ExitStatus, FdNote, Mark, Transcript};
 use verdict::{
     ConnContext, Due, Evidence, Grammar, InOrder, Judgement, Meaning, Pairing, Reading, Recorded, checks,
@@ -169,6 +169,10 @@ impl Tale {
 
     pub(crate) fn refuses_connection(self, conn: u32) -> Self {
         self.event(conn, Direction::ToServer, EventKind::ConnectFailed("ECONNREFUSED".to_owned()))
+    }
+
+    pub(crate) fn stopped_by_muxer(self, conn: u32, fault: MuxerFault) -> Self {
+        self.event(conn, Direction::ToServer, EventKind::ConnectFailed(fault.word().to_owned()))
     }
 
     pub(crate) fn exits(self, status: ExitStatus) -> Self {
