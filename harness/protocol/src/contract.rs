@@ -139,6 +139,12 @@ pub trait Protocol: Send + Sync {
         &[]
     }
 
+    /// The variables that tell a user's own peer of that side where to speak when no argument does, e.g.
+    /// `("TOY_ADDRESS", "unix://{socket}")`. With them a program alone is a command line, and no directory of a build.
+    fn told_by(&self, _role: Role, _build: &Build) -> &'static [(&'static str, &'static str)] {
+        &[]
+    }
+
     /// A launcher of a user's own server that comes as a command line.
     ///
     /// # Errors

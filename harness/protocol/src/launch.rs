@@ -20,7 +20,7 @@ use matrix::{Build, Role, Source};
 use session::{Client, Launcher};
 
 use crate::{Bench, Made, Protocol};
-pub use command_line::{At, CommandLine, Ready, Spot, Started};
+pub use command_line::{At, Bound, CommandLine, Explains, Ready, Speaks, Spot, Started};
 pub use daemon::{Daemon, DaemonLauncher, Daemons, daemons, settings};
 pub use own::{OwnClient, OwnServers};
 pub use place::{NOBODY, Place, make_own};
@@ -34,7 +34,7 @@ const AGAIN_DEADLINE: Duration = Duration::from_secs(10);
 /// # Errors
 /// The build is unavailable; the error says why and what helps.
 pub fn server(protocol: &dyn Protocol, build: &Build, source: &Source, bench: &Bench) -> Made<dyn Launcher> {
-    match CommandLine::of(build, source, Role::Server, protocol.speaks_at(Role::Server), bench)? {
+    match CommandLine::of(build, source, Role::Server, speaks(protocol, Role::Server, build), bench)? {
         Some(line) => protocol.own_server(line, build),
         None => protocol.server(build, source, bench),
     }
@@ -45,10 +45,14 @@ pub fn server(protocol: &dyn Protocol, build: &Build, source: &Source, bench: &B
 /// # Errors
 /// The same.
 pub fn client(protocol: &dyn Protocol, build: &Build, source: &Source, bench: &Bench) -> Made<dyn Client> {
-    match CommandLine::of(build, source, Role::Client, protocol.speaks_at(Role::Client), bench)? {
+    match CommandLine::of(build, source, Role::Client, speaks(protocol, Role::Client, build), bench)? {
         Some(line) => protocol.own_client(line, build),
         None => protocol.client(build, source, bench),
     }
+}
+
+fn speaks(protocol: &dyn Protocol, role: Role, build: &Build) -> Speaks<'static> {
+    Speaks { at: protocol.speaks_at(role), told_by: protocol.told_by(role, build) }
 }
 
 #[cfg(test)]

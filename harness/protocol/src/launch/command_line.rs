@@ -12,20 +12,23 @@
 //! {operation}  for clients: the operation that is to be carried out
 //! ```
 //!
-//! One of the first four has to be there. Each process is killed with everything that it has started.
+//! One of the first four has to be there, unless the protocol knows a variable by which such a peer is told where to speak
+//! ([`Speaks`]): then the program alone will do. Where a server really is that was told of a unix socket, the protocol
+//! knows, too ([`Bound`]), and what it means that one ends with certain words ([`Explains`]). Each process is killed with everything that it has started.
 
 use std::ffi::OsString;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use matrix::{Build, Role, Source};
-use session::process::{Invocation, Running, find_program};
+use session::process::{Invocation, Output, Running, find_program};
 use session::pty::Terminal;
 use session::rootfs::hex_sha256;
-use session::{Address, Connection, LaunchError, LaunchErrorKind};
+use session::{Address, Connection, LaunchError, LaunchErrorKind, errno_name};
 use transcript::Endpoint;
 use transcript::evidence;
 
@@ -76,10 +79,57 @@ impl At {
         }
     }
 
-    fn is_in(self, args: &[String]) -> bool {
-        self.words().iter().any(|word| args.iter().any(|arg| arg.contains(word)))
+    fn is_in<'a>(self, mut texts: impl Iterator<Item = &'a str>) -> bool {
+        texts.any(|text| self.words().iter().any(|word| text.contains(word)))
+    }
+
+    /// Those that are in texts.
+    fn all_in<'a>(texts: impl Iterator<Item = &'a str> + Clone) -> Vec<Self> {
+        Self::ALL.into_iter().filter(|at| at.is_in(texts.clone())).collect()
     }
 }
+
+/// How a side of a protocol speaks that comes as a command line.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Speaks<'a> {
+    /// Where it may speak.
+    pub at: &'a [At],
+    /// The variables that tell it where when no argument does, with a placeholder in a value as arguments have it.
+    pub told_by: &'a [(&'a str, &'a str)],
+}
+
+/// Where a server is that was told of a unix socket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Bound {
+    /// There, in the file system.
+    #[default]
+    Path,
+    /// At the same name in the abstract namespace, with something behind it.
+    Abstract {
+        /// What stands behind the name.
+        tail: &'static [u8],
+    },
+    /// In a virtual machine whose muxer listens there.
+    HybridVsock {
+        /// Its port in the machine.
+        port: u32,
+    },
+}
+
+impl Bound {
+    fn address(self, path: &Path) -> Address {
+        match self {
+            Self::Path => Address::Path(path.to_owned()),
+            Self::Abstract { tail } => {
+                Address::Abstract([path.as_os_str().as_encoded_bytes(), tail].concat())
+            }
+            Self::HybridVsock { port } => Address::HybridVsock { path: path.to_owned(), port },
+        }
+    }
+}
+
+/// What it means that a process ends with these words, and what helps, where a protocol knows that.
+pub type Explains = fn(&str) -> Option<&'static str>;
 
 /// The words for these places, for people.
 fn listed(at: &[At]) -> String {
@@ -104,6 +154,14 @@ impl Spot {
         match self {
             Self::Socket(path) | Self::Terminal(path) => Address::Path(path.clone()),
             Self::Tcp(address) => Address::Tcp(*address),
+        }
+    }
+
+    /// Removes what a process has left there that is gone.
+    pub(super) fn clear(&self) {
+        if let Self::Socket(path) = self {
+            // Whoever ended in order has taken it away.
+            drop(std::fs::remove_file(path));
         }
     }
 
@@ -133,7 +191,10 @@ pub struct CommandLine {
     what: String,
     program: PathBuf,
     args: Vec<String>,
+    variables: Vec<(String, String)>,
     at: At,
+    bound: Bound,
+    explains: Option<Explains>,
     endpoint: Endpoint,
     work_dir: PathBuf,
 }
@@ -148,7 +209,7 @@ pub struct Started {
 }
 
 impl CommandLine {
-    /// Reads a build as a command line; `None` when no argument says where to speak.
+    /// Reads a build as a command line; `None` when nothing says where to speak.
     ///
     /// # Errors
     /// The place makes no sense for this side of the protocol, or there is no such program.
@@ -156,30 +217,19 @@ impl CommandLine {
         build: &Build,
         source: &Source,
         role: Role,
-        possible: &[At],
+        speaks: Speaks<'_>,
         bench: &Bench,
     ) -> Result<Option<Self>, LaunchError> {
         let Source::Path { path, args } = source else { return Ok(None) };
         let what = format!("start {} {}", build.protocol, build.id);
-        let wrong = |why: String| LaunchError::new(what.clone(), LaunchErrorKind::Setup(why));
         let side = if role == Role::Client { "client" } else { "server" };
-        let asked: Vec<_> = At::ALL.into_iter().filter(|at| at.is_in(args)).collect();
-        let at = match asked[..] {
-            [] => return Ok(None),
-            [at] if possible.contains(&at) => at,
-            [_] if possible.is_empty() => {
-                let why = format!("a {side} of {} cannot be a command line", build.protocol);
-                return Err(wrong(format!("{why}; give the directory of an installed build")));
-            }
-            [at] => {
-                let (asked, possible) = (listed(&[at]), listed(possible));
-                return Err(wrong(format!(
-                    "a {side} of {} speaks at {possible}, not at {asked}",
-                    build.protocol
-                )));
-            }
-            _ => return Err(wrong(format!("{} are several places to speak at", listed(&asked)))),
-        };
+        let mut asked = At::all_in(args.iter().map(String::as_str));
+        // An argument that says it is the user's own word.
+        let told_by = if asked.is_empty() { speaks.told_by } else { &[] };
+        asked.extend(At::all_in(told_by.iter().map(|(_, value)| *value)));
+        let place = place(&asked, speaks.at, side, build);
+        let place = place.map_err(|why| LaunchError::new(what.clone(), LaunchErrorKind::Setup(why)))?;
+        let Some(at) = place else { return Ok(None) };
         let program = find(path).ok_or_else(|| {
             let why = format!("there is no program `{}`", path.display());
             let hint = format!("give the program, e.g. `path:./{side}`");
@@ -187,7 +237,9 @@ impl CommandLine {
         })?;
         let digest = std::fs::read(&program).map(|bytes| format!("sha256:{}", hex_sha256(&bytes)));
         let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let words = std::iter::once(program.display().to_string()).chain(args.iter().cloned());
+        // As one would write it in a shell.
+        let words = told_by.iter().map(|(name, value)| format!("{name}={value}"));
+        let words = words.chain([program.display().to_string()]).chain(args.iter().cloned());
         let endpoint = Endpoint {
             id: build.id.to_string(),
             name,
@@ -199,8 +251,23 @@ impl CommandLine {
             details: build.settings.clone(),
             ..Endpoint::default()
         };
+        let variables =
+            told_by.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let (args, work_dir) = (args.clone(), bench.work_dir.clone());
-        Ok(Some(Self { what, program, args, at, endpoint, work_dir }))
+        let (bound, explains) = (Bound::default(), None);
+        Ok(Some(Self { what, program, args, variables, at, bound, explains, endpoint, work_dir }))
+    }
+
+    /// The same of a server that is elsewhere than at the unix socket that it was told of.
+    #[must_use]
+    pub fn bound(self, bound: Bound) -> Self {
+        Self { bound, ..self }
+    }
+
+    /// The same with what its protocol knows of the words with which it may end.
+    #[must_use]
+    pub fn explained(self, explains: Explains) -> Self {
+        Self { explains: Some(explains), ..self }
     }
 
     /// The error of a build that has to be a command line and is none.
@@ -213,6 +280,16 @@ impl CommandLine {
     #[must_use]
     pub fn at(&self) -> At {
         self.at
+    }
+
+    /// Whether one connects to its servers where one does to those of another.
+    pub(super) fn is_met_as(&self, other: &Self) -> bool {
+        (self.at, self.bound) == (other.at, other.bound)
+    }
+
+    /// What its protocol knows of these words.
+    pub(super) fn explain(&self, said: &str) -> Option<&'static str> {
+        self.explains.and_then(|explains| explains(said))
     }
 
     /// What is written down of it.
@@ -279,7 +356,9 @@ impl CommandLine {
             args = args.iter().map(|arg| arg.replace(DIRECTORY, &directory.to_string_lossy())).collect();
         }
         let args: Vec<OsString> = args.into_iter().map(Into::into).collect();
-        Invocation::new(&self.program, args).start()
+        let start = Invocation::new(&self.program, args);
+        let told = |start: Invocation, (name, value): &(String, String)| start.env(name, spot.fill(value));
+        self.variables.iter().fold(start, told).start()
     }
 
     /// Starts a server and waits until it listens.
@@ -304,12 +383,19 @@ impl CommandLine {
         deadline: Duration,
     ) -> Result<Started, LaunchErrorKind> {
         let mut running = self.start_in(directory, spot, "")?;
-        let address = spot.address();
+        let address = match spot {
+            Spot::Socket(path) => self.bound.address(path),
+            Spot::Tcp(_) | Spot::Terminal(_) => spot.address(),
+        };
+        let refused = Mutex::new(None);
         let listens = || async {
-            match &address {
-                Address::Path(path) if when == Ready::Exists => path.exists().then_some(()),
-                address => Connection::connect(address, QUESTION_DEADLINE).await.ok().map(drop),
+            if let (Address::Path(path), Ready::Exists) = (&address, when) {
+                return path.exists().then_some(());
             }
+            let met = Connection::connect(&address, QUESTION_DEADLINE).await;
+            let why = met.as_ref().err().map(|error| errno_name(error).into_owned());
+            *refused.lock().unwrap_or_else(PoisonError::into_inner) = why;
+            met.ok().map(drop)
         };
         let mut status = None;
         let ended = || {
@@ -319,16 +405,30 @@ impl CommandLine {
         match within(deadline, ready(listens, ended)).await {
             Ok(()) => Ok(Started { running, address }),
             Err(kind) => {
-                let said = running.kill().await.tail(TAIL_LINES);
-                let said = if said.is_empty() { "it said nothing" } else { &said };
+                let said = self.said(&running.kill().await);
+                spot.clear();
                 Err(match kind {
-                    LaunchErrorKind::NotReady(ms) => LaunchErrorKind::Setup(format!(
-                        "it does not listen on {address} within {ms} ms: {said}"
-                    )),
+                    LaunchErrorKind::NotReady(ms) => {
+                        let refused = refused.into_inner().unwrap_or_else(PoisonError::into_inner);
+                        let refused = refused.map(|why| format!(" ({why})")).unwrap_or_default();
+                        let late = format!("it does not listen on {address} within {ms} ms{refused}");
+                        LaunchErrorKind::Setup(format!("{late}: {said}"))
+                    }
                     LaunchErrorKind::Ended(status) => LaunchErrorKind::Ended(format!("{status}: {said}")),
                     other => other,
                 })
             }
+        }
+    }
+
+    /// The last lines of what a process said, and what its protocol knows of that.
+    fn said(&self, output: &Output) -> String {
+        let said = output.tail(TAIL_LINES);
+        let all = [output.stderr.text(), output.stdout.text()].concat();
+        match self.explain(&all) {
+            Some(why) => format!("{said}; {why}"),
+            None if said.is_empty() => "it said nothing".to_owned(),
+            None => said,
         }
     }
 
@@ -340,6 +440,23 @@ impl CommandLine {
         let terminal = Terminal::open()?;
         let running = self.start(&Spot::Terminal(terminal.path().to_owned()), operation)?;
         Ok((terminal, running))
+    }
+}
+
+/// The place that was asked for, if one was.
+fn place(asked: &[At], possible: &[At], side: &str, build: &Build) -> Result<Option<At>, String> {
+    match asked {
+        [] => Ok(None),
+        [at] if possible.contains(at) => Ok(Some(*at)),
+        [_] if possible.is_empty() => {
+            let why = format!("a {side} of {} cannot be a command line", build.protocol);
+            Err(format!("{why}; give the directory of an installed build"))
+        }
+        [at] => {
+            let (asked, possible) = (listed(&[*at]), listed(possible));
+            Err(format!("a {side} of {} speaks at {possible}, not at {asked}", build.protocol))
+        }
+        _ => Err(format!("{} are several places to speak at", listed(asked))),
     }
 }
 

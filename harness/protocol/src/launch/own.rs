@@ -178,7 +178,7 @@ impl OwnServer {
             Successor::First => Arc::clone(&self.first),
             Successor::Release(release) => Arc::clone(&self.successors.launcher::<OwnServers>(release)?.line),
         };
-        if line.at() != self.line.at() {
+        if !line.is_met_as(&self.line) {
             return Err(LaunchErrorKind::CannotAct);
         }
         self.line = line;
@@ -190,10 +190,8 @@ impl OwnServer {
     /// Starts the process anew, where what ran before has left its place.
     async fn start_again(&mut self) -> Result<(), LaunchErrorKind> {
         self.kill().await;
-        if let Spot::Socket(path) = &self.spot {
-            // One that was killed has left it, and the next one could not bind.
-            drop(std::fs::remove_file(path));
-        }
+        // One that was killed has left it, and the next one could not bind.
+        self.spot.clear();
         let again = self.line.serve_in(&self.directory, &self.spot, Ready::Connects, AGAIN_DEADLINE);
         let started = again.await?;
         self.group = Group::of(&started.running);
@@ -222,6 +220,8 @@ impl Server for OwnServer {
         };
         let said = running.tail(TAIL_LINES);
         if !said.is_empty() {
+            let known = self.line.explain(&said).map(|why| format!("; {why}")).unwrap_or_default();
+            let said = said + &known;
             recorder.observe(Direction::ToClient, Observation::Of(SAID), said.replace('\n', "; "));
         }
         recorder.record(ConnId(0), Direction::ToClient, EventKind::Exit(status));
@@ -246,6 +246,7 @@ impl Server for OwnServer {
         Box::pin(async move {
             if let Some(running) = self.running {
                 running.kill().await;
+                self.spot.clear();
             }
         })
     }

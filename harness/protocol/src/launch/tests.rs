@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +19,8 @@ use super::*;
 
 /// Says which peer the test program plays, and where.
 const PEER: &str = "WIRESKEW_PROTOCOL_PEER";
+/// Tells a peer where to speak.
+const TOLD: &str = "WIRESKEW_PROTOCOL_PLACE";
 const SOON: Duration = Duration::from_secs(10);
 const ALL: &[At] = &[At::Socket, At::Tcp, At::Terminal];
 
@@ -68,6 +71,24 @@ fn plays_a_peer_when_told() {
             let terminal = std::fs::OpenOptions::new().read(true).write(true).open(path);
             parrot(terminal.expect("a terminal"));
         }
+        ("abstract", path) => {
+            let name = SocketAddr::from_abstract_name(path).expect("a name");
+            UnixListener::bind_addr(&name).expect("a place").incoming().flatten().for_each(parrot);
+        }
+        ("muxer", path) => {
+            for mut client in UnixListener::bind(path).expect("a place").incoming().flatten() {
+                let mut asked = [0; 10];
+                client.read_exact(&mut asked).expect("a line");
+                client.write_all(if asked == *b"CONNECT 7\n" { b"OK 1\n" } else { b"NO\n" }).expect("taken");
+                parrot(client);
+            }
+        }
+        ("told", kind) => {
+            let place = std::env::var(TOLD).expect("it is told");
+            let place = place.strip_prefix("unix:").expect("a unix socket");
+            assert_eq!(kind, "socket");
+            UnixListener::bind(place).expect("a place").incoming().flatten().for_each(parrot);
+        }
         ("keeper", rest) => {
             let [path, directory, name] = rest.split(' ').collect::<Vec<_>>()[..] else { panic!("{rest}") };
             keep(path, &Path::new(directory).join("count"), name);
@@ -110,9 +131,12 @@ fn peer(told: &str) -> Source {
     path("env", &[&format!("{PEER}={told}"), &exe, "--exact", test, "--nocapture"])
 }
 
+fn bench(dir: &Path) -> Bench {
+    Bench { work_dir: dir.to_owned(), cache_dir: dir.to_owned() }
+}
+
 fn line(source: &Source, role: Role, at: &[At], dir: &Path) -> Result<Option<CommandLine>, LaunchError> {
-    let bench = Bench { work_dir: dir.to_owned(), cache_dir: dir.to_owned() };
-    CommandLine::of(&build(), source, role, at, &bench)
+    CommandLine::of(&build(), source, role, Speaks { at, told_by: &[] }, &bench(dir))
 }
 
 async fn start(source: &Source, deadline: Duration, dir: &Path) -> Result<Box<dyn Server>, LaunchError> {
@@ -280,4 +304,81 @@ fn says_where_a_side_can_speak() {
     assert!(directory.expect("nothing is wrong").is_none());
     let error = CommandLine::expected(&build(), ALL).to_string();
     assert!(error.contains("no argument has {socket} or {address} or {port} or {pty}"), "{error}");
+}
+
+#[tokio::test]
+async fn a_server_is_met_where_its_protocol_says_that_it_is() {
+    for (told, bound) in [
+        ("socket {socket}", Bound::Path),
+        ("abstract {socket}", Bound::Abstract { tail: b"" }),
+        ("abstract {socket}.tail", Bound::Abstract { tail: b".tail" }),
+        ("muxer {socket}", Bound::HybridVsock { port: 7 }),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        let servers = |bound| {
+            let line = line(&peer(told), Role::Server, &[At::Socket], dir.path()).expect("right");
+            OwnServers::new(line.expect("it has a place").bound(bound))
+        };
+        let server = servers(bound).start(Start::within(SOON)).await;
+        let mut server = server.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(says(&*server, "a").await, "a", "{told}");
+        server.act(&ServerAct::CrashRestart).await.unwrap_or_else(|error| panic!("{error}"));
+        assert_eq!(says(&*server, "b").await, "b", "{told}");
+        // A successor that is elsewhere has not its address.
+        let elsewhere = Arc::new(servers(Bound::HybridVsock { port: 8 })) as Arc<dyn Launcher>;
+        server.set_successors(&[("b".into(), elsewhere)].into_iter().collect());
+        let replaced = server.act(&ServerAct::Replace(Successor::release("b"))).await;
+        let refused = replaced.expect_err("it is elsewhere").to_string();
+        assert_eq!(refused, "start toy dev: nobody can do that to this server", "{told}");
+        server.stop().await;
+        let left = std::fs::read_dir(dir.path()).expect("it is there").count();
+        assert_eq!(left, 0, "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_muxer_that_lets_nobody_through_is_named() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let line = line(&peer("muxer {socket}"), Role::Server, &[At::Socket], dir.path()).expect("right");
+    let servers = OwnServers::new(line.expect("it has a place").bound(Bound::HybridVsock { port: 8 }));
+    let error = servers.start(Start::within(Duration::from_millis(1500))).await.map(drop);
+    let error = error.expect_err("it is wrong").to_string();
+    assert!(error.starts_with("start toy dev: it does not listen on vsock port 8 behind /"), "{error}");
+    assert!(error.contains("within 1500 ms (muxer-word): "), "{error}");
+}
+
+#[tokio::test]
+async fn a_program_alone_is_told_by_a_variable() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let speaks = Speaks { at: &[At::Socket], told_by: &[(TOLD, "unix:{socket}")] };
+    let of = |source: &Source| CommandLine::of(&build(), source, Role::Server, speaks, &bench(dir.path()));
+    let line = of(&peer("told socket")).expect("right").expect("it has a place");
+    assert_eq!(line.endpoint().command[0], format!("{TOLD}=unix:{{socket}}"));
+    let server = OwnServers::new(line).start(Start::within(SOON)).await.unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(says(&*server, "a").await, "a");
+    server.stop().await;
+    // An argument is the user's own word, and then there is no variable.
+    let line = of(&peer("socket {socket}")).expect("right").expect("it has a place");
+    assert!(line.endpoint().command.iter().all(|word| !word.contains(TOLD)));
+    let error = of(&path("sh", &["{pty}"])).expect_err("it is wrong").to_string();
+    assert_eq!(error, "start toy dev: a server of toy speaks at {socket}, not at {pty}");
+    let error = of(&path("/no/such", &[])).expect_err("it is wrong").to_string();
+    assert!(error.contains("there is no program `/no/such`"), "{error}");
+}
+
+#[tokio::test]
+async fn a_protocol_explains_what_a_process_said_at_its_end() {
+    let knows: Explains = |said| said.contains("EROOM").then_some("there is no room; make some");
+    let check = async |script: &str, expect: &str| {
+        let dir = tempfile::tempdir().expect("a directory");
+        let line = line(&path("sh", &["-c", script, "{socket}"]), Role::Server, ALL, dir.path());
+        let servers = OwnServers::new(line.expect("right").expect("it has a place").explained(knows));
+        let error = servers.start(Start::within(SOON)).await.map(drop).expect_err("it is wrong");
+        assert_eq!(error.to_string(), format!("start toy dev: ended at once: Code(1): {expect}"));
+    };
+    check("echo Error: EROOM >&2; exit 1", "Error: EROOM; there is no room; make some").await;
+    // Wherever it said so.
+    check("echo EROOM; echo bye >&2; exit 1", "bye; there is no room; make some").await;
+    check("echo bye >&2; exit 1", "bye").await;
+    check("exit 1", "it said nothing").await;
 }
