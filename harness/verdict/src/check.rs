@@ -2,6 +2,7 @@
 
 use matrix::{CaseId, Verdict};
 use transcript::Transcript;
+use transcript::evidence::Shape;
 
 use crate::checks::{EVIDENCE_COMPLETE, Report};
 use crate::{Blame, Finding, Grammar, Judgement, Reading, Weight};
@@ -71,6 +72,10 @@ pub fn judge(evidence: &Evidence<'_>, checks: &[Check], negotiated: Option<Strin
     let own = checks.iter().any(|check| check.name == EVIDENCE_COMPLETE.name);
     if !own && !findings.iter().any(broken) {
         findings.extend(EVIDENCE_COMPLETE.findings(evidence));
+    }
+    // What a muxer did not let through is missing, and that is told.
+    if findings.iter().any(|finding| *finding.shape == Shape::MUXER) {
+        findings.retain(|finding| *finding.shape != Shape::INCOMPLETE);
     }
     let incomplete = |finding: &Finding| broken(finding) && finding.blame == Blame::Harness;
     findings.sort_by_key(|finding| finding.frame.as_ref().map_or(usize::MAX, |frame| frame.event));

@@ -280,6 +280,12 @@ impl Reading {
         failures.find_map(|(_, _, error)| MuxerFault::parse(error))
     }
 
+    /// Whether a muxer did not let a connection through.
+    #[must_use]
+    pub fn stopped_by_muxer(&self) -> bool {
+        self.connect_failures.iter().any(|(_, _, error)| MuxerFault::parse(error).is_some())
+    }
+
     /// All steps with that role, in order of connection and time.
     pub fn steps(&self, role: Role) -> impl Iterator<Item = (&ConnReading, &Step)> {
         self.conns

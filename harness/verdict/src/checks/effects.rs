@@ -11,7 +11,8 @@
 //! anything else     any       none: `evidence-complete` says so
 //! ```
 //! Against a server of ours with a fault switched on there may be no end to reach; then a client that fails
-//! and says so is right, and only `silent-wrong`, `client-crash` and `client-hang` are faults.
+//! and says so is right, and only `silent-wrong`, `client-crash` and `client-hang` are faults. So it is where a muxer does not
+//! let it through.
 //!
 //! An effect that is [`UNTOLD`] passes: whoever observes writes it only of a server that cannot tell, where
 //! the operation had nothing to change.
@@ -85,7 +86,7 @@ fn effect_matches_claim(report: &mut Report<'_>) {
                 .at(unanswered)
                 .push("the request is carried out", "refused or unanswered");
         }
-    } else if !evidence.server_is_faulty() {
+    } else if !evidence.server_is_faulty() && !reading.stopped_by_muxer() {
         let detail = reading.observed(Observation::Detail("stderr")).unwrap_or_default();
         let message = format!("the operation fails with exit {exit} {detail}");
         push(report, Shape::LOUD_FAIL, message.trim_end(), &format!("exit {wanted}"), exit, unanswered);

@@ -47,8 +47,7 @@ fn stays_up(report: &mut Report<'_>) {
     }
     for (_, conn, error) in &evidence.reading.connect_failures {
         if let Some(fault) = MuxerFault::parse(error) {
-            let message =
-                format!("the muxer in front of the server does not connect connection {conn}: {fault}");
+            let message = format!("a client is not let through to the server: {fault}");
             report.violation(Shape::MUXER, rules::MUXER, message).push("`OK` and a number", error.clone());
             continue;
         }

@@ -2,6 +2,7 @@
 
 use matrix::{CaseKind, Verdict};
 use transcript::ExitStatus;
+use transcript::evidence::MuxerFault;
 
 use crate::probe::Row;
 use crate::toy::{CANARY, CANARY_OK, GARBAGE, NOT_SUPPORTED, REFUSED, Tale, UNKNOWN, found, judged};
@@ -107,6 +108,12 @@ pub(crate) fn rows() -> Vec<Row> {
             claims(asked("0").sends(1, CANARY).ends(1), "0", "yes"),
             Degraded,
             Some("effect-matches-claim: fell-back"),
+        ),
+        (
+            "fails, not let through by a muxer",
+            claims(asked("0").stopped_by_muxer(9, MuxerFault::Cut), "1", "no"),
+            Broken,
+            Some("stays-up: muxer"),
         ),
         ("takes refusal for success", claims(unknown(), "0", "no"), Broken, silent),
         (
