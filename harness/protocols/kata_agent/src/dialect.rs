@@ -11,6 +11,7 @@
 
 use matrix::Version;
 use protocol::dialect::{Facts, Table};
+use protocol::launch::Bound;
 use ttrpc::envelope::code;
 use ttrpc::family::{self, Family};
 use ttrpc::schema::Schemas;
@@ -33,6 +34,8 @@ pub(crate) struct Dialect {
     pub family: Family,
     /// The version that it says it has.
     pub version: &'static str,
+    /// Where it listens that is told of `unix://` and a path.
+    pub bound: Bound,
     /// The kinds of storage that it knows.
     pub storage_handlers: &'static [&'static str],
     /// Methods that it declares and has not, each with the code for it.
@@ -68,6 +71,7 @@ impl Facts for Dialect {
             messages: Some("2.0"),
             family: family::RS_SYNC_0_3,
             version: "2.0.0",
+            bound: Bound::Abstract { tail: b"\0" },
             storage_handlers: &["9p", "blk", "ephemeral", "local", "mmioblk", "scsi", "virtio-fs"],
             not_there: &[],
             no_terminal: code::UNAVAILABLE,

@@ -10,14 +10,17 @@
 //! checks.rs      what an answer must hold            operations.rs what runtimes do
 //! persist.rs     what runtimes write down of a sandbox
 //! lock.rs        what every release has promised     reference/    agents and runtimes
+//! launch.rs      a user's own agent
 //! ```
 
 use std::sync::Arc;
 
-use matrix::{CaseId, CaseKind};
+use matrix::{Build, CaseId, CaseKind, Role};
 use protocol::dialect::{IDEAL, Releases};
 use protocol::effects::Operation;
-use protocol::{Action, Case, Defect, Hazard, Peers, Protocol};
+use protocol::launch::{At, CommandLine};
+use protocol::{Action, Case, Defect, Hazard, Made, Peers, Protocol};
+use session::Launcher;
 use transcript::Transcript;
 use ttrpc::TtrpcGrammar;
 use ttrpc::generic::BOTH_WRITE;
@@ -27,6 +30,7 @@ use wire::protobuf::Schema;
 
 mod checks;
 mod dialect;
+mod launch;
 mod lock;
 mod message;
 mod operations;
@@ -183,6 +187,18 @@ impl Protocol for KataAgent {
 
     fn defects(&self) -> &'static [Defect] {
         &reference::DEFECTS
+    }
+
+    fn speaks_at(&self, role: Role) -> &'static [At] {
+        if role == Role::Server { &[At::Socket] } else { &[] }
+    }
+
+    fn told_by(&self, role: Role, build: &Build) -> &'static [(&'static str, &'static str)] {
+        if role == Role::Server { launch::told_by(build) } else { &[] }
+    }
+
+    fn own_server(&self, line: CommandLine, build: &Build) -> Made<dyn Launcher> {
+        launch::own_server(line, build)
     }
 
     fn peers(&self) -> Peers {

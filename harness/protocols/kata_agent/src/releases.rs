@@ -1,6 +1,7 @@
 //! The release table of the agent, one entry for each change. What the messages changed is in the texts of [`super::schema`].
 
 use protocol::dialect::{self, Change, IDEAL, Release};
+use protocol::launch::Bound;
 use ttrpc::envelope::code;
 use ttrpc::family;
 
@@ -8,6 +9,7 @@ use super::dialect::Dialect;
 
 const M21: &str = "measured on kata-agent 2.1.0";
 const M25: &str = "measured on kata-agent 2.5.0";
+const M30: &str = "measured on kata-agent 3.0.0";
 const M32: &str = "measured on kata-agent 3.2.0";
 const M40: &str = "measured on kata-agent 4.0.0";
 
@@ -72,6 +74,9 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 d.family = family::RS_ASYNC_0_5_3;
                 d.version = "2.5.0";
             }),
+            change("the abstract name of its socket ends where the path does, and not in a NUL", M25, |d| {
+                d.bound = Bound::Abstract { tail: b"" };
+            }),
             change("more kinds of storage", M25, |d| {
                 d.storage_handlers = &[
                     "blk",
@@ -100,7 +105,10 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
     Release {
         name: "3.0",
         after: Some("2.5"),
-        changes: &[change("another version", "measured on kata-agent 3.0.0", |d| d.version = "3.0.0")],
+        changes: &[
+            change("another version", M30, |d| d.version = "3.0.0"),
+            change("a socket is where its path is, and no abstract name", M30, |d| d.bound = Bound::Path),
+        ],
     },
     Release {
         name: "3.2",
