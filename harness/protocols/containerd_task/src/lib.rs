@@ -14,9 +14,10 @@
 
 use std::sync::Arc;
 
-use matrix::{CaseId, CaseKind};
+use matrix::{CaseId, CaseKind, Role};
 use protocol::dialect::Releases;
 use protocol::effects::Operation;
+use protocol::launch::At;
 use protocol::{Action, Case, Defect, Hazard, Peers, Protocol};
 use transcript::Transcript;
 use ttrpc::TtrpcGrammar;
@@ -198,6 +199,11 @@ impl Protocol for ContainerdTask {
         &reference::DEFECTS
     }
 
+    /// A shim is started with `{socket}` here: in a bundle, by a daemon, it would find a place by itself and print that.
+    fn speaks_at(&self, role: Role) -> &'static [At] {
+        if role == Role::Server { &[At::Socket] } else { &[] }
+    }
+
     fn peers(&self) -> Peers {
         Peers {
             reference_server: Some(reference::server),
@@ -205,5 +211,49 @@ impl Protocol for ContainerdTask {
             real_server: None,
             real_client: None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use matrix::{BuildId, Source};
+    use protocol::Bench;
+
+    use super::*;
+
+    #[test]
+    fn a_shim_of_ones_own_is_a_program_that_is_told_its_socket() {
+        #[track_caller]
+        fn check(program: &str, args: &[&str], expect: Result<(), &str>) {
+            let build = Build {
+                id: BuildId::new("dev"),
+                protocol: NAME.into(),
+                roles: vec![Role::Server],
+                version: "2.1".to_owned(),
+                dialect: "2.1".to_owned(),
+                sources: Vec::new(),
+                like: None,
+                settings: BTreeMap::new(),
+            };
+            let args = args.iter().map(|arg| (*arg).to_owned()).collect();
+            let source = Source::Path { path: program.into(), args };
+            let bench = Bench { work_dir: Path::new("/").to_owned(), cache_dir: Path::new("/").to_owned() };
+            let made = protocol::launch::server(&ContainerdTask, &build, &source, &bench);
+            let made = made.map(drop).map_err(|error| error.kind.to_string());
+            assert_eq!(made, expect.map_err(str::to_owned));
+        }
+        check("sh", &["-socket", "{socket}"], Ok(()));
+        let missing =
+            "build is missing (there is no program `/no/such`); give the program, e.g. `path:./server`";
+        check("/no/such", &["{socket}"], Err(missing));
+        check("sh", &[], Err("no argument has {socket}, so it cannot be told where to speak"));
+        check(
+            "sh",
+            &["{address}"],
+            Err("a server of containerd-task speaks at {socket}, not at {address} or {port}"),
+        );
     }
 }
