@@ -1,0 +1,356 @@
+//! Daemons of a real build as clients of shims.
+//!
+//! Every operation begins with a container that a daemon of the shim's build has left running. Then the daemon under test is started
+//! over the same state:
+//!
+//! ```text
+//! reload      it looks at the container, pauses, resumes and kills it, and removes what is left of it
+//! upgrade     it does so while it runs a container of its own; both are asked to end, and say with what they end
+//! rollback    it starts a container of its own, then the first daemon takes over again; both are asked to end
+//! state-*     what says where the shim is has been changed meanwhile: see state.rs
+//! ```
+//!
+//! A daemon that does not understand what it finds kills the container and removes its bundle. So effects are read while things go
+//! on, from the container's cgroup and processes: a container that is to be removed at the end was not to be at the beginning.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use protocol::effects::{claim, claim_exit, effect};
+use protocol::installed::Installed;
+use protocol::launch::{Place, within};
+use protocol::reference::call::{Tools, client};
+use session::process::Output;
+use session::proxy::Proxy;
+use session::sandbox::Slot;
+use session::{Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
+use transcript::evidence::Observation;
+use transcript::{ConnId, ExitStatus};
+use wire::Direction;
+
+use super::containerd::{Running, Start};
+use super::effects::{
+    Container, EXIT_STATUS, KEPT, NEW_EXIT_STATUS, NEW_KEPT, PAUSED, RESUMED, STATUS, in_time, yes_or_no,
+};
+use super::place::{self, met};
+use super::{LEFT, LEFT_BY_DAEMON, NEW, state};
+use crate::operations::{self, Operation};
+
+/// How long a daemon may take to come up. It takes 0.1 s; 1.4.13 waits 100 s for a shim that is not there.
+const START_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a container may take to end that was killed, or to be ready for that.
+const END_DEADLINE: Duration = Duration::from_secs(5);
+/// How long the kernel may take to freeze what it was told to freeze.
+const FREEZE_DEADLINE: Duration = Duration::from_millis(500);
+/// How long a daemon is left alone before it is asked whether a container has ended, and how often it is asked at most.
+const LISTED_AGAIN: Duration = Duration::from_millis(50);
+const LISTED_MAX: usize = 20;
+/// How long the proxy may take to see the end of a connection.
+const PROXY_DEADLINE: Duration = Duration::from_secs(1);
+/// Key of what ctr said that failed.
+const REFUSED: &str = "ctr";
+
+/// The daemon of one build.
+#[derive(Debug)]
+pub(super) struct Containerd {
+    real: Arc<Installed>,
+}
+
+impl Tools for Containerd {
+    type Operation = Operation;
+
+    /// The slot in which it runs is known before the server is prepared.
+    const PREPARED: bool = false;
+
+    fn operation(&self, name: &str) -> Option<&'static Operation> {
+        operations::operation(name)
+    }
+
+    fn command(&self, _operation: &Operation) -> Vec<String> {
+        ["containerd", "-c", "/wireskew/config.toml"].map(str::to_owned).to_vec()
+    }
+
+    async fn carry_out(
+        &self,
+        operation: &'static Operation,
+        server: &mut dyn Server,
+        recorder: &Recorder,
+        deadline: Duration,
+    ) -> Result<ClientReport, LaunchError> {
+        let error = |kind| self.real.error("run", kind);
+        let (slot, of_shim) = met(server.address()).ok_or_else(|| {
+            let why = "a daemon is met only by the shim of a real build, which a daemon can have left";
+            error(LaunchErrorKind::Setup(why.to_owned()))
+        })?;
+        server.prepare(LEFT_BY_DAEMON).await?;
+        let asked = self.meet(operation, (slot, of_shim), recorder, deadline).await.map_err(error)?;
+        server.effects(recorder).await;
+        claim_exit(recorder, asked.exit);
+        Ok(ClientReport { exit: asked.exit, stdout: asked.stdout, stderr: asked.stderr })
+    }
+}
+
+impl Containerd {
+    /// A client with that build's.
+    pub(super) fn client(real: Arc<Installed>) -> Arc<dyn Client> {
+        client(real.endpoint.clone(), Self { real })
+    }
+
+    /// Carries an operation out behind a proxy.
+    async fn meet(
+        &self,
+        operation: &'static Operation,
+        (slot, of_shim): (Arc<Slot>, Arc<Installed>),
+        recorder: &Recorder,
+        deadline: Duration,
+    ) -> Result<Asked, LaunchErrorKind> {
+        let place = place::within(&self.real, Arc::clone(&slot)).await?;
+        let before = place::within(&of_shim, slot).await?;
+        // Ours still leads to the shim itself.
+        let proxy = place::stand_before(&place, |listen, shim| {
+            Proxy::start(listen, shim, recorder.clone(), ConnId(1))
+        })?;
+        let mut story = Story { place: &place, recorder, deadline, asked: Asked::default() };
+        let told = match protocol::effects::Operation::name(operation) {
+            "upgrade" => story.upgrade().await,
+            "rollback" => story.rollback(&before).await,
+            "reload" => story.reload().await,
+            name => story.find_changed(name).await,
+        };
+        // A connection that stays open is closed then.
+        let _ = in_time(PROXY_DEADLINE, || proxy.open() == 0).await;
+        proxy.stop().await;
+        match told {
+            Err(kind) if !story.asked.lost => Err(kind),
+            _ => Ok(story.asked),
+        }
+    }
+}
+
+/// What came of what was asked with ctr.
+#[derive(Debug, Default)]
+struct Asked {
+    /// How the first one ended that failed, or the last one.
+    exit: Option<ExitStatus>,
+    failed: bool,
+    /// The daemon was lost: it did not come up, or ended.
+    lost: bool,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Asked {
+    fn take(&mut self, output: &Output) {
+        if !self.failed {
+            self.exit = output.exit;
+            self.failed = !output.success();
+        }
+        self.stdout.extend(output.stdout.bytes());
+        self.stderr.extend(output.stderr.bytes());
+    }
+}
+
+/// An operation that goes on.
+struct Story<'a> {
+    place: &'a Place,
+    recorder: &'a Recorder,
+    deadline: Duration,
+    asked: Asked,
+}
+
+impl<'a> Story<'a> {
+    async fn reload(&mut self) -> Result<(), LaunchErrorKind> {
+        let (daemon, first) = self.take_over().await?;
+        self.see(LEFT, KEPT, first);
+        self.ask(&daemon, &["task", "metrics", LEFT]).await?;
+        self.ask(&daemon, &["task", "ps", LEFT]).await?;
+        self.pause_and_resume(&daemon).await?;
+        self.end(&daemon, LEFT, "9", EXIT_STATUS).await?;
+        daemon.end().await
+    }
+
+    async fn upgrade(&mut self) -> Result<(), LaunchErrorKind> {
+        let (daemon, first) = self.take_over().await?;
+        self.see(LEFT, KEPT, first);
+        let new = self.start_new(&daemon).await?;
+        self.pause_and_resume(&daemon).await?;
+        self.see(NEW, NEW_KEPT, new);
+        for (id, status) in [(LEFT, EXIT_STATUS), (NEW, NEW_EXIT_STATUS)] {
+            self.end(&daemon, id, "15", status).await?;
+        }
+        daemon.end().await
+    }
+
+    async fn rollback(&mut self, before: &Place) -> Result<(), LaunchErrorKind> {
+        let (daemon, first) = self.take_over().await?;
+        let new = self.start_new(&daemon).await?;
+        daemon.end().await?;
+        finds_shim(before, NEW)?;
+        let daemon = self.up(before).await?;
+        self.ask(&daemon, &["task", "ls"]).await?;
+        self.see(LEFT, KEPT, first);
+        self.see(NEW, NEW_KEPT, new);
+        self.pause_and_resume(&daemon).await?;
+        for (id, status) in [(LEFT, EXIT_STATUS), (NEW, NEW_EXIT_STATUS)] {
+            self.end(&daemon, id, "15", status).await?;
+        }
+        daemon.end().await
+    }
+
+    /// What stands in the bundle is changed while no daemon runs.
+    async fn find_changed(&mut self, name: &str) -> Result<(), LaunchErrorKind> {
+        state::change(name, &Container::new(self.place, LEFT).bundle())?;
+        let (daemon, first) = self.take_over().await?;
+        self.see(LEFT, KEPT, first);
+        daemon.end().await
+    }
+
+    /// Starts the daemon under test over what another one has left, and asks what it has found; and the first process of the container
+    /// as it was before.
+    async fn take_over(&mut self) -> Result<(Running<'a>, Option<i32>), LaunchErrorKind> {
+        finds_shim(self.place, LEFT)?;
+        let first = Container::new(self.place, LEFT).first();
+        let came = self.up(self.place).await;
+        if came.is_err() {
+            self.see(LEFT, KEPT, first);
+        }
+        let daemon = came?;
+        let listed = self.ask(&daemon, &["task", "ls"]).await?;
+        let status = status_in(&listed.stdout.text(), LEFT).unwrap_or_else(|| "none".to_owned());
+        claim(self.recorder, STATUS, &status);
+        Ok((daemon, first))
+    }
+
+    /// Starts a daemon over what another one has left. One that does not come up over that is no fault of ours.
+    async fn up<'p>(&mut self, place: &'p Place) -> Result<Running<'p>, LaunchErrorKind> {
+        let came = within(START_DEADLINE, Running::start(place, Start::WithState)).await;
+        if let Err(kind) = &came {
+            let exit = matches!(kind, LaunchErrorKind::Ended(_)).then_some(ExitStatus::Gone);
+            self.lose(exit, format!("containerd: {kind}"));
+        }
+        came
+    }
+
+    /// The daemon is gone, or does not come.
+    fn lose(&mut self, exit: Option<ExitStatus>, said: String) {
+        self.recorder.observe(Direction::ToServer, Observation::Of(REFUSED), said);
+        self.asked.exit = exit;
+        self.asked.lost = true;
+    }
+
+    /// Starts a container of the daemon's own, and waits until it can be asked to end; its first process.
+    async fn start_new(&mut self, daemon: &Running<'_>) -> Result<Option<i32>, LaunchErrorKind> {
+        let argv = daemon.to_run(NEW)?;
+        let argv: Vec<_> = argv.iter().map(String::as_str).collect();
+        let container = Container::new(self.place, NEW);
+        if self.ask(daemon, &argv).await?.success() {
+            // One that does not come to that is seen not to be there.
+            let _ = in_time(END_DEADLINE, || container.catches_term()).await;
+        }
+        Ok(container.first())
+    }
+
+    async fn pause_and_resume(&mut self, daemon: &Running<'_>) -> Result<(), LaunchErrorKind> {
+        self.ask(daemon, &["task", "pause", LEFT]).await?;
+        let container = Container::new(self.place, LEFT);
+        // runc 1.0.0-rc93, of the suite of 1.4.13, does not wait for the kernel.
+        let is_frozen = in_time(FREEZE_DEADLINE, || container.frozen()).await;
+        effect(self.recorder, PAUSED, yes_or_no(is_frozen));
+        self.ask(daemon, &["task", "resume", LEFT]).await?;
+        let goes_on = || container.first().is_some() && !container.frozen();
+        effect(self.recorder, RESUMED, yes_or_no(in_time(FREEZE_DEADLINE, goes_on).await));
+        Ok(())
+    }
+
+    /// Asks a container to end, and what it has ended with; then removes what is left of it.
+    async fn end(
+        &mut self,
+        daemon: &Running<'_>,
+        id: &str,
+        signal: &str,
+        status: &str,
+    ) -> Result<(), LaunchErrorKind> {
+        self.ask(daemon, &["task", "kill", "-s", signal, id]).await?;
+        // One that does not end is seen to be there.
+        let container = Container::new(self.place, id);
+        let _ = in_time(END_DEADLINE, || container.first().is_none()).await;
+        for _ in 0..LISTED_MAX {
+            // The kernel knows of the end before the shim does.
+            tokio::time::sleep(LISTED_AGAIN).await;
+            let listed = self.ask(daemon, &["task", "ls"]).await?;
+            if status_in(&listed.stdout.text(), id).as_deref() != Some("RUNNING") {
+                break;
+            }
+        }
+        let removed = self.ask(daemon, &["task", "rm", id]).await?;
+        if let Some(ended_with) = exit_status_in(&removed.stderr.text()) {
+            claim(self.recorder, status, ended_with);
+        }
+        Ok(())
+    }
+
+    /// Writes down whether the first process of a container is there, and is the one that was there before, if one was.
+    fn see(&self, id: &str, kept: &str, before: Option<i32>) {
+        let container = Container::new(self.place, id);
+        let now = container.first();
+        let is_kept = now.is_some() && before.is_none_or(|before| now == Some(before));
+        effect(self.recorder, kept, yes_or_no(is_kept && container.bundle().is_dir()));
+    }
+
+    async fn ask(&mut self, daemon: &Running<'_>, argv: &[&str]) -> Result<Output, LaunchErrorKind> {
+        let output = daemon.ctr(argv, self.deadline).await?;
+        self.asked.take(&output);
+        if !output.success() {
+            let said = format!("{}: {}", argv.join(" "), output.tail(1));
+            self.recorder.observe(Direction::ToServer, Observation::Of(REFUSED), said);
+        }
+        if let Some(status) = daemon.ended() {
+            self.lose(Some(status), format!("containerd ended at: {}", argv.join(" ")));
+            return Err(LaunchErrorKind::Ended("containerd".to_owned()));
+        }
+        Ok(output)
+    }
+}
+
+/// Since 1.6 a bundle names the program of its shim, and a daemon whose root has it not takes the container for dead. That is so
+/// where one build is a directory of tools and the other one is not, and says nothing of releases.
+fn finds_shim(place: &Place, id: &str) -> Result<(), LaunchErrorKind> {
+    let named = fs::read_to_string(Container::new(place, id).bundle().join("shim-binary-path"));
+    let Ok(named) = named else { return Ok(()) };
+    let below = Path::new(named.trim()).strip_prefix("/").unwrap_or(Path::new(&named));
+    if place.slot.path(place.root.join(below)).is_file() {
+        return Ok(());
+    }
+    let why = format!("the root of {} has no `{named}`, the shim of a container", place.real.endpoint.id);
+    Err(LaunchErrorKind::Setup(format!("{why}; give root directories that have it in the same place")))
+}
+
+/// What `ctr task ls` says that a container is: `TASK PID STATUS`.
+fn status_in(printed: &str, id: &str) -> Option<String> {
+    let mut lines = printed.lines().map(str::split_whitespace);
+    lines.find_map(|mut words| (words.next() == Some(id)).then(|| words.nth(1))?).map(str::to_owned)
+}
+
+/// What `ctr task rm` says that a container has ended with, where that is not 0.
+fn exit_status_in(said: &str) -> Option<&str> {
+    let (_, rest) = said.split_once("non-zero exit code ")?;
+    Some(rest.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default()).filter(|code| !code.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_what_ctr_prints() {
+        let printed = "TASK    PID    STATUS    \nd1      207    RUNNING\nd2      315    PAUSED\n";
+        assert_eq!(status_in(printed, "d2").as_deref(), Some("PAUSED"));
+        assert_eq!(status_in(printed, "d3"), None);
+        let said =
+            "time=\"2026-11-30T20:48:30Z\" level=warning msg=\"task d1 exit with non-zero exit code 7\"\n";
+        assert_eq!(exit_status_in(said), Some("7"));
+        assert_eq!(exit_status_in("ctr: no running task found"), None);
+    }
+}
