@@ -17,6 +17,9 @@
 //! A daemon that is a client runs in the slot of the shim that it meets, with the root of its own build: so it finds the bundle of a
 //! container that a daemon of another release has left there. In front of the shim it finds a proxy that records.
 //!
+//! A shim of a reference server is met by `reload` alone: the daemon makes the container itself without starting it, and finds a bundle
+//! that was written for the shim. The server says the effects then, but for that of the bundle.
+//!
 //! Facts of how to start them, measured on 1.4.13, 1.6.20, 1.7.24 and 2.1.9: the root of their mount namespace has to be that of the
 //! build, as `runc exec` enters the namespace and not the chroot; a shim whose `log` nobody holds open never answers; a specification
 //! that asks for shares of the processor, as ctr's own does, needs a controller that cgroup2 may not have.
@@ -29,6 +32,7 @@ mod effects;
 mod events;
 mod place;
 mod shim;
+mod stand_in;
 mod state;
 
 use std::sync::Arc;

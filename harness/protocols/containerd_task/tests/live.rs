@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use matrix::{Build, BuildId, CaseId, CaseKind, DebianSource, Role, Source};
 use protocol::testing::{self, wanted};
-use session::{Client, LaunchErrorKind, Launcher, Recorder, Server, Start};
+use session::{Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Recorder, Server, Start};
 use transcript::{EventKind, ExitStatus};
 use ttrpc::Values;
 use ttrpc::reference::client::{Called, Calls};
@@ -103,6 +103,7 @@ async fn run() -> Vec<String> {
                 for name in OPERATIONS {
                     run_operation(client, server, name, &mut failures).await;
                 }
+                meet_elsewhere(client, server).await;
                 println!("ok: {pair} ({} ms)", start.elapsed().as_millis());
             }
         }
@@ -174,6 +175,63 @@ async fn run_operation(client: &Release, server: &Release, name: &str, failures:
     let is_met = events.iter().any(|event| matches!(event.kind, EventKind::Data(_)));
     let is_found = !known.iter().any(|(word, _)| *word == "claim.status");
     assert_eq!(is_met, is_found, "{cell}: a daemon meets the shim where it finds it");
+}
+
+/// A shim of which nobody knows the slot, as that of a reference server.
+struct Elsewhere {
+    shim: Box<dyn Server>,
+    address: Address,
+}
+
+impl Server for Elsewhere {
+    fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn watch(&mut self, recorder: &Recorder) {
+        self.shim.watch(recorder);
+    }
+
+    fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
+        self.shim.prepare(condition)
+    }
+
+    fn effects<'a>(&'a mut self, recorder: &'a Recorder) -> BoxFuture<'a, ()> {
+        self.shim.effects(recorder)
+    }
+
+    fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
+        self.shim.stop()
+    }
+}
+
+/// A daemon takes over what it has by a socket alone.
+async fn meet_elsewhere(client: &Release, server: &Release) {
+    let cell = format!("{}..{} elsewhere", client.id, server.id);
+    let shim = server.start().await;
+    let Address::Path(socket) = shim.address().clone() else { panic!("{cell}: {}", shim.address()) };
+    let link = testing::bench().work_dir.join(format!("{}-{}", client.id, server.id));
+    std::os::unix::fs::symlink(socket, &link).expect("the directory is ours");
+    let mut shim = Box::new(Elsewhere { shim, address: Address::Path(link) });
+    let recorder = Recorder::new();
+    let report = client.client.run("reload", &mut *shim, &recorder, OPERATION_DEADLINE).await;
+    let report = report.unwrap_or_else(|error| panic!("{cell}: {error}"));
+    shim.stop().await;
+    let events = recorder.take();
+    let found = |wanted: &str| {
+        let mut observed = events.iter().filter_map(|event| match &event.kind {
+            EventKind::Observe { key, value } if key == wanted => Some(value.as_str()),
+            _ => None,
+        });
+        observed.next()
+    };
+    let found =
+        ["claim.status", "claim.exit-status", "effect.bundle", "effect.container", "effect.shim"].map(found);
+    let expect = match !client.is_new() && server.is_new() {
+        false => [Some("RUNNING"), Some("137"), Some("no"), Some("gone"), Some("no")],
+        true => [Some("none"), None, Some("no"), Some("running"), Some("yes")],
+    };
+    assert_eq!(found, expect, "{cell}: {}", String::from_utf8_lossy(&report.stderr));
 }
 
 /// Calls to the shim of a container.

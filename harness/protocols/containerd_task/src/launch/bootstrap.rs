@@ -6,6 +6,9 @@ use ttrpc::Values;
 
 /// What begins the name of a socket in the file system.
 const UNIX: &str = "unix://";
+/// The task services.
+pub(super) const V2: &str = "containerd.task.v2.Task";
+pub(super) const V3: &str = "containerd.task.v3.Task";
 
 /// What a shim prints when it has started.
 #[derive(Debug, PartialEq, Eq)]
@@ -49,7 +52,7 @@ impl Bootstrap {
 
     /// The task service that it has.
     pub(super) fn service(&self) -> &'static str {
-        if self.version >= 3 { "containerd.task.v3.Task" } else { "containerd.task.v2.Task" }
+        if self.version >= 3 { V3 } else { V2 }
     }
 }
 

@@ -25,21 +25,22 @@ use protocol::reference::call::{Tools, client};
 use session::process::Output;
 use session::proxy::Proxy;
 use session::sandbox::Slot;
-use session::{Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
+use session::{Address, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
 use transcript::evidence::Observation;
 use transcript::{ConnId, ExitStatus};
 use wire::Direction;
 
 use super::containerd::{Running, Start};
 use super::effects::{
-    Container, EXIT_STATUS, KEPT, NEW_EXIT_STATUS, NEW_KEPT, PAUSED, RESUMED, STATUS, in_time, yes_or_no,
+    Container, EXIT_STATUS, KEPT, NEW_EXIT_STATUS, NEW_KEPT, PAUSED, RESUMED, STATUS, in_time, write_bundle,
+    yes_or_no,
 };
 use super::place::{self, met};
-use super::{LEFT, LEFT_BY_DAEMON, NEW, state};
+use super::{LEFT, LEFT_BY_DAEMON, NEW, stand_in, state};
 use crate::operations::{self, Operation};
 
 /// How long a daemon may take to come up. It takes 0.1 s; 1.4.13 waits 100 s for a shim that is not there.
-const START_DEADLINE: Duration = Duration::from_secs(10);
+pub(super) const START_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a container may take to end that was killed, or to be ready for that.
 const END_DEADLINE: Duration = Duration::from_secs(5);
 /// How long the kernel may take to freeze what it was told to freeze.
@@ -61,7 +62,7 @@ pub(super) struct Containerd {
 impl Tools for Containerd {
     type Operation = Operation;
 
-    /// The slot in which it runs is known before the server is prepared.
+    /// All begin with the same condition.
     const PREPARED: bool = false;
 
     fn operation(&self, name: &str) -> Option<&'static Operation> {
@@ -80,12 +81,12 @@ impl Tools for Containerd {
         deadline: Duration,
     ) -> Result<ClientReport, LaunchError> {
         let error = |kind| self.real.error("run", kind);
-        let (slot, of_shim) = met(server.address()).ok_or_else(|| {
-            let why = "a daemon is met only by the shim of a real build, which a daemon can have left";
-            error(LaunchErrorKind::Setup(why.to_owned()))
-        })?;
         server.prepare(LEFT_BY_DAEMON).await?;
-        let asked = self.meet(operation, (slot, of_shim), recorder, deadline).await.map_err(error)?;
+        let asked = match met(server.address()) {
+            Some(met) => self.meet(operation, met, recorder, deadline).await,
+            None => self.meet_elsewhere(operation, server.address(), recorder, deadline).await,
+        };
+        let asked = asked.map_err(error)?;
         server.effects(recorder).await;
         claim_exit(recorder, asked.exit);
         Ok(ClientReport { exit: asked.exit, stdout: asked.stdout, stderr: asked.stderr })
@@ -112,20 +113,36 @@ impl Containerd {
         let proxy = place::stand_before(&place, |listen, shim| {
             Proxy::start(listen, shim, recorder.clone(), ConnId(1))
         })?;
-        let mut story = Story { place: &place, recorder, deadline, asked: Asked::default() };
+        let mut story = Story { place: &place, recorder, deadline, sees: true, asked: Asked::default() };
         let told = match protocol::effects::Operation::name(operation) {
             "upgrade" => story.upgrade().await,
             "rollback" => story.rollback(&before).await,
             "reload" => story.reload().await,
             name => story.find_changed(name).await,
         };
-        // A connection that stays open is closed then.
-        let _ = in_time(PROXY_DEADLINE, || proxy.open() == 0).await;
-        proxy.stop().await;
-        match told {
-            Err(kind) if !story.asked.lost => Err(kind),
-            _ => Ok(story.asked),
+        story.end_behind(proxy, told).await
+    }
+
+    /// The same with a shim that runs elsewhere. What it does is seen there; the bundle is here.
+    async fn meet_elsewhere(
+        &self,
+        operation: &'static Operation,
+        shim: &Address,
+        recorder: &Recorder,
+        deadline: Duration,
+    ) -> Result<Asked, LaunchErrorKind> {
+        let name = protocol::effects::Operation::name(operation);
+        if name != "reload" {
+            let why = format!("`{name}` needs a daemon of the server's release, and it has none");
+            return Err(LaunchErrorKind::Setup(why));
         }
+        let (place, proxy) = stand_in::open(&self.real, shim, recorder).await?;
+        let mut story = Story { place: &place, recorder, deadline, sees: false, asked: Asked::default() };
+        let told = story.reload().await;
+        let asked = story.end_behind(proxy, told).await;
+        write_bundle(&Container::new(&place, LEFT), recorder);
+        place.slot.close().await;
+        asked
     }
 }
 
@@ -157,10 +174,26 @@ struct Story<'a> {
     place: &'a Place,
     recorder: &'a Recorder,
     deadline: Duration,
+    /// Whether the container is one that can be seen.
+    sees: bool,
     asked: Asked,
 }
 
 impl<'a> Story<'a> {
+    /// The end of it, when the proxy has seen all. A connection that stays open is closed then.
+    async fn end_behind(
+        self,
+        proxy: Proxy,
+        told: Result<(), LaunchErrorKind>,
+    ) -> Result<Asked, LaunchErrorKind> {
+        let _ = in_time(PROXY_DEADLINE, || proxy.open() == 0).await;
+        proxy.stop().await;
+        match told {
+            Err(kind) if !self.asked.lost => Err(kind),
+            _ => Ok(self.asked),
+        }
+    }
+
     async fn reload(&mut self) -> Result<(), LaunchErrorKind> {
         let (daemon, first) = self.take_over().await?;
         self.see(LEFT, KEPT, first);
@@ -255,12 +288,16 @@ impl<'a> Story<'a> {
     async fn pause_and_resume(&mut self, daemon: &Running<'_>) -> Result<(), LaunchErrorKind> {
         self.ask(daemon, &["task", "pause", LEFT]).await?;
         let container = Container::new(self.place, LEFT);
-        // runc 1.0.0-rc93, of the suite of 1.4.13, does not wait for the kernel.
-        let is_frozen = in_time(FREEZE_DEADLINE, || container.frozen()).await;
-        effect(self.recorder, PAUSED, yes_or_no(is_frozen));
+        if self.sees {
+            // runc 1.0.0-rc93, of the suite of 1.4.13, does not wait for the kernel.
+            let is_frozen = in_time(FREEZE_DEADLINE, || container.frozen()).await;
+            effect(self.recorder, PAUSED, yes_or_no(is_frozen));
+        }
         self.ask(daemon, &["task", "resume", LEFT]).await?;
-        let goes_on = || container.first().is_some() && !container.frozen();
-        effect(self.recorder, RESUMED, yes_or_no(in_time(FREEZE_DEADLINE, goes_on).await));
+        if self.sees {
+            let goes_on = || container.first().is_some() && !container.frozen();
+            effect(self.recorder, RESUMED, yes_or_no(in_time(FREEZE_DEADLINE, goes_on).await));
+        }
         Ok(())
     }
 
@@ -293,6 +330,9 @@ impl<'a> Story<'a> {
 
     /// Writes down whether the first process of a container is there, and is the one that was there before, if one was.
     fn see(&self, id: &str, kept: &str, before: Option<i32>) {
+        if !self.sees {
+            return;
+        }
         let container = Container::new(self.place, id);
         let now = container.first();
         let is_kept = now.is_some() && before.is_none_or(|before| now == Some(before));

@@ -83,12 +83,25 @@ impl<'a> Running<'a> {
     pub(super) async fn run_container(&self, id: &str) -> Result<(), LaunchErrorKind> {
         let argv = self.to_run(id)?;
         let argv: Vec<_> = argv.iter().map(String::as_str).collect();
-        let output = self.ctr(&argv, CTR_DEADLINE).await?;
+        self.must(&argv).await
+    }
+
+    /// Makes a container known that is not started.
+    pub(super) async fn make_container(&self, id: &str) -> Result<(), LaunchErrorKind> {
+        let argv = self.to_run(id)?;
+        // `run -d` starts it as well.
+        let options = argv.iter().skip(2).map(String::as_str);
+        let argv: Vec<_> = ["containers", "create"].into_iter().chain(options).collect();
+        self.must(&argv).await
+    }
+
+    async fn must(&self, argv: &[&str]) -> Result<(), LaunchErrorKind> {
+        let output = self.ctr(argv, CTR_DEADLINE).await?;
         if output.success() {
             return Ok(());
         }
-        let why = format!("ctr run: {:?} {}", output.exit, output.tail(TAIL_LINES));
-        Err(LaunchErrorKind::Setup(why))
+        let (asked, said) = (argv.join(" "), output.tail(TAIL_LINES));
+        Err(LaunchErrorKind::Setup(format!("ctr {asked}: {:?} {said}", output.exit)))
     }
 
     /// What ctr is asked for a container, whose specification is written down.

@@ -112,7 +112,7 @@ fn not_started(place: &Place, output: &Output) -> LaunchErrorKind {
 }
 
 /// The pid of the shim that answers there, in the slot. Every shim answers this question, whatever the container.
-async fn pid_of(address: &Address, service: &str, id: &str) -> Option<i32> {
+pub(super) async fn pid_of(address: &Address, service: &str, id: &str) -> Option<i32> {
     let mut calls = Calls::connect(address, None, QUESTION_DEADLINE).await.ok()?;
     let request = Writer::new().text(1, id).finish();
     match calls.call(service, "Connect", &request).await.ok()? {
