@@ -345,9 +345,14 @@ async fn what_a_daemon_has_left_is_met(release: &Release) {
     let recorder = Recorder::new();
     server.effects(&recorder).await;
     assert_eq!(observed(&recorder, "effect.container").as_deref(), Some("running"), "{}", release.id);
+    for method in ["Pause", "Resume"] {
+        task.done(method, task.request()).await;
+    }
     task.done("Kill", task.request().uint(3, 9)).await;
     task.done("Wait", task.request()).await;
     task.done("Delete", task.request()).await;
+    wait_until_said(&mut *server, "effect.kept", "yes").await;
+    wait_until_said(&mut *server, "effect.resumed", "yes").await;
     server.effects(&recorder).await;
     assert_eq!(observed(&recorder, "effect.container").as_deref(), Some("gone"), "{}", release.id);
     // It may be gone before it answers.

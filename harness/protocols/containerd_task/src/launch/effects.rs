@@ -119,6 +119,17 @@ pub(super) fn write_bundle(container: &Container<'_>, recorder: &Recorder) {
     effect(recorder, BUNDLE, yes_or_no(container.bundle().is_dir()));
 }
 
+/// Writes down what became of a container that a daemon has left, for a client that is no daemon: then the shim tells us. Of a
+/// container that has been paused, the process had been kept.
+pub(super) fn write_told(topics: &[String], recorder: &Recorder) {
+    let words: [(&str, &[&str]); 2] = [("/tasks/paused", &[KEPT, PAUSED]), ("/tasks/resumed", &[RESUMED])];
+    for (topic, effects) in words {
+        if topics.iter().any(|told| told == topic) {
+            effects.iter().for_each(|word| effect(recorder, word, yes_or_no(true)));
+        }
+    }
+}
+
 /// Writes down what a container has said that no daemon has started, where it was told to say it to the fifos of its bundle.
 pub(super) fn write_said(place: &Place, recorder: &Recorder) {
     for (said, fifo) in [(STDOUT, bundle::STDOUT), (STDERR, bundle::STDERR)] {

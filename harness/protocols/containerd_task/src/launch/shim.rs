@@ -205,9 +205,11 @@ impl Server for Shim {
             let id = if self.events.is_some() { LEFT } else { CONTAINER };
             let container = Container::new(place, id);
             effects::write(&container, &self.shim, recorder).await;
-            match id {
-                LEFT => effects::write_bundle(&container, recorder),
-                _ => effects::write_said(place, recorder),
+            if let Some(events) = &self.events {
+                effects::write_bundle(&container, recorder);
+                effects::write_told(&events.topics(), recorder);
+            } else {
+                effects::write_said(place, recorder);
             }
         })
     }
