@@ -201,7 +201,7 @@ impl<'a> Conversation<'a> {
                 Step::HalfClose(conn) => self.half_close(*conn),
                 Step::Close(conn) => self.close(*conn),
                 Step::Pause { ms } => self.pause(Duration::from_millis(*ms)).await?,
-                Step::Watch => self.watch().await,
+                Step::Watch => self.watch().await?,
                 Step::Server(act) => self.act(act).await?,
                 Step::Client(act) => self.tell(act).await?,
                 Step::Inject(injection) => self.inject(injection).await?,
@@ -263,9 +263,13 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    /// Looks at the server. One that holds more descriptors than at the first look gets a moment to close what its
-    /// clients have left: a busy machine is no leak.
-    async fn watch(&mut self) {
+    /// Looks at the server, the first time when it has come to rest. One that holds more descriptors than at the first look gets a moment
+    /// to close what its clients have left: a busy machine is no leak.
+    async fn watch(&mut self) -> io::Result<()> {
+        if self.first_fds.is_none() {
+            // It takes a moment to see who has left.
+            self.pause(self.scaled(LOOK_AGAIN_MS)).await?;
+        }
         let mut wait = Wait::new(self.pace.bound(self.scaled(HOLDS_MS)));
         loop {
             let look = Recorder::new();
@@ -284,7 +288,7 @@ impl<'a> Conversation<'a> {
             for event in events {
                 self.recorder.record(event.conn, event.dir, event.kind);
             }
-            return;
+            return Ok(());
         }
     }
 

@@ -18,7 +18,8 @@ fn protocol(name: &str) -> (Builds, Matrix) {
     (builds, matrix)
 }
 
-const PROTOCOLS: [&str; 4] = ["libvirt-remote", "lxc-command", "ovirt-guest-agent", "qemu-ga"];
+const PROTOCOLS: [&str; 6] =
+    ["containerd-task", "kata-agent", "libvirt-remote", "lxc-command", "ovirt-guest-agent", "qemu-ga"];
 
 fn all() -> BTreeMap<String, (Builds, Matrix)> {
     PROTOCOLS.iter().map(|name| ((*name).to_owned(), protocol(name))).collect()

@@ -56,6 +56,19 @@ pub(crate) fn damage(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Removes it, as a daemon does that cleans up.
+///
+/// # Errors
+/// What the file system gives.
+pub(crate) fn remove(directory: &Path) -> io::Result<()> {
+    for path in [BOOTSTRAP, ADDRESS].map(|name| directory.join(name)) {
+        if path.exists() {
+            std::fs::remove_file(path)?;
+        }
+    }
+    Ok(())
+}
+
 /// What lies there now.
 pub(crate) fn now(directory: &Path) -> Vec<Option<String>> {
     [BOOTSTRAP, ADDRESS].map(|name| read_text(&directory.join(name))).into()

@@ -17,7 +17,7 @@
 //! A daemon that is a client runs in the slot of the shim that it meets, with the root of its own build: so it finds the bundle of a
 //! container that a daemon of another release has left there. In front of the shim it finds a proxy that records.
 //!
-//! A shim of a reference server is met by `reload` alone: the daemon makes the container itself without starting it, and finds a bundle
+//! A shim of a reference server is met by `take-over` alone: the daemon makes the container itself without starting it, and finds a bundle
 //! that was written for the shim. The server says the effects then, but for that of the bundle.
 //!
 //! Facts of how to start them, measured on 1.4.13, 1.6.20, 1.7.24 and 2.1.9: the root of their mount namespace has to be that of the
@@ -52,14 +52,6 @@ pub(crate) const NAMESPACE: &str = "lab";
 /// The container that a daemon has left, and the one that another daemon starts beside it.
 pub(crate) const LEFT: &str = "d1";
 pub(crate) const NEW: &str = "d2";
-
-/// Condition: a daemon of the same release has started the container [`LEFT`] and has ended; the server is the shim of that.
-pub(crate) const LEFT_BY_DAEMON: &str = "left-by-daemon";
-
-pub(crate) use effects::{
-    BUNDLE, CONTAINER_IS, EXIT_STATUS, KEPT, NEW_EXIT_STATUS, NEW_KEPT, PAUSED, RESUMED, SHIM, STATUS,
-    STDERR, STDOUT,
-};
 
 /// Where the shim is: in a root, in a prefix, in a tree that was built by `make`.
 const SHIM_SOFTWARE: Software = Software {

@@ -9,7 +9,7 @@
 //! message.rs     what no comparison may look at      probes.rs     what is asked of every shim, from texts in probes/
 //! bootstrap.rs   how a shim is reached               operations.rs what daemons do
 //! checks.rs      what calls and events must hold     lock.rs       what every release has promised
-//! reference/     shims and daemons
+//! reference/     shims and daemons                   launch.rs     real ones
 //! ```
 
 use std::sync::Arc;
@@ -29,6 +29,7 @@ use wire::protobuf::Schema;
 mod bootstrap;
 mod checks;
 mod dialect;
+mod launch;
 mod lock;
 mod message;
 mod operations;
@@ -46,6 +47,8 @@ const NAME: &str = "containerd-task";
 const LIFECYCLES: [&str; 2] = ["alone-lifecycle", "alone-v2-lifecycle"];
 /// What kills shims of 1.7 and later.
 const KILLS: [&str; 3] = ["data-unknown-stream", "data-late", "stream-open-on-unary"];
+/// What makes a container though it must not.
+const NO_BUNDLE: &str = "create-without-bundle";
 /// A daemon that starts and finds a container, recorded elsewhere.
 const RELOAD: &str = "recorded-reload";
 /// What a shim reports, recorded elsewhere.
@@ -55,6 +58,12 @@ const REPORTED: &str = "recorded-events";
 #[must_use]
 pub fn protocol() -> Arc<dyn Protocol> {
     Arc::new(ContainerdTask)
+}
+
+/// A daemon of the shim's release has left a real container.
+fn is_real(case: &CaseId) -> bool {
+    let operation = operations::operation(&case.name).filter(|operation| operation.kind == case.kind);
+    operation.is_some_and(|operation| operation.before == operations::LEFT_BY_DAEMON)
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -120,6 +129,9 @@ impl Protocol for ContainerdTask {
         if case.is(CaseKind::Client, RELOAD) {
             return Some("there has to be a container that another daemon has started");
         }
+        if is_real(case) {
+            return Some("there has to be a container that another daemon has started");
+        }
         if is_lifecycle(case) || ends_shim(case) {
             return Some("whether a shim answers before it ends is a race");
         }
@@ -129,12 +141,18 @@ impl Protocol for ContainerdTask {
         ttrpc::probes::cannot_replay(case)
     }
 
+    fn takes_part(&self, case: &CaseId) -> Option<String> {
+        is_real(case).then(|| "the daemon of the shim's release, which has made the container".to_owned())
+    }
+
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         use ttrpc::checks::{
             ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, READS_ON,
             RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
         };
-        use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
+        use verdict::checks::{
+            ANSWERED_AS_DUE, ANSWERED_ONCE, GIVES_BACK, READABLE_REPLIES, STATE_KEPT, STAYS_UP,
+        };
         if case.is(CaseKind::Client, RELOAD) || case.is(CaseKind::Client, REPORTED) || is_lifecycle(case) {
             let own = [checks::ONE_SERVICE, checks::SAME_PID, checks::EVENTS_IN_ORDER];
             let family = [
@@ -159,19 +177,24 @@ impl Protocol for ContainerdTask {
             }
             CaseKind::Probe => {
                 of_probe.extend(case.name.ends_with(BOTH_WRITE).then_some(READS_ON));
-                of_probe.extend(verdict::checks::of(case.kind));
+                // Whoever has made a container holds it.
+                let makes_one = case.name.ends_with(NO_BUNDLE);
+                let of_kind = verdict::checks::of(case.kind).into_iter();
+                of_probe.extend(of_kind.filter(|check| !makes_one || check.name != GIVES_BACK.name));
                 of_probe
             }
             CaseKind::Client => {
                 let own = [
-                    CALLS_ANSWERED,
+                    if is_real(case) { checks::ANSWERED_WHILE_IT_RUNS } else { CALLS_ANSWERED },
                     STREAMS_INCREASE,
                     WITHIN_LIMIT,
                     checks::AS_TOLD,
                     checks::ONE_SERVICE,
                     checks::SAME_PID,
                 ];
-                verdict::checks::of(case.kind).into_iter().chain(own).collect()
+                // What runs is not to be killed by a daemon that comes.
+                let runs = is_real(case).then_some(STATE_KEPT);
+                verdict::checks::of(case.kind).into_iter().chain(own).chain(runs).collect()
             }
             kind => verdict::checks::of(kind),
         }
@@ -208,8 +231,8 @@ impl Protocol for ContainerdTask {
         Peers {
             reference_server: Some(reference::server),
             reference_client: Some(reference::client),
-            real_server: None,
-            real_client: None,
+            real_server: Some(launch::server),
+            real_client: Some(launch::client),
         }
     }
 }
@@ -219,7 +242,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use matrix::{BuildId, Source};
+    use matrix::{Build, BuildId, Source};
     use protocol::Bench;
 
     use super::*;
@@ -246,10 +269,12 @@ mod tests {
             assert_eq!(made, expect.map_err(str::to_owned));
         }
         check("sh", &["-socket", "{socket}"], Ok(()));
+        const NO_DIRECTORY: &str = "build is missing (`/no/such`: No such file or directory (os error 2)); give the directory that holds \
+            containerd-shim-runc-v2, or a root directory that has it";
         let missing =
             "build is missing (there is no program `/no/such`); give the program, e.g. `path:./server`";
         check("/no/such", &["{socket}"], Err(missing));
-        check("sh", &[], Err("no argument has {socket}, so it cannot be told where to speak"));
+        check("/no/such", &[], Err(NO_DIRECTORY));
         check(
             "sh",
             &["{address}"],

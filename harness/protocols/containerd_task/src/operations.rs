@@ -1,8 +1,9 @@
-//! What a daemon does with a shim, and what it must come to.
+//! What a daemon does with a shim, and what it must come to: reference daemons and shims what need not really run, real ones the rest.
 
 use matrix::CaseKind;
 use protocol::effects;
 use transcript::evidence::Expectation;
+use verdict::checks::{FILES, LOADS, RUNS};
 
 /// Condition: the shim runs and has no task.
 pub(crate) const IDLE: &str = "idle";
@@ -13,12 +14,29 @@ pub(crate) const DAMAGED: &str = "damaged";
 /// What a daemon does to a container whose shim it cannot reach; it is no condition of an operation.
 pub(crate) const CLEANED_UP: &str = "cleaned-up";
 
-/// Effect: what became of the container: `running`, `gone` or `none`.
+/// Condition: a daemon of the shim's release has started a container and has ended; all of that is real.
+pub(crate) const LEFT_BY_DAEMON: &str = "left-by-daemon";
+
+/// Effect: what became of the container: `running`, `paused`, `gone`, or `none` if there never was one.
 pub(crate) const CONTAINER: &str = "container";
+/// Effect: whether its bundle is there, if a daemon has started it.
+pub(crate) const BUNDLE: &str = "bundle";
+/// Effect: whether its shim is alive.
+pub(crate) const SHIM: &str = "shim";
+/// Effect: whether the process that ran before a daemon came still ran when that had looked around.
+pub(crate) const KEPT: &str = "kept";
+/// Effect: the same of the container that another daemon started.
+pub(crate) const NEW_KEPT: &str = "new-kept";
+/// Effect: whether it was frozen when it had been paused.
+pub(crate) const PAUSED: &str = "paused";
+/// Effect: whether it was frozen no longer when it had been resumed.
+pub(crate) const RESUMED: &str = "resumed";
 
 /// Claim: the exit status of the container.
 pub(crate) const STATUS: &str = "status";
-/// Claim: what the daemon says of the container.
+/// Claim: the same of the container that another daemon started.
+pub(crate) const NEW_STATUS: &str = "new-status";
+/// Claim: what the daemon says that the container is when it has come up.
 pub(crate) const STATE: &str = "state";
 
 /// One thing that a daemon does, and what it is for.
@@ -62,17 +80,102 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         about: "a daemon starts and reads how the shim of a container is reached that another release has started",
         before: RUNNING,
         claims: &[],
-        effects: &[],
+        effects: GOES_ON,
     },
     Operation {
         name: "damaged-bundle",
         kind: CaseKind::State,
         about: "a daemon starts and cannot read how the shim of a container is reached",
         before: DAMAGED,
-        claims: &[("loads", "no")],
-        effects: &[],
+        claims: &[(LOADS, "no")],
+        effects: GOES_ON,
+    },
+    Operation {
+        name: "take-over",
+        kind: CaseKind::Client,
+        about: "a daemon comes up and finds what one of the shim's release has left; it pauses, resumes and kills it",
+        before: LEFT_BY_DAEMON,
+        claims: &[(STATE, "running"), (STATUS, "137")],
+        effects: &[
+            (KEPT, "yes"),
+            (PAUSED, "yes"),
+            (RESUMED, "yes"),
+            (CONTAINER, "gone"),
+            (BUNDLE, "no"),
+            (SHIM, "no"),
+        ],
+    },
+    Operation {
+        name: "upgrade",
+        kind: CaseKind::Client,
+        about: "a daemon takes over what one of the shim's release has left, and runs a container of its own beside it",
+        before: LEFT_BY_DAEMON,
+        claims: &[(STATE, "running"), (STATUS, "7"), (NEW_STATUS, "7")],
+        effects: BOTH_END,
+    },
+    Operation {
+        name: "rollback",
+        kind: CaseKind::Client,
+        about: "a daemon takes over a container and starts one of its own, then the daemon before it takes over both",
+        before: LEFT_BY_DAEMON,
+        claims: &[(STATE, "running"), (STATUS, "7"), (NEW_STATUS, "7")],
+        effects: BOTH_END,
+    },
+    Operation {
+        name: "unknown-key",
+        kind: CaseKind::State,
+        about: "a daemon comes up where the file that says where the shim is has a key that nobody knows",
+        before: LEFT_BY_DAEMON,
+        claims: &[(LOADS, "yes")],
+        effects: GOES_ON,
+    },
+    Operation {
+        name: "of-the-future",
+        kind: CaseKind::State,
+        about: "a daemon comes up where that file has been written by a later release",
+        before: LEFT_BY_DAEMON,
+        claims: &[],
+        effects: GOES_ON,
+    },
+    Operation {
+        name: "cut",
+        kind: CaseKind::State,
+        about: "a daemon comes up where that file has been cut",
+        before: LEFT_BY_DAEMON,
+        claims: &[(LOADS, "no")],
+        effects: GOES_ON,
+    },
+    Operation {
+        name: "empty",
+        kind: CaseKind::State,
+        about: "a daemon comes up where that file has become empty",
+        before: LEFT_BY_DAEMON,
+        claims: &[(LOADS, "no")],
+        effects: GOES_ON,
+    },
+    Operation {
+        name: "gone",
+        kind: CaseKind::State,
+        about: "a daemon comes up where nothing says where the shim is",
+        before: LEFT_BY_DAEMON,
+        claims: &[(LOADS, "no")],
+        effects: GOES_ON,
     },
 ];
+
+/// Two containers that a daemon has taken over end when they are asked to.
+const BOTH_END: &[(&str, &str)] = &[
+    (KEPT, "yes"),
+    (NEW_KEPT, "yes"),
+    (PAUSED, "yes"),
+    (RESUMED, "yes"),
+    (CONTAINER, "gone"),
+    (BUNDLE, "no"),
+    (SHIM, "no"),
+];
+
+/// A container runs on as it ran.
+const GOES_ON: &[(&str, &str)] = &[(RUNS, "yes"), (FILES, "kept")];
 
 /// The operation of that name.
 pub(crate) fn operation(name: &str) -> Option<&'static Operation> {

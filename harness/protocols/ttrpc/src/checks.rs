@@ -209,16 +209,19 @@ fn code_kept(report: &mut Report<'_>) {
 }
 
 /// Every call of a client is answered, as long as the client listens, and nothing else is said.
-pub const CALLS_ANSWERED: Check = Check { name: "calls-answered", judge: calls_answered };
+pub const CALLS_ANSWERED: Check =
+    Check { name: "calls-answered", judge: |report| calls_answered(report, |_| false) };
 
-fn calls_answered(report: &mut Report<'_>) {
+/// The same, where some calls need no answer: those that end the server.
+pub fn calls_answered(report: &mut Report<'_>, may_be_last: fn(&FrameAt) -> bool) {
     let reading = report.evidence.reading;
     for conn in &reading.conns {
         let ended = ended_at(report.evidence.transcript, conn);
         for exchange in conn.exchanges() {
             let is_due = exchange.asked == Direction::ToServer && exchange.request.due == Due::One;
             let was_heard = ended.is_none_or(|ended| exchange.request.event < ended);
-            if is_due && was_heard && exchange.completed.is_none() {
+            let is_missed = exchange.completed.is_none() && !may_be_last(exchange.request);
+            if is_due && was_heard && is_missed {
                 report
                     .violation(Shape::NO_REPLY, ANSWERED, "a call is never answered")
                     .at_request(conn.conn.0, exchange.request)

@@ -52,6 +52,8 @@ pub struct Family {
     pub stray_data: StrayData,
     /// Whether the connection of a client that ends in mid-message is closed.
     pub closes_when_cut: bool,
+    /// Whether it reads requests of a client that does not read its answers. Measured on Go alone.
+    pub reads_while_it_writes: bool,
 }
 
 /// What becomes of a request without data.
@@ -123,6 +125,7 @@ const GO: Family = Family {
     numbers_increase: false,
     stray_data: StrayData::Ignored,
     closes_when_cut: false,
+    reads_while_it_writes: false,
 };
 
 /// Go, before 1.1.
@@ -160,6 +163,7 @@ const RUST: Family = Family {
     numbers_increase: false,
     stray_data: StrayData::Ignored,
     closes_when_cut: true,
+    reads_while_it_writes: true,
 };
 
 /// ttrpc-rust 0.3 and 0.4, synchronous.
@@ -219,4 +223,5 @@ pub const IDEAL: Family = Family {
     numbers_increase: false,
     stray_data: StrayData::Refused,
     closes_when_cut: true,
+    reads_while_it_writes: true,
 };

@@ -17,7 +17,7 @@ use matrix::CaseKind;
 use transcript::evidence::{ClaimedExit, EXIT, Observation, Role, ServerAct, Shape, Successor};
 use transcript::{EventKind, Transcript};
 
-use crate::checks::state::{FILES, LOADS, Loads};
+use crate::checks::state::{FILES, LOADS, Loads, RUNS};
 use crate::checks::{Report, answered};
 use crate::{Blame, Check, ConnReading, Evidence, ObservedAt, Reading, Step};
 
@@ -203,8 +203,9 @@ fn of_client(reading: &Reading) -> Vec<String> {
 }
 
 fn of_state(reading: &Reading) -> Vec<String> {
-    let needed = [Observation::Claim(LOADS), Observation::Effect(FILES)];
-    let missing = needed.into_iter().filter(|what| reading.observed(*what).is_none());
+    let ran = reading.observed(Observation::Expected("effect.runs")).map(|_| Observation::Effect(RUNS));
+    let needed = [Observation::Claim(LOADS), Observation::Effect(FILES)].into_iter().chain(ran);
+    let missing = needed.filter(|what| reading.observed(*what).is_none());
     let unknown = reading.observed(Observation::Claim(LOADS)).filter(|word| Loads::parse(word).is_none());
     missing
         .map(|what| format!("nothing says `{}`", what.key()))

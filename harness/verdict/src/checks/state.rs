@@ -6,6 +6,7 @@
 //! with-loss     the fields      any           yes           state-lost
 //! no            -               kept          yes           state-refused, which is a clean refusal; none where it is expected
 //! no            -               changed       yes           state-touched
+//! yes where it is damaged       any           yes           wrong-success
 //! any           any             any           no            state-destroyed: what ran is gone
 //! ```
 //!
@@ -76,6 +77,10 @@ fn state_kept(report: &mut Report<'_>) {
     let is_due_no = due.and_then(Loads::parse) == Some(Loads::No);
     let files = effect(FILES).unwrap_or_default();
     match claim(LOADS).as_deref().and_then(Loads::parse) {
+        Some(loads @ (Loads::Yes | Loads::WithLoss)) if is_due_no => {
+            let message = "what cannot be right is loaded all the same";
+            found(report, Weight::Violation, Shape::WRONG_SUCCESS, message, Loads::No.word(), loads.word());
+        }
         Some(Loads::WithLoss) => {
             let lost = claim(LOST).unwrap_or_else(|| "something".to_owned());
             let message = format!("what was left behind is loaded without {lost}");

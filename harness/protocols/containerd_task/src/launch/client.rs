@@ -4,10 +4,10 @@
 //! over the same state:
 //!
 //! ```text
-//! reload      it looks at the container, pauses, resumes and kills it, and removes what is left of it
+//! take-over   it looks at the container, pauses, resumes and kills it, and removes what is left of it
 //! upgrade     it does so while it runs a container of its own; both are asked to end, and say with what they end
 //! rollback    it starts a container of its own, then the first daemon takes over again; both are asked to end
-//! state-*     what says where the shim is has been changed meanwhile: see state.rs
+//! state/*     what says where the shim is has been changed meanwhile: see state.rs
 //! ```
 //!
 //! A daemon that does not understand what it finds kills the container and removes its bundle. So effects are read while things go
@@ -28,16 +28,16 @@ use session::sandbox::Slot;
 use session::{Address, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
 use transcript::evidence::Observation;
 use transcript::{ConnId, ExitStatus};
+use verdict::checks::{FILES, LOADS, Loads, RUNS};
 use wire::Direction;
 
 use super::containerd::{Running, Start};
-use super::effects::{
-    Container, EXIT_STATUS, KEPT, NEW_EXIT_STATUS, NEW_KEPT, PAUSED, RESUMED, STATUS, in_time, write_bundle,
-    yes_or_no,
-};
+use super::effects::{Container, in_time, write_bundle, yes_or_no};
 use super::place::{self, met};
-use super::{LEFT, LEFT_BY_DAEMON, NEW, stand_in, state};
-use crate::operations::{self, Operation};
+use super::{LEFT, NEW, stand_in, state};
+use crate::operations::{
+    self, KEPT, LEFT_BY_DAEMON, NEW_KEPT, NEW_STATUS, Operation, PAUSED, RESUMED, STATE, STATUS,
+};
 
 /// How long a daemon may take to come up. It takes 0.1 s; 1.4.13 waits 100 s for a shim that is not there.
 pub(super) const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -50,6 +50,8 @@ const LISTED_AGAIN: Duration = Duration::from_millis(50);
 const LISTED_MAX: usize = 20;
 /// How long the proxy may take to see the end of a connection.
 const PROXY_DEADLINE: Duration = Duration::from_secs(1);
+/// What a daemon says of a container that it has found.
+const IS_RUNNING: &str = "running";
 /// Key of what ctr said that failed.
 const REFUSED: &str = "ctr";
 
@@ -65,8 +67,9 @@ impl Tools for Containerd {
     /// All begin with the same condition.
     const PREPARED: bool = false;
 
+    /// The others are for reference daemons.
     fn operation(&self, name: &str) -> Option<&'static Operation> {
-        operations::operation(name)
+        operations::operation(name).filter(|operation| operation.before == LEFT_BY_DAEMON)
     }
 
     fn command(&self, _operation: &Operation) -> Vec<String> {
@@ -117,7 +120,7 @@ impl Containerd {
         let told = match protocol::effects::Operation::name(operation) {
             "upgrade" => story.upgrade().await,
             "rollback" => story.rollback(&before).await,
-            "reload" => story.reload().await,
+            "take-over" => story.look_around().await,
             name => story.find_changed(name).await,
         };
         story.end_behind(proxy, told).await
@@ -132,13 +135,13 @@ impl Containerd {
         deadline: Duration,
     ) -> Result<Asked, LaunchErrorKind> {
         let name = protocol::effects::Operation::name(operation);
-        if name != "reload" {
+        if name != "take-over" {
             let why = format!("`{name}` needs a daemon of the server's release, and it has none");
             return Err(LaunchErrorKind::Setup(why));
         }
         let (place, proxy) = stand_in::open(&self.real, shim, recorder).await?;
         let mut story = Story { place: &place, recorder, deadline, sees: false, asked: Asked::default() };
-        let told = story.reload().await;
+        let told = story.look_around().await;
         let asked = story.end_behind(proxy, told).await;
         write_bundle(&Container::new(&place, LEFT), recorder);
         place.slot.close().await;
@@ -169,6 +172,15 @@ impl Asked {
     }
 }
 
+/// A daemon over what another one has left.
+struct Taken<'a> {
+    daemon: Running<'a>,
+    /// The first process of the container as it was before.
+    first: Option<i32>,
+    /// What the daemon says that the container is.
+    is: String,
+}
+
 /// An operation that goes on.
 struct Story<'a> {
     place: &'a Place,
@@ -194,39 +206,40 @@ impl<'a> Story<'a> {
         }
     }
 
-    async fn reload(&mut self) -> Result<(), LaunchErrorKind> {
-        let (daemon, first) = self.take_over().await?;
+    async fn look_around(&mut self) -> Result<(), LaunchErrorKind> {
+        let Taken { daemon, first, .. } = self.take_over().await?;
         self.see(LEFT, KEPT, first);
         self.ask(&daemon, &["task", "metrics", LEFT]).await?;
         self.ask(&daemon, &["task", "ps", LEFT]).await?;
         self.pause_and_resume(&daemon).await?;
-        self.end(&daemon, LEFT, "9", EXIT_STATUS).await?;
+        self.end(&daemon, LEFT, "9", STATUS).await?;
         daemon.end().await
     }
 
     async fn upgrade(&mut self) -> Result<(), LaunchErrorKind> {
-        let (daemon, first) = self.take_over().await?;
+        let Taken { daemon, first, .. } = self.take_over().await?;
         self.see(LEFT, KEPT, first);
         let new = self.start_new(&daemon).await?;
         self.pause_and_resume(&daemon).await?;
         self.see(NEW, NEW_KEPT, new);
-        for (id, status) in [(LEFT, EXIT_STATUS), (NEW, NEW_EXIT_STATUS)] {
+        for (id, status) in [(LEFT, STATUS), (NEW, NEW_STATUS)] {
             self.end(&daemon, id, "15", status).await?;
         }
         daemon.end().await
     }
 
     async fn rollback(&mut self, before: &Place) -> Result<(), LaunchErrorKind> {
-        let (daemon, first) = self.take_over().await?;
+        let Taken { daemon, first, .. } = self.take_over().await?;
         let new = self.start_new(&daemon).await?;
         daemon.end().await?;
         finds_shim(before, NEW)?;
         let daemon = self.up(before).await?;
         self.ask(&daemon, &["task", "ls"]).await?;
+        self.see_that_run(&[(LEFT, first), (NEW, new)]);
         self.see(LEFT, KEPT, first);
         self.see(NEW, NEW_KEPT, new);
         self.pause_and_resume(&daemon).await?;
-        for (id, status) in [(LEFT, EXIT_STATUS), (NEW, NEW_EXIT_STATUS)] {
+        for (id, status) in [(LEFT, STATUS), (NEW, NEW_STATUS)] {
             self.end(&daemon, id, "15", status).await?;
         }
         daemon.end().await
@@ -234,26 +247,32 @@ impl<'a> Story<'a> {
 
     /// What stands in the bundle is changed while no daemon runs.
     async fn find_changed(&mut self, name: &str) -> Result<(), LaunchErrorKind> {
-        state::change(name, &Container::new(self.place, LEFT).bundle())?;
-        let (daemon, first) = self.take_over().await?;
-        self.see(LEFT, KEPT, first);
-        daemon.end().await
+        let container = Container::new(self.place, LEFT);
+        let bundle = container.bundle();
+        state::change(name, &bundle)?;
+        let left = state::files(&bundle);
+        let came = self.take_over().await;
+        effect(self.recorder, FILES, if state::files(&bundle) == left { "kept" } else { "changed" });
+        let finds_it = came.as_ref().is_ok_and(|taken| taken.is == IS_RUNNING);
+        claim(self.recorder, LOADS, if finds_it { Loads::Yes } else { Loads::No }.word());
+        came?.daemon.end().await
     }
 
-    /// Starts the daemon under test over what another one has left, and asks what it has found; and the first process of the container
-    /// as it was before.
-    async fn take_over(&mut self) -> Result<(Running<'a>, Option<i32>), LaunchErrorKind> {
+    /// Starts the daemon under test over what another one has left, and asks what it has found.
+    async fn take_over(&mut self) -> Result<Taken<'a>, LaunchErrorKind> {
         finds_shim(self.place, LEFT)?;
         let first = Container::new(self.place, LEFT).first();
         let came = self.up(self.place).await;
         if came.is_err() {
             self.see(LEFT, KEPT, first);
+            self.see_that_run(&[(LEFT, first)]);
         }
         let daemon = came?;
         let listed = self.ask(&daemon, &["task", "ls"]).await?;
-        let status = status_in(&listed.stdout.text(), LEFT).unwrap_or_else(|| "none".to_owned());
-        claim(self.recorder, STATUS, &status);
-        Ok((daemon, first))
+        self.see_that_run(&[(LEFT, first)]);
+        let is = state_in(&listed.stdout.text(), LEFT).unwrap_or_else(|| "none".to_owned());
+        claim(self.recorder, STATE, &is);
+        Ok(Taken { daemon, first, is })
     }
 
     /// Starts a daemon over what another one has left. One that does not come up over that is no fault of ours.
@@ -317,7 +336,7 @@ impl<'a> Story<'a> {
             // The kernel knows of the end before the shim does.
             tokio::time::sleep(LISTED_AGAIN).await;
             let listed = self.ask(daemon, &["task", "ls"]).await?;
-            if status_in(&listed.stdout.text(), id).as_deref() != Some("RUNNING") {
+            if state_in(&listed.stdout.text(), id).as_deref() != Some(IS_RUNNING) {
                 break;
             }
         }
@@ -337,6 +356,16 @@ impl<'a> Story<'a> {
         let now = container.first();
         let is_kept = now.is_some() && before.is_none_or(|before| now == Some(before));
         effect(self.recorder, kept, yes_or_no(is_kept && container.bundle().is_dir()));
+    }
+
+    /// Writes down whether the first process of every container is the one that was there before.
+    fn see_that_run(&self, before: &[(&str, Option<i32>)]) {
+        if self.sees {
+            let run = before
+                .iter()
+                .all(|(id, first)| first.is_some() && Container::new(self.place, id).first() == *first);
+            effect(self.recorder, RUNS, yes_or_no(run));
+        }
     }
 
     async fn ask(&mut self, daemon: &Running<'_>, argv: &[&str]) -> Result<Output, LaunchErrorKind> {
@@ -367,10 +396,10 @@ fn finds_shim(place: &Place, id: &str) -> Result<(), LaunchErrorKind> {
     Err(LaunchErrorKind::Setup(format!("{why}; give root directories that have it in the same place")))
 }
 
-/// What `ctr task ls` says that a container is: `TASK PID STATUS`.
-fn status_in(printed: &str, id: &str) -> Option<String> {
+/// What `ctr task ls` says that a container is: `TASK PID STATUS`, in small letters.
+fn state_in(printed: &str, id: &str) -> Option<String> {
     let mut lines = printed.lines().map(str::split_whitespace);
-    lines.find_map(|mut words| (words.next() == Some(id)).then(|| words.nth(1))?).map(str::to_owned)
+    lines.find_map(|mut words| (words.next() == Some(id)).then(|| words.nth(1))?).map(str::to_lowercase)
 }
 
 /// What `ctr task rm` says that a container has ended with, where that is not 0.
@@ -386,8 +415,8 @@ mod tests {
     #[test]
     fn reads_what_ctr_prints() {
         let printed = "TASK    PID    STATUS    \nd1      207    RUNNING\nd2      315    PAUSED\n";
-        assert_eq!(status_in(printed, "d2").as_deref(), Some("PAUSED"));
-        assert_eq!(status_in(printed, "d3"), None);
+        assert_eq!(state_in(printed, "d2").as_deref(), Some("paused"));
+        assert_eq!(state_in(printed, "d3"), None);
         let said =
             "time=\"2026-11-30T20:48:30Z\" level=warning msg=\"task d1 exit with non-zero exit code 7\"\n";
         assert_eq!(exit_status_in(said), Some("7"));

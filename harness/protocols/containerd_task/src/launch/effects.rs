@@ -12,31 +12,11 @@ use session::sandbox::Cgroup;
 
 use super::bundle;
 use super::place::run;
+use crate::operations::{BUNDLE, CONTAINER, KEPT, PAUSED, RESUMED, SHIM};
 
-/// Effect: what the container is: `running`, `paused`, `gone`.
-pub(crate) const CONTAINER_IS: &str = "container";
-/// Effect: whether its bundle is there, if a daemon has started it.
-pub(crate) const BUNDLE: &str = "bundle";
-/// Effect: whether its shim is alive.
-pub(crate) const SHIM: &str = "shim";
 /// Effect: what the container has said, if it was made with `/run/bundle/c1/stdout` as its stdout; likewise its stderr.
-pub(crate) const STDOUT: &str = "stdout";
-pub(crate) const STDERR: &str = "stderr";
-/// Effect: whether the process that ran before a daemon came still ran when that had looked around.
-pub(crate) const KEPT: &str = "kept";
-/// Effect: the same of the container that another daemon started.
-pub(crate) const NEW_KEPT: &str = "new-kept";
-/// Effect: whether it was frozen when it had been paused.
-pub(crate) const PAUSED: &str = "paused";
-/// Effect: whether it was frozen no longer when it had been resumed.
-pub(crate) const RESUMED: &str = "resumed";
-
-/// Claim: what the daemon said that the container is, when it had come up.
-pub(crate) const STATUS: &str = "status";
-/// Claim: with what the daemon said that the container has ended.
-pub(crate) const EXIT_STATUS: &str = "exit-status";
-/// Claim: the same of the container that another daemon started.
-pub(crate) const NEW_EXIT_STATUS: &str = "new-exit-status";
+const STDOUT: &str = "stdout";
+const STDERR: &str = "stderr";
 
 /// How long a shim without a container may take to end.
 const SHIM_DEADLINE: Duration = Duration::from_millis(500);
@@ -105,7 +85,7 @@ impl<'a> Container<'a> {
 
 /// Writes down what is so with a container and its shim. A shim that is told to end takes some time for that (21 to 44 ms, measured).
 pub(super) async fn write(container: &Container<'_>, shim: &Process, recorder: &Recorder) {
-    effect(recorder, CONTAINER_IS, container.is());
+    effect(recorder, CONTAINER, container.is());
     let has_ended = || shim.ended().is_some();
     let has_ended = match container.first() {
         None => in_time(SHIM_DEADLINE, has_ended).await,

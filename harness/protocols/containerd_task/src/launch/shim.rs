@@ -24,7 +24,8 @@ use super::containerd::{Running, Start};
 use super::effects::{self, Container};
 use super::events::Events;
 use super::place::{address, can_be_met, entered, point_to, share_run};
-use super::{CONTAINER, LEFT, LEFT_BY_DAEMON, NAMESPACE};
+use super::{CONTAINER, LEFT, NAMESPACE};
+use crate::operations::LEFT_BY_DAEMON;
 
 /// The daemon that is not there.
 const DAEMON: &str = "/run/containerd/containerd.sock";

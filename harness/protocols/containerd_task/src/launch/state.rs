@@ -30,6 +30,11 @@ pub(super) fn change(operation: &str, bundle: &Path) -> io::Result<()> {
     }
 }
 
+/// What says where the shim is, file by file.
+pub(super) fn files(bundle: &Path) -> [Option<Vec<u8>>; 2] {
+    [BOOTSTRAP, ADDRESS].map(|name| fs::read(bundle.join(name)).ok())
+}
+
 /// What is written.
 #[derive(Debug, PartialEq, Eq)]
 enum Changed {
@@ -48,10 +53,10 @@ fn changed(operation: &str, was: &[u8]) -> Option<Changed> {
         Some(Changed::Bootstrap(text))
     };
     match operation {
-        "state-empty" => Some(Changed::Same(Vec::new())),
-        "state-cut" => Some(Changed::Same(was.get(..CUT_LEN).unwrap_or(was).to_owned())),
-        "state-of-the-future" => bootstrap(Some(99), ""),
-        "state-unknown-key" => bootstrap(None, r#","of-the-future":1"#),
+        "empty" => Some(Changed::Same(Vec::new())),
+        "cut" => Some(Changed::Same(was.get(..CUT_LEN).unwrap_or(was).to_owned())),
+        "of-the-future" => bootstrap(Some(99), ""),
+        "unknown-key" => bootstrap(None, r#","of-the-future":1"#),
         _ => None,
     }
 }
@@ -64,12 +69,12 @@ mod tests {
     fn changes_what_it_is_named_for() {
         let json = br#"{"version":3,"address":"unix:///run/s/1","protocol":"ttrpc"}"#;
         let bootstrap = |text: &str| Some(Changed::Bootstrap(text.to_owned()));
-        assert_eq!(changed("state-empty", json), Some(Changed::Same(Vec::new())));
-        assert_eq!(changed("state-cut", json), json.get(..40).map(|cut| Changed::Same(cut.to_owned())));
+        assert_eq!(changed("empty", json), Some(Changed::Same(Vec::new())));
+        assert_eq!(changed("cut", json), json.get(..40).map(|cut| Changed::Same(cut.to_owned())));
         let future = r#"{"version":99,"address":"unix:///run/s/1","protocol":"ttrpc"}"#;
-        assert_eq!(changed("state-of-the-future", b"unix:///run/s/1"), bootstrap(future));
+        assert_eq!(changed("of-the-future", b"unix:///run/s/1"), bootstrap(future));
         let known = r#"{"version":3,"address":"unix:///run/s/1","protocol":"ttrpc","of-the-future":1}"#;
-        assert_eq!(changed("state-unknown-key", json), bootstrap(known));
-        assert_eq!(changed("state-gone", json), None);
+        assert_eq!(changed("unknown-key", json), bootstrap(known));
+        assert_eq!(changed("gone", json), None);
     }
 }

@@ -17,7 +17,7 @@ use wire::protobuf::Writer;
 
 use super::defects::{self, DEFECTS};
 use crate::bootstrap::{self, Reached};
-use crate::dialect::{DIALECTS, Dialect, Unreachable};
+use crate::dialect::{DIALECTS, Dialect, TASK_V2, TASK_V3, Unreachable};
 use crate::operations::{self, Operation};
 
 /// How long a daemon waits for anything.
@@ -64,8 +64,9 @@ impl From<Lost> for Failed {
 impl Tools for Daemons {
     type Operation = Operation;
 
+    /// Those with real containers are not for reference daemons.
     fn operation(&self, name: &str) -> Option<&'static Operation> {
-        operations::operation(name)
+        operations::operation(name).filter(|operation| operation.before != operations::LEFT_BY_DAEMON)
     }
 
     async fn carry_out(
@@ -194,6 +195,12 @@ impl Shim {
             self.call("Pids", of_task()).await?;
         }
         self.call("State", of_task()).await?;
+        if daemon.switches.has(defects::REUSES_STREAMS) {
+            self.calls.number_anew();
+        }
+        if daemon.switches.has(defects::SPEAKS_TWO) {
+            self.service = if self.service == TASK_V2 { TASK_V3 } else { TASK_V2 };
+        }
         self.call("Pause", of_task()).await?;
         self.call("Resume", of_task()).await?;
         let state = self.call("State", of_task()).await?;

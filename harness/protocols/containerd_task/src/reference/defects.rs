@@ -18,6 +18,12 @@ protocol::defects! { pub(super) OWN;
         "The exit status of a container is another one.";
     INVENTS_STATUS, "invents-status", Client, "ideal", "client/lifecycle", shapes::NOT_AS_TOLD,
         "The exit status of a container is always 0.";
+    OTHER_PID, "other-pid", Server, "ideal", "client/reload", shapes::OTHER_PID,
+        "The process of a container is another one whenever it is paused.";
+    SPEAKS_TWO, "speaks-two", Client, "ideal", "client/reload", shapes::OTHER_SERVICE,
+        "Half of the calls of a connection are of another task service.";
+    REUSES_STREAMS, "reuses-streams", Client, "ideal", "client/reload", ttrpc::checks::shapes::STREAM_REUSED,
+        "Streams are numbered anew within a connection.";
     OWN_SERVICE, "own-service", Client, "1.7", "client/reload", Shape::LOUD_FAIL,
         "A shim is asked for the service of the daemon's own release.";
     CLEANS_UP, "cleans-up", Client, "ideal", "state/damaged-bundle", Shape::STATE_DESTROYED,

@@ -210,7 +210,9 @@ impl Shim {
             "Start" => task.start(&exec),
             "Pause" | "Resume" => {
                 let status = if method == "Pause" { PAUSED } else { RUNNING };
-                task.processes.entry(String::new()).or_default().status = status;
+                let first = task.processes.entry(String::new()).or_default();
+                first.status = status;
+                first.pid += u64::from(self.switches.has(defects::OTHER_PID));
                 Outcome::empty()
             }
             "Checkpoint" => Outcome::failure(code::UNKNOWN, "runc did not make a checkpoint"),
@@ -322,8 +324,10 @@ impl Host {
             _ => {}
         }
         drop(tasks);
-        if condition == operations::DAMAGED {
-            bootstrap::damage(&self.bundle)?;
+        match condition {
+            operations::CLEANED_UP => return bootstrap::remove(&self.bundle),
+            operations::DAMAGED => bootstrap::damage(&self.bundle)?,
+            _ => {}
         }
         self.before = bootstrap::now(&self.bundle);
         Ok(())

@@ -95,6 +95,11 @@ impl Calls {
         }
     }
 
+    /// Numbers streams from the first one again, which no client should do.
+    pub fn number_anew(&mut self) {
+        self.next = 1;
+    }
+
     /// Calls, and waits for the end of it.
     ///
     /// # Errors

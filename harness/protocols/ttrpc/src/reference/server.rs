@@ -158,7 +158,7 @@ impl<S: Service> Machine for TtrpcServer<S> {
 
     /// A client that does not read its answers may go on asking: it may wait for the server to read before it does.
     fn reads(&self, is_owed: bool) -> bool {
-        !is_owed || !self.has(faults::STOPS_READING)
+        !is_owed || self.family.reads_while_it_writes && !self.has(faults::STOPS_READING)
     }
 
     fn came(&mut self, clients: &mut All, peer: Peer, data: Data, _fds: Vec<OwnedFd>) {
@@ -217,7 +217,9 @@ impl<S: Service> TtrpcServer<S> {
     /// A client that will say no more has been dealt with.
     fn hang_up(&mut self, clients: &mut All, peer: Peer) -> Step {
         // Measured on Go before 1.2: a head that is cut ends the connection, a body that is cut does not.
-        let is_cut = clients.get_mut(peer).is_some_and(|client| client.unread.len() >= HEAD_LEN);
+        let is_cut = clients
+            .get_mut(peer)
+            .is_some_and(|client| client.discards.is_some() || client.unread.len() >= HEAD_LEN);
         if is_cut && !self.family.closes_when_cut {
             self.leaked.extend(clients.detach(peer));
         } else {
@@ -283,7 +285,8 @@ impl<S: Service> TtrpcServer<S> {
                     "stream is no longer active",
                 );
             }
-            StrayData::Kills => return Flow::Break(ExitStatus::Gone),
+            // What Go makes of a panic.
+            StrayData::Kills => return Flow::Break(ExitStatus::Code(2)),
         }
         GO_ON
     }
