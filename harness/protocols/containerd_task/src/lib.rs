@@ -77,7 +77,7 @@ fn is_lifecycle(case: &CaseId) -> bool {
     LIFECYCLES.iter().any(|name| case.is(CaseKind::Probe, name))
 }
 
-/// A shim that is told to end is gone behind it.
+/// A shim that is told to end is gone afterwards.
 fn ends_shim(case: &CaseId) -> bool {
     case.kind == CaseKind::Probe && (case.name.ends_with("-shutdown") || case.name.ends_with("-shutdown-now"))
 }

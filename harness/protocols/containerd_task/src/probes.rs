@@ -17,7 +17,7 @@ use super::dialect::{TASK_V2, TASK_V3};
 pub(crate) const V2: &str = "v2-";
 /// In front of the names of those that were recorded of 1.4.13 with the id of another shim.
 const AGAIN: &str = "v2-again-";
-/// Those.
+/// Those that were recorded so.
 const RECORDED_AGAIN: [&str; 3] = ["data-unknown-stream", "data-late", "stream-open-on-unary"];
 /// How many clients end their direction behind a request: real shims answer few of them.
 const HALF_CLOSE_TRIES: u32 = 20;

@@ -242,7 +242,7 @@ impl Task {
     async fn done(&mut self, method: &str, request: Writer) -> Bytes {
         match self.call(method, request).await {
             Called::Done(result) => result,
-            Called::Failed(code) => panic!("{method} failed with {code}"),
+            Called::Failed { code, says } => panic!("{method} failed with {code}: {says}"),
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) enum File {
 }
 
 impl File {
-    /// Both.
+    /// Both files, in the order in which they are read.
     pub(crate) const ALL: [Self; 2] = [Self::Persist, Self::Runtime];
 
     /// Its name.

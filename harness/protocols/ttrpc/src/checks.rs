@@ -41,7 +41,7 @@ pub mod shapes {
 verdict::rules! {
     DRAINED: "whatever was refused, what is behind it on the connection is answered",
         "harness/ARCHITECTURE.md#what-is-refused-is-read-to-its-end";
-    BODY: "so many bytes as the head of a message announces are its body, and nobody carries them out",
+    BODY: "as many bytes as the head of a message announces are its body, and nobody carries them out",
         "containerd/ttrpc@v1.2.7:PROTOCOL.md, Message Frame";
     READS: "who writes goes on reading: otherwise both sides wait for each other, for ever",
         "https://github.com/containerd/ttrpc/issues/72";
@@ -153,15 +153,15 @@ pub const READS_ON: Check = Check { name: "reads-on", judge: reads_on };
 
 fn reads_on(report: &mut Report<'_>) {
     for (conn, step) in report.evidence.reading.steps(Role::Subject) {
-        let lost = step.requests.iter().filter(|at| at.due == Due::One).count();
+        let due = step.requests.iter().filter(|at| at.due == Due::One).count();
         let answered = step.answers().count();
-        let is_stuck = step.closed.is_none() && step.send_failed.is_some();
-        if is_stuck || (step.closed.is_none() && answered < lost) {
+        let is_stuck = step.send_failed.is_some() || answered < due;
+        if is_stuck && step.closed.is_none() {
             let message = "a client that writes much before it reads waits for a server that waits for it";
             report
                 .violation(shapes::STOPS_READING, READS, message)
                 .at_subject(conn.conn.0, step)
-                .push("all requests are taken and answered", format!("{answered} of {lost} answers"));
+                .push("all requests are taken and answered", format!("{answered} of {due} answers"));
         }
     }
 }

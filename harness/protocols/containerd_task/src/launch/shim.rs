@@ -118,7 +118,7 @@ pub(super) async fn pid_of(address: &Address, service: &str, id: &str) -> Option
     let request = Writer::new().text(1, id).finish();
     match calls.call(service, "Connect", &request).await.ok()? {
         Called::Done(result) => i32::try_from(Values(&result).uint(1)).ok().filter(|pid| *pid > 0),
-        Called::Failed(_) => None,
+        Called::Failed { .. } => None,
     }
 }
 

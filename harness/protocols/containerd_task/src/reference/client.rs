@@ -167,7 +167,7 @@ impl Shim {
     async fn call(&mut self, method: &str, argument: Writer) -> Result<Bytes, Failed> {
         match self.calls.call(self.service, method, &argument.finish()).await? {
             Called::Done(result) => Ok(result),
-            Called::Failed(_) => Err(Failed::Refused),
+            Called::Failed { .. } => Err(Failed::Refused),
         }
     }
 

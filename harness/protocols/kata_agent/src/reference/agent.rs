@@ -200,7 +200,8 @@ impl Agent {
             let writer = if family == 0 { Writer::new() } else { Writer::new().uint(1, family) };
             writer.text(2, address).text(3, mask)
         };
-        let name = if self.dialect.name_ends_in_nul { "lo\0" } else { "lo" };
+        let ends_in_nul = self.dialect.name_ends_in_nul || self.switches.has(defects::NAMES_END_IN_NUL);
+        let name = if ends_in_nul { "lo\0" } else { "lo" };
         let lo = Writer::new()
             .text(2, name)
             .message(3, address(v4, "127.0.0.1", "8"))

@@ -15,7 +15,6 @@ use protocol::{Made, effects};
 use session::{Address, Client, ClientReport, LaunchError, Recorder, Server};
 use transcript::{ConnId, ExitStatus};
 use ttrpc::Values;
-use ttrpc::envelope::code;
 use ttrpc::reference::client::{Called, Calls, Lost};
 use verdict::checks::{LOADS, LOST, Loads};
 use wire::protobuf::Writer;
@@ -172,8 +171,7 @@ impl Runtimes {
     fn or_without(&self, called: Called) -> Result<(), Failed> {
         let is_older = match called {
             Called::Done(_) => return Ok(()),
-            Called::Failed(code::INVALID_ARGUMENT) => self.is_ideal(),
-            _ => called.is_unknown(),
+            _ => called.is_unknown() || self.is_ideal() && called.is_unknown_in_words(),
         };
         if is_older && !self.switches.has(defects::NO_FALLBACK) { Ok(()) } else { Err(Failed::Refused) }
     }
@@ -213,7 +211,7 @@ impl Runtimes {
 fn done(called: Called) -> Result<bytes::Bytes, Failed> {
     match called {
         Called::Done(result) => Ok(result),
-        Called::Failed(_) => Err(Failed::Refused),
+        Called::Failed { .. } => Err(Failed::Refused),
     }
 }
 

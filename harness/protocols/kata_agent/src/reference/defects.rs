@@ -16,6 +16,8 @@ protocol::defects! { pub(super) OWN;
         "A word of a specification that is not known leaves the call without an answer.";
     SWAPS_FAMILIES, "swaps-families", Server, "ideal", "probe/health", shapes::OTHER_FAMILY,
         "IPv4 is called IPv6, and the other way round.";
+    NAMES_END_IN_NUL, "names-end-in-nul", Server, "ideal", "probe/health", shapes::NAME_NOT_TEXT,
+        "The name of an interface has a NUL behind it.";
     SIGTERM_KILLS, "sigterm-kills", Server, "ideal", "client/lifecycle", Shape::SILENT_WRONG,
         "SIGTERM kills a process that has a handler for it.";
     NO_FALLBACK, "no-fallback", Client, "3.0", "client/resize-memory", Shape::LOUD_FAIL,
@@ -26,6 +28,6 @@ protocol::defects! { pub(super) OWN;
         "A key of what was written down is lost.";
     REWRITES_UNREADABLE, "rewrites-unreadable", Client, "4.0", "state/persist", Shape::STATE_TOUCHED,
         "What is refused is written anew.";
-    INVENTS_STATUS, "invents-status", Client, "ideal", "client/lifecycle", Shape::SILENT_WRONG,
+    INVENTS_STATUS, "invents-status", Client, "ideal", "client/lifecycle", shapes::NOT_AS_TOLD,
         "The exit status of a container is always 0.";
 }

@@ -14,15 +14,26 @@ use crate::envelope::{self, Answer, code, data};
 pub enum Called {
     /// It was carried out; the result.
     Done(Bytes),
-    /// It failed, with that code.
-    Failed(i64),
+    /// It failed.
+    Failed {
+        /// With that code.
+        code: i64,
+        /// In these words.
+        says: String,
+    },
 }
 
 impl Called {
     /// Whether the method is not known there.
     #[must_use]
     pub fn is_unknown(&self) -> bool {
-        *self == Self::Failed(code::UNIMPLEMENTED)
+        matches!(self, Self::Failed { code: code::UNIMPLEMENTED, .. })
+    }
+
+    /// Whether the method is not known to one that has no code for that: of INVALID_ARGUMENT, the words tell.
+    #[must_use]
+    pub fn is_unknown_in_words(&self) -> bool {
+        matches!(self, Self::Failed { code: code::INVALID_ARGUMENT, says } if says.ends_with("does not exist"))
     }
 }
 
@@ -86,7 +97,7 @@ impl Calls {
             let answer = Answer::read(data(&frame.bytes)).ok_or(Lost::Loudly)?;
             let called = match answer.code {
                 code::OK => Called::Done(Bytes::copy_from_slice(answer.payload)),
-                code => Called::Failed(code),
+                code => Called::Failed { code, says: String::from_utf8_lossy(answer.message).into_owned() },
             };
             let is_open = header.stream < self.next && !header.stream.is_multiple_of(2);
             if is_open && !self.early.iter().any(|(of, _)| *of == header.stream) {
@@ -107,5 +118,27 @@ impl Calls {
     pub async fn call(&mut self, service: &str, method: &str, payload: &[u8]) -> Result<Called, Lost> {
         let stream = self.begin(service, method, payload).await?;
         self.end(stream).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_method_that_is_not_there_is_told_from_an_argument_that_is_not_valid() {
+        #[track_caller]
+        fn check(code: i64, says: &str, by_code: bool, in_words: bool) {
+            let called = Called::Failed { code, says: says.to_owned() };
+            assert_eq!(
+                (called.is_unknown(), called.is_unknown_in_words()),
+                (by_code, in_words),
+                "{code} {says}"
+            );
+        }
+        check(code::UNIMPLEMENTED, "method X", true, false);
+        check(code::INVALID_ARGUMENT, "/grpc.AgentService/X does not exist", false, true);
+        check(code::INVALID_ARGUMENT, "empty add arp neighbours request", false, false);
+        check(code::NOT_FOUND, "container c1 does not exist", false, false);
     }
 }
