@@ -62,12 +62,19 @@ pub fn fingerprint(reading: &Reading, schema: &Schema) -> Option<String> {
             });
         }
     }
-    let (first, last) = (left.first().filter(|_| told)?, left.last()?);
-    Some(if first.name == last.name {
-        first.name.to_owned()
-    } else {
-        format!("{} .. {}", first.name, last.name)
-    })
+    told.then(|| named(&left)).filter(|names| !names.is_empty())
+}
+
+/// Families by name; those that follow on each other by the first and the last of them.
+fn named(left: &[&Family]) -> String {
+    let is_left = |family: &&Family| left.iter().any(|other| other.name == family.name);
+    let runs =
+        FAMILIES.chunk_by(|one, next| is_left(one) == is_left(next)).filter(|run| run.iter().all(is_left));
+    let names = runs.map(|run| match run {
+        [first, .., last] => format!("{} .. {}", first.name, last.name),
+        _ => run.iter().map(|family| family.name).collect(),
+    });
+    names.collect::<Vec<_>>().join(", ")
 }
 
 #[cfg(test)]
@@ -134,7 +141,10 @@ mod tests {
         let unknown = |stream| request(stream, "s.S", "N", b"");
         check(&[], None);
         check(&[(unknown(1), failure(1, code::NOT_FOUND, ""))], Some("go-1.0"));
-        check(&[(unknown(1), failure(1, code::UNIMPLEMENTED, ""))], Some("go-1.1 .. rs-async-0.8"));
+        check(
+            &[(unknown(1), failure(1, code::UNIMPLEMENTED, ""))],
+            Some("go-1.1 .. go-1.2.0, rs-async-0.7 .. rs-async-0.8"),
+        );
         let bare = (known(3), success(3, Success::Bare, b""));
         check(&[(unknown(1), failure(1, code::UNIMPLEMENTED, "")), bare], Some("go-1.1 .. go-1.2.0"));
         let empty = (known(3), success(3, Success::EmptyStatus, b""));
