@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use crate::BuildId;
 use crate::cell_set::CellSet;
 use crate::expectations::Observed;
-use crate::version::{Version, VersionRange};
+use crate::version::{Version, VersionRange, is_word};
 
 /// The cells of a rule, without what it says of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -138,8 +138,10 @@ impl Search<'_> {
     /// The best rule that has this cell: takes most of what is left, claims least about what was not
     /// seen, is simplest.
     fn best(&self, seed: usize, left: &Bits) -> Option<(Domain, Bits)> {
-        let clients = self.side(seed, |cell| &cell.cell.client, &self.client_versions);
-        let servers = self.side(seed, |cell| &cell.cell.server, &self.server_versions);
+        let clients =
+            self.side(seed, |cell| (&cell.cell.client, &cell.client_version), &self.client_versions);
+        let servers =
+            self.side(seed, |cell| (&cell.cell.server, &cell.server_version), &self.server_versions);
         let cases = self.cases(seed);
         let mut best: Option<Candidate<'_>> = None;
         for client in &clients {
@@ -170,14 +172,16 @@ impl Search<'_> {
         Some((Domain { cells, client: range(client), server: range(server) }, taken))
     }
 
-    /// The build itself, all builds, and for a numeric version every interval of the versions at hand.
+    /// The build itself, all builds, those of its version if that is a word, and for a numeric version every interval of the
+    /// versions at hand.
     fn side(
         &self,
         seed: usize,
-        id_of: impl Fn(&Observed) -> &BuildId,
+        side: impl Fn(&Observed) -> (&BuildId, &str),
         versions: &[Option<Version>],
     ) -> Vec<Widening> {
-        let id = id_of(&self.cells[seed]);
+        let id_of = |cell| side(cell).0;
+        let (id, called) = side(&self.cells[seed]);
         let version = versions[seed].as_ref();
         let has = |has: &dyn Fn(usize) -> bool| Bits::of(self.cells.len(), has);
         let mut widenings = vec![
@@ -194,7 +198,17 @@ impl Search<'_> {
                 cells: has(&|_| true),
             },
         ];
-        let Some(version) = version else { return widenings };
+        let Some(version) = version else {
+            if !id.is_probe() && is_word(called) {
+                widenings.push(Widening {
+                    pattern: "*".to_owned(),
+                    range: Some(format!("={called}")),
+                    rank: 0,
+                    cells: has(&|at| side(&self.cells[at]).1 == called),
+                });
+            }
+            return widenings;
+        };
         let known: BTreeSet<&Version> = versions.iter().flatten().collect();
         let prefix: String = id.as_str().chars().take_while(|char| !char.is_ascii_digit()).collect();
         for range in intervals(&known.into_iter().collect::<Vec<_>>(), version) {

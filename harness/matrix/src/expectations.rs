@@ -24,8 +24,8 @@
 //!
 //! A range applies to the version of the build, not its id. A reference peer has the version of
 //! the release that it stands for, so `server = "<=4.0.6"` has `4.0.6` and `ref-4.0.6` in it: that both
-//! behave alike is the point of the reference peer. What has no numeric version (`probe`, `ideal`) is
-//! in no range; rules for it name the id in `cells` and leave that range out.
+//! behave alike is the point of the reference peer. What has no numeric version is only in a range that
+//! has its word: `server = ">=5.0.2 or =ideal"`.
 //!
 //! # Accounting
 //!
@@ -47,7 +47,7 @@ use crate::error::{ConfigError, Location, did_you_mean, read_text};
 use crate::groups::read_protocol;
 use crate::known_bugs::KnownBugs;
 use crate::section::{BadText, Context, FromText, FromValue, Section, read_document};
-use crate::version::{Version, VersionRange};
+use crate::version::{Called, VersionRange};
 use crate::{CellId, Verdict};
 
 /// One rule: what is expected of a set of cells.
@@ -88,17 +88,13 @@ impl Expectation {
     /// Whether the rule is about this cell.
     #[must_use]
     pub fn matches(&self, cell: &CellId, client_version: &str, server_version: &str) -> bool {
-        self.is_about(
-            &cell.to_string(),
-            Version::read(client_version).as_ref(),
-            Version::read(server_version).as_ref(),
-        )
+        self.is_about(&cell.to_string(), &Called::read(client_version), &Called::read(server_version))
     }
 
-    /// The same, for a name and versions that are already at hand; what is no number is in no range.
-    fn is_about(&self, cell: &str, client: Option<&Version>, server: Option<&Version>) -> bool {
-        let within = |range: &Option<VersionRange>, version: Option<&Version>| {
-            range.as_ref().is_none_or(|range| version.is_some_and(|version| range.contains(version)))
+    /// The same, for a name and versions that are already at hand.
+    fn is_about(&self, cell: &str, client: &Called<'_>, server: &Called<'_>) -> bool {
+        let within = |range: &Option<VersionRange>, version: &Called<'_>| {
+            range.as_ref().is_none_or(|range| range.has(version))
         };
         within(&self.client, client) && within(&self.server, server) && self.cells.matches_name(cell)
     }
@@ -253,25 +249,22 @@ impl Expectations {
     /// other would do as well.
     #[must_use]
     pub fn lookup(&self, cell: &CellId, client_version: &str, server_version: &str) -> Option<&Expectation> {
-        let (client, server) = (Version::read(client_version), Version::read(server_version));
+        let (client, server) = (Called::read(client_version), Called::read(server_version));
         let name = cell.to_string();
-        self.rules.iter().find(|rule| rule.is_about(&name, client.as_ref(), server.as_ref()))
+        self.rules.iter().find(|rule| rule.is_about(&name, &client, &server))
     }
 
     /// For each rule the numbers of the cells that it is about, in order. Each name is written and each version read once:
     /// there are as many pairs of a rule and a cell as of both together.
     fn cells_of_rules(&self, universe: &[Observed]) -> Vec<Vec<usize>> {
-        let mut versions: BTreeMap<&str, Option<Version>> = BTreeMap::new();
-        for cell in universe {
-            for text in [cell.client_version.as_str(), cell.server_version.as_str()] {
-                versions.entry(text).or_insert_with(|| Version::read(text));
-            }
-        }
-        let version = |text: &str| versions.get(text).and_then(Option::as_ref);
+        let texts = universe.iter().flat_map(|cell| [cell.client_version.as_str(), &cell.server_version]);
+        let versions: BTreeMap<&str, Called<'_>> = texts.map(|text| (text, Called::read(text))).collect();
+        let version = |text: &str| versions.get(text);
         let mut cells = vec![Vec::new(); self.rules.len()];
         for (number, cell) in universe.iter().enumerate() {
             let name = cell.cell.to_string();
-            let (client, server) = (version(&cell.client_version), version(&cell.server_version));
+            let sides = (version(&cell.client_version), version(&cell.server_version));
+            let (Some(client), Some(server)) = sides else { continue };
             for (cells, rule) in cells.iter_mut().zip(&self.rules) {
                 if rule.is_about(&name, client, server) {
                     cells.push(number);

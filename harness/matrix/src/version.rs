@@ -3,13 +3,15 @@
 //! ```text
 //! version     = number *( "." number ) [ suffix ]     4.0.6, 1.0.16-7, 4.50.7-31-gfd4b0df20
 //! suffix      = "-" number [ "-g" hex ] / "+" *CHAR   commits and patches behind a tag; they do not count
-//! range       = comparator *( "," comparator )        >=5.0.2, <7
+//! range       = part *( " or " part )                 >=5.0.2, <7 or =ideal
+//! part        = comparator *( "," comparator ) / "=" word
 //! comparator  = ( ">=" | ">" | "<=" | "<" | "=" ) version
+//! word        = ALPHA *CHAR                           ideal, a branch
 //! ```
 //!
 //! Missing numbers count as zero: `5` is `5.0.0`. So `>=5` has 5.0.2 in it and `<=4` does *not* have
-//! 4.0.6; write `<5` for "up to the last 4". What is no dotted number (`ideal`, `probe`, a branch) is
-//! in no range: rules for such builds name their id.
+//! 4.0.6; write `<5` for "up to the last 4". What is no dotted number is only in a range that has it as
+//! a word.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -147,17 +149,67 @@ const COMPARISONS: [(&str, Comparison); 5] = [
     ("=", Comparison::Equal),
 ];
 
-/// A range of versions: all of its comparators hold.
+/// What a build calls its version, read once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Called<'a> {
+    /// A dotted number.
+    Number(Version),
+    /// Anything else.
+    Word(&'a str),
+}
+
+impl<'a> Called<'a> {
+    pub(crate) fn read(text: &'a str) -> Self {
+        Version::read(text).map_or(Self::Word(text), Self::Number)
+    }
+}
+
+/// A range of versions: one of its parts holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VersionRange {
-    comparators: Vec<(Comparison, Version)>,
+    parts: Vec<Part>,
 }
+
+/// A part of a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    /// All of these hold.
+    Numbers(Vec<(Comparison, Version)>),
+    /// It is this word.
+    Word(String),
+}
+
+/// What stands between the parts of a range.
+const OR: &str = " or ";
 
 impl VersionRange {
     /// Whether a version is in it.
     #[must_use]
     pub fn contains(&self, version: &Version) -> bool {
-        self.comparators.iter().all(|(comparison, bound)| match comparison {
+        self.parts.iter().any(|part| part.contains(version))
+    }
+
+    /// Whether the version that a build calls its own is in it.
+    #[must_use]
+    pub fn contains_text(&self, version: &str) -> bool {
+        self.has(&Called::read(version))
+    }
+
+    /// The same, of what has been read.
+    pub(crate) fn has(&self, called: &Called<'_>) -> bool {
+        match called {
+            Called::Number(version) => self.contains(version),
+            Called::Word(word) => {
+                self.parts.iter().any(|part| matches!(part, Part::Word(own) if own == word))
+            }
+        }
+    }
+}
+
+impl Part {
+    fn contains(&self, version: &Version) -> bool {
+        let Self::Numbers(comparators) = self else { return false };
+        comparators.iter().all(|(comparison, bound)| match comparison {
             Comparison::AtLeast => version >= bound,
             Comparison::Above => version > bound,
             Comparison::AtMost => version <= bound,
@@ -166,22 +218,17 @@ impl VersionRange {
         })
     }
 
-    /// Whether the version that a build calls its own is in it; one that is no dotted number never is.
-    #[must_use]
-    pub fn contains_text(&self, version: &str) -> bool {
-        Version::read(version).is_some_and(|version| self.contains(&version))
-    }
-
     /// Whether some version can be in it.
     fn is_satisfiable(&self) -> bool {
+        let Self::Numbers(comparators) = self else { return true };
         // Between two different versions there is always another (`4.0.6` < `4.0.6.1`), so only the
         // highest lower and the lowest upper bound matter.
-        let lower = self.comparators.iter().filter_map(|(comparison, bound)| match comparison {
+        let lower = comparators.iter().filter_map(|(comparison, bound)| match comparison {
             Comparison::AtLeast | Comparison::Equal => Some((bound, false)),
             Comparison::Above => Some((bound, true)),
             Comparison::AtMost | Comparison::Below => None,
         });
-        let upper = self.comparators.iter().filter_map(|(comparison, bound)| match comparison {
+        let upper = comparators.iter().filter_map(|(comparison, bound)| match comparison {
             Comparison::AtMost | Comparison::Equal => Some((bound, false)),
             Comparison::Below => Some((bound, true)),
             Comparison::AtLeast | Comparison::Above => None,
@@ -197,7 +244,20 @@ impl VersionRange {
 
 impl fmt::Display for VersionRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, (comparison, bound)) in self.comparators.iter().enumerate() {
+        for (at, part) in self.parts.iter().enumerate() {
+            write!(f, "{}{part}", if at > 0 { OR } else { "" })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let comparators = match self {
+            Self::Word(word) => return write!(f, "={word}"),
+            Self::Numbers(comparators) => comparators,
+        };
+        for (at, (comparison, bound)) in comparators.iter().enumerate() {
             let sign = COMPARISONS.iter().find(|(_, other)| other == comparison).map_or("", |(sign, _)| sign);
             write!(f, "{}{sign}{bound}", if at > 0 { ", " } else { "" })?;
         }
@@ -209,6 +269,17 @@ impl FromStr for VersionRange {
     type Err = ParseVersionError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Ok(Self { parts: text.split(OR).map(str::parse).collect::<Result<_, _>>()? })
+    }
+}
+
+impl FromStr for Part {
+    type Err = ParseVersionError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Some(word) = text.trim().strip_prefix('=').map(str::trim_start).filter(|word| is_word(word)) {
+            return Ok(Self::Word(word.to_owned()));
+        }
         let comparator = |part: &str| {
             let part = part.trim();
             let (sign, comparison) =
@@ -219,12 +290,18 @@ impl FromStr for VersionRange {
                 })?;
             Ok((*comparison, part[sign.len()..].trim_start().parse()?))
         };
-        let range = Self { comparators: text.split(',').map(comparator).collect::<Result<_, _>>()? };
-        if !range.is_satisfiable() {
+        let part = Self::Numbers(text.split(',').map(comparator).collect::<Result<_, _>>()?);
+        if !part.is_satisfiable() {
             return Err(ParseVersionError::new(format!("no version is in `{text}`")));
         }
-        Ok(range)
+        Ok(part)
     }
+}
+
+/// Whether a text is a version that is no number.
+pub(crate) fn is_word(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    text.starts_with(|first: char| first.is_ascii_alphabetic()) && text.bytes().all(is_part)
 }
 
 impl FromText for VersionRange {
@@ -311,6 +388,9 @@ mod tests {
         check(">4.0.6", &["4.0.7", "5.0.2"], &["4.0.6"]);
         check("=5.0", &["5.0.0"], &["5.0.2"]);
         check(" >= 1 ,< 2 ", &["1", "1.9"], &["2"]);
+        check(">=5.0.2 or =ideal", &["5.0.2", "ideal"], &["5.0.1", "probe"]);
+        check("<2 or >=3, <4 or = ideal", &["1.9", "3.5", "ideal"], &["2", "4", "ideal-2"]);
+        check("=dev-1.x", &["dev-1.x"], &["1", "dev"]);
     }
 
     #[test]
@@ -328,6 +408,11 @@ mod tests {
         check("<0", "no version is in `<0`");
         check("=4, =5", "no version is in `=4, =5`");
         check(">4, <=4.0", "no version is in `>4, <=4.0`");
+        check(">=5 or", "`5 or` is not a dotted numeric version");
+        check(">=5 or ideal", "`ideal` does not start with one of `>=`, `>`, `<=`, `<`, `=`");
+        check(">=ideal", "`ideal` is not a dotted numeric version");
+        check(">=5, =ideal", "`ideal` is not a dotted numeric version");
+        check("=5 or >=5, <5", "no version is in `>=5, <5`");
     }
 
     proptest! {
