@@ -490,12 +490,10 @@ pub(crate) struct Bump {
 
 #[derive(Debug, Args)]
 pub(crate) struct SchemaDiff {
-    /// The older schema: a `.proto` file, several with commas between them, a folder of them, or a set of descriptors.
-    #[arg(value_name = "OLD")]
-    pub(crate) old: OsString,
-    /// The newer schema.
-    #[arg(value_name = "NEW")]
-    pub(crate) new: OsString,
+    /// The schemas, oldest first: the last one is compared with the one before it, and with older ones for numbers that were free
+    /// in between. Each is a `.proto` file, several with commas between them, a folder of them, or a set of descriptors.
+    #[arg(value_name = "SCHEMA", num_args = 2.., required = true)]
+    pub(crate) schemas: Vec<OsString>,
     #[command(flatten)]
     pub(crate) measure: Measure,
     /// What to write to standard output.

@@ -1,9 +1,9 @@
-//! `schema-diff`: what a newer schema breaks of an older one.
+//! `schema-diff`: what a newer schema breaks of older ones.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use matrix::{ReadSchema, compare_schemas};
+use matrix::{ReadSchema, compare_history};
 use serde_json::json;
 
 use crate::args::{SchemaDiff, TextOrJson};
@@ -13,8 +13,9 @@ use crate::{Done, Failure, terminal};
 
 pub(crate) fn schema_diff(args: &SchemaDiff) -> Done {
     let policy = Policy::of(args.measure.policy.as_deref())?;
-    let (old, new) = (read(&args.old)?, read(&args.new)?);
-    let found = compare_schemas(&old, &new);
+    let schemas = args.schemas.iter().map(|paths| read(paths)).collect::<Result<Vec<_>, _>>()?;
+    let mut before: Vec<&ReadSchema> = schemas.iter().collect();
+    let found = before.pop().map(|new| compare_history(&before, new)).unwrap_or_default();
     let bump = policy.bumps.of(&found);
     let text = match args.format {
         TextOrJson::Text => {

@@ -49,6 +49,6 @@ pub use partition::{Deal, Partition, PartitionError};
 pub use pattern::{CasePattern, CellPattern, Glob, ParsePatternError};
 pub use repin::{RepinError, repin};
 pub use run_file::{ProtocolRun, RunFile, Settings};
-pub use schema::{HistoryBreak, ReadSchema, breaks_over, compare_schemas};
+pub use schema::{ReadSchema, compare_history, compare_schemas};
 pub use selection::Selection;
 pub use version::{ParseVersionError, Version, VersionRange};

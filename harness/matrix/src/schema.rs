@@ -38,7 +38,7 @@
 //! bytes but whether a default is written, and is no break. What is only added is none.
 //!
 //! A message that is gone with all that held it is told once, by what held it. A field that is gone says whether its number is
-//! reserved, because only then can nobody use it again; [`breaks_over`] finds who did, however long ago it went.
+//! reserved, because only then can nobody use it again; [`compare_history`] finds who did, however long ago it went.
 
 mod compare;
 mod fields;
@@ -47,5 +47,5 @@ mod history;
 mod read;
 
 pub use compare::compare_schemas;
-pub use history::{HistoryBreak, breaks_over};
+pub use history::compare_history;
 pub use read::ReadSchema;

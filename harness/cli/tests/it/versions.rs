@@ -222,6 +222,19 @@ fn a_schema_diff_points_at_both_sides() {
     );
 }
 
+/// What was free in the release before is not seen without the one before that.
+#[test]
+fn a_schema_diff_looks_behind_the_release_before() {
+    let project = Project::new();
+    project.write("1.proto", "message M {\n  bool own_pids = 8;\n}\n");
+    project.write("2.proto", "message M {}\n");
+    project.write("3.proto", "message M {\n  repeated string mounts = 8;\n}\n");
+    let ran = project.wireskew(&["schema-diff", "1.proto", "2.proto", "3.proto"]);
+    assert_eq!(ran.code, Some(100), "{}", ran.stderr);
+    insta::assert_snapshot!(ran.stdout);
+    assert_eq!(project.wireskew(&["schema-diff", "2.proto", "3.proto"]).code, Some(0));
+}
+
 #[test]
 fn a_schema_that_cannot_be_read_is_96() {
     let project = Project::new();
