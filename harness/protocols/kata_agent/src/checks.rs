@@ -6,6 +6,7 @@
 //! | `name-not-text` | the name of an interface has no NUL in it |
 //! | `killed-by-term` | a process that got SIGTERM is not killed by SIGKILL |
 //! | `not-as-told` | what a runtime says of a container is what its agent said |
+//! | `confuses-agent` | a runtime sends nothing that an agent of that release takes for something else, or never answers |
 
 use transcript::evidence::Observation;
 use ttrpc::Values;
@@ -14,13 +15,15 @@ use ttrpc::envelope::{Call, data};
 use verdict::checks::Report;
 use verdict::{Blame, Check};
 
+use super::dialect::DIALECTS;
 use super::operations::{STATUS, STDOUT};
-use super::shapes;
+use super::{confusion, shapes};
 
 verdict::rules! {
     FAMILY: "IPFamily: 0 is IPv4, 1 is IPv6", "kata-containers/kata-containers@4.0.0:src/libs/protocols/protos/types.proto";
     NAME: "the name of an interface is its name", "kata-containers/kata-containers@4.0.0:src/libs/protocols/protos/types.proto, Interface";
     HANDLER: "SIGTERM is delivered to a process, which may handle it", "signal(7)";
+    CONFUSES: "what would crash or confuse its reader is never sent", "harness/ARCHITECTURE.md#nothing-is-sent-that-its-reader-takes-for-something-else";
     TOLD: "what a client says it has been told by its server", "harness/ARCHITECTURE.md#claims-are-effects";
 }
 
@@ -79,6 +82,24 @@ fn as_told(report: &mut Report<'_>) {
             )
             .blame(Blame::Client)
             .push(told.unwrap_or_else(|| "nothing was told".to_owned()), claimed);
+    }
+}
+
+/// Nothing is sent that would crash or confuse an agent of that release.
+pub(super) const NEVER_CONFUSES: Check = Check { name: "never-confuses", judge: never_confuses };
+
+fn never_confuses(report: &mut Report<'_>) {
+    let Some(agent) = DIALECTS.named(report.evidence.grammar.dialect()) else { return };
+    for conn in &report.evidence.reading.conns {
+        for at in conn.steps.iter().flat_map(|step| &step.requests) {
+            let call = Call::read(data(&at.frame.bytes)).ok();
+            let Some(found) = call.and_then(|call| confusion::of_call(agent, &call)) else { continue };
+            report
+                .violation(shapes::CONFUSES_AGENT, CONFUSES, found.to_string())
+                .blame(Blame::Client)
+                .at_request(conn.conn.0, at)
+                .push(found.due, found.sent);
+        }
     }
 }
 

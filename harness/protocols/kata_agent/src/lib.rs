@@ -8,7 +8,8 @@
 //! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
 //! message.rs     what no comparison may look at      probes.rs     what is asked of every agent, from texts in probes/
 //! checks.rs      what an answer must hold            operations.rs what runtimes do
-//! persist.rs     what runtimes write down of a sandbox
+//! confusion.rs   what an agent takes for something else
+//! words.rs       the words of a specification        persist.rs    what runtimes write down of a sandbox
 //! lock.rs        what every release has promised     reference/    agents and runtimes
 //! launch.rs      a user's own agent
 //! ```
@@ -29,6 +30,7 @@ use verdict::{Check, Cited, Grammar, Reading};
 use wire::protobuf::Schema;
 
 mod checks;
+mod confusion;
 mod dialect;
 mod launch;
 mod lock;
@@ -40,6 +42,7 @@ mod reference;
 mod releases;
 mod schema;
 mod shapes;
+mod words;
 
 use dialect::DIALECTS;
 
@@ -130,7 +133,7 @@ impl Protocol for KataAgent {
         };
         use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
         if is_ctl(case) || case.is(CaseKind::Probe, LIFECYCLE) {
-            return vec![
+            let recorded = [
                 CALLS_ANSWERED,
                 STREAMS_INCREASE,
                 WITHIN_LIMIT,
@@ -140,6 +143,8 @@ impl Protocol for KataAgent {
                 checks::EXIT_OF_HANDLER,
                 RECORDED_COMPLETE,
             ];
+            let own = is_ctl(case).then_some(checks::NEVER_CONFUSES);
+            return recorded.into_iter().chain(own).collect();
         }
         let mut of_probe =
             vec![CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, WITHIN_LIMIT, checks::INTERFACES];
@@ -154,7 +159,8 @@ impl Protocol for KataAgent {
                 of_probe
             }
             CaseKind::Client => {
-                let own = [CALLS_ANSWERED, STREAMS_INCREASE, WITHIN_LIMIT, checks::AS_TOLD];
+                let own =
+                    [CALLS_ANSWERED, STREAMS_INCREASE, WITHIN_LIMIT, checks::AS_TOLD, checks::NEVER_CONFUSES];
                 verdict::checks::of(case.kind).into_iter().chain(own).collect()
             }
             kind => verdict::checks::of(kind),

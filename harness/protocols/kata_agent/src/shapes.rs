@@ -5,4 +5,5 @@ protocol::shapes! {
     NAME_NOT_TEXT = "name-not-text";
     KILLED_BY_TERM = "killed-by-term";
     NOT_AS_TOLD = "not-as-told";
+    CONFUSES_AGENT = "confuses-agent";
 }

@@ -178,6 +178,9 @@ impl Runtimes {
 
     /// Whether the agent has the rules of seccomp where 2.0 has them, as this runtime thinks.
     async fn seccomp_of_2_0(&self, calls: &mut Calls) -> Result<bool, Failed> {
+        if self.switches.has(defects::OLD_LAYOUT) {
+            return Ok(true);
+        }
         if !self.is_ideal() || self.switches.has(defects::ONE_LAYOUT) {
             return Ok(self.dialect.seccomp_of_2_0);
         }

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use ttrpc::Values;
 use ttrpc::reference::server::Ticket;
 
-use super::words;
+use crate::words;
 
 /// Exit of a process that was executed in a container.
 const EXEC_EXIT: i32 = 3;

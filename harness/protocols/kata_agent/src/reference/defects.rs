@@ -24,6 +24,8 @@ protocol::defects! { pub(super) OWN;
         "An agent that has not got a method is an error.";
     ONE_LAYOUT, "one-layout", Client, "2.0", "client/seccomp", Shape::SILENT_WRONG,
         "Seccomp is written in the newest layout, whatever the agent.";
+    OLD_LAYOUT, "old-layout", Client, "4.0", "client/seccomp", shapes::CONFUSES_AGENT,
+        "Seccomp is written in the layout of 2.0, whatever the agent.";
     LOSES_STATE, "loses-state", Client, "ideal", "state/persist", Shape::STATE_LOST,
         "A key of what was written down is lost.";
     REWRITES_UNREADABLE, "rewrites-unreadable", Client, "4.0", "state/persist", Shape::STATE_TOUCHED,
