@@ -20,6 +20,8 @@ pub(crate) const SANDBOX: &str = "sandbox";
 pub(crate) const MOUNTS: &str = "mounts";
 /// Effect: how many rules of seccomp the last container got.
 pub(crate) const RULES: &str = "seccomp-rules";
+/// Effect: which capabilities the last container got.
+pub(crate) const CAPABILITIES: &str = "capabilities";
 
 /// Claim: what the container wrote.
 pub(crate) const STDOUT: &str = "stdout";
@@ -60,6 +62,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         about: "a container gets the rule of seccomp that it is to have",
         claims: &[],
         effects: &[(RULES, "1")],
+    },
+    Operation {
+        name: "capability",
+        kind: CaseKind::Client,
+        about: "a container that is to have a capability of the future besides a known one is made, and has the known one",
+        claims: &[],
+        effects: &[(SANDBOX, "yes"), (CONTAINERS, "1"), (CAPABILITIES, "CAP_KILL")],
     },
     Operation {
         name: "neighbours",

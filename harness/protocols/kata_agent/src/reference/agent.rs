@@ -15,7 +15,9 @@ use verdict::checks::FILES;
 use wire::protobuf::Writer;
 use wire::protobuf::schema::Method;
 
-use super::container::{Container, SeccompLayout, Signal, Wrong, look_through, look_through_process};
+use super::container::{
+    Container, Granted, SeccompLayout, Signal, Vocabulary, Wrong, look_through, look_through_process,
+};
 use super::defects;
 use crate::dialect::Dialect;
 use crate::{operations, persist};
@@ -38,7 +40,7 @@ pub(super) struct Guest {
     neighbours: usize,
     mounts_updated: bool,
     removed: usize,
-    rules: Option<usize>,
+    granted: Option<Granted>,
 }
 
 /// An agent of a release, with faults.
@@ -231,15 +233,15 @@ impl Agent {
         let Some(spec) = argument.bytes(6).map(Values) else {
             return Some(internal("EINVAL: Invalid argument"));
         };
-        match look_through(spec, self.layout(), self.hangs_on_words()) {
+        match look_through(spec, self.layout(), self.vocabulary()) {
             Err(Wrong::Word) if self.hangs_on_words() => None,
             Err(Wrong::Word) => Some(internal("EINVAL: Invalid argument")),
             Err(Wrong::Incomplete(what)) => Some(internal(format!("there is no {what}"))),
-            Ok(rules) => {
+            Ok(granted) => {
                 let first =
                     Some(argument.text(2)).filter(|exec| !exec.is_empty()).unwrap_or_else(|| id.clone());
                 let mut guest = self.guest();
-                guest.rules = Some(rules);
+                guest.granted = Some(granted);
                 guest.containers.insert(id, Container::new(&first));
                 Some(Outcome::empty())
             }
@@ -250,9 +252,19 @@ impl Agent {
         self.dialect.unknown_word_hangs || self.switches.has(defects::HANGS_ON_WORDS)
     }
 
+    fn vocabulary(&self) -> Vocabulary {
+        let hangs = self.hangs_on_words();
+        Vocabulary {
+            knows_flags: hangs,
+            passes_over_capabilities: self.dialect.passes_over_capabilities && !hangs,
+        }
+    }
+
     fn execute(&mut self, argument: Values<'_>) -> Option<Outcome> {
         let Some(process) = argument.bytes(4) else { return Some(internal("there is no process")) };
-        if self.hangs_on_words() && look_through_process(Values(process)) == Err(Wrong::Word) {
+        if self.hangs_on_words()
+            && look_through_process(Values(process), self.vocabulary()) == Err(Wrong::Word)
+        {
             return None;
         }
         let (id, exec) = (argument.text(1), argument.text(2));
@@ -348,8 +360,9 @@ impl Outside for GuestSeen {
         effect(operations::NEIGHBOURS, guest.neighbours.to_string());
         effect(operations::SANDBOX, if guest.sandbox.is_some() { "yes" } else { "no" }.to_owned());
         effect(operations::MOUNTS, if guest.mounts_updated { "updated" } else { "as they were" }.to_owned());
-        if let Some(rules) = guest.rules {
-            effect(operations::RULES, rules.to_string());
+        if let Some(granted) = &guest.granted {
+            effect(operations::RULES, granted.rules.to_string());
+            effect(operations::CAPABILITIES, granted.capabilities.join(","));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The reference client: a runtime that does what its release does, and the ideal one, which works with every agent.
 //!
-//! The ideal one asks for the version first, writes seccomp in the layout of that release, and knows an agent that has not got a
-//! method by the words of agents that do not say UNIMPLEMENTED.
+//! The ideal one asks for the version first, writes seccomp in the layout of that release, passes on no capability that it does not
+//! know, and knows an agent that has not got a method by the words of agents that do not say UNIMPLEMENTED.
 
 use std::path::Path;
 use std::time::Duration;
@@ -23,6 +23,7 @@ use super::defects::{self, DEFECTS};
 use crate::dialect::{DIALECTS, Dialect};
 use crate::operations::{self, Operation};
 use crate::persist::{self, File, Read, Reader};
+use crate::words;
 
 /// How long a runtime waits for anything.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,6 +34,9 @@ const AGENT: &str = "grpc.AgentService";
 const HEALTH: &str = "grpc.Health";
 /// The container of every operation.
 const ID: &str = "c1";
+/// A capability that everybody knows, and one that nobody does.
+const KNOWN: &str = "CAP_KILL";
+const OF_THE_FUTURE: &str = "CAP_FUTURE_THING";
 /// `SIGTERM`.
 const SIGTERM: u64 = 15;
 
@@ -115,15 +119,16 @@ impl Runtimes {
             "lifecycle" => self.lifecycle(&mut calls, recorder).await,
             "seccomp" => {
                 let layout = self.seccomp_of_2_0(&mut calls).await?;
-                self.create(&mut calls, Some(layout)).await
+                self.create(&mut calls, &[KNOWN], Some(layout)).await
             }
+            "capability" => self.create(&mut calls, &self.known_of(&[KNOWN, OF_THE_FUTURE]), None).await,
             "neighbours" => {
                 let neighbour = Writer::new().text(2, "eth0").text(3, "02:00:00:00:00:01");
                 let neighbours = Writer::new().message(1, Writer::new().message(1, neighbour)).finish();
                 self.or_without(calls.call(AGENT, "AddARPNeighbors", &neighbours).await?)
             }
             _ => {
-                self.create(&mut calls, None).await?;
+                self.create(&mut calls, &[KNOWN], None).await?;
                 if self.dialect.schema().method(AGENT, "UpdateEphemeralMounts").is_none() {
                     return Ok(());
                 }
@@ -189,15 +194,31 @@ impl Runtimes {
         Ok(DIALECTS.for_version(&version).is_some_and(|agent| agent.seccomp_of_2_0))
     }
 
-    async fn create(&self, calls: &mut Calls, seccomp: Option<bool>) -> Result<(), Failed> {
-        done(calls.call(AGENT, "CreateContainer", &container(seccomp)).await?)?;
+    /// The capabilities that are passed on. Only the ideal runtime leaves out what it does not know, of which it warns: nobody could
+    /// grant that.
+    fn known_of<'a>(&self, capabilities: &[&'a str]) -> Vec<&'a str> {
+        if self.switches.has(defects::DROPS_CAPABILITIES) {
+            return Vec::new();
+        }
+        let passes_on = !self.is_ideal() || self.switches.has(defects::SENDS_ANY_WORD);
+        let is_sent = |word: &&&str| passes_on || words::is_capability(word);
+        capabilities.iter().filter(is_sent).copied().collect()
+    }
+
+    async fn create(
+        &self,
+        calls: &mut Calls,
+        capabilities: &[&str],
+        seccomp: Option<bool>,
+    ) -> Result<(), Failed> {
+        done(calls.call(AGENT, "CreateContainer", &container(capabilities, seccomp)).await?)?;
         Ok(())
     }
 
     async fn lifecycle(&self, calls: &mut Calls, recorder: &Recorder) -> Result<(), Failed> {
         let of_container = Writer::new().text(1, ID).finish();
         let of_process = || Writer::new().text(1, ID).text(2, ID);
-        self.create(calls, None).await?;
+        self.create(calls, &[KNOWN], None).await?;
         done(calls.call(AGENT, "StartContainer", &of_container).await?)?;
         let read = done(calls.call(AGENT, "ReadStdout", &of_process().uint(3, 6).finish()).await?)?;
         effects::claim(recorder, operations::STDOUT, Values(&read).text(1).trim_end());
@@ -218,9 +239,10 @@ fn done(called: Called) -> Result<bytes::Bytes, Failed> {
     }
 }
 
-/// A container, perhaps with a rule of seccomp, in the layout of 2.0 or in the other one.
-fn container(seccomp_of_2_0: Option<bool>) -> bytes::Bytes {
-    let capabilities = (1..=4).fold(Writer::new(), |sets, set| sets.text(set, "CAP_KILL"));
+/// A container with these capabilities, perhaps with a rule of seccomp, in the layout of 2.0 or in the other one.
+fn container(capabilities: &[&str], seccomp_of_2_0: Option<bool>) -> bytes::Bytes {
+    let in_sets = (1..=4).flat_map(|set| capabilities.iter().map(move |word| (set, word)));
+    let capabilities = in_sets.fold(Writer::new(), |sets, (set, word)| sets.text(set, word));
     let process = Writer::new().text(4, "/init").text(6, "/").message(7, capabilities);
     let mut linux = Writer::new().text(5, "/c1");
     if let Some(of_2_0) = seccomp_of_2_0 {

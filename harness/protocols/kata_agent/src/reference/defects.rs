@@ -26,6 +26,10 @@ protocol::defects! { pub(super) OWN;
         "Seccomp is written in the newest layout, whatever the agent.";
     OLD_LAYOUT, "old-layout", Client, "4.0", "client/seccomp", shapes::CONFUSES_AGENT,
         "Seccomp is written in the layout of 2.0, whatever the agent.";
+    SENDS_ANY_WORD, "sends-any-word", Client, "4.0", "client/capability", shapes::CONFUSES_AGENT,
+        "A capability of the future is passed on to an agent that never answers it.";
+    DROPS_CAPABILITIES, "drops-capabilities", Client, "ideal", "client/capability", Shape::SILENT_WRONG,
+        "Of capabilities of which one is not known none is passed on.";
     LOSES_STATE, "loses-state", Client, "ideal", "state/persist", Shape::STATE_LOST,
         "A key of what was written down is lost.";
     REWRITES_UNREADABLE, "rewrites-unreadable", Client, "4.0", "state/persist", Shape::STATE_TOUCHED,
