@@ -177,6 +177,15 @@ impl Protocol for KataAgent {
         ttrpc::fingerprint(reading, newest.schema())
     }
 
+    /// A runtime of a release whose agent cannot give mounts other sizes does not ask for it.
+    fn lacks(&self, client: &Build, case: &CaseId) -> Option<String> {
+        let (service, method) = operations::UPDATE_MOUNTS;
+        let runtime = DIALECTS.for_version(&client.dialect)?;
+        let is_lacking = case.is(CaseKind::Client, operations::RESIZE_MEMORY)
+            && runtime.schema().method(service, method).is_none();
+        is_lacking.then(|| "a runtime of its release gives no mounts more room".to_owned())
+    }
+
     fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
         let is_late = LATE.iter().any(|name| case.is(CaseKind::Probe, name));
         let late = is_late.then_some("agent 2.0.0 closes at once, or is silent for seconds before: a race");
@@ -261,6 +270,29 @@ mod tests {
             "payload.agent_version (version)",
         ];
         assert_eq!(masks(of_reply), [&head[..], &said[..]].concat());
+    }
+
+    #[test]
+    fn a_runtime_without_a_method_for_mounts_is_not_asked_for_them() {
+        #[track_caller]
+        fn check(dialect: &str, case: &str, lacks: bool) {
+            let build = Build {
+                id: matrix::BuildId::new("a"),
+                protocol: NAME.into(),
+                roles: vec![Role::Client],
+                version: dialect.to_owned(),
+                dialect: dialect.to_owned(),
+                sources: Vec::new(),
+                like: None,
+                settings: std::collections::BTreeMap::new(),
+            };
+            let case = CaseId::new(CaseKind::Client, case);
+            assert_eq!(KataAgent.lacks(&build, &case).is_some(), lacks, "{dialect} {case}");
+        }
+        check("3.0", operations::RESIZE_MEMORY, true);
+        check("3.0", "lifecycle", false);
+        check("3.2", operations::RESIZE_MEMORY, false);
+        check(IDEAL, operations::RESIZE_MEMORY, false);
     }
 
     #[test]

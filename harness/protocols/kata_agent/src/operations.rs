@@ -16,7 +16,7 @@ pub(crate) const REMOVED: &str = "removed";
 pub(crate) const NEIGHBOURS: &str = "neighbours";
 /// Effect: whether there is a sandbox.
 pub(crate) const SANDBOX: &str = "sandbox";
-/// Effect: whether mounts were given other sizes.
+/// Effect: whether mounts were given other sizes; [`effects::UNTOLD`] of an agent that has no way to do that.
 pub(crate) const MOUNTS: &str = "mounts";
 /// Effect: how many rules of seccomp the last container got.
 pub(crate) const RULES: &str = "seccomp-rules";
@@ -27,6 +27,11 @@ pub(crate) const CAPABILITIES: &str = "capabilities";
 pub(crate) const STDOUT: &str = "stdout";
 /// Claim: the exit status of the container.
 pub(crate) const STATUS: &str = "status";
+
+/// What gives mounts other sizes: the service and the method.
+pub(crate) const UPDATE_MOUNTS: (&str, &str) = ("grpc.AgentService", "UpdateEphemeralMounts");
+/// The operation behind which it is due.
+pub(crate) const RESIZE_MEMORY: &str = "resize-memory";
 
 /// The cases of the two files.
 pub(crate) const PERSIST: &str = "persist";
@@ -78,11 +83,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         effects: &[(SANDBOX, "yes"), (NEIGHBOURS, "1")],
     },
     Operation {
-        name: "resize-memory",
+        name: RESIZE_MEMORY,
         kind: CaseKind::Client,
         about: "behind more memory, mounts in memory get more room, or the agent is too old for that and the sandbox works without",
         claims: &[],
-        effects: &[(SANDBOX, "yes"), (CONTAINERS, "1")],
+        effects: &[(SANDBOX, "yes"), (CONTAINERS, "1"), (MOUNTS, "updated")],
     },
     Operation {
         name: PERSIST,

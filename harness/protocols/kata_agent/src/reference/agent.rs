@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use matrix::Version;
 use protocol::defect::Switches;
+use protocol::effects::UNTOLD;
 use protocol::reference::serve::Outside;
 use session::Recorder;
 use ttrpc::Values;
@@ -91,7 +92,9 @@ impl Service for Agent {
 
     fn outside(&self) -> Option<Box<dyn Outside>> {
         let (guest, directory) = (Arc::clone(&self.guest), self.directory.clone());
-        Some(Box::new(GuestSeen { guest, directory, release: self.dialect.release() }))
+        let (service, method) = operations::UPDATE_MOUNTS;
+        let has_mounts = self.dialect.schema().method(service, method).is_some();
+        Some(Box::new(GuestSeen { guest, directory, release: self.dialect.release(), has_mounts }))
     }
 }
 
@@ -122,7 +125,7 @@ impl Agent {
             | "StopTracing"
             | "RemoveStaleVirtiofsShareMounts" => Outcome::empty(),
             "UpdateEphemeralMounts" => {
-                self.guest().mounts_updated = true;
+                self.guest().mounts_updated = !self.switches.has(defects::FORGETS_MOUNTS);
                 Outcome::empty()
             }
             "ReseedRandomDev" if argument.bytes(2).is_none() && !self.dialect.takes_no_entropy => {
@@ -337,6 +340,8 @@ struct GuestSeen {
     guest: Arc<Mutex<Guest>>,
     directory: PathBuf,
     release: Option<Version>,
+    /// Whether it can be told to give mounts other sizes.
+    has_mounts: bool,
 }
 
 impl GuestSeen {
@@ -359,7 +364,12 @@ impl Outside for GuestSeen {
         effect(operations::REMOVED, guest.removed.to_string());
         effect(operations::NEIGHBOURS, guest.neighbours.to_string());
         effect(operations::SANDBOX, if guest.sandbox.is_some() { "yes" } else { "no" }.to_owned());
-        effect(operations::MOUNTS, if guest.mounts_updated { "updated" } else { "as they were" }.to_owned());
+        let mounts = match guest.mounts_updated {
+            _ if !self.has_mounts => UNTOLD,
+            true => "updated",
+            false => "as they were",
+        };
+        effect(operations::MOUNTS, mounts.to_owned());
         if let Some(granted) = &guest.granted {
             effect(operations::RULES, granted.rules.to_string());
             effect(operations::CAPABILITIES, granted.capabilities.join(","));

@@ -129,12 +129,13 @@ impl Runtimes {
             }
             _ => {
                 self.create(&mut calls, &[KNOWN], None).await?;
-                if self.dialect.schema().method(AGENT, "UpdateEphemeralMounts").is_none() {
+                if self.switches.has(defects::NEVER_UPDATES_MOUNTS) {
                     return Ok(());
                 }
                 let mount = Writer::new().text(1, "ephemeral").text(6, "/run/kata-containers/tmp");
                 let mounts = Writer::new().message(1, mount).finish();
-                self.or_without(calls.call(AGENT, "UpdateEphemeralMounts", &mounts).await?)
+                let (service, method) = operations::UPDATE_MOUNTS;
+                self.or_without(calls.call(service, method, &mounts).await?)
             }
         }
     }

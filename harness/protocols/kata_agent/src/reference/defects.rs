@@ -22,6 +22,10 @@ protocol::defects! { pub(super) OWN;
         "SIGTERM kills a process that has a handler for it.";
     NO_FALLBACK, "no-fallback", Client, "3.0", "client/resize-memory", Shape::LOUD_FAIL,
         "An agent that has not got a method is an error.";
+    FORGETS_MOUNTS, "forgets-mounts", Server, "ideal", "client/resize-memory", Shape::SILENT_WRONG,
+        "Mounts are said to have more room, and have not.";
+    NEVER_UPDATES_MOUNTS, "never-updates-mounts", Client, "ideal", "client/resize-memory", Shape::SILENT_WRONG,
+        "Mounts in memory get no more room behind more memory.";
     ONE_LAYOUT, "one-layout", Client, "2.0", "client/seccomp", Shape::SILENT_WRONG,
         "Seccomp is written in the newest layout, whatever the agent.";
     OLD_LAYOUT, "old-layout", Client, "4.0", "client/seccomp", shapes::CONFUSES_AGENT,
