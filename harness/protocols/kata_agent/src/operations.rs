@@ -4,9 +4,14 @@
 //! that answers UNIMPLEMENTED to AddARPNeighbors or UpdateEphemeralMounts is older, and they go on. Agents before 3.2 do not answer
 //! UNIMPLEMENTED.
 
+use std::sync::LazyLock;
+
 use matrix::CaseKind;
 use protocol::effects;
 use transcript::evidence::Expectation;
+use verdict::checks::LOADS;
+
+use super::persist;
 
 /// Effect: how many containers there are.
 pub(crate) const CONTAINERS: &str = "containers";
@@ -52,8 +57,8 @@ pub(crate) struct Operation {
     pub effects: &'static [(&'static str, &'static str)],
 }
 
-/// Every operation.
-pub(crate) const OPERATIONS: &[Operation] = &[
+/// What is done with an agent, and the files of the release of the agent that are read.
+const DONE: &[Operation] = &[
     Operation {
         name: "lifecycle",
         kind: CaseKind::Client,
@@ -105,6 +110,18 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     },
 ];
 
+/// Every operation.
+pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+    let left = persist::LEFT.iter().map(|left| Operation {
+        name: left.name,
+        kind: CaseKind::State,
+        about: left.about,
+        claims: if left.is_for_nobody { &[(LOADS, "no")] } else { &[] },
+        effects: &[],
+    });
+    DONE.iter().copied().chain(left).collect()
+});
+
 /// The operation of that name.
 pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
     OPERATIONS.iter().find(|operation| operation.name == name)
@@ -121,6 +138,10 @@ impl effects::Operation for Operation {
 
     fn kind(&self) -> CaseKind {
         self.kind
+    }
+
+    fn condition(&self) -> Option<&'static str> {
+        persist::left(self.name).map(|left| left.name)
     }
 
     fn expected(&self) -> Vec<Expectation> {

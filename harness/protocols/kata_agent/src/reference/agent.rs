@@ -1,18 +1,18 @@
 //! What an agent answers to each call.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use matrix::Version;
 use protocol::defect::Switches;
 use protocol::effects::UNTOLD;
 use protocol::reference::serve::Outside;
-use session::Recorder;
+use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Recorder};
 use ttrpc::Values;
 use ttrpc::envelope::{Call, code};
 use ttrpc::reference::server::{Outcome, Replies, Service, Ticket};
-use verdict::checks::FILES;
+use verdict::checks::{FILES, RUNS};
 use wire::protobuf::Writer;
 use wire::protobuf::schema::Method;
 
@@ -21,6 +21,7 @@ use super::container::{
 };
 use super::defects;
 use crate::dialect::Dialect;
+use crate::persist::Files;
 use crate::{operations, persist};
 
 /// The size of a block of memory that is said.
@@ -39,6 +40,8 @@ pub(super) struct Guest {
     sandbox: Option<String>,
     containers: BTreeMap<String, Container>,
     neighbours: usize,
+    /// Whether the sandbox was ended, also one that another runtime has left behind.
+    is_destroyed: bool,
     mounts_updated: bool,
     removed: usize,
     granted: Option<Granted>,
@@ -51,11 +54,18 @@ pub(super) struct Agent {
     guest: Arc<Mutex<Guest>>,
     /// Where the runtime of its release has written down its sandbox.
     directory: PathBuf,
+    /// What it has written there.
+    files: Files,
 }
 
 impl Agent {
-    pub(super) fn new(dialect: &'static Dialect, switches: Switches, directory: PathBuf) -> Self {
-        Self { dialect, switches, guest: Arc::default(), directory }
+    pub(super) fn new(
+        dialect: &'static Dialect,
+        switches: Switches,
+        directory: PathBuf,
+        files: Files,
+    ) -> Self {
+        Self { dialect, switches, guest: Arc::default(), directory, files }
     }
 
     fn guest(&self) -> MutexGuard<'_, Guest> {
@@ -91,10 +101,10 @@ impl Service for Agent {
     }
 
     fn outside(&self) -> Option<Box<dyn Outside>> {
-        let (guest, directory) = (Arc::clone(&self.guest), self.directory.clone());
+        let (guest, directory, files) = (Arc::clone(&self.guest), self.directory.clone(), self.files.clone());
         let (service, method) = operations::UPDATE_MOUNTS;
         let has_mounts = self.dialect.schema().method(service, method).is_some();
-        Some(Box::new(GuestSeen { guest, directory, release: self.dialect.release(), has_mounts }))
+        Some(Box::new(GuestSeen { guest, directory, files, has_mounts }))
     }
 }
 
@@ -114,6 +124,11 @@ impl Agent {
             "ExecProcess" => return self.execute(argument),
             "CreateSandbox" => {
                 self.guest().sandbox = Some(argument.text(5));
+                Outcome::empty()
+            }
+            "DestroySandbox" => {
+                let mut guest = self.guest();
+                (guest.sandbox, guest.is_destroyed) = (None, true);
                 Outcome::empty()
             }
             "GetGuestDetails" => self.details(argument),
@@ -339,27 +354,32 @@ fn missing(method: &str, dialect: &Dialect) -> Outcome {
 struct GuestSeen {
     guest: Arc<Mutex<Guest>>,
     directory: PathBuf,
-    release: Option<Version>,
+    /// What was written down there when its reader came.
+    files: Files,
     /// Whether it can be told to give mounts other sizes.
     has_mounts: bool,
 }
 
-impl GuestSeen {
-    /// Whether everything that was written down is as it was.
-    fn are_files_kept(&self) -> bool {
-        persist::File::ALL.into_iter().all(|file| {
-            let now = std::fs::read_to_string(self.directory.join(file.name())).ok();
-            now == persist::written(file, self.release.as_ref())
-        })
-    }
-}
-
 impl Outside for GuestSeen {
+    /// Somebody else than the runtime of its release has left something behind.
+    fn prepare<'a>(
+        &'a mut self,
+        _address: &'a Address,
+        condition: &'a str,
+    ) -> BoxFuture<'a, Result<(), LaunchError>> {
+        if let Some(left) = persist::left(condition) {
+            self.files = left.files();
+        }
+        let failed = |error| LaunchError::new("leave files behind", LaunchErrorKind::Io(error));
+        Box::pin(ready(persist::lay(&self.directory, &self.files).map_err(failed)))
+    }
+
     fn effects(&mut self, _is_gone: bool, recorder: &Recorder) {
-        let kept = if self.are_files_kept() { "kept" } else { "changed" };
+        let kept = if persist::lying(&self.directory) == self.files { "kept" } else { "changed" };
         protocol::effects::effect(recorder, FILES, kept);
         let guest = self.guest.lock().unwrap_or_else(PoisonError::into_inner);
         let effect = |name: &str, value: String| protocol::effects::effect(recorder, name, &value);
+        effect(RUNS, if guest.is_destroyed { "no" } else { "yes" }.to_owned());
         effect(operations::CONTAINERS, guest.containers.len().to_string());
         effect(operations::REMOVED, guest.removed.to_string());
         effect(operations::NEIGHBOURS, guest.neighbours.to_string());

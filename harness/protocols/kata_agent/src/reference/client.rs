@@ -3,7 +3,6 @@
 //! The ideal one asks for the version first, writes seccomp in the layout of that release, passes on no capability that it does not
 //! know, and knows an agent that has not got a method by the words of agents that do not say UNIMPLEMENTED.
 
-use std::path::Path;
 use std::time::Duration;
 
 use matrix::{Build, CaseKind, Role};
@@ -85,7 +84,7 @@ impl Tools for Runtimes {
     ) -> Result<ClientReport, LaunchError> {
         let patience = PATIENCE.min(deadline / 2);
         if operation.kind == CaseKind::State {
-            self.read_state(operation, server.machine(), recorder);
+            self.read_state(operation, server, recorder, patience).await;
             effects::claim_exit(recorder, Some(ExitStatus::Code(0)));
             server.effects(recorder).await;
             return Ok(ClientReport {
@@ -141,31 +140,45 @@ impl Runtimes {
     }
 
     /// Reads what another release has written down.
-    fn read_state(&self, operation: &Operation, directory: Option<&Path>, recorder: &Recorder) {
-        let file = if operation.name == operations::PERSIST { File::Persist } else { File::Runtime };
-        let Some(path) = directory.map(|directory| directory.join(file.name())) else { return };
-        let Ok(text) = std::fs::read_to_string(&path) else { return };
+    async fn read_state(
+        &self,
+        operation: &Operation,
+        server: &mut dyn Server,
+        recorder: &Recorder,
+        patience: Duration,
+    ) {
+        let file = if operation.name == operations::RUNTIME_RS { File::Runtime } else { File::Persist };
+        let Some(directory) = server.machine() else { return };
         let release = self.dialect.release();
-        let reader = match &release {
-            Some(release) => Reader::Release(release),
-            None => Reader::Ideal(None),
-        };
-        let (loads, lost) = match persist::read(file, &text, reader) {
+        let Some(read) = persist::load(directory, file, Reader::of(release.as_ref())) else { return };
+        let (loads, lost) = match read {
             _ if self.switches.has(defects::REWRITES_UNREADABLE) => {
                 // A directory of this run; if it is gone, so is the file.
-                let _ = std::fs::write(&path, "{}");
+                let _ = std::fs::write(directory.join(file.name()), "{}");
                 (Loads::No, Vec::new())
             }
             Read::All if self.switches.has(defects::LOSES_STATE) => {
                 (Loads::WithLoss, vec!["PersistVersion".to_owned()])
             }
+            Read::Nothing(_) if self.switches.has(defects::LOADS_ANYTHING) => (Loads::Yes, Vec::new()),
             Read::All => (Loads::Yes, Vec::new()),
             Read::Without(lost) => (Loads::WithLoss, lost),
             Read::Nothing(_) => (Loads::No, Vec::new()),
         };
+        if loads == Loads::No && self.switches.has(defects::ENDS_UNREADABLE) {
+            self.end_sandbox(server.address(), recorder, patience).await;
+        }
         effects::claim(recorder, LOADS, loads.word());
         if !lost.is_empty() {
             effects::claim(recorder, LOST, &lost.join(","));
+        }
+    }
+
+    /// Ends the sandbox of somebody else. What comes of it is seen from outside.
+    async fn end_sandbox(&self, address: &Address, recorder: &Recorder, patience: Duration) {
+        let calls = Calls::connect(address, Some((recorder.clone(), CONN)), patience).await;
+        if let Ok(mut calls) = calls {
+            let _ = calls.call(AGENT, "DestroySandbox", b"").await;
         }
     }
 
