@@ -8,12 +8,15 @@
 //! | `not-as-told` | what a runtime says of a container is what its agent said |
 //! | `confuses-agent` | a runtime sends nothing that an agent of that release takes for something else, or never answers |
 
+use std::collections::BTreeSet;
+
 use transcript::evidence::Observation;
 use ttrpc::Values;
-use ttrpc::checks::results;
+use ttrpc::checks::{self, calls_answered, ended_at, results};
 use ttrpc::envelope::{Call, data};
 use verdict::checks::Report;
-use verdict::{Blame, Check};
+use verdict::{Blame, Check, FrameAt};
+use wire::Frame;
 
 use super::dialect::DIALECTS;
 use super::operations::{STATUS, STDOUT};
@@ -57,6 +60,43 @@ fn interfaces(report: &mut Report<'_>) {
                 .push("a name", name);
         }
     }
+}
+
+/// Every call is answered as [`checks::CALLS_ANSWERED`] has it, but for those that wait for what has not come to pass.
+pub(super) const CALLS_ANSWERED: Check = Check {
+    name: checks::CALLS_ANSWERED.name,
+    judge: |report| {
+        let waiting = waiting(report);
+        calls_answered(report, |asked| waiting.contains(&asked.event));
+    },
+};
+
+/// The calls that may be without an answer when their client ends, by their events: nothing may ever run out of memory, and no
+/// process need end. That of a container which was removed meanwhile has ended.
+fn waiting(report: &Report<'_>) -> BTreeSet<usize> {
+    let container = |frame: &Frame| Some(Values(Call::read(data(&frame.bytes)).ok()?.payload).text(1));
+    let removed: Vec<_> = results(report, "RemoveContainer")
+        .into_iter()
+        .filter_map(|(_, reply, _)| Some((container(reply.request.as_ref()?)?, reply.at.event)))
+        .collect();
+    let has_ended = |at: &FrameAt| {
+        let of = container(&at.frame);
+        removed.iter().any(|(id, event)| *event > at.event && of.as_ref() == Some(id))
+    };
+    let may_wait = |at: &&FrameAt| match Call::read(data(&at.frame.bytes)).map(|call| call.method) {
+        Ok("GetOOMEvent") => true,
+        Ok("WaitProcess") => !has_ended(at),
+        _ => false,
+    };
+    let evidence = report.evidence;
+    let are_left = evidence.reading.conns.iter().filter(|conn| {
+        let ended = ended_at(evidence.transcript, conn);
+        let closed = conn.steps.iter().find_map(|step| step.closed.as_ref());
+        // Whoever hangs up on a client that waits owes it an answer.
+        closed.is_none_or(|closed| ended.is_some_and(|ended| ended < closed.event))
+    });
+    let asked = are_left.flat_map(|conn| &conn.steps).flat_map(|step| &step.requests);
+    asked.filter(may_wait).map(|at| at.event).collect()
 }
 
 /// What a runtime says is what it was told.
@@ -136,3 +176,6 @@ fn exit_of_handler(report: &mut Report<'_>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -128,13 +128,13 @@ impl Protocol for KataAgent {
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         use ttrpc::checks::{
-            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, READS_ON,
-            RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
+            ALONE_COMPLETE, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, READS_ON, RECORDED_COMPLETE,
+            STREAMS_INCREASE, WITHIN_LIMIT,
         };
         use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
         if is_ctl(case) || case.is(CaseKind::Probe, LIFECYCLE) {
             let recorded = [
-                CALLS_ANSWERED,
+                checks::CALLS_ANSWERED,
                 STREAMS_INCREASE,
                 WITHIN_LIMIT,
                 CODE_KEPT,
@@ -159,8 +159,13 @@ impl Protocol for KataAgent {
                 of_probe
             }
             CaseKind::Client => {
-                let own =
-                    [CALLS_ANSWERED, STREAMS_INCREASE, WITHIN_LIMIT, checks::AS_TOLD, checks::NEVER_CONFUSES];
+                let own = [
+                    checks::CALLS_ANSWERED,
+                    STREAMS_INCREASE,
+                    WITHIN_LIMIT,
+                    checks::AS_TOLD,
+                    checks::NEVER_CONFUSES,
+                ];
                 verdict::checks::of(case.kind).into_iter().chain(own).collect()
             }
             kind => verdict::checks::of(kind),

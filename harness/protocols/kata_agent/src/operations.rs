@@ -67,6 +67,13 @@ const DONE: &[Operation] = &[
         effects: &[(SANDBOX, "yes"), (CONTAINERS, "0"), (REMOVED, "1")],
     },
     Operation {
+        name: "kill",
+        kind: CaseKind::Client,
+        about: "a container is killed and removed, and whoever waits for its end is told, while another call waits for ever",
+        claims: &[],
+        effects: &[(SANDBOX, "yes"), (CONTAINERS, "0"), (REMOVED, "1")],
+    },
+    Operation {
         name: "seccomp",
         kind: CaseKind::Client,
         about: "a container gets the rule of seccomp that it is to have",

@@ -82,6 +82,7 @@ impl Service for Agent {
             ("grpc.Health", _) => Some(self.version()),
             (_, "WaitProcess") => self.wait(ticket, argument),
             (_, "SignalProcess") => Some(self.signal(argument, replies)),
+            (_, "RemoveContainer") => Some(self.remove(argument, replies)),
             // Nothing ever runs out of memory here.
             (_, "GetOOMEvent") => None,
             (_, method) => self.ordinary(method, argument),
@@ -173,10 +174,6 @@ impl Agent {
             "StartContainer" => container.is_started = true,
             "PauseContainer" => container.is_paused = true,
             "ResumeContainer" => container.is_paused = false,
-            "RemoveContainer" => {
-                guest.containers.remove(&id);
-                guest.removed += 1;
-            }
             "StatsContainer" => return Outcome::Result(statistics()),
             "UpdateContainer" | "CloseStdin" => {}
             "TtyWinResize" => return Outcome::failure(code::UNAVAILABLE, "no tty"),
@@ -317,9 +314,23 @@ impl Agent {
         let mut guest = self.guest();
         let Some(container) = guest.containers.get_mut(&id) else { return missing("SignalProcess", dialect) };
         if let Some((waiting, exit)) = container.signal(&exec, signal) {
-            for ticket in waiting {
+            for ticket in waiting.into_iter().filter(|_| !self.switches.has(defects::FORGETS_WAITING)) {
                 replies.answer(ticket, exited(exit));
             }
+        }
+        Outcome::empty()
+    }
+
+    /// With a container all of its processes end.
+    fn remove(&mut self, argument: Values<'_>, replies: &mut Replies) -> Outcome {
+        let dialect = self.dialect;
+        let mut guest = self.guest();
+        let Some(container) = guest.containers.remove(&argument.text(1)) else {
+            return missing("RemoveContainer", dialect);
+        };
+        guest.removed += 1;
+        for ticket in container.waiting() {
+            replies.answer(ticket, exited(dialect.killed_status));
         }
         Outcome::empty()
     }

@@ -36,8 +36,9 @@ const ID: &str = "c1";
 /// A capability that everybody knows, and one that nobody does.
 const KNOWN: &str = "CAP_KILL";
 const OF_THE_FUTURE: &str = "CAP_FUTURE_THING";
-/// `SIGTERM`.
+/// `SIGTERM` and `SIGKILL`.
 const SIGTERM: u64 = 15;
+const SIGKILL: u64 = 9;
 
 /// A runtime with defects switched on.
 ///
@@ -116,6 +117,7 @@ impl Runtimes {
         done(calls.call(AGENT, "CreateSandbox", &Writer::new().text(1, "vm").text(5, "s1").finish()).await?)?;
         match operation.name {
             "lifecycle" => self.lifecycle(&mut calls, recorder).await,
+            "kill" => self.kill(&mut calls).await,
             "seccomp" => {
                 let layout = self.seccomp_of_2_0(&mut calls).await?;
                 self.create(&mut calls, &[KNOWN], Some(layout)).await
@@ -226,6 +228,20 @@ impl Runtimes {
         seccomp: Option<bool>,
     ) -> Result<(), Failed> {
         done(calls.call(AGENT, "CreateContainer", &container(capabilities, seccomp)).await?)?;
+        Ok(())
+    }
+
+    async fn kill(&self, calls: &mut Calls) -> Result<(), Failed> {
+        let of_container = Writer::new().text(1, ID).finish();
+        let of_process = || Writer::new().text(1, ID).text(2, ID);
+        self.create(calls, &[KNOWN], None).await?;
+        done(calls.call(AGENT, "StartContainer", &of_container).await?)?;
+        // Nothing ever runs out of memory: this has no end.
+        calls.begin(AGENT, "GetOOMEvent", b"").await?;
+        let waits = calls.begin(AGENT, "WaitProcess", &of_process().finish()).await?;
+        done(calls.call(AGENT, "SignalProcess", &of_process().uint(3, SIGKILL).finish()).await?)?;
+        done(calls.call(AGENT, "RemoveContainer", &of_container).await?)?;
+        done(calls.end(waits).await?)?;
         Ok(())
     }
 

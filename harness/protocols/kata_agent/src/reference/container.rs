@@ -82,6 +82,11 @@ impl Container {
         process.exit
     }
 
+    /// Who waits for the end of any of its processes.
+    pub(super) fn waiting(self) -> impl Iterator<Item = Ticket> {
+        self.processes.into_values().flat_map(|process| process.waiting)
+    }
+
     /// Up to that many bytes of what a process wrote.
     pub(super) fn read(&mut self, process: &str, len: u64, is_stderr: bool) -> Vec<u8> {
         let Some(process) = self.processes.get_mut(process) else { return Vec::new() };

@@ -22,6 +22,8 @@ protocol::defects! { pub(super) OWN;
         "SIGTERM kills a process that has a handler for it.";
     NO_FALLBACK, "no-fallback", Client, "3.0", "client/resize-memory", Shape::LOUD_FAIL,
         "An agent that has not got a method is an error.";
+    FORGETS_WAITING, "forgets-waiting", Server, "ideal", "client/kill", Shape::NO_REPLY,
+        "Who waits for the end of a process is never told of it.";
     FORGETS_MOUNTS, "forgets-mounts", Server, "ideal", "client/resize-memory", Shape::SILENT_WRONG,
         "Mounts are said to have more room, and have not.";
     NEVER_UPDATES_MOUNTS, "never-updates-mounts", Client, "ideal", "client/resize-memory", Shape::SILENT_WRONG,
