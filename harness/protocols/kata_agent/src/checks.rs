@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `other-family` | an address of IPv4 is called IPv4, and one of IPv6 IPv6 |
 //! | `name-not-text` | the name of an interface has no NUL in it |
+//! | `no-interface` | who lists interfaces lists one at least |
 //! | `killed-by-term` | a process that got SIGTERM is not killed by SIGKILL |
 //! | `not-as-told` | what a runtime says of a container is what its agent said |
 //! | `confuses-agent` | a runtime sends nothing that an agent of that release takes for something else, or never answers |
@@ -25,17 +26,25 @@ use super::{confusion, shapes};
 verdict::rules! {
     FAMILY: "IPFamily: 0 is IPv4, 1 is IPv6", "kata-containers/kata-containers@4.0.0:src/libs/protocols/protos/types.proto";
     NAME: "the name of an interface is its name", "kata-containers/kata-containers@4.0.0:src/libs/protocols/protos/types.proto, Interface";
+    LOOPBACK: "a network namespace has a loopback device from its beginning", "network_namespaces(7)";
     HANDLER: "SIGTERM is delivered to a process, which may handle it", "signal(7)";
     CONFUSES: "what would crash or confuse its reader is never sent", "harness/ARCHITECTURE.md#nothing-is-sent-that-its-reader-takes-for-something-else";
     TOLD: "what a client says it has been told by its server", "harness/ARCHITECTURE.md#claims-are-effects";
 }
 
-/// Interfaces are what they are called.
+/// Interfaces are there, and are what they are called.
 pub(super) const INTERFACES: Check = Check { name: "interfaces", judge: interfaces };
 
 fn interfaces(report: &mut Report<'_>) {
     for (conn, reply, result) in results(report, "ListInterfaces") {
         let listed: Vec<_> = Values(result).all(1).map(Values).collect();
+        if listed.is_empty() {
+            let message = "no interface is listed, and every network namespace has one";
+            report
+                .violation(shapes::NO_INTERFACE, LOOPBACK, message)
+                .at_reply(conn, reply)
+                .push("`lo` at least", "an empty list");
+        }
         let odd = listed.iter().flat_map(|interface| interface.all(3)).map(Values).find(|address| {
             let is_v6 = address.text(2).contains(':');
             is_v6 != (address.uint(1) == 1)

@@ -118,6 +118,23 @@ fn a_process_of_a_container_that_was_removed_has_ended() {
 }
 
 #[test]
+fn interfaces_are_listed_and_are_what_they_are_called() {
+    let interface = |name: &str, family: u64, address: &str| {
+        let address = Writer::new().uint(1, family).text(2, address).text(3, "8");
+        Writer::new().message(1, Writer::new().text(2, name).message(3, address))
+    };
+    let lists = |interfaces: Writer| Tale::new().asks(1, "ListInterfaces", Writer::new()).told(1, interfaces);
+    check(INTERFACES, "4.0", lists(interface("lo", 0, "127.0.0.1")), &[]);
+    check(INTERFACES, "4.0", lists(interface("lo", 1, "::1")), &[]);
+    check(INTERFACES, "4.0", lists(Writer::new()), &["no-interface"]);
+    check(INTERFACES, "4.0", lists(interface("lo", 1, "127.0.0.1")), &["other-family"]);
+    check(INTERFACES, "4.0", lists(interface("lo", 0, "::1")), &["other-family"]);
+    check(INTERFACES, "4.0", lists(interface("lo\0", 0, "127.0.0.1")), &["name-not-text"]);
+    let refused = Tale::new().asks(1, "ListInterfaces", Writer::new()).refused(1);
+    check(INTERFACES, "4.0", refused, &[]);
+}
+
+#[test]
 fn only_a_runtime_that_knows_its_agent_confuses_nobody() {
     let rules = |number: u32| {
         let rule = Writer::new().text(1, "chmod").text(2, "SCMP_ACT_ERRNO");

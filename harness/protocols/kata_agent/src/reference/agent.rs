@@ -208,6 +208,9 @@ impl Agent {
 
     /// The loopback interface.
     fn interfaces(&self) -> Outcome {
+        if self.switches.has(defects::LISTS_NOTHING) {
+            return Outcome::empty();
+        }
         let (v4, v6) = if self.dialect.families_swapped || self.switches.has(defects::SWAPS_FAMILIES) {
             (1, 0)
         } else {

@@ -18,6 +18,8 @@ protocol::defects! { pub(super) OWN;
         "IPv4 is called IPv6, and the other way round.";
     NAMES_END_IN_NUL, "names-end-in-nul", Server, "ideal", "probe/health", shapes::NAME_NOT_TEXT,
         "The name of an interface has a NUL behind it.";
+    LISTS_NOTHING, "lists-nothing", Server, "ideal", "probe/health", shapes::NO_INTERFACE,
+        "Nothing is listed where interfaces are.";
     SIGTERM_KILLS, "sigterm-kills", Server, "ideal", "client/lifecycle", Shape::SILENT_WRONG,
         "SIGTERM kills a process that has a handler for it.";
     NO_FALLBACK, "no-fallback", Client, "3.0", "client/resize-memory", Shape::LOUD_FAIL,
