@@ -155,9 +155,10 @@ fn never_confuses(report: &mut Report<'_>) {
 /// What a process makes of SIGTERM is its own affair.
 pub(super) const EXIT_OF_HANDLER: Check = Check { name: "exit-of-handler", judge: exit_of_handler };
 
-/// `SIGTERM` and `SIGKILL`.
+/// `SIGTERM`.
 const SIGTERM: u64 = 15;
-const SIGKILL: u64 = 9;
+/// How releases say `SIGKILL`: up to 3.x by its number, and by 128 and its number, as shells do, from 4.0 on.
+const KILLED: [u64; 2] = [9, 137];
 
 fn exit_of_handler(report: &mut Report<'_>) {
     let asked = |conn: &verdict::ConnReading| {
@@ -173,7 +174,8 @@ fn exit_of_handler(report: &mut Report<'_>) {
         return;
     }
     for (conn, reply, result) in results(report, "WaitProcess") {
-        if Values(result).uint(1) == SIGKILL {
+        let status = Values(result).uint(1);
+        if KILLED.contains(&status) {
             report
                 .violation(
                     shapes::KILLED_BY_TERM,
@@ -181,7 +183,7 @@ fn exit_of_handler(report: &mut Report<'_>) {
                     "a process that got SIGTERM was killed by SIGKILL",
                 )
                 .at_reply(conn, reply)
-                .push("the exit status that its handler chose", SIGKILL.to_string());
+                .push("the exit status that its handler chose", status.to_string());
         }
     }
 }

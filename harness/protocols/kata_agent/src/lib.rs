@@ -164,6 +164,7 @@ impl Protocol for KataAgent {
                     STREAMS_INCREASE,
                     WITHIN_LIMIT,
                     checks::AS_TOLD,
+                    checks::EXIT_OF_HANDLER,
                     checks::NEVER_CONFUSES,
                 ];
                 verdict::checks::of(case.kind).into_iter().chain(own).collect()

@@ -135,6 +135,21 @@ fn interfaces_are_listed_and_are_what_they_are_called() {
 }
 
 #[test]
+fn a_process_that_got_sigterm_chooses_its_exit() {
+    let ends = |signal: u64, status: u64| {
+        let signal = of_container("c1").uint(3, signal);
+        let tale = waits("WaitProcess").asks(3, "SignalProcess", signal).told(3, Writer::new());
+        tale.told(1, Writer::new().uint(1, status)).leaves()
+    };
+    for killed in [9, 137] {
+        check(EXIT_OF_HANDLER, "4.0", ends(SIGTERM, killed), &["killed-by-term"]);
+        check(EXIT_OF_HANDLER, "4.0", ends(9, killed), &[]);
+    }
+    check(EXIT_OF_HANDLER, "4.0", ends(SIGTERM, 7), &[]);
+    check(EXIT_OF_HANDLER, "4.0", ends(SIGTERM, 143), &[]);
+}
+
+#[test]
 fn only_a_runtime_that_knows_its_agent_confuses_nobody() {
     let rules = |number: u32| {
         let rule = Writer::new().text(1, "chmod").text(2, "SCMP_ACT_ERRNO");

@@ -20,7 +20,7 @@ protocol::defects! { pub(super) OWN;
         "The name of an interface has a NUL behind it.";
     LISTS_NOTHING, "lists-nothing", Server, "ideal", "probe/health", shapes::NO_INTERFACE,
         "Nothing is listed where interfaces are.";
-    SIGTERM_KILLS, "sigterm-kills", Server, "ideal", "client/lifecycle", Shape::SILENT_WRONG,
+    SIGTERM_KILLS, "sigterm-kills", Server, "ideal", "client/lifecycle", shapes::KILLED_BY_TERM,
         "SIGTERM kills a process that has a handler for it.";
     NO_FALLBACK, "no-fallback", Client, "3.0", "client/resize-memory", Shape::LOUD_FAIL,
         "An agent that has not got a method is an error.";
