@@ -4,32 +4,47 @@
 //! |---|---|
 //! | `other-family` | an address of IPv4 is called IPv4, and one of IPv6 IPv6 |
 //! | `name-not-text` | the name of an interface has no NUL in it |
+//! | `no-interface` | who lists interfaces lists one at least |
 //! | `killed-by-term` | a process that got SIGTERM is not killed by SIGKILL |
 //! | `not-as-told` | what a runtime says of a container is what its agent said |
+//! | `confuses-agent` | a runtime sends nothing that an agent of that release takes for something else, or never answers |
+
+use std::collections::BTreeSet;
 
 use transcript::evidence::Observation;
 use ttrpc::Values;
-use ttrpc::checks::results;
+use ttrpc::checks::{self, calls_answered, ended_at, results};
 use ttrpc::envelope::{Call, data};
 use verdict::checks::Report;
-use verdict::{Blame, Check};
+use verdict::{Blame, Check, FrameAt};
+use wire::Frame;
 
+use super::dialect::DIALECTS;
 use super::operations::{STATUS, STDOUT};
-use super::shapes;
+use super::{confusion, shapes};
 
 verdict::rules! {
     FAMILY: "IPFamily: 0 is IPv4, 1 is IPv6", "kata-containers/kata-containers@4.0.0:src/libs/protocols/protos/types.proto";
     NAME: "the name of an interface is its name", "kata-containers/kata-containers@4.0.0:src/libs/protocols/protos/types.proto, Interface";
+    LOOPBACK: "a network namespace has a loopback device from its beginning", "network_namespaces(7)";
     HANDLER: "SIGTERM is delivered to a process, which may handle it", "signal(7)";
+    CONFUSES: "what would crash or confuse its reader is never sent", "harness/ARCHITECTURE.md#nothing-is-sent-that-its-reader-takes-for-something-else";
     TOLD: "what a client says it has been told by its server", "harness/ARCHITECTURE.md#claims-are-effects";
 }
 
-/// Interfaces are what they are called.
+/// Interfaces are there, and are what they are called.
 pub(super) const INTERFACES: Check = Check { name: "interfaces", judge: interfaces };
 
 fn interfaces(report: &mut Report<'_>) {
     for (conn, reply, result) in results(report, "ListInterfaces") {
         let listed: Vec<_> = Values(result).all(1).map(Values).collect();
+        if listed.is_empty() {
+            let message = "no interface is listed, and every network namespace has one";
+            report
+                .violation(shapes::NO_INTERFACE, LOOPBACK, message)
+                .at_reply(conn, reply)
+                .push("`lo` at least", "an empty list");
+        }
         let odd = listed.iter().flat_map(|interface| interface.all(3)).map(Values).find(|address| {
             let is_v6 = address.text(2).contains(':');
             is_v6 != (address.uint(1) == 1)
@@ -54,6 +69,43 @@ fn interfaces(report: &mut Report<'_>) {
                 .push("a name", name);
         }
     }
+}
+
+/// Every call is answered as [`checks::CALLS_ANSWERED`] has it, but for those that wait for what has not come to pass.
+pub(super) const CALLS_ANSWERED: Check = Check {
+    name: checks::CALLS_ANSWERED.name,
+    judge: |report| {
+        let waiting = waiting(report);
+        calls_answered(report, |asked| waiting.contains(&asked.event));
+    },
+};
+
+/// The calls that may be without an answer when their client ends, by their events: nothing may ever run out of memory, and no
+/// process need end. That of a container which was removed meanwhile has ended.
+fn waiting(report: &Report<'_>) -> BTreeSet<usize> {
+    let container = |frame: &Frame| Some(Values(Call::read(data(&frame.bytes)).ok()?.payload).text(1));
+    let removed: Vec<_> = results(report, "RemoveContainer")
+        .into_iter()
+        .filter_map(|(_, reply, _)| Some((container(reply.request.as_ref()?)?, reply.at.event)))
+        .collect();
+    let has_ended = |at: &FrameAt| {
+        let of = container(&at.frame);
+        removed.iter().any(|(id, event)| *event > at.event && of.as_ref() == Some(id))
+    };
+    let may_wait = |at: &&FrameAt| match Call::read(data(&at.frame.bytes)).map(|call| call.method) {
+        Ok("GetOOMEvent") => true,
+        Ok("WaitProcess") => !has_ended(at),
+        _ => false,
+    };
+    let evidence = report.evidence;
+    let are_left = evidence.reading.conns.iter().filter(|conn| {
+        let ended = ended_at(evidence.transcript, conn);
+        let closed = conn.steps.iter().find_map(|step| step.closed.as_ref());
+        // Whoever hangs up on a client that waits owes it an answer.
+        closed.is_none_or(|closed| ended.is_some_and(|ended| ended < closed.event))
+    });
+    let asked = are_left.flat_map(|conn| &conn.steps).flat_map(|step| &step.requests);
+    asked.filter(may_wait).map(|at| at.event).collect()
 }
 
 /// What a runtime says is what it was told.
@@ -82,12 +134,31 @@ fn as_told(report: &mut Report<'_>) {
     }
 }
 
+/// Nothing is sent that would crash or confuse an agent of that release.
+pub(super) const NEVER_CONFUSES: Check = Check { name: "never-confuses", judge: never_confuses };
+
+fn never_confuses(report: &mut Report<'_>) {
+    let Some(agent) = DIALECTS.named(report.evidence.grammar.dialect()) else { return };
+    for conn in &report.evidence.reading.conns {
+        for at in conn.steps.iter().flat_map(|step| &step.requests) {
+            let call = Call::read(data(&at.frame.bytes)).ok();
+            let Some(found) = call.and_then(|call| confusion::of_call(agent, &call)) else { continue };
+            report
+                .violation(shapes::CONFUSES_AGENT, CONFUSES, found.to_string())
+                .blame(Blame::Client)
+                .at_request(conn.conn.0, at)
+                .push(found.due, found.sent);
+        }
+    }
+}
+
 /// What a process makes of SIGTERM is its own affair.
 pub(super) const EXIT_OF_HANDLER: Check = Check { name: "exit-of-handler", judge: exit_of_handler };
 
-/// `SIGTERM` and `SIGKILL`.
+/// `SIGTERM`.
 const SIGTERM: u64 = 15;
-const SIGKILL: u64 = 9;
+/// How releases say `SIGKILL`: up to 3.x by its number, and by 128 and its number, as shells do, from 4.0 on.
+const KILLED: [u64; 2] = [9, 137];
 
 fn exit_of_handler(report: &mut Report<'_>) {
     let asked = |conn: &verdict::ConnReading| {
@@ -103,7 +174,8 @@ fn exit_of_handler(report: &mut Report<'_>) {
         return;
     }
     for (conn, reply, result) in results(report, "WaitProcess") {
-        if Values(result).uint(1) == SIGKILL {
+        let status = Values(result).uint(1);
+        if KILLED.contains(&status) {
             report
                 .violation(
                     shapes::KILLED_BY_TERM,
@@ -111,7 +183,10 @@ fn exit_of_handler(report: &mut Report<'_>) {
                     "a process that got SIGTERM was killed by SIGKILL",
                 )
                 .at_reply(conn, reply)
-                .push("the exit status that its handler chose", SIGKILL.to_string());
+                .push("the exit status that its handler chose", status.to_string());
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -54,6 +54,8 @@ pub(crate) struct Dialect {
     pub killed_status: i32,
     /// Whether a word of a specification that it does not know leaves the call unanswered.
     pub unknown_word_hangs: bool,
+    /// Whether a capability that it does not know is passed over, and the container is made without it.
+    pub passes_over_capabilities: bool,
     /// Whether the code of a failure of its own parts is lost in what it answers.
     pub loses_code: bool,
     /// Where the rules of seccomp are: 2.0 has them in field 3.
@@ -81,6 +83,7 @@ impl Facts for Dialect {
             sigterm_kills: true,
             killed_status: 9,
             unknown_word_hangs: false,
+            passes_over_capabilities: false,
             loses_code: false,
             seccomp_of_2_0: true,
         }

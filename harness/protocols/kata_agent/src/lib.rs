@@ -8,7 +8,8 @@
 //! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
 //! message.rs     what no comparison may look at      probes.rs     what is asked of every agent, from texts in probes/
 //! checks.rs      what an answer must hold            operations.rs what runtimes do
-//! persist.rs     what runtimes write down of a sandbox
+//! confusion.rs   what an agent takes for something else
+//! words.rs       the words of a specification        persist.rs    what runtimes write down of a sandbox
 //! lock.rs        what every release has promised     reference/    agents and runtimes
 //! launch.rs      a user's own agent
 //! ```
@@ -29,6 +30,7 @@ use verdict::{Check, Cited, Grammar, Reading};
 use wire::protobuf::Schema;
 
 mod checks;
+mod confusion;
 mod dialect;
 mod launch;
 mod lock;
@@ -40,6 +42,7 @@ mod reference;
 mod releases;
 mod schema;
 mod shapes;
+mod words;
 
 use dialect::DIALECTS;
 
@@ -125,13 +128,13 @@ impl Protocol for KataAgent {
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         use ttrpc::checks::{
-            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, READS_ON,
-            RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
+            ALONE_COMPLETE, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, READS_ON, RECORDED_COMPLETE,
+            STREAMS_INCREASE, WITHIN_LIMIT,
         };
         use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
         if is_ctl(case) || case.is(CaseKind::Probe, LIFECYCLE) {
-            return vec![
-                CALLS_ANSWERED,
+            let recorded = [
+                checks::CALLS_ANSWERED,
                 STREAMS_INCREASE,
                 WITHIN_LIMIT,
                 CODE_KEPT,
@@ -140,6 +143,8 @@ impl Protocol for KataAgent {
                 checks::EXIT_OF_HANDLER,
                 RECORDED_COMPLETE,
             ];
+            let own = is_ctl(case).then_some(checks::NEVER_CONFUSES);
+            return recorded.into_iter().chain(own).collect();
         }
         let mut of_probe =
             vec![CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, WITHIN_LIMIT, checks::INTERFACES];
@@ -154,7 +159,14 @@ impl Protocol for KataAgent {
                 of_probe
             }
             CaseKind::Client => {
-                let own = [CALLS_ANSWERED, STREAMS_INCREASE, WITHIN_LIMIT, checks::AS_TOLD];
+                let own = [
+                    checks::CALLS_ANSWERED,
+                    STREAMS_INCREASE,
+                    WITHIN_LIMIT,
+                    checks::AS_TOLD,
+                    checks::EXIT_OF_HANDLER,
+                    checks::NEVER_CONFUSES,
+                ];
                 verdict::checks::of(case.kind).into_iter().chain(own).collect()
             }
             kind => verdict::checks::of(kind),
@@ -169,6 +181,15 @@ impl Protocol for KataAgent {
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
         let newest = DIALECTS.named(IDEAL)?;
         ttrpc::fingerprint(reading, newest.schema())
+    }
+
+    /// A runtime of a release whose agent cannot give mounts other sizes does not ask for it.
+    fn lacks(&self, client: &Build, case: &CaseId) -> Option<String> {
+        let (service, method) = operations::UPDATE_MOUNTS;
+        let runtime = DIALECTS.for_version(&client.dialect)?;
+        let is_lacking = case.is(CaseKind::Client, operations::RESIZE_MEMORY)
+            && runtime.schema().method(service, method).is_none();
+        is_lacking.then(|| "a runtime of its release gives no mounts more room".to_owned())
     }
 
     fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
@@ -255,6 +276,29 @@ mod tests {
             "payload.agent_version (version)",
         ];
         assert_eq!(masks(of_reply), [&head[..], &said[..]].concat());
+    }
+
+    #[test]
+    fn a_runtime_without_a_method_for_mounts_is_not_asked_for_them() {
+        #[track_caller]
+        fn check(dialect: &str, case: &str, lacks: bool) {
+            let build = Build {
+                id: matrix::BuildId::new("a"),
+                protocol: NAME.into(),
+                roles: vec![Role::Client],
+                version: dialect.to_owned(),
+                dialect: dialect.to_owned(),
+                sources: Vec::new(),
+                like: None,
+                settings: std::collections::BTreeMap::new(),
+            };
+            let case = CaseId::new(CaseKind::Client, case);
+            assert_eq!(KataAgent.lacks(&build, &case).is_some(), lacks, "{dialect} {case}");
+        }
+        check("3.0", operations::RESIZE_MEMORY, true);
+        check("3.0", "lifecycle", false);
+        check("3.2", operations::RESIZE_MEMORY, false);
+        check(IDEAL, operations::RESIZE_MEMORY, false);
     }
 
     #[test]

@@ -4,9 +4,14 @@
 //! that answers UNIMPLEMENTED to AddARPNeighbors or UpdateEphemeralMounts is older, and they go on. Agents before 3.2 do not answer
 //! UNIMPLEMENTED.
 
+use std::sync::LazyLock;
+
 use matrix::CaseKind;
 use protocol::effects;
 use transcript::evidence::Expectation;
+use verdict::checks::LOADS;
+
+use super::persist;
 
 /// Effect: how many containers there are.
 pub(crate) const CONTAINERS: &str = "containers";
@@ -16,15 +21,22 @@ pub(crate) const REMOVED: &str = "removed";
 pub(crate) const NEIGHBOURS: &str = "neighbours";
 /// Effect: whether there is a sandbox.
 pub(crate) const SANDBOX: &str = "sandbox";
-/// Effect: whether mounts were given other sizes.
+/// Effect: whether mounts were given other sizes; [`effects::UNTOLD`] of an agent that has no way to do that.
 pub(crate) const MOUNTS: &str = "mounts";
 /// Effect: how many rules of seccomp the last container got.
 pub(crate) const RULES: &str = "seccomp-rules";
+/// Effect: which capabilities the last container got.
+pub(crate) const CAPABILITIES: &str = "capabilities";
 
 /// Claim: what the container wrote.
 pub(crate) const STDOUT: &str = "stdout";
 /// Claim: the exit status of the container.
 pub(crate) const STATUS: &str = "status";
+
+/// What gives mounts other sizes: the service and the method.
+pub(crate) const UPDATE_MOUNTS: (&str, &str) = ("grpc.AgentService", "UpdateEphemeralMounts");
+/// The operation behind which it is due.
+pub(crate) const RESIZE_MEMORY: &str = "resize-memory";
 
 /// The cases of the two files.
 pub(crate) const PERSIST: &str = "persist";
@@ -45,13 +57,20 @@ pub(crate) struct Operation {
     pub effects: &'static [(&'static str, &'static str)],
 }
 
-/// Every operation.
-pub(crate) const OPERATIONS: &[Operation] = &[
+/// What is done with an agent, and the files of the release of the agent that are read.
+const DONE: &[Operation] = &[
     Operation {
         name: "lifecycle",
         kind: CaseKind::Client,
         about: "a container is made, started, read, waited for while it gets SIGTERM, and removed",
         claims: &[(STDOUT, "hello"), (STATUS, "7")],
+        effects: &[(SANDBOX, "yes"), (CONTAINERS, "0"), (REMOVED, "1")],
+    },
+    Operation {
+        name: "kill",
+        kind: CaseKind::Client,
+        about: "a container is killed and removed, and whoever waits for its end is told, while another call waits for ever",
+        claims: &[],
         effects: &[(SANDBOX, "yes"), (CONTAINERS, "0"), (REMOVED, "1")],
     },
     Operation {
@@ -62,6 +81,13 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         effects: &[(RULES, "1")],
     },
     Operation {
+        name: "capability",
+        kind: CaseKind::Client,
+        about: "a container that is to have a capability of the future besides a known one is made, and has the known one",
+        claims: &[],
+        effects: &[(SANDBOX, "yes"), (CONTAINERS, "1"), (CAPABILITIES, "CAP_KILL")],
+    },
+    Operation {
         name: "neighbours",
         kind: CaseKind::Client,
         about: "neighbours are told to the agent, or it is too old for that and the sandbox works without",
@@ -69,11 +95,11 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         effects: &[(SANDBOX, "yes"), (NEIGHBOURS, "1")],
     },
     Operation {
-        name: "resize-memory",
+        name: RESIZE_MEMORY,
         kind: CaseKind::Client,
         about: "behind more memory, mounts in memory get more room, or the agent is too old for that and the sandbox works without",
         claims: &[],
-        effects: &[(SANDBOX, "yes"), (CONTAINERS, "1")],
+        effects: &[(SANDBOX, "yes"), (CONTAINERS, "1"), (MOUNTS, "updated")],
     },
     Operation {
         name: PERSIST,
@@ -91,6 +117,18 @@ pub(crate) const OPERATIONS: &[Operation] = &[
     },
 ];
 
+/// Every operation.
+pub(crate) static OPERATIONS: LazyLock<Vec<Operation>> = LazyLock::new(|| {
+    let left = persist::LEFT.iter().map(|left| Operation {
+        name: left.name,
+        kind: CaseKind::State,
+        about: left.about,
+        claims: if left.is_for_nobody { &[(LOADS, "no")] } else { &[] },
+        effects: &[],
+    });
+    DONE.iter().copied().chain(left).collect()
+});
+
 /// The operation of that name.
 pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
     OPERATIONS.iter().find(|operation| operation.name == name)
@@ -107,6 +145,10 @@ impl effects::Operation for Operation {
 
     fn kind(&self) -> CaseKind {
         self.kind
+    }
+
+    fn condition(&self) -> Option<&'static str> {
+        persist::left(self.name).map(|left| left.name)
     }
 
     fn expected(&self) -> Vec<Expectation> {

@@ -247,6 +247,11 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 },
             ),
             change(
+                "a capability that is not known is passed over",
+                "opencontainers/runtime-spec@v1.2.0:config.md, Linux Process",
+                |d| d.passes_over_capabilities = true,
+            ),
+            change(
                 "IPv4 is IPv4",
                 "kata-containers/kata-containers@4.0.0:src/libs/protocols/protos/types.proto, IPFamily",
                 |d| {

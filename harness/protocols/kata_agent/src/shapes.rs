@@ -3,6 +3,8 @@
 protocol::shapes! {
     OTHER_FAMILY = "other-family";
     NAME_NOT_TEXT = "name-not-text";
+    NO_INTERFACE = "no-interface";
     KILLED_BY_TERM = "killed-by-term";
     NOT_AS_TOLD = "not-as-told";
+    CONFUSES_AGENT = "confuses-agent";
 }

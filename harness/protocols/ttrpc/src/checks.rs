@@ -212,15 +212,15 @@ fn code_kept(report: &mut Report<'_>) {
 pub const CALLS_ANSWERED: Check =
     Check { name: "calls-answered", judge: |report| calls_answered(report, |_| false) };
 
-/// The same, where some calls need no answer: those that end the server.
-pub fn calls_answered(report: &mut Report<'_>, may_be_last: fn(&FrameAt) -> bool) {
+/// The same, where some calls need no answer: those that end the server, and those that wait for what may never be.
+pub fn calls_answered(report: &mut Report<'_>, needs_none: impl Fn(&FrameAt) -> bool) {
     let reading = report.evidence.reading;
     for conn in &reading.conns {
         let ended = ended_at(report.evidence.transcript, conn);
         for exchange in conn.exchanges() {
             let is_due = exchange.asked == Direction::ToServer && exchange.request.due == Due::One;
             let was_heard = ended.is_none_or(|ended| exchange.request.event < ended);
-            let is_missed = exchange.completed.is_none() && !may_be_last(exchange.request);
+            let is_missed = exchange.completed.is_none() && !needs_none(exchange.request);
             if is_due && was_heard && is_missed {
                 report
                     .violation(Shape::NO_REPLY, ANSWERED, "a call is never answered")
@@ -243,7 +243,8 @@ fn is_stray(reply: &ReplyAt) -> bool {
 }
 
 /// Where the client ended the connection.
-fn ended_at(transcript: &Transcript, conn: &ConnReading) -> Option<usize> {
+#[must_use]
+pub fn ended_at(transcript: &Transcript, conn: &ConnReading) -> Option<usize> {
     let of_client = |event: &transcript::Event| event.conn == conn.conn && event.dir == Direction::ToServer;
     transcript.events.iter().position(|event| of_client(event) && matches!(event.kind, EventKind::Eof(_)))
 }

@@ -1,23 +1,27 @@
 //! What an agent answers to each call.
 
 use std::collections::BTreeMap;
+use std::future::ready;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use matrix::Version;
 use protocol::defect::Switches;
+use protocol::effects::UNTOLD;
 use protocol::reference::serve::Outside;
-use session::Recorder;
+use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Recorder};
 use ttrpc::Values;
 use ttrpc::envelope::{Call, code};
 use ttrpc::reference::server::{Outcome, Replies, Service, Ticket};
-use verdict::checks::FILES;
+use verdict::checks::{FILES, RUNS};
 use wire::protobuf::Writer;
 use wire::protobuf::schema::Method;
 
-use super::container::{Container, SeccompLayout, Signal, Wrong, look_through, look_through_process};
+use super::container::{
+    Container, Granted, SeccompLayout, Signal, Vocabulary, Wrong, look_through, look_through_process,
+};
 use super::defects;
 use crate::dialect::Dialect;
+use crate::persist::Files;
 use crate::{operations, persist};
 
 /// The size of a block of memory that is said.
@@ -36,9 +40,11 @@ pub(super) struct Guest {
     sandbox: Option<String>,
     containers: BTreeMap<String, Container>,
     neighbours: usize,
+    /// Whether the sandbox was ended, also one that another runtime has left behind.
+    is_destroyed: bool,
     mounts_updated: bool,
     removed: usize,
-    rules: Option<usize>,
+    granted: Option<Granted>,
 }
 
 /// An agent of a release, with faults.
@@ -48,11 +54,18 @@ pub(super) struct Agent {
     guest: Arc<Mutex<Guest>>,
     /// Where the runtime of its release has written down its sandbox.
     directory: PathBuf,
+    /// What it has written there.
+    files: Files,
 }
 
 impl Agent {
-    pub(super) fn new(dialect: &'static Dialect, switches: Switches, directory: PathBuf) -> Self {
-        Self { dialect, switches, guest: Arc::default(), directory }
+    pub(super) fn new(
+        dialect: &'static Dialect,
+        switches: Switches,
+        directory: PathBuf,
+        files: Files,
+    ) -> Self {
+        Self { dialect, switches, guest: Arc::default(), directory, files }
     }
 
     fn guest(&self) -> MutexGuard<'_, Guest> {
@@ -69,6 +82,7 @@ impl Service for Agent {
             ("grpc.Health", _) => Some(self.version()),
             (_, "WaitProcess") => self.wait(ticket, argument),
             (_, "SignalProcess") => Some(self.signal(argument, replies)),
+            (_, "RemoveContainer") => Some(self.remove(argument, replies)),
             // Nothing ever runs out of memory here.
             (_, "GetOOMEvent") => None,
             (_, method) => self.ordinary(method, argument),
@@ -88,8 +102,10 @@ impl Service for Agent {
     }
 
     fn outside(&self) -> Option<Box<dyn Outside>> {
-        let (guest, directory) = (Arc::clone(&self.guest), self.directory.clone());
-        Some(Box::new(GuestSeen { guest, directory, release: self.dialect.release() }))
+        let (guest, directory, files) = (Arc::clone(&self.guest), self.directory.clone(), self.files.clone());
+        let (service, method) = operations::UPDATE_MOUNTS;
+        let has_mounts = self.dialect.schema().method(service, method).is_some();
+        Some(Box::new(GuestSeen { guest, directory, files, has_mounts }))
     }
 }
 
@@ -111,6 +127,11 @@ impl Agent {
                 self.guest().sandbox = Some(argument.text(5));
                 Outcome::empty()
             }
+            "DestroySandbox" => {
+                let mut guest = self.guest();
+                (guest.sandbox, guest.is_destroyed) = (None, true);
+                Outcome::empty()
+            }
             "GetGuestDetails" => self.details(argument),
             "ListInterfaces" => self.interfaces(),
             "GetMetrics" => Outcome::Result(Writer::new().text(1, "# no metrics").finish()),
@@ -120,7 +141,7 @@ impl Agent {
             | "StopTracing"
             | "RemoveStaleVirtiofsShareMounts" => Outcome::empty(),
             "UpdateEphemeralMounts" => {
-                self.guest().mounts_updated = true;
+                self.guest().mounts_updated = !self.switches.has(defects::FORGETS_MOUNTS);
                 Outcome::empty()
             }
             "ReseedRandomDev" if argument.bytes(2).is_none() && !self.dialect.takes_no_entropy => {
@@ -153,10 +174,6 @@ impl Agent {
             "StartContainer" => container.is_started = true,
             "PauseContainer" => container.is_paused = true,
             "ResumeContainer" => container.is_paused = false,
-            "RemoveContainer" => {
-                guest.containers.remove(&id);
-                guest.removed += 1;
-            }
             "StatsContainer" => return Outcome::Result(statistics()),
             "UpdateContainer" | "CloseStdin" => {}
             "TtyWinResize" => return Outcome::failure(code::UNAVAILABLE, "no tty"),
@@ -191,6 +208,9 @@ impl Agent {
 
     /// The loopback interface.
     fn interfaces(&self) -> Outcome {
+        if self.switches.has(defects::LISTS_NOTHING) {
+            return Outcome::empty();
+        }
         let (v4, v6) = if self.dialect.families_swapped || self.switches.has(defects::SWAPS_FAMILIES) {
             (1, 0)
         } else {
@@ -231,15 +251,15 @@ impl Agent {
         let Some(spec) = argument.bytes(6).map(Values) else {
             return Some(internal("EINVAL: Invalid argument"));
         };
-        match look_through(spec, self.layout(), self.hangs_on_words()) {
+        match look_through(spec, self.layout(), self.vocabulary()) {
             Err(Wrong::Word) if self.hangs_on_words() => None,
             Err(Wrong::Word) => Some(internal("EINVAL: Invalid argument")),
             Err(Wrong::Incomplete(what)) => Some(internal(format!("there is no {what}"))),
-            Ok(rules) => {
+            Ok(granted) => {
                 let first =
                     Some(argument.text(2)).filter(|exec| !exec.is_empty()).unwrap_or_else(|| id.clone());
                 let mut guest = self.guest();
-                guest.rules = Some(rules);
+                guest.granted = Some(granted);
                 guest.containers.insert(id, Container::new(&first));
                 Some(Outcome::empty())
             }
@@ -250,9 +270,19 @@ impl Agent {
         self.dialect.unknown_word_hangs || self.switches.has(defects::HANGS_ON_WORDS)
     }
 
+    fn vocabulary(&self) -> Vocabulary {
+        let hangs = self.hangs_on_words();
+        Vocabulary {
+            knows_flags: hangs,
+            passes_over_capabilities: self.dialect.passes_over_capabilities && !hangs,
+        }
+    }
+
     fn execute(&mut self, argument: Values<'_>) -> Option<Outcome> {
         let Some(process) = argument.bytes(4) else { return Some(internal("there is no process")) };
-        if self.hangs_on_words() && look_through_process(Values(process)) == Err(Wrong::Word) {
+        if self.hangs_on_words()
+            && look_through_process(Values(process), self.vocabulary()) == Err(Wrong::Word)
+        {
             return None;
         }
         let (id, exec) = (argument.text(1), argument.text(2));
@@ -287,9 +317,23 @@ impl Agent {
         let mut guest = self.guest();
         let Some(container) = guest.containers.get_mut(&id) else { return missing("SignalProcess", dialect) };
         if let Some((waiting, exit)) = container.signal(&exec, signal) {
-            for ticket in waiting {
+            for ticket in waiting.into_iter().filter(|_| !self.switches.has(defects::FORGETS_WAITING)) {
                 replies.answer(ticket, exited(exit));
             }
+        }
+        Outcome::empty()
+    }
+
+    /// With a container all of its processes end.
+    fn remove(&mut self, argument: Values<'_>, replies: &mut Replies) -> Outcome {
+        let dialect = self.dialect;
+        let mut guest = self.guest();
+        let Some(container) = guest.containers.remove(&argument.text(1)) else {
+            return missing("RemoveContainer", dialect);
+        };
+        guest.removed += 1;
+        for ticket in container.waiting() {
+            replies.answer(ticket, exited(dialect.killed_status));
         }
         Outcome::empty()
     }
@@ -324,32 +368,45 @@ fn missing(method: &str, dialect: &Dialect) -> Outcome {
 struct GuestSeen {
     guest: Arc<Mutex<Guest>>,
     directory: PathBuf,
-    release: Option<Version>,
-}
-
-impl GuestSeen {
-    /// Whether everything that was written down is as it was.
-    fn are_files_kept(&self) -> bool {
-        persist::File::ALL.into_iter().all(|file| {
-            let now = std::fs::read_to_string(self.directory.join(file.name())).ok();
-            now == persist::written(file, self.release.as_ref())
-        })
-    }
+    /// What was written down there when its reader came.
+    files: Files,
+    /// Whether it can be told to give mounts other sizes.
+    has_mounts: bool,
 }
 
 impl Outside for GuestSeen {
+    /// Somebody else than the runtime of its release has left something behind.
+    fn prepare<'a>(
+        &'a mut self,
+        _address: &'a Address,
+        condition: &'a str,
+    ) -> BoxFuture<'a, Result<(), LaunchError>> {
+        if let Some(left) = persist::left(condition) {
+            self.files = left.files();
+        }
+        let failed = |error| LaunchError::new("leave files behind", LaunchErrorKind::Io(error));
+        Box::pin(ready(persist::lay(&self.directory, &self.files).map_err(failed)))
+    }
+
     fn effects(&mut self, _is_gone: bool, recorder: &Recorder) {
-        let kept = if self.are_files_kept() { "kept" } else { "changed" };
+        let kept = if persist::lying(&self.directory) == self.files { "kept" } else { "changed" };
         protocol::effects::effect(recorder, FILES, kept);
         let guest = self.guest.lock().unwrap_or_else(PoisonError::into_inner);
         let effect = |name: &str, value: String| protocol::effects::effect(recorder, name, &value);
+        effect(RUNS, if guest.is_destroyed { "no" } else { "yes" }.to_owned());
         effect(operations::CONTAINERS, guest.containers.len().to_string());
         effect(operations::REMOVED, guest.removed.to_string());
         effect(operations::NEIGHBOURS, guest.neighbours.to_string());
         effect(operations::SANDBOX, if guest.sandbox.is_some() { "yes" } else { "no" }.to_owned());
-        effect(operations::MOUNTS, if guest.mounts_updated { "updated" } else { "as they were" }.to_owned());
-        if let Some(rules) = guest.rules {
-            effect(operations::RULES, rules.to_string());
+        let mounts = match guest.mounts_updated {
+            _ if !self.has_mounts => UNTOLD,
+            true => "updated",
+            false => "as they were",
+        };
+        effect(operations::MOUNTS, mounts.to_owned());
+        if let Some(granted) = &guest.granted {
+            effect(operations::RULES, granted.rules.to_string());
+            effect(operations::CAPABILITIES, granted.capabilities.join(","));
         }
     }
 }

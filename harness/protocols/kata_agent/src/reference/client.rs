@@ -1,9 +1,8 @@
 //! The reference client: a runtime that does what its release does, and the ideal one, which works with every agent.
 //!
-//! The ideal one asks for the version first, writes seccomp in the layout of that release, and knows an agent that has not got a
-//! method by the words of agents that do not say UNIMPLEMENTED.
+//! The ideal one asks for the version first, writes seccomp in the layout of that release, passes on no capability that it does not
+//! know, and knows an agent that has not got a method by the words of agents that do not say UNIMPLEMENTED.
 
-use std::path::Path;
 use std::time::Duration;
 
 use matrix::{Build, CaseKind, Role};
@@ -23,6 +22,7 @@ use super::defects::{self, DEFECTS};
 use crate::dialect::{DIALECTS, Dialect};
 use crate::operations::{self, Operation};
 use crate::persist::{self, File, Read, Reader};
+use crate::words;
 
 /// How long a runtime waits for anything.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -33,8 +33,12 @@ const AGENT: &str = "grpc.AgentService";
 const HEALTH: &str = "grpc.Health";
 /// The container of every operation.
 const ID: &str = "c1";
-/// `SIGTERM`.
+/// A capability that everybody knows, and one that nobody does.
+const KNOWN: &str = "CAP_KILL";
+const OF_THE_FUTURE: &str = "CAP_FUTURE_THING";
+/// `SIGTERM` and `SIGKILL`.
 const SIGTERM: u64 = 15;
+const SIGKILL: u64 = 9;
 
 /// A runtime with defects switched on.
 ///
@@ -81,7 +85,7 @@ impl Tools for Runtimes {
     ) -> Result<ClientReport, LaunchError> {
         let patience = PATIENCE.min(deadline / 2);
         if operation.kind == CaseKind::State {
-            self.read_state(operation, server.machine(), recorder);
+            self.read_state(operation, server, recorder, patience).await;
             effects::claim_exit(recorder, Some(ExitStatus::Code(0)));
             server.effects(recorder).await;
             return Ok(ClientReport {
@@ -113,53 +117,70 @@ impl Runtimes {
         done(calls.call(AGENT, "CreateSandbox", &Writer::new().text(1, "vm").text(5, "s1").finish()).await?)?;
         match operation.name {
             "lifecycle" => self.lifecycle(&mut calls, recorder).await,
+            "kill" => self.kill(&mut calls).await,
             "seccomp" => {
                 let layout = self.seccomp_of_2_0(&mut calls).await?;
-                self.create(&mut calls, Some(layout)).await
+                self.create(&mut calls, &[KNOWN], Some(layout)).await
             }
+            "capability" => self.create(&mut calls, &self.known_of(&[KNOWN, OF_THE_FUTURE]), None).await,
             "neighbours" => {
                 let neighbour = Writer::new().text(2, "eth0").text(3, "02:00:00:00:00:01");
                 let neighbours = Writer::new().message(1, Writer::new().message(1, neighbour)).finish();
                 self.or_without(calls.call(AGENT, "AddARPNeighbors", &neighbours).await?)
             }
             _ => {
-                self.create(&mut calls, None).await?;
-                if self.dialect.schema().method(AGENT, "UpdateEphemeralMounts").is_none() {
+                self.create(&mut calls, &[KNOWN], None).await?;
+                if self.switches.has(defects::NEVER_UPDATES_MOUNTS) {
                     return Ok(());
                 }
                 let mount = Writer::new().text(1, "ephemeral").text(6, "/run/kata-containers/tmp");
                 let mounts = Writer::new().message(1, mount).finish();
-                self.or_without(calls.call(AGENT, "UpdateEphemeralMounts", &mounts).await?)
+                let (service, method) = operations::UPDATE_MOUNTS;
+                self.or_without(calls.call(service, method, &mounts).await?)
             }
         }
     }
 
     /// Reads what another release has written down.
-    fn read_state(&self, operation: &Operation, directory: Option<&Path>, recorder: &Recorder) {
-        let file = if operation.name == operations::PERSIST { File::Persist } else { File::Runtime };
-        let Some(path) = directory.map(|directory| directory.join(file.name())) else { return };
-        let Ok(text) = std::fs::read_to_string(&path) else { return };
+    async fn read_state(
+        &self,
+        operation: &Operation,
+        server: &mut dyn Server,
+        recorder: &Recorder,
+        patience: Duration,
+    ) {
+        let file = if operation.name == operations::RUNTIME_RS { File::Runtime } else { File::Persist };
+        let Some(directory) = server.machine() else { return };
         let release = self.dialect.release();
-        let reader = match &release {
-            Some(release) => Reader::Release(release),
-            None => Reader::Ideal(None),
-        };
-        let (loads, lost) = match persist::read(file, &text, reader) {
+        let Some(read) = persist::load(directory, file, Reader::of(release.as_ref())) else { return };
+        let (loads, lost) = match read {
             _ if self.switches.has(defects::REWRITES_UNREADABLE) => {
                 // A directory of this run; if it is gone, so is the file.
-                let _ = std::fs::write(&path, "{}");
+                let _ = std::fs::write(directory.join(file.name()), "{}");
                 (Loads::No, Vec::new())
             }
             Read::All if self.switches.has(defects::LOSES_STATE) => {
                 (Loads::WithLoss, vec!["PersistVersion".to_owned()])
             }
+            Read::Nothing(_) if self.switches.has(defects::LOADS_ANYTHING) => (Loads::Yes, Vec::new()),
             Read::All => (Loads::Yes, Vec::new()),
             Read::Without(lost) => (Loads::WithLoss, lost),
             Read::Nothing(_) => (Loads::No, Vec::new()),
         };
+        if loads == Loads::No && self.switches.has(defects::ENDS_UNREADABLE) {
+            self.end_sandbox(server.address(), recorder, patience).await;
+        }
         effects::claim(recorder, LOADS, loads.word());
         if !lost.is_empty() {
             effects::claim(recorder, LOST, &lost.join(","));
+        }
+    }
+
+    /// Ends the sandbox of somebody else. What comes of it is seen from outside.
+    async fn end_sandbox(&self, address: &Address, recorder: &Recorder, patience: Duration) {
+        let calls = Calls::connect(address, Some((recorder.clone(), CONN)), patience).await;
+        if let Ok(mut calls) = calls {
+            let _ = calls.call(AGENT, "DestroySandbox", b"").await;
         }
     }
 
@@ -178,6 +199,9 @@ impl Runtimes {
 
     /// Whether the agent has the rules of seccomp where 2.0 has them, as this runtime thinks.
     async fn seccomp_of_2_0(&self, calls: &mut Calls) -> Result<bool, Failed> {
+        if self.switches.has(defects::OLD_LAYOUT) {
+            return Ok(true);
+        }
         if !self.is_ideal() || self.switches.has(defects::ONE_LAYOUT) {
             return Ok(self.dialect.seccomp_of_2_0);
         }
@@ -186,15 +210,45 @@ impl Runtimes {
         Ok(DIALECTS.for_version(&version).is_some_and(|agent| agent.seccomp_of_2_0))
     }
 
-    async fn create(&self, calls: &mut Calls, seccomp: Option<bool>) -> Result<(), Failed> {
-        done(calls.call(AGENT, "CreateContainer", &container(seccomp)).await?)?;
+    /// The capabilities that are passed on. Only the ideal runtime leaves out what it does not know, of which it warns: nobody could
+    /// grant that.
+    fn known_of<'a>(&self, capabilities: &[&'a str]) -> Vec<&'a str> {
+        if self.switches.has(defects::DROPS_CAPABILITIES) {
+            return Vec::new();
+        }
+        let passes_on = !self.is_ideal() || self.switches.has(defects::SENDS_ANY_WORD);
+        let is_sent = |word: &&&str| passes_on || words::is_capability(word);
+        capabilities.iter().filter(is_sent).copied().collect()
+    }
+
+    async fn create(
+        &self,
+        calls: &mut Calls,
+        capabilities: &[&str],
+        seccomp: Option<bool>,
+    ) -> Result<(), Failed> {
+        done(calls.call(AGENT, "CreateContainer", &container(capabilities, seccomp)).await?)?;
+        Ok(())
+    }
+
+    async fn kill(&self, calls: &mut Calls) -> Result<(), Failed> {
+        let of_container = Writer::new().text(1, ID).finish();
+        let of_process = || Writer::new().text(1, ID).text(2, ID);
+        self.create(calls, &[KNOWN], None).await?;
+        done(calls.call(AGENT, "StartContainer", &of_container).await?)?;
+        // Nothing ever runs out of memory: this has no end.
+        calls.begin(AGENT, "GetOOMEvent", b"").await?;
+        let waits = calls.begin(AGENT, "WaitProcess", &of_process().finish()).await?;
+        done(calls.call(AGENT, "SignalProcess", &of_process().uint(3, SIGKILL).finish()).await?)?;
+        done(calls.call(AGENT, "RemoveContainer", &of_container).await?)?;
+        done(calls.end(waits).await?)?;
         Ok(())
     }
 
     async fn lifecycle(&self, calls: &mut Calls, recorder: &Recorder) -> Result<(), Failed> {
         let of_container = Writer::new().text(1, ID).finish();
         let of_process = || Writer::new().text(1, ID).text(2, ID);
-        self.create(calls, None).await?;
+        self.create(calls, &[KNOWN], None).await?;
         done(calls.call(AGENT, "StartContainer", &of_container).await?)?;
         let read = done(calls.call(AGENT, "ReadStdout", &of_process().uint(3, 6).finish()).await?)?;
         effects::claim(recorder, operations::STDOUT, Values(&read).text(1).trim_end());
@@ -215,9 +269,10 @@ fn done(called: Called) -> Result<bytes::Bytes, Failed> {
     }
 }
 
-/// A container, perhaps with a rule of seccomp, in the layout of 2.0 or in the other one.
-fn container(seccomp_of_2_0: Option<bool>) -> bytes::Bytes {
-    let capabilities = (1..=4).fold(Writer::new(), |sets, set| sets.text(set, "CAP_KILL"));
+/// A container with these capabilities, perhaps with a rule of seccomp, in the layout of 2.0 or in the other one.
+fn container(capabilities: &[&str], seccomp_of_2_0: Option<bool>) -> bytes::Bytes {
+    let in_sets = (1..=4).flat_map(|set| capabilities.iter().map(move |word| (set, word)));
+    let capabilities = in_sets.fold(Writer::new(), |sets, (set, word)| sets.text(set, word));
     let process = Writer::new().text(4, "/init").text(6, "/").message(7, capabilities);
     let mut linux = Writer::new().text(5, "/c1");
     if let Some(of_2_0) = seccomp_of_2_0 {

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use ttrpc::Values;
 use ttrpc::reference::server::Ticket;
 
-use super::words;
+use crate::words;
 
 /// Exit of a process that was executed in a container.
 const EXEC_EXIT: i32 = 3;
 /// Exit of a first process that got SIGTERM.
 const TERM_EXIT: i32 = 7;
+/// The set of all capabilities that a process may ever have.
+const BOUNDING: u32 = 1;
 
 /// What a signal does to a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,6 +82,11 @@ impl Container {
         process.exit
     }
 
+    /// Who waits for the end of any of its processes.
+    pub(super) fn waiting(self) -> impl Iterator<Item = Ticket> {
+        self.processes.into_values().flat_map(|process| process.waiting)
+    }
+
     /// Up to that many bytes of what a process wrote.
     pub(super) fn read(&mut self, process: &str, len: u64, is_stderr: bool) -> Vec<u8> {
         let Some(process) = self.processes.get_mut(process) else { return Vec::new() };
@@ -107,17 +114,35 @@ pub(super) enum SeccompLayout {
     Of2_1,
 }
 
-/// Looks through a specification: how many rules of seccomp it has. Flags of seccomp are known, or passed over.
+/// What an agent makes of words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Vocabulary {
+    /// Whether flags of seccomp are known, or passed over.
+    pub knows_flags: bool,
+    /// Whether capabilities that are not known are passed over.
+    pub passes_over_capabilities: bool,
+}
+
+/// What a container gets of its specification.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Granted {
+    /// How many rules of seccomp.
+    pub rules: usize,
+    /// Which capabilities at most.
+    pub capabilities: Vec<String>,
+}
+
+/// Looks through a specification.
 pub(super) fn look_through(
     spec: Values<'_>,
     layout: SeccompLayout,
-    knows_flags: bool,
-) -> Result<usize, Wrong> {
+    vocabulary: Vocabulary,
+) -> Result<Granted, Wrong> {
     let process = spec.message(2);
-    look_through_process(process)?;
+    look_through_process(process, vocabulary)?;
     let linux = spec.bytes(8).map(Values).ok_or(Wrong::Incomplete("linux"))?;
     let are_known = linux.all(7).all(|device| words::is_device(&Values(device).text(2)));
-    let seccomp = linux.bytes(8).map(|seccomp| look_through_seccomp(Values(seccomp), layout, knows_flags));
+    let seccomp = linux.bytes(8).map(|seccomp| look_through_seccomp(Values(seccomp), layout, vocabulary));
     let rules = seccomp.transpose()?.unwrap_or(0);
     if !are_known {
         return Err(Wrong::Word);
@@ -128,13 +153,16 @@ pub(super) fn look_through(
     if process.bytes(7).is_none() {
         return Err(Wrong::Incomplete("capabilities"));
     }
-    Ok(rules)
+    let mut capabilities = process.message(7).texts(BOUNDING);
+    capabilities.retain(|word| words::is_capability(word));
+    Ok(Granted { rules, capabilities })
 }
 
 /// Looks through what is to be run.
-pub(super) fn look_through_process(process: Values<'_>) -> Result<(), Wrong> {
+pub(super) fn look_through_process(process: Values<'_>, vocabulary: Vocabulary) -> Result<(), Wrong> {
     let capabilities = process.message(7);
-    let are_known = (1..=5).all(|set| capabilities.texts(set).iter().all(|word| words::is_capability(word)));
+    let are_known = vocabulary.passes_over_capabilities
+        || (1..=5).all(|set| capabilities.texts(set).iter().all(|word| words::is_capability(word)));
     let limits = process.all(8).all(|limit| words::is_limit(&Values(limit).text(1)));
     if are_known && limits { Ok(()) } else { Err(Wrong::Word) }
 }
@@ -142,7 +170,7 @@ pub(super) fn look_through_process(process: Values<'_>) -> Result<(), Wrong> {
 fn look_through_seccomp(
     seccomp: Values<'_>,
     layout: SeccompLayout,
-    knows_flags: bool,
+    vocabulary: Vocabulary,
 ) -> Result<usize, Wrong> {
     let (flags, rules) = match layout {
         SeccompLayout::Of2_0 => (Vec::new(), 3),
@@ -150,7 +178,7 @@ fn look_through_seccomp(
     };
     let mut actions = seccomp.all(rules).map(|rule| Values(rule).text(2)).chain([seccomp.text(1)]);
     let are_known = actions.all(|word| words::is_action(&word));
-    if !are_known || (knows_flags && !flags.iter().all(|word| words::is_flag(word))) {
+    if !are_known || (vocabulary.knows_flags && !flags.iter().all(|word| words::is_flag(word))) {
         return Err(Wrong::Word);
     }
     Ok(seccomp.all(rules).count())

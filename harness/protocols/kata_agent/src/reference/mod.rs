@@ -4,8 +4,8 @@
 //!
 //! ```text
 //! server.rs      starts agents              agent.rs     what is answered to each call
-//! container.rs   sandboxes and containers   words.rs     words of a specification
-//! client.rs      the runtime                defects.rs   faults that can be switched on
+//! container.rs   sandboxes and containers   client.rs    the runtime
+//! defects.rs     faults that can be switched on
 //! ```
 
 mod agent;
@@ -13,7 +13,6 @@ mod client;
 mod container;
 mod defects;
 mod server;
-mod words;
 
 pub(crate) use client::client;
 pub(crate) use defects::DEFECTS;

@@ -32,8 +32,9 @@ impl Servers for Agents {
     type Machine = TtrpcServer<Agent>;
 
     async fn make(&self, site: &Site) -> Result<Self::Machine, LaunchErrorKind> {
-        persist::write(&site.directory, self.dialect.release().as_ref())?;
-        let agent = Agent::new(self.dialect, self.switches.clone(), site.directory.clone());
+        let files = persist::written_by(self.dialect.release().as_ref());
+        persist::lay(&site.directory, &files)?;
+        let agent = Agent::new(self.dialect, self.switches.clone(), site.directory.clone(), files);
         Ok(TtrpcServer::new(self.dialect.family, self.dialect.schema(), agent, self.switches.clone()))
     }
 }

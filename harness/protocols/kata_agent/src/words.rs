@@ -1,4 +1,5 @@
-//! Words of a container's specification that an agent has to know.
+//! Words of a container's specification that an agent has to know, as the releases of this table know them. Runtimes and agents have
+//! the same lists; what an agent makes of another word is a fact of its dialect.
 
 /// Capabilities of Linux (`capabilities(7)`), without `CAP_`.
 const CAPABILITIES: &[&str] = &[
@@ -70,28 +71,40 @@ const ACTIONS: &[&str] =
 const FLAGS: &[&str] = &["LOG", "SPEC_ALLOW", "TSYNC", "WAIT_KILLABLE_RECV"];
 
 /// Whether a capability is known.
-pub(super) fn is_capability(word: &str) -> bool {
+pub(crate) fn is_capability(word: &str) -> bool {
     is_one_of(word, "CAP_", CAPABILITIES)
 }
 
 /// Whether a limit is known.
-pub(super) fn is_limit(word: &str) -> bool {
+pub(crate) fn is_limit(word: &str) -> bool {
     is_one_of(word, "RLIMIT_", LIMITS)
 }
 
 /// Whether an action of seccomp is known.
-pub(super) fn is_action(word: &str) -> bool {
+pub(crate) fn is_action(word: &str) -> bool {
     is_one_of(word, "SCMP_ACT_", ACTIONS)
 }
 
 /// Whether a flag of seccomp is known.
-pub(super) fn is_flag(word: &str) -> bool {
+pub(crate) fn is_flag(word: &str) -> bool {
     is_one_of(word, "SECCOMP_FILTER_FLAG_", FLAGS)
 }
 
 /// Whether a type of a device is known.
-pub(super) fn is_device(word: &str) -> bool {
+pub(crate) fn is_device(word: &str) -> bool {
     matches!(word, "b" | "c" | "p" | "u")
+}
+
+/// Whether a word is known where a field holds such words; what other fields say is nobody's word.
+pub(crate) fn is_known(message: &str, field: &str, word: &str) -> bool {
+    match (message, field) {
+        ("grpc.LinuxCapabilities", _) => is_capability(word),
+        ("grpc.POSIXRlimit", "Type") => is_limit(word),
+        ("grpc.LinuxSeccomp", "DefaultAction") | ("grpc.LinuxSyscall", "Action") => is_action(word),
+        ("grpc.LinuxSeccomp", "Flags") => is_flag(word),
+        ("grpc.LinuxDevice", "Type") => is_device(word),
+        _ => true,
+    }
 }
 
 fn is_one_of(word: &str, prefix: &str, known: &[&str]) -> bool {
