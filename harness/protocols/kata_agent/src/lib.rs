@@ -125,8 +125,8 @@ impl Protocol for KataAgent {
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         use ttrpc::checks::{
-            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, READS_ON,
-            RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
+            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED,
+            OPEN_AFTER_OVERSIZE, READS_ON, RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
         };
         use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
         if is_ctl(case) || case.is(CaseKind::Probe, LIFECYCLE) {
@@ -141,8 +141,14 @@ impl Protocol for KataAgent {
                 RECORDED_COMPLETE,
             ];
         }
-        let mut of_probe =
-            vec![CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, WITHIN_LIMIT, checks::INTERFACES];
+        let mut of_probe = vec![
+            CANARIES_ANSWERED,
+            CODE_KEPT,
+            NOTHING_SMUGGLED,
+            OPEN_AFTER_OVERSIZE,
+            WITHIN_LIMIT,
+            checks::INTERFACES,
+        ];
         match case.kind {
             CaseKind::Probe if case.name.starts_with(ALONE) => {
                 of_probe.extend([ANSWERED_AS_DUE, ANSWERED_ONCE, STAYS_UP, READABLE_REPLIES, ALONE_COMPLETE]);

@@ -3,6 +3,7 @@
 //! | shape | the rule |
 //! |---|---|
 //! | `not-drained`, `closed-after-refusal` | behind whatever was refused, every canary of a connection is answered |
+//! | `closed-after-refusal` | a message above the limit costs itself, and not the connection |
 //! | `smuggled` | what was announced as the body of a message is carried out by nobody |
 //! | `stops-reading` | a server goes on reading while a client takes no answers |
 //! | `code-lost` | a failure that came from elsewhere keeps its code |
@@ -117,6 +118,30 @@ fn hold_canary(report: &mut Report<'_>, conn: &ConnReading, step: &Step) {
                 .violation(Shape::NOT_DRAINED, DRAINED, message)
                 .at_subject(conn.conn.0, step)
                 .push(due, "nothing within the deadline");
+        }
+    }
+}
+
+/// Behind a message above the limit its connection is there.
+pub const OPEN_AFTER_OVERSIZE: Check = Check { name: "open-after-oversize", judge: open_after_oversize };
+
+/// Where a canary comes behind the message, [`CANARIES_ANSWERED`] says it.
+fn open_after_oversize(report: &mut Report<'_>) {
+    for conn in &report.evidence.reading.conns {
+        let last_canary = conn.steps.iter().rposition(|step| step.is(Role::Canary));
+        let alone = conn.steps.get(last_canary.map_or(0, |at| at + 1)..).unwrap_or_default();
+        for step in alone.iter().filter(|step| step.is(Role::Subject)) {
+            let is_oversize = step.requests.iter().any(|at| at.frame.kind == OVERSIZE);
+            let left = ended_at(report.evidence.transcript, conn);
+            let closes = step.closed.is_some_and(|closed| left.is_none_or(|left| closed.event < left));
+            if is_oversize && closes {
+                let message =
+                    "a message above the limit ends the connection: whatever else was called on it is lost";
+                report
+                    .finding(Weight::Restriction, Shape::CLOSED_AFTER_REFUSAL, DRAINED, message)
+                    .at_subject(conn.conn.0, step)
+                    .push("an answer, or silence until all of the message is there", "closed");
+            }
         }
     }
 }

@@ -27,6 +27,8 @@ protocol::defects! { pub FAULTS;
         "A descriptor stays open for each client that is gone.";
     SMUGGLES, "smuggles", Server, "ideal", "probe/oversize-smuggle", shapes::SMUGGLED,
         "The body of a message above the limit is read as messages.";
+    CLOSES_OVERSIZE, "closes-oversize", Server, "ideal", "probe/oversize-header-4194305", Shape::CLOSED_AFTER_REFUSAL,
+        "A message above the limit ends the connection.";
     CLOSES_AFTER_REFUSAL, "closes-after-refusal", Server, "ideal", "probe/unknown-method", Shape::CLOSED_AFTER_REFUSAL,
         "The connection is closed behind a refusal.";
     EVEN_STREAMS, "even-streams", Server, "ideal", "probe/stream-id-even", Shape::WRONG_SUCCESS,

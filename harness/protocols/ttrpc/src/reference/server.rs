@@ -133,7 +133,11 @@ impl<S: Service> TtrpcServer<S> {
     }
 
     fn decoder(&self) -> MessageDecoder {
-        let oversize = if self.has(faults::SMUGGLES) { Oversize::Ignored } else { self.family.oversize.0 };
+        let oversize = match self.family.oversize.0 {
+            _ if self.has(faults::SMUGGLES) => Oversize::Ignored,
+            _ if self.has(faults::CLOSES_OVERSIZE) => Oversize::Refused,
+            of_family => of_family,
+        };
         MessageDecoder::within(Limits { data_max: DATA_MAX, oversize })
     }
 }
