@@ -1,4 +1,4 @@
-//! Faults of servers in what the family does for every protocol, the case that finds each, and what must be found there.
+//! Faults of peers in what the family does for every protocol, the case that finds each, and what must be found there.
 
 use transcript::evidence::Shape;
 
@@ -47,4 +47,8 @@ protocol::defects! { pub FAULTS;
         "A failure that came from elsewhere is passed on as INTERNAL.";
     STOPS_READING, "stops-reading", Server, "ideal", "probe/both-sides-write", shapes::STOPS_READING,
         "A server does not read while a client does not take its answers.";
+    ANSWERS_ABOVE_LIMIT, "answers-above-limit", Server, "ideal", "probe/idle-then-request", shapes::ABOVE_LIMIT,
+        "A result is longer than anybody takes, and begins with what looks like another one.";
+    READS_REFUSED_BODIES, "reads-refused-bodies", Client, "ideal with answers-above-limit", "client/lifecycle", Shape::SILENT_WRONG,
+        "The body of an answer above the limit is read as messages.";
 }
