@@ -50,6 +50,8 @@ pub struct Family {
     pub numbers_increase: bool,
     /// What becomes of data on a stream that is not open.
     pub stray_data: StrayData,
+    /// Whether data that a call announced is taken with the call, and is not on a stream that is not open.
+    pub takes_announced_data: bool,
     /// Whether the connection of a client that ends in mid-message is closed.
     pub closes_when_cut: bool,
     /// Whether it reads requests of a client that does not read its answers. Measured on Go alone.
@@ -124,6 +126,7 @@ const GO: Family = Family {
     even_streams: false,
     numbers_increase: false,
     stray_data: StrayData::Ignored,
+    takes_announced_data: false,
     closes_when_cut: false,
     reads_while_it_writes: false,
 };
@@ -162,6 +165,7 @@ const RUST: Family = Family {
     even_streams: true,
     numbers_increase: false,
     stray_data: StrayData::Ignored,
+    takes_announced_data: false,
     closes_when_cut: true,
     reads_while_it_writes: true,
 };
@@ -222,6 +226,7 @@ pub const IDEAL: Family = Family {
     even_streams: false,
     numbers_increase: false,
     stray_data: StrayData::Refused,
+    takes_announced_data: true,
     closes_when_cut: true,
     reads_while_it_writes: true,
 };

@@ -309,7 +309,7 @@ impl<S: Service> TtrpcServer<S> {
             return GO_ON;
         }
         client.last = Some(stream);
-        if header.flags.has(Flags::REMOTE_OPEN) && self.family.name == crate::family::IDEAL.name {
+        if header.flags.has(Flags::REMOTE_OPEN) && self.family.takes_announced_data {
             client.announced.insert(stream);
         }
         let data = envelope::data(&frame.bytes);
