@@ -375,3 +375,6 @@ pub fn results<'a>(report: &Report<'a>, method: &str) -> Vec<(u32, &'a ReplyAt, 
     told.filter_map(|(conn, reply)| Some((conn, reply, Answer::read(data(&reply.at.frame.bytes))?.payload)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;
