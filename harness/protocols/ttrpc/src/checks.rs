@@ -216,18 +216,16 @@ fn within_limit(report: &mut Report<'_>) {
 /// A status that comes from another process keeps its code.
 pub const CODE_KEPT: Check = Check { name: "code-kept", judge: code_kept };
 
-/// How a status is written into the text of another one.
-const STATUS_IN_TEXT: &str = "Status { code: ";
+/// How a status is written into the text of another one: by Rust's `Debug`, and by Go.
+const STATUS_IN_TEXT: [&str; 2] = ["Status { code: ", "rpc error: code = "];
 
 fn code_kept(report: &mut Report<'_>) {
     for conn in &report.evidence.reading.conns {
         for reply in conn.steps.iter().flat_map(|step| &step.replies) {
             let Some(answer) = Answer::read(data(&reply.at.frame.bytes)) else { continue };
             let text = String::from_utf8_lossy(answer.message);
-            let Some((_, inner)) = text.split_once(STATUS_IN_TEXT) else { continue };
-            let word = inner.split([',', ' ', '}']).next().unwrap_or_default();
-            let was = code::of_word(word).filter(|code| *code != answer.code);
-            if was.is_some() {
+            let Some((word, was)) = code_in(&text) else { continue };
+            if was != answer.code {
                 let message = "a failure that came from elsewhere is passed on with another code";
                 report
                     .violation(shapes::CODE_LOST, CODE, message)
@@ -236,6 +234,13 @@ fn code_kept(report: &mut Report<'_>) {
             }
         }
     }
+}
+
+/// The code in the text of a status, and its name there.
+fn code_in(text: &str) -> Option<(&str, i64)> {
+    let inner = STATUS_IN_TEXT.iter().find_map(|before| text.split_once(before))?.1;
+    let word = inner.split([',', ' ', '}']).next()?;
+    Some((word, code::of_word(word)?))
 }
 
 /// Every call of a client is answered, as long as the client listens, and nothing else is said.

@@ -100,6 +100,14 @@ fn a_failure_keeps_the_code_that_is_in_its_text() {
     let rust = "rpc status: Status { code: NOT_FOUND, message: \"no such container\" }";
     said(code::NOT_FOUND, rust, &[]);
     said(code::INTERNAL, rust, &["code-lost"]);
+    let go = "get state: rpc error: code = NotFound desc = container not created: not found";
+    said(code::NOT_FOUND, go, &[]);
+    said(code::UNKNOWN, go, &["code-lost"]);
+    said(code::UNKNOWN, "rpc error: code = DeadlineExceeded desc = ", &["code-lost"]);
+    // The outermost of several hops counts, and what nobody knows says nothing.
+    said(code::UNKNOWN, "rpc error: code = Unknown desc = rpc error: code = NotFound desc = x", &[]);
+    said(code::UNKNOWN, "rpc error: code = Code(99) desc = x", &[]);
+    said(code::UNKNOWN, "rpc error: code = ", &[]);
 }
 
 #[test]
