@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
 use transcript::evidence::{Expect, Role};
-use transcript::{ConnId, Data, Event, EventKind, Mark, Transcript};
+use transcript::{ConnId, Data, Event, EventKind, ExitStatus, Mark, Transcript};
 use verdict::{Check, Evidence, FAULTS, Reading};
 use wire::Direction;
 use wire::protobuf::schema::Method;
@@ -106,6 +106,10 @@ impl Talk {
 
     pub(crate) fn leaves(self) -> Self {
         self.then(Direction::ToServer, EventKind::Eof(None))
+    }
+
+    pub(crate) fn dies(self) -> Self {
+        self.closes().then(Direction::ToClient, EventKind::Exit(ExitStatus::Code(2)))
     }
 
     /// The server has a fault that is known.
