@@ -100,11 +100,16 @@ impl Calls {
         Ok(stream)
     }
 
-    /// Waits for the end of a call. What others come to meanwhile is kept for them; what answers nothing is passed over.
+    /// Waits for the end of a call as long as the client's patience lasts, whatever else comes. What others come to meanwhile is
+    /// kept for them; what answers nothing is passed over.
     ///
     /// # Errors
     /// There is none.
     pub async fn end(&mut self, stream: u32) -> Result<Called, Lost> {
+        tokio::time::timeout(self.patience, self.ended(stream)).await.unwrap_or(Err(Lost::Silence))
+    }
+
+    async fn ended(&mut self, stream: u32) -> Result<Called, Lost> {
         loop {
             if let Some(at) = self.early.iter().position(|(of, _)| *of == stream) {
                 return Ok(self.early.remove(at).1);
@@ -172,6 +177,23 @@ mod tests {
     }
 
     const PATIENCE: Duration = Duration::from_secs(5);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_waited_for_no_longer_for_all_that_is_said_of_others() {
+        let (mut calls, server) = connected();
+        let stream = calls.begin("s.S", "M", b"").await.expect("there is room");
+        let begun = tokio::time::Instant::now();
+        let floods = async {
+            loop {
+                tokio::time::sleep(PATIENCE / 10).await;
+                let other = envelope::success(stream + 2, Success::Bare, b"");
+                server.send(&other, &[], None, PATIENCE).await.expect("there is room");
+            }
+        };
+        let called =
+            tokio::select! { called = calls.end(stream) => called, () = floods => unreachable!("for ever") };
+        assert_eq!((called, begun.elapsed()), (Err(Lost::Silence), PATIENCE));
+    }
 
     #[tokio::test(start_paused = true)]
     async fn an_answer_above_the_limit_fails_its_call_and_no_other_one() {
