@@ -14,13 +14,24 @@ pub struct Defect {
     pub side: Role,
     /// What is wrong, in one sentence.
     pub about: &'static str,
-    /// Dialect of the peer on the other side, where the case that finds it has one: `ideal`, a server that
-    /// refuses something, or a client that takes the bait.
+    /// The peer on the other side, where the case that finds it has one: a dialect, as `ideal`, that of a server that
+    /// refuses something, or of a client that takes the bait; with a defect of its own, as `ideal with answers-twice`.
     pub peer: &'static str,
     /// The case that finds it, e.g. `probe/unknown-payload-16`.
     pub case: &'static str,
     /// The shape that must be found there.
     pub shape: Shape,
+}
+
+impl Defect {
+    /// The dialect of the peer on the other side, and the defect that it has.
+    #[must_use]
+    pub fn beside(&self) -> (&'static str, Option<&'static str>) {
+        match self.peer.split_once(" with ") {
+            Some((dialect, defect)) => (dialect, Some(defect)),
+            None => (self.peer, None),
+        }
+    }
 }
 
 /// Makes a table of defects, and of each a constant with its name, by which code asks [`Switches::has`].
@@ -122,6 +133,13 @@ mod tests {
         assert_eq!(on.hostile(), Some("hostile-eof"));
         let on = Switches::on(TABLE, Role::Client, &[BLIND]).expect("a defect of a client");
         assert_ne!(on, Switches::default());
+    }
+
+    #[test]
+    fn a_peer_may_have_a_defect_of_its_own() {
+        let [deaf, ..] = TABLE else { unreachable!("the table of this test") };
+        assert_eq!(deaf.beside(), ("ideal", None));
+        assert_eq!(Defect { peer: "4.0.6 with deaf", ..*deaf }.beside(), ("4.0.6", Some("deaf")));
     }
 
     #[test]

@@ -125,36 +125,8 @@ pub async fn run(
     tasks.shutdown().await;
     kept.take(std::iter::from_fn(|| finished.try_recv().ok()));
     run.under_way.left().into_iter().for_each(|at| run.tell(RunEvent::Cancelled(run.id(at))));
-    let Kept { mut results, mut complaints, .. } = kept;
-    let Run { project, plan, options, peers, .. } = &*run;
-    peers.stop().await;
-
-    let planned: BTreeSet<String> = plan.cells.iter().map(|cell| cell.planned.id.to_string()).collect();
-    results.retain(|name, _| planned.contains(name));
-    let complete = results.len() == planned.len();
-    for cell in &plan.cells {
-        let name = cell.planned.id.to_string();
-        results.entry(name).or_insert_with(|| crate::outcome::not_run(cell));
-    }
-    let cells: Vec<CellResult> = results.into_values().collect();
-    if complete {
-        complaints.extend(expectation_complaints(project, plan, &cells, options.clock.today));
-    }
-    RunResults {
-        format: 1,
-        producer: producer(),
-        matrix: plan.name.clone(),
-        started: options.clock.now.clone(),
-        seed: options.seed,
-        complete,
-        duration_ms: millis(start),
-        partition: plan.partition.clone(),
-        builds: build_records(project, plan, peers),
-        tally: Tally::of(&cells),
-        cells,
-        complaints,
-        flaky_passes: false,
-    }
+    run.peers.stop().await;
+    kept.results(&run, start)
 }
 
 /// What ends within so short a time is kept together: to be woken for each cell takes longer than to keep it.
@@ -185,6 +157,38 @@ impl Kept {
         for (result, transcript) in ended {
             self.results.insert(result.cell.clone(), result.clone());
             let _ = self.events.send(RunEvent::Finished(Box::new(result), transcript));
+        }
+    }
+
+    /// What is told of the run, which began then. What did not run is told, too.
+    fn results(self, run: &Run, start: Instant) -> RunResults {
+        let Self { mut results, mut complaints, .. } = self;
+        let Run { project, plan, options, peers, .. } = run;
+        let planned: BTreeSet<String> = plan.cells.iter().map(|cell| cell.planned.id.to_string()).collect();
+        results.retain(|name, _| planned.contains(name));
+        let complete = results.len() == planned.len();
+        for cell in &plan.cells {
+            let name = cell.planned.id.to_string();
+            results.entry(name).or_insert_with(|| crate::outcome::not_run(cell));
+        }
+        let cells: Vec<CellResult> = results.into_values().collect();
+        if complete {
+            complaints.extend(expectation_complaints(project, plan, &cells, options.clock.today));
+        }
+        RunResults {
+            format: 1,
+            producer: producer(),
+            matrix: plan.name.clone(),
+            started: options.clock.now.clone(),
+            seed: options.seed,
+            complete,
+            duration_ms: millis(start),
+            partition: plan.partition.clone(),
+            builds: build_records(project, plan, peers),
+            tally: Tally::of(&cells),
+            cells,
+            complaints,
+            flaky_passes: false,
         }
     }
 }

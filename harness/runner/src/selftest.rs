@@ -163,7 +163,7 @@ fn case_of(protocol: &dyn Protocol, id: &str) -> Option<Case> {
     protocol.cases().into_iter().find(|case| case.id == id)
 }
 
-/// Runs a case between ideal peers, of which one may have a defect.
+/// Runs a case between ideal peers, of which one may have a defect, and the other what the defect says of it.
 fn run_between(
     protocol: &dyn Protocol,
     case: &Case,
@@ -171,10 +171,14 @@ fn run_between(
     bench: &Bench,
     memory: &Budget,
 ) -> Result<Judgement, String> {
-    let source = |side: Role| Source::Reference {
-        defects: defect.filter(|d| d.side == side).map(|d| d.name.to_owned()).into_iter().collect(),
+    let of_side = |side: Role| match defect {
+        Some(defect) if defect.side == side => (IDEAL, Some(defect.name)),
+        Some(defect) => defect.beside(),
+        None => (IDEAL, None),
     };
-    let dialect = |side: Role| defect.filter(|d| d.side != side).map_or(IDEAL, |d| d.peer);
+    let source =
+        |side: Role| Source::Reference { defects: of_side(side).1.map(str::to_owned).into_iter().collect() };
+    let dialect = |side: Role| of_side(side).0;
     let settings = protocol.settings_for(&case.id);
     let server = Build { settings, ..build(protocol, dialect(Role::Server)) };
     let client = build(protocol, dialect(Role::Client));

@@ -147,8 +147,8 @@ impl Protocol for ContainerdTask {
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         use ttrpc::checks::{
-            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, READS_ON,
-            RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
+            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED,
+            OPEN_AFTER_OVERSIZE, READS_ON, RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
         };
         use verdict::checks::{
             ANSWERED_AS_DUE, ANSWERED_ONCE, GIVES_BACK, READABLE_REPLIES, STATE_KEPT, STAYS_UP,
@@ -165,8 +165,14 @@ impl Protocol for ContainerdTask {
             ];
             return family.into_iter().chain(own).collect();
         }
-        let mut of_probe =
-            vec![CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, WITHIN_LIMIT, checks::SAME_PID];
+        let mut of_probe = vec![
+            CANARIES_ANSWERED,
+            CODE_KEPT,
+            NOTHING_SMUGGLED,
+            OPEN_AFTER_OVERSIZE,
+            WITHIN_LIMIT,
+            checks::SAME_PID,
+        ];
         match case.kind {
             CaseKind::Probe if case.name.starts_with(ALONE) => {
                 of_probe.extend([ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, ALONE_COMPLETE]);

@@ -128,8 +128,8 @@ impl Protocol for KataAgent {
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         use ttrpc::checks::{
-            ALONE_COMPLETE, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, READS_ON, RECORDED_COMPLETE,
-            STREAMS_INCREASE, WITHIN_LIMIT,
+            ALONE_COMPLETE, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, OPEN_AFTER_OVERSIZE, READS_ON,
+            RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
         };
         use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
         if is_ctl(case) || case.is(CaseKind::Probe, LIFECYCLE) {
@@ -146,8 +146,14 @@ impl Protocol for KataAgent {
             let own = is_ctl(case).then_some(checks::NEVER_CONFUSES);
             return recorded.into_iter().chain(own).collect();
         }
-        let mut of_probe =
-            vec![CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, WITHIN_LIMIT, checks::INTERFACES];
+        let mut of_probe = vec![
+            CANARIES_ANSWERED,
+            CODE_KEPT,
+            NOTHING_SMUGGLED,
+            OPEN_AFTER_OVERSIZE,
+            WITHIN_LIMIT,
+            checks::INTERFACES,
+        ];
         match case.kind {
             CaseKind::Probe if case.name.starts_with(ALONE) => {
                 of_probe.extend([ANSWERED_AS_DUE, ANSWERED_ONCE, STAYS_UP, READABLE_REPLIES, ALONE_COMPLETE]);

@@ -3,6 +3,7 @@
 //! | shape | the rule |
 //! |---|---|
 //! | `not-drained`, `closed-after-refusal` | behind whatever was refused, every canary of a connection is answered |
+//! | `closed-after-refusal` | a message above the limit costs itself, and not the connection |
 //! | `smuggled` | what was announced as the body of a message is carried out by nobody |
 //! | `stops-reading` | a server goes on reading while a client takes no answers |
 //! | `code-lost` | a failure that came from elsewhere keeps its code |
@@ -13,6 +14,7 @@
 
 use std::collections::BTreeSet;
 
+use matrix::CaseKind;
 use transcript::evidence::{Expect, Role, Shape};
 use transcript::{EventKind, Transcript};
 use verdict::checks::{EVIDENCE_COMPLETE, Report};
@@ -121,6 +123,30 @@ fn hold_canary(report: &mut Report<'_>, conn: &ConnReading, step: &Step) {
     }
 }
 
+/// Behind a message above the limit its connection is there.
+pub const OPEN_AFTER_OVERSIZE: Check = Check { name: "open-after-oversize", judge: open_after_oversize };
+
+/// Where a canary comes behind the message, [`CANARIES_ANSWERED`] says it.
+fn open_after_oversize(report: &mut Report<'_>) {
+    for conn in &report.evidence.reading.conns {
+        let last_canary = conn.steps.iter().rposition(|step| step.is(Role::Canary));
+        let alone = conn.steps.get(last_canary.map_or(0, |at| at + 1)..).unwrap_or_default();
+        for step in alone.iter().filter(|step| step.is(Role::Subject)) {
+            let is_oversize = step.requests.iter().any(|at| at.frame.kind == OVERSIZE);
+            let left = ended_at(report.evidence.transcript, conn);
+            let closes = step.closed.is_some_and(|closed| left.is_none_or(|left| closed.event < left));
+            if is_oversize && closes {
+                let message =
+                    "a message above the limit ends the connection: whatever else was called on it is lost";
+                report
+                    .finding(Weight::Restriction, Shape::CLOSED_AFTER_REFUSAL, DRAINED, message)
+                    .at_subject(conn.conn.0, step)
+                    .push("an answer, or silence until all of the message is there", "closed");
+            }
+        }
+    }
+}
+
 /// Nobody carries out what is in a body.
 pub const NOTHING_SMUGGLED: Check = Check { name: "nothing-smuggled", judge: nothing_smuggled };
 
@@ -170,6 +196,10 @@ fn reads_on(report: &mut Report<'_>) {
 pub const WITHIN_LIMIT: Check = Check { name: "within-limit", judge: within_limit };
 
 fn within_limit(report: &mut Report<'_>) {
+    // Of a client that meets such answers, only what it makes of them is judged.
+    if report.evidence.case.kind == CaseKind::Client && report.evidence.server_is_faulty() {
+        return;
+    }
     for conn in &report.evidence.reading.conns {
         for reply in
             conn.steps.iter().flat_map(|step| &step.replies).filter(|reply| reply.at.frame.kind == OVERSIZE)
@@ -186,18 +216,16 @@ fn within_limit(report: &mut Report<'_>) {
 /// A status that comes from another process keeps its code.
 pub const CODE_KEPT: Check = Check { name: "code-kept", judge: code_kept };
 
-/// How a status is written into the text of another one.
-const STATUS_IN_TEXT: &str = "Status { code: ";
+/// How a status is written into the text of another one: by Rust's `Debug`, and by Go.
+const STATUS_IN_TEXT: [&str; 2] = ["Status { code: ", "rpc error: code = "];
 
 fn code_kept(report: &mut Report<'_>) {
     for conn in &report.evidence.reading.conns {
         for reply in conn.steps.iter().flat_map(|step| &step.replies) {
             let Some(answer) = Answer::read(data(&reply.at.frame.bytes)) else { continue };
             let text = String::from_utf8_lossy(answer.message);
-            let Some((_, inner)) = text.split_once(STATUS_IN_TEXT) else { continue };
-            let word = inner.split([',', ' ', '}']).next().unwrap_or_default();
-            let was = code::of_word(word).filter(|code| *code != answer.code);
-            if was.is_some() {
+            let Some((word, was)) = code_in(&text) else { continue };
+            if was != answer.code {
                 let message = "a failure that came from elsewhere is passed on with another code";
                 report
                     .violation(shapes::CODE_LOST, CODE, message)
@@ -206,6 +234,13 @@ fn code_kept(report: &mut Report<'_>) {
             }
         }
     }
+}
+
+/// The code in the text of a status, and its name there.
+fn code_in(text: &str) -> Option<(&str, i64)> {
+    let inner = STATUS_IN_TEXT.iter().find_map(|before| text.split_once(before))?.1;
+    let word = inner.split([',', ' ', '}']).next()?;
+    Some((word, code::of_word(word)?))
 }
 
 /// Every call of a client is answered, as long as the client listens, and nothing else is said.
@@ -346,3 +381,6 @@ pub fn results<'a>(report: &Report<'a>, method: &str) -> Vec<(u32, &'a ReplyAt, 
     told.filter_map(|(conn, reply)| Some((conn, reply, Answer::read(data(&reply.at.frame.bytes))?.payload)))
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

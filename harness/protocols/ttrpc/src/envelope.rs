@@ -38,31 +38,31 @@ pub mod code {
     /// It cannot be done now.
     pub const UNAVAILABLE: i64 = 14;
 
-    /// The names of all codes, by number.
-    const WORDS: [&str; 17] = [
-        "OK",
-        "CANCELLED",
-        "UNKNOWN",
-        "INVALID_ARGUMENT",
-        "DEADLINE_EXCEEDED",
-        "NOT_FOUND",
-        "ALREADY_EXISTS",
-        "PERMISSION_DENIED",
-        "RESOURCE_EXHAUSTED",
-        "FAILED_PRECONDITION",
-        "ABORTED",
-        "OUT_OF_RANGE",
-        "UNIMPLEMENTED",
-        "INTERNAL",
-        "UNAVAILABLE",
-        "DATA_LOSS",
-        "UNAUTHENTICATED",
+    /// The names of all codes, by number: that of the specification, which Rust has, and that of Go.
+    const WORDS: [[&str; 2]; 17] = [
+        ["OK", "OK"],
+        ["CANCELLED", "Canceled"],
+        ["UNKNOWN", "Unknown"],
+        ["INVALID_ARGUMENT", "InvalidArgument"],
+        ["DEADLINE_EXCEEDED", "DeadlineExceeded"],
+        ["NOT_FOUND", "NotFound"],
+        ["ALREADY_EXISTS", "AlreadyExists"],
+        ["PERMISSION_DENIED", "PermissionDenied"],
+        ["RESOURCE_EXHAUSTED", "ResourceExhausted"],
+        ["FAILED_PRECONDITION", "FailedPrecondition"],
+        ["ABORTED", "Aborted"],
+        ["OUT_OF_RANGE", "OutOfRange"],
+        ["UNIMPLEMENTED", "Unimplemented"],
+        ["INTERNAL", "Internal"],
+        ["UNAVAILABLE", "Unavailable"],
+        ["DATA_LOSS", "DataLoss"],
+        ["UNAUTHENTICATED", "Unauthenticated"],
     ];
 
     /// The code of that name.
     #[must_use]
     pub fn of_word(word: &str) -> Option<i64> {
-        let at = WORDS.iter().position(|name| *name == word)?;
+        let at = WORDS.iter().position(|names| names.contains(&word))?;
         i64::try_from(at).ok()
     }
 }
@@ -279,6 +279,23 @@ mod tests {
         check("0a02fffe", Err(NoCall));
         check("0805 120141", Ok(("", "A", true)));
         check("0a0161 0a0162 12014d", Ok(("b", "M", false)));
+    }
+
+    #[test]
+    fn codes_have_the_names_of_both_languages() {
+        #[track_caller]
+        fn check(word: &str, expect: Option<i64>) {
+            assert_eq!(code::of_word(word), expect, "{word}");
+        }
+        check("OK", Some(code::OK));
+        check("NOT_FOUND", Some(code::NOT_FOUND));
+        check("NotFound", Some(code::NOT_FOUND));
+        check("CANCELLED", Some(1));
+        check("Canceled", Some(1));
+        check("UNAUTHENTICATED", Some(16));
+        check("Unauthenticated", Some(16));
+        check("notfound", None);
+        check("", None);
     }
 
     #[test]

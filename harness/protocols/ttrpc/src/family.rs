@@ -1,8 +1,9 @@
 //! What implementations of ttrpc do with what the specification leaves open: families of servers, as data.
 //!
 //! `containerd/ttrpc@v1.2.7:PROTOCOL.md` says that messages above 4 MiB should be rejected and that clients use odd numbers. It is
-//! silent on unknown methods, on numbers that do not increase, on unknown types. Everything here was measured: `go-*` on
-//! containerd-shim-runc-v2 of Debian, `rs-*` on agents of Kata Containers.
+//! silent on unknown methods, on numbers that do not increase, on unknown types. All but one were measured: `go-*` on
+//! containerd-shim-runc-v2 of Debian, `rs-async-*` and `rs-sync-0.3` on agents of Kata Containers, `rs-sync-0.8` on servers of the
+//! crate. No release of a protocol here is of the last two, by which a server of one's own is told.
 //!
 //! | family | seen in |
 //! |---|---|
@@ -14,6 +15,8 @@
 //! | `rs-async-0.5.3` | kata-agent 2.5.0 and 3.0.0 |
 //! | `rs-async-0.7` | kata-agent 3.2.0 |
 //! | `rs-async-0.8` | kata-agent 4.0.0 |
+//! | `rs-sync-0.8` | ttrpc-rust 0.8.4 and 0.10.0, synchronous; arguments that cannot be decoded were not measured |
+//! | `go-1.2.8` | not measured: read in `containerd/ttrpc@v1.2.8:server.go` |
 
 use wire::ttrpc::Oversize;
 
@@ -50,6 +53,8 @@ pub struct Family {
     pub numbers_increase: bool,
     /// What becomes of data on a stream that is not open.
     pub stray_data: StrayData,
+    /// Whether data that a call announced is taken with the call, and is not on a stream that is not open.
+    pub takes_announced_data: bool,
     /// Whether the connection of a client that ends in mid-message is closed.
     pub closes_when_cut: bool,
     /// Whether it reads requests of a client that does not read its answers. Measured on Go alone.
@@ -124,6 +129,7 @@ const GO: Family = Family {
     even_streams: false,
     numbers_increase: false,
     stray_data: StrayData::Ignored,
+    takes_announced_data: false,
     closes_when_cut: false,
     reads_while_it_writes: false,
 };
@@ -146,6 +152,8 @@ pub const GO_1_2_0: Family = Family {
     closes_when_cut: true,
     ..GO_1_1
 };
+/// Go 1.2.8, as its source has it: data on a stream that is not open is refused, and the server goes on.
+pub(crate) const GO_1_2_8: Family = Family { name: "go-1.2.8", stray_data: StrayData::Refused, ..GO_1_2_0 };
 
 const RUST: Family = Family {
     name: "rs-sync-0.3",
@@ -162,6 +170,7 @@ const RUST: Family = Family {
     even_streams: true,
     numbers_increase: false,
     stray_data: StrayData::Ignored,
+    takes_announced_data: false,
     closes_when_cut: true,
     reads_while_it_writes: true,
 };
@@ -204,6 +213,14 @@ pub const RS_ASYNC_0_8: Family = Family {
     strictness: Strictness { groups_max: 100, ..RS_ASYNC_0_7.strictness },
     ..RS_ASYNC_0_7
 };
+/// ttrpc-rust 0.8.4 and 0.10, synchronous: what is not known is INVALID_ARGUMENT still, and streams may have any number.
+pub(crate) const RS_SYNC_0_8: Family = Family {
+    name: "rs-sync-0.8",
+    unknown_method: code::INVALID_ARGUMENT,
+    even_streams: true,
+    stray_data: StrayData::Ignored,
+    ..RS_ASYNC_0_8
+};
 
 /// What the specification asks for, and where it is silent, what harms nobody: what is not known is UNIMPLEMENTED, what is refused
 /// is read to its end, each request is answered once.
@@ -222,6 +239,46 @@ pub const IDEAL: Family = Family {
     even_streams: false,
     numbers_increase: false,
     stray_data: StrayData::Refused,
+    takes_announced_data: true,
     closes_when_cut: true,
     reads_while_it_writes: true,
 };
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the fact sheet of the measurements has for each family, case by case.
+    #[test]
+    fn families_are_what_was_measured() {
+        use code::{INVALID_ARGUMENT as INVALID, NOT_FOUND, RESOURCE_EXHAUSTED as EXHAUSTED, UNIMPLEMENTED};
+        use {Oversize::*, StrayData::Kills};
+        let refused = StrayData::Refused;
+        let ignored = StrayData::Ignored;
+        #[track_caller]
+        fn check(
+            family: Family,
+            (service, method): (i64, i64),
+            oversize: (Oversize, Option<i64>),
+            (even, increase): (bool, bool),
+            stray: StrayData,
+        ) {
+            assert_eq!((family.unknown_service, family.unknown_method), (service, method), "{}", family.name);
+            assert_eq!(family.oversize, oversize, "{}", family.name);
+            assert_eq!((family.even_streams, family.numbers_increase), (even, increase), "{}", family.name);
+            assert_eq!(family.stray_data, stray, "{}", family.name);
+        }
+        let discards = |code| (Discarded, Some(code));
+        let both = |code| (code, code);
+        check(GO_1_0, both(NOT_FOUND), discards(EXHAUSTED), (false, false), ignored);
+        check(GO_1_1, both(UNIMPLEMENTED), discards(EXHAUSTED), (false, false), ignored);
+        check(GO_1_2_0, both(UNIMPLEMENTED), discards(EXHAUSTED), (false, true), Kills);
+        check(GO_1_2_8, both(UNIMPLEMENTED), discards(EXHAUSTED), (false, true), refused);
+        check(RS_SYNC_0_3, both(INVALID), (Ignored, None), (true, false), ignored);
+        check(RS_ASYNC_0_5_0, both(INVALID), (Refused, None), (true, false), ignored);
+        check(RS_ASYNC_0_5_3, both(INVALID), (Refused, None), (true, false), ignored);
+        check(RS_ASYNC_0_7, (INVALID, UNIMPLEMENTED), (Refused, None), (false, false), refused);
+        check(RS_ASYNC_0_8, (INVALID, UNIMPLEMENTED), discards(INVALID), (false, false), refused);
+        check(RS_SYNC_0_8, both(INVALID), discards(INVALID), (true, false), ignored);
+    }
+}

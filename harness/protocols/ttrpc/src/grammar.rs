@@ -138,3 +138,83 @@ impl Pairing for Streams {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::envelope::{failure, request_data};
+    use crate::testing::{Talk, done, good};
+
+    fn frame(bytes: &[u8]) -> Frame {
+        let mut decoder =
+            MessageDecoder::within(Limits { data_max: DATA_MAX, oversize: Oversize::Discarded });
+        decoder.decode(&mut bytes.into()).expect("a message").expect("all of it")
+    }
+
+    fn message(stream: u32, kind: u8, flags: u8, length: u32, body: &[u8]) -> Bytes {
+        Header { stream, kind: MessageType(kind), flags: Flags(flags) }.with_length(length, body)
+    }
+
+    #[test]
+    fn what_is_due_follows_from_type_flags_and_length() {
+        #[track_caller]
+        fn check(bytes: &[u8], expect: Due) {
+            assert_eq!(due(&frame(bytes)), expect, "{bytes:02x?}");
+        }
+        check(&good(1), Due::One);
+        check(&message(1, 1, 1, 0, b""), Due::One);
+        check(&message(1, 1, 2, 0, b""), Due::Stream);
+        check(&message(1, 3, 0, 0, b""), Due::OnFailure);
+        check(&message(1, 1, 0, DATA_MAX + 1, b""), Due::OnFailure);
+        check(&message(1, 3, 0, DATA_MAX + 1, b""), Due::OnFailure);
+        check(&message(1, 2, 0, 0, b""), Due::None);
+        check(&message(1, 9, 0, 0, b""), Due::None);
+    }
+
+    #[test]
+    fn meanings_are_codes() {
+        #[track_caller]
+        fn check(bytes: &[u8], expect: Meaning) {
+            assert_eq!(meaning(&frame(bytes)), expect, "{bytes:02x?}");
+        }
+        check(&done(1), Meaning::Success);
+        check(&failure(1, code::UNIMPLEMENTED, ""), Meaning::NotSupported);
+        check(&failure(1, code::NOT_FOUND, ""), Meaning::Refused(code::NOT_FOUND));
+        check(&message(1, 2, 0, 1, b"\xff"), Meaning::Refused(code::UNKNOWN));
+        check(&message(1, 2, 0, DATA_MAX + 1, b""), Meaning::Refused(code::RESOURCE_EXHAUSTED));
+    }
+
+    /// Each answer with what it answers, as numbers of streams; 0 for what answers nothing.
+    #[test]
+    fn answers_belong_to_the_call_on_their_stream() {
+        #[track_caller]
+        fn check(talk: Talk, expect: &[(u32, u32)]) {
+            let stream = |frame: &Frame| Header::of_frame(frame).map_or(0, |header| header.stream);
+            let reading = talk.reading();
+            let steps = reading.conns.iter().flat_map(|conn| &conn.steps);
+            let replies = steps
+                .flat_map(|step| &step.replies)
+                .map(|reply| (stream(&reply.at.frame), reply.request.as_ref().map_or(0, stream)));
+            assert_eq!(replies.collect::<Vec<_>>(), expect);
+        }
+        let both = || Talk::new().asks(good(1)).asks(good(3));
+        check(both().answers(done(3)).answers(done(1)), &[(3, 3), (1, 1)]);
+        check(both().answers(done(5)).answers(done(1)).answers(done(1)), &[(5, 0), (1, 1), (1, 0)]);
+        // A number that is used twice is answered twice.
+        check(Talk::new().asks(good(1)).asks(good(1)).answers(done(1)).answers(done(1)), &[(1, 1), (1, 1)]);
+        // Data of a call that announced it is part of that; on a stream that is not open it may be refused.
+        let announced = Talk::new().asks(message(1, 1, 2, 0, b"")).asks(message(1, 3, 5, 0, b""));
+        check(announced.answers(done(1)).answers(done(1)), &[(1, 1), (1, 0)]);
+        let stray = Talk::new().asks(message(1, 3, 5, 0, b""));
+        check(stray.answers(failure(1, code::INVALID_ARGUMENT, "")), &[(1, 1)]);
+        // What was announced as a body is no call.
+        let body = Talk::new().asks([message(1, 1, 0, DATA_MAX + 1, b""), good(7)].concat());
+        check(body.answers(done(7)), &[(7, 0)]);
+        check(
+            Talk::new().asks(request_data(1, b"\xff")).answers(failure(1, code::INVALID_ARGUMENT, "")),
+            &[(1, 1)],
+        );
+    }
+}

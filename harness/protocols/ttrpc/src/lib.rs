@@ -27,6 +27,8 @@ mod message;
 pub mod probes;
 pub mod reference;
 pub mod schema;
+#[cfg(test)]
+mod testing;
 mod values;
 
 use wire::protobuf::Source;

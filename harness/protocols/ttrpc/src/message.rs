@@ -170,3 +170,98 @@ fn look_into_payload(
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use wire::Decoder;
+    use wire::protobuf::Writer;
+    use wire::ttrpc::{DATA_MAX, Flags, Limits, MessageDecoder, Oversize};
+
+    use super::*;
+    use crate::envelope::{Success, failure, request, request_data, success};
+    use crate::testing::Toy;
+
+    fn frames(bytes: &[u8]) -> Vec<Frame> {
+        let mut decoder =
+            MessageDecoder::within(Limits { data_max: DATA_MAX, oversize: Oversize::Discarded });
+        let mut left = bytes.into();
+        std::iter::from_fn(|| decoder.decode(&mut left).expect("messages")).collect()
+    }
+
+    /// The title, and the fields behind the head with their masks.
+    fn read(dir: Direction, frame: &Frame, request: Option<&Frame>) -> (String, Vec<String>) {
+        let found = dissect(&Toy, dir, frame, request);
+        let named = |field: &Field| match field.mask {
+            Some(mask) => format!("{} ({mask})", field.name),
+            None => field.name.to_string(),
+        };
+        (found.title, found.fields.iter().filter(|field| field.span.end > HEAD_LEN).map(named).collect())
+    }
+
+    #[track_caller]
+    fn check(dir: Direction, bytes: &[u8], request: Option<&[u8]>, title: &str, fields: &[&str]) {
+        let request = request.map(|request| frames(request).remove(0));
+        let (named, found) = read(dir, &frames(bytes)[0], request.as_ref());
+        assert_eq!(named, title);
+        assert_eq!(found, fields, "{title}");
+    }
+
+    #[test]
+    fn requests_are_read_as_far_as_they_are_known() {
+        let argument = Writer::new().text(1, "a").finish();
+        let known = request(1, "s.S", "M", &argument);
+        let read = ["service", "method", "payload (syntax)", "payload.name"];
+        check(Direction::ToServer, &known, None, "request on stream 1 s.S/M", &read);
+        let unknown = request(1, "s.S", "N", &argument);
+        check(
+            Direction::ToServer,
+            &unknown,
+            None,
+            "request on stream 1 s.S/N",
+            &["service", "method", "payload"],
+        );
+        let data = Header { stream: 3, kind: MessageType::DATA, flags: Flags(4) }.message(b"abc");
+        check(Direction::ToServer, &data, None, "data on stream 3", &["data"]);
+        assert_eq!(
+            dissect(&Toy, Direction::ToServer, &frames(&request_data(1, b"\xff"))[0], None).problems.len(),
+            1
+        );
+    }
+
+    #[test]
+    fn answers_are_read_by_what_they_answer() {
+        let asked = request(1, "s.S", "M", b"");
+        let result = Writer::new().text(1, "a").finish();
+        let done = success(1, Success::Bare, &result);
+        let title = "response on stream 1 to M: OK";
+        check(Direction::ToClient, &done, Some(&asked), title, &["payload (syntax)", "payload.name (toy)"]);
+        check(Direction::ToClient, &done, None, "response on stream 1: OK", &["payload"]);
+        let refused = failure(1, 5, "gone");
+        let read = ["status (syntax)", "status.code", "status.message (text)"];
+        check(Direction::ToClient, &refused, None, "response on stream 1: code 5 gone", &read);
+    }
+
+    #[test]
+    fn nothing_of_a_message_above_the_limit_is_read() {
+        let head = Header { stream: 1, kind: MessageType::REQUEST, flags: Flags(0) };
+        let long = head.with_length(DATA_MAX + 1, &vec![b'x'; DATA_MAX as usize + 1]);
+        let frames = frames(&long);
+        assert_eq!(read(Direction::ToServer, &frames[0], None), ("request on stream 1".to_owned(), vec![]));
+        let (title, fields) = read(Direction::ToServer, &frames[1], None);
+        assert_eq!((&*title, &*fields), ("discarded data", &["discarded".to_owned()][..]));
+    }
+
+    #[test]
+    fn the_method_of_a_request_is_known_or_not() {
+        #[track_caller]
+        fn check(bytes: &[u8], expect: Option<&str>) {
+            let schema = Toy.schema();
+            let method = called(schema, &frames(bytes)[0]);
+            assert_eq!(method.map(|method| &*method.name), expect);
+        }
+        check(&request(1, "s.S", "M", b""), Some("M"));
+        check(&request(1, "s.S", "N", b""), None);
+        check(&success(1, Success::Bare, b""), None);
+        check(&request_data(1, b"\xff"), None);
+    }
+}

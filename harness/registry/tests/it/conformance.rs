@@ -39,7 +39,10 @@ fn every_defect_names_what_finds_it() {
         let cases: Vec<String> = protocol.cases().iter().map(|case| case.id.to_string()).collect();
         for defect in protocol.defects() {
             assert!(cases.iter().any(|case| case == defect.case), "{}: {}", defect.name, defect.case);
-            assert!(protocol.grammar(defect.peer).is_some(), "{}: {}", defect.name, defect.peer);
+            let (dialect, beside) = defect.beside();
+            assert!(protocol.grammar(dialect).is_some(), "{}: {}", defect.name, defect.peer);
+            let is_there = |name| protocol.defects().iter().any(|d| d.name == name && d.side != defect.side);
+            assert!(beside.is_none_or(is_there), "{}: {}", defect.name, defect.peer);
             let on = Switches::on(protocol.defects(), defect.side, &[defect.name]);
             assert_eq!(on.map(|on| on.has(defect.name)), Ok(true));
         }

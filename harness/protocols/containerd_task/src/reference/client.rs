@@ -93,7 +93,7 @@ impl Tools for Daemons {
             Some(service) => {
                 let trace = Some((recorder.clone(), CONN));
                 let calls = Calls::connect(server.address(), trace, patience).await;
-                match calls {
+                match calls.map(|calls| calls.with_faults(&self.switches)) {
                     Ok(calls) => Shim { calls, service }.carry_out(operation, self, recorder).await,
                     Err(lost) => Err(lost.into()),
                 }

@@ -113,7 +113,8 @@ impl Runtimes {
         recorder: &Recorder,
         patience: Duration,
     ) -> Result<(), Failed> {
-        let mut calls = Calls::connect(address, Some((recorder.clone(), CONN)), patience).await?;
+        let trace = Some((recorder.clone(), CONN));
+        let mut calls = Calls::connect(address, trace, patience).await?.with_faults(&self.switches);
         done(calls.call(AGENT, "CreateSandbox", &Writer::new().text(1, "vm").text(5, "s1").finish()).await?)?;
         match operation.name {
             "lifecycle" => self.lifecycle(&mut calls, recorder).await,

@@ -1,12 +1,18 @@
 //! Calls over one connection: one after the other, or several at once.
+//!
+//! An answer above the limit fails its call, and its body is passed over, as clients in Go do
+//! (`containerd/ttrpc@v1.2.7:channel.go`, `recv`).
 
 use std::time::Duration;
 
 use bytes::Bytes;
+use protocol::defect::Switches;
 use protocol::reference::call::{Caller, End, Trace};
 use session::Address;
-use wire::ttrpc::{Header, MessageDecoder, MessageType};
+use wire::Frame;
+use wire::ttrpc::{DATA_MAX, Header, Limits, MessageDecoder, MessageType, OVERSIZE, Oversize};
 
+use super::faults;
 use crate::envelope::{self, Answer, code, data};
 
 /// How a call ended.
@@ -50,6 +56,8 @@ pub enum Lost {
 pub struct Calls {
     caller: Caller,
     decoder: MessageDecoder,
+    /// Whether it reads the body of an answer above the limit as messages, which no client should do.
+    reads_bodies: bool,
     patience: Duration,
     next: u32,
     /// What came that was not waited for yet.
@@ -63,7 +71,21 @@ impl Calls {
     /// [`Lost::Loudly`] where nobody listens.
     pub async fn connect(address: &Address, trace: Trace, patience: Duration) -> Result<Self, Lost> {
         let caller = Caller::connect(address, trace, patience).await.map_err(|_| Lost::Loudly)?;
-        Ok(Self { caller, decoder: MessageDecoder::new(), patience, next: 1, early: Vec::new() })
+        Ok(Self::over(caller, patience))
+    }
+
+    fn over(caller: Caller, patience: Duration) -> Self {
+        let decoder = within(Oversize::Discarded);
+        Self { caller, decoder, reads_bodies: false, patience, next: 1, early: Vec::new() }
+    }
+
+    /// The same with faults, before anything was called.
+    #[must_use]
+    pub fn with_faults(self, switches: &Switches) -> Self {
+        match switches.has(faults::READS_REFUSED_BODIES) {
+            true => Self { decoder: within(Oversize::Ignored), reads_bodies: true, ..self },
+            false => self,
+        }
     }
 
     /// Begins a call; the number of its stream.
@@ -78,11 +100,16 @@ impl Calls {
         Ok(stream)
     }
 
-    /// Waits for the end of a call. What others come to meanwhile is kept for them; what answers nothing is passed over.
+    /// Waits for the end of a call as long as the client's patience lasts, whatever else comes. What others come to meanwhile is
+    /// kept for them; what answers nothing is passed over.
     ///
     /// # Errors
     /// There is none.
     pub async fn end(&mut self, stream: u32) -> Result<Called, Lost> {
+        tokio::time::timeout(self.patience, self.ended(stream)).await.unwrap_or(Err(Lost::Silence))
+    }
+
+    async fn ended(&mut self, stream: u32) -> Result<Called, Lost> {
         loop {
             if let Some(at) = self.early.iter().position(|(of, _)| *of == stream) {
                 return Ok(self.early.remove(at).1);
@@ -92,18 +119,29 @@ impl Calls {
                 End::Timeout => Lost::Silence,
                 End::Eof | End::Reset | End::Unreadable(_) => Lost::Loudly,
             })?;
-            let header = Header::of_frame(&frame).filter(|header| header.kind == MessageType::RESPONSE);
-            let Some(header) = header else { continue };
-            let answer = Answer::read(data(&frame.bytes)).ok_or(Lost::Loudly)?;
-            let called = match answer.code {
-                code::OK => Called::Done(Bytes::copy_from_slice(answer.payload)),
-                code => Called::Failed { code, says: String::from_utf8_lossy(answer.message).into_owned() },
-            };
-            let is_open = header.stream < self.next && !header.stream.is_multiple_of(2);
-            if is_open && !self.early.iter().any(|(of, _)| *of == header.stream) {
-                self.early.push((header.stream, called));
+            let Some((of, called)) = self.answer(&frame)? else { continue };
+            let is_open = of < self.next && !of.is_multiple_of(2);
+            if is_open && !self.early.iter().any(|(known, _)| *known == of) {
+                self.early.push((of, called));
             }
         }
+    }
+
+    /// What a message says of which call.
+    fn answer(&self, frame: &Frame) -> Result<Option<(u32, Called)>, Lost> {
+        let header = Header::of_frame(frame).filter(|header| header.kind == MessageType::RESPONSE);
+        let Some(header) = header else { return Ok(None) };
+        if frame.kind == OVERSIZE {
+            let says = format!("the answer is longer than {DATA_MAX} bytes");
+            let failed = Called::Failed { code: code::RESOURCE_EXHAUSTED, says };
+            return Ok((!self.reads_bodies).then_some((header.stream, failed)));
+        }
+        let answer = Answer::read(data(&frame.bytes)).ok_or(Lost::Loudly)?;
+        let called = match answer.code {
+            code::OK => Called::Done(Bytes::copy_from_slice(answer.payload)),
+            code => Called::Failed { code, says: String::from_utf8_lossy(answer.message).into_owned() },
+        };
+        Ok(Some((header.stream, called)))
     }
 
     /// Numbers streams from the first one again, which no client should do.
@@ -121,9 +159,60 @@ impl Calls {
     }
 }
 
+fn within(oversize: Oversize) -> MessageDecoder {
+    MessageDecoder::within(Limits { data_max: DATA_MAX, oversize })
+}
+
 #[cfg(test)]
 mod tests {
+    use session::{Connection, Transport};
+
     use super::*;
+    use crate::envelope::Success;
+
+    /// Two ends of a connection: those of a client and of its server.
+    fn connected() -> (Calls, Connection) {
+        let (client, server) = Connection::pair(Transport::Memory).expect("memory");
+        (Calls::over(Caller::over(client, None), PATIENCE), server)
+    }
+
+    const PATIENCE: Duration = Duration::from_secs(5);
+
+    #[tokio::test(start_paused = true)]
+    async fn a_call_is_waited_for_no_longer_for_all_that_is_said_of_others() {
+        let (mut calls, server) = connected();
+        let stream = calls.begin("s.S", "M", b"").await.expect("there is room");
+        let begun = tokio::time::Instant::now();
+        let floods = async {
+            loop {
+                tokio::time::sleep(PATIENCE / 10).await;
+                let other = envelope::success(stream + 2, Success::Bare, b"");
+                server.send(&other, &[], None, PATIENCE).await.expect("there is room");
+            }
+        };
+        let called =
+            tokio::select! { called = calls.end(stream) => called, () = floods => unreachable!("for ever") };
+        assert_eq!((called, begun.elapsed()), (Err(Lost::Silence), PATIENCE));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_above_the_limit_fails_its_call_and_no_other_one() {
+        let (mut calls, server) = connected();
+        let streams = [calls.begin("s.S", "M", b"").await, calls.begin("s.S", "M", b"").await];
+        let [Ok(long), Ok(short)] = streams else { panic!("there is no room: {streams:?}") };
+        let bait = envelope::success(long, Success::Bare, b"bait");
+        let mut body = vec![0; DATA_MAX as usize + 1];
+        body[..bait.len()].copy_from_slice(&bait);
+        let head = Header { stream: long, kind: MessageType::RESPONSE, flags: wire::ttrpc::Flags(0) };
+        let answers = [&head.message(&body)[..], &envelope::success(short, Success::Bare, b"short")].concat();
+        let answers = Bytes::from(answers);
+        let ends = async { (calls.end(long).await, calls.end(short).await) };
+        let (ends, sent) = tokio::join!(ends, server.send(&answers, &[], None, PATIENCE));
+        sent.expect("all of it is read");
+        let says = "the answer is longer than 4194304 bytes".to_owned();
+        let failed = Called::Failed { code: code::RESOURCE_EXHAUSTED, says };
+        assert_eq!(ends, (Ok(failed), Ok(Called::Done(Bytes::from_static(b"short")))));
+    }
 
     #[test]
     fn a_method_that_is_not_there_is_told_from_an_argument_that_is_not_valid() {

@@ -1,4 +1,4 @@
-//! Faults of servers in what the family does for every protocol, the case that finds each, and what must be found there.
+//! Faults of peers in what the family does for every protocol, the case that finds each, and what must be found there.
 
 use transcript::evidence::Shape;
 
@@ -27,6 +27,8 @@ protocol::defects! { pub FAULTS;
         "A descriptor stays open for each client that is gone.";
     SMUGGLES, "smuggles", Server, "ideal", "probe/oversize-smuggle", shapes::SMUGGLED,
         "The body of a message above the limit is read as messages.";
+    CLOSES_OVERSIZE, "closes-oversize", Server, "ideal", "probe/oversize-header-4194305", Shape::CLOSED_AFTER_REFUSAL,
+        "A message above the limit ends the connection.";
     CLOSES_AFTER_REFUSAL, "closes-after-refusal", Server, "ideal", "probe/unknown-method", Shape::CLOSED_AFTER_REFUSAL,
         "The connection is closed behind a refusal.";
     EVEN_STREAMS, "even-streams", Server, "ideal", "probe/stream-id-even", Shape::WRONG_SUCCESS,
@@ -45,4 +47,8 @@ protocol::defects! { pub FAULTS;
         "A failure that came from elsewhere is passed on as INTERNAL.";
     STOPS_READING, "stops-reading", Server, "ideal", "probe/both-sides-write", shapes::STOPS_READING,
         "A server does not read while a client does not take its answers.";
+    ANSWERS_ABOVE_LIMIT, "answers-above-limit", Server, "ideal", "probe/idle-then-request", shapes::ABOVE_LIMIT,
+        "A result is longer than anybody takes, and begins with what looks like another one.";
+    READS_REFUSED_BODIES, "reads-refused-bodies", Client, "ideal with answers-above-limit", "client/lifecycle", Shape::SILENT_WRONG,
+        "The body of an answer above the limit is read as messages.";
 }

@@ -133,7 +133,11 @@ impl<S: Service> TtrpcServer<S> {
     }
 
     fn decoder(&self) -> MessageDecoder {
-        let oversize = if self.has(faults::SMUGGLES) { Oversize::Ignored } else { self.family.oversize.0 };
+        let oversize = match self.family.oversize.0 {
+            _ if self.has(faults::SMUGGLES) => Oversize::Ignored,
+            _ if self.has(faults::CLOSES_OVERSIZE) => Oversize::Refused,
+            of_family => of_family,
+        };
         MessageDecoder::within(Limits { data_max: DATA_MAX, oversize })
     }
 }
@@ -305,7 +309,7 @@ impl<S: Service> TtrpcServer<S> {
             return GO_ON;
         }
         client.last = Some(stream);
-        if header.flags.has(Flags::REMOTE_OPEN) && self.family.name == crate::family::IDEAL.name {
+        if header.flags.has(Flags::REMOTE_OPEN) && self.family.takes_announced_data {
             client.announced.insert(stream);
         }
         let data = envelope::data(&frame.bytes);
@@ -396,6 +400,7 @@ impl<S: Service> TtrpcServer<S> {
     fn says(&self, clients: &mut All, (peer, stream): Ticket, outcome: Outcome) {
         let stream = if self.has(faults::OTHER_STREAM) { stream.wrapping_add(2) } else { stream };
         let frame = match outcome {
+            Outcome::Result(_) if self.has(faults::ANSWERS_ABOVE_LIMIT) => above_limit(stream),
             Outcome::Result(payload) => envelope::success(stream, self.spelling(), &payload),
             Outcome::Failure(code, message)
                 if self.has(faults::LOSES_CODE) && code == code::INVALID_ARGUMENT =>
@@ -415,6 +420,15 @@ impl<S: Service> TtrpcServer<S> {
     fn spelling(&self) -> Success {
         self.family.success
     }
+}
+
+/// An answer that is one byte longer than the limit. Whoever reads its body as messages finds a result there that says nothing.
+fn above_limit(stream: u32) -> Bytes {
+    let bait = envelope::success(stream, Success::Bare, b"");
+    let rest = DATA_MAX as usize + 1 - bait.len() - HEAD_LEN;
+    let unknown = Header { stream: 0, kind: MessageType(0), flags: Flags(0) }.message(&vec![0; rest]);
+    let answer = Header { stream, kind: MessageType::RESPONSE, flags: Flags(0) };
+    answer.message(&[bait, unknown].concat())
 }
 
 /// Whether an argument has a field at its top that its message has not.
