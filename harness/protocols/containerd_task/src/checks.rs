@@ -6,6 +6,8 @@
 //! | `other-service` | one task service is spoken on a connection |
 //! | `other-pid` | the process of a container is the same one, whatever it is asked for by |
 //! | `events-out-of-order` | a shim reports what happened in the order in which it happened, once |
+//! | `way-back-lost` | a daemon that takes a shim over leaves what older ones read of it |
+//! | `wrong-version` | what it writes beside that says the version that it has found |
 
 use std::collections::BTreeMap;
 
@@ -13,11 +15,11 @@ use transcript::evidence::Observation;
 use ttrpc::Values;
 use ttrpc::checks::{calls_answered, results};
 use ttrpc::envelope::{Call, data};
-use verdict::checks::Report;
+use verdict::checks::{FILES, LOADS, Loads, Report};
 use verdict::{Blame, Check, FrameAt};
 
 use super::dialect::{EVENTS, TASK_V2, TASK_V3};
-use super::operations::STATUS;
+use super::operations::{MIGRATED, STATUS};
 use super::shapes;
 
 verdict::rules! {
@@ -28,6 +30,8 @@ verdict::rules! {
         "containerd/containerd@v2.1.5:api/runtime/task/v3/shim.proto";
     ORDER: "a task is created, started, ends and is deleted, in this order, and each is reported once",
         "containerd/containerd@v2.1.5:core/runtime/events.go";
+    LEFT: "what says where a shim is stays for older daemons, and says the version that the shim has to newer ones",
+        "harness/ARCHITECTURE.md#what-was-left-behind-is-loaded-or-left-alone";
 }
 
 /// What a daemon says is what it was told.
@@ -157,6 +161,31 @@ fn reported(at: &FrameAt) -> Option<(String, Vec<u8>)> {
     let topic = envelope.text(3);
     let event = envelope.message(4).bytes(2).unwrap_or_default().to_vec();
     (!topic.is_empty()).then_some((topic, event))
+}
+
+/// The way back: behind a daemon that took a shim over, those before it find the shim, and so do those after it.
+pub(super) const LEFT_FOR_OTHERS: Check = Check { name: "left-for-others", judge: left_for_others };
+
+/// The version of a shim that has an `address`.
+const OF_ADDRESS: &str = "2";
+
+fn left_for_others(report: &mut Report<'_>) {
+    let reading = report.evidence.reading;
+    let loads = reading.observed(Observation::Claim(LOADS)).and_then(Loads::parse);
+    let files = reading.observed(Observation::Effect(FILES));
+    let migrated = reading.observed(Observation::Effect(MIGRATED)).map(str::to_owned);
+    if loads == Some(Loads::Yes) && files == Some("changed") {
+        report
+            .violation(shapes::WAY_BACK_LOST, LEFT, "a daemon has changed what older ones read of a shim")
+            .blame(Blame::Client)
+            .push("what was there is kept", "changed");
+    }
+    if let Some(version) = migrated.filter(|version| version != OF_ADDRESS) {
+        report
+            .violation(shapes::WRONG_VERSION, LEFT, "a daemon has written another version down than it found")
+            .blame(Blame::Client)
+            .push(OF_ADDRESS, version);
+    }
 }
 
 /// What has been reported of every process, last: of its life, and of pauses.

@@ -8,6 +8,7 @@
 //! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
 //! message.rs     what no comparison may look at      probes.rs     what is asked of every shim, from texts in probes/
 //! bootstrap.rs   how a shim is reached               operations.rs what daemons do
+//! state.rs       what is left of that in a bundle
 //! checks.rs      what calls and events must hold     lock.rs       what every release has promised
 //! reference/     shims and daemons                   launch.rs     real ones
 //! ```
@@ -38,6 +39,7 @@ mod reference;
 mod releases;
 mod schema;
 mod shapes;
+mod state;
 
 use dialect::DIALECTS;
 
@@ -60,7 +62,7 @@ pub fn protocol() -> Arc<dyn Protocol> {
     Arc::new(ContainerdTask)
 }
 
-/// A daemon of the shim's release has left a real container.
+/// A daemon of the shim's release has left a real container, whoever the daemon is that comes.
 fn is_real(case: &CaseId) -> bool {
     let operation = operations::operation(&case.name).filter(|operation| operation.kind == case.kind);
     operation.is_some_and(|operation| operation.before == operations::LEFT_BY_DAEMON)
@@ -129,7 +131,7 @@ impl Protocol for ContainerdTask {
         if case.is(CaseKind::Client, RELOAD) {
             return Some("there has to be a container that another daemon has started");
         }
-        if is_real(case) {
+        if is_real(case) || case.kind == CaseKind::State {
             return Some("there has to be a container that another daemon has started");
         }
         if is_lifecycle(case) || ends_shim(case) {
@@ -195,6 +197,9 @@ impl Protocol for ContainerdTask {
                 // What runs is not to be killed by a daemon that comes.
                 let runs = is_real(case).then_some(STATE_KEPT);
                 verdict::checks::of(case.kind).into_iter().chain(own).chain(runs).collect()
+            }
+            CaseKind::State => {
+                verdict::checks::of(case.kind).into_iter().chain([checks::LEFT_FOR_OTHERS]).collect()
             }
             kind => verdict::checks::of(kind),
         }

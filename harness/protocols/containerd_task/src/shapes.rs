@@ -5,4 +5,6 @@ protocol::shapes! {
     EVENTS_OUT_OF_ORDER = "events-out-of-order";
     OTHER_SERVICE = "other-service";
     OTHER_PID = "other-pid";
+    WAY_BACK_LOST = "way-back-lost";
+    WRONG_VERSION = "wrong-version";
 }

@@ -7,7 +7,7 @@
 //! take-over   it looks at the container, pauses, resumes and kills it, and removes what is left of it
 //! upgrade     it does so while it runs a container of its own; both are asked to end, and say with what they end
 //! rollback    it starts a container of its own, then the first daemon takes over again; both are asked to end
-//! state/*     what says where the shim is has been changed meanwhile: see state.rs
+//! state/*     what says where the shim is has been changed meanwhile: see ../state.rs
 //! ```
 //!
 //! A daemon that does not understand what it finds kills the container and removes its bundle. So effects are read while things go
@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use matrix::CaseKind;
 use protocol::effects::{claim, claim_exit, effect};
 use protocol::installed::Installed;
 use protocol::launch::{Place, within};
@@ -28,16 +29,17 @@ use session::sandbox::Slot;
 use session::{Address, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
 use transcript::evidence::Observation;
 use transcript::{ConnId, ExitStatus};
-use verdict::checks::{FILES, LOADS, Loads, RUNS};
+use verdict::checks::{LOADS, Loads, RUNS};
 use wire::Direction;
 
 use super::containerd::{Running, Start};
 use super::effects::{Container, in_time, write_bundle, yes_or_no};
 use super::place::{self, met};
-use super::{LEFT, NEW, stand_in, state};
+use super::{LEFT, NEW, stand_in};
 use crate::operations::{
     self, KEPT, LEFT_BY_DAEMON, NEW_KEPT, NEW_STATUS, Operation, PAUSED, RESUMED, STATE, STATUS,
 };
+use crate::state::{self, Files};
 
 /// How long a daemon may take to come up. It takes 0.1 s; 1.4.13 waits 100 s for a shim that is not there.
 pub(super) const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -69,7 +71,8 @@ impl Tools for Containerd {
 
     /// The others are for reference daemons.
     fn operation(&self, name: &str) -> Option<&'static Operation> {
-        operations::operation(name).filter(|operation| operation.before == LEFT_BY_DAEMON)
+        let operation = operations::operation(name)?;
+        (operation.before == LEFT_BY_DAEMON || operation.kind == CaseKind::State).then_some(operation)
     }
 
     fn command(&self, _operation: &Operation) -> Vec<String> {
@@ -250,9 +253,9 @@ impl<'a> Story<'a> {
         let container = Container::new(self.place, LEFT);
         let bundle = container.bundle();
         state::change(name, &bundle)?;
-        let left = state::files(&bundle);
+        let left = Files::read(&bundle);
         let came = self.take_over().await;
-        effect(self.recorder, FILES, if state::files(&bundle) == left { "kept" } else { "changed" });
+        state::write(&left, &bundle, self.recorder);
         let finds_it = came.as_ref().is_ok_and(|taken| taken.is == IS_RUNNING);
         claim(self.recorder, LOADS, if finds_it { Loads::Yes } else { Loads::No }.word());
         came?.daemon.end().await

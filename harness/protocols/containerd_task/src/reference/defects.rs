@@ -26,6 +26,12 @@ protocol::defects! { pub(super) OWN;
         "Streams are numbered anew within a connection.";
     OWN_SERVICE, "own-service", Client, "1.7", "client/reload", Shape::LOUD_FAIL,
         "A shim is asked for the service of the daemon's own release.";
-    CLEANS_UP, "cleans-up", Client, "ideal", "state/damaged-bundle", Shape::STATE_DESTROYED,
+    CLEANS_UP, "cleans-up", Client, "ideal", "state/cut", Shape::STATE_DESTROYED,
         "A container whose shim cannot be reached is killed.";
+    MOVES_ADDRESS, "moves-address", Client, "1.7", "state/bundle", shapes::WAY_BACK_LOST,
+        "An `address` is gone when a bootstrap.json was written for it.";
+    MIGRATES_AS_OWN, "migrates-as-own", Client, "1.7", "state/bundle", shapes::WRONG_VERSION,
+        "A bootstrap.json that is written next to an `address` has the version of the daemon's own shims.";
+    TAKES_ITS_WORD, "takes-its-word", Client, "1.7", "state/bootstrap-3", Shape::STATE_DESTROYED,
+        "A container is killed whose shim has not the task service of its version.";
 }

@@ -13,12 +13,13 @@ use transcript::ExitStatus;
 use ttrpc::Values;
 use ttrpc::envelope::{Call, code};
 use ttrpc::reference::server::{Outcome, Replies, Service, Ticket};
-use verdict::checks::{FILES, RUNS};
+use verdict::checks::RUNS;
 use wire::protobuf::Writer;
 
 use super::defects;
 use crate::dialect::{Dialect, EVENTS};
-use crate::{bootstrap, operations};
+use crate::operations;
+use crate::state::{self, Files};
 
 /// Made-up processes.
 const SHIM_PID: u64 = 4711;
@@ -152,7 +153,7 @@ impl Service for Shim {
 
     fn outside(&self) -> Option<Box<dyn Outside>> {
         let (tasks, bundle) = (Arc::clone(&self.tasks), self.bundle.clone());
-        let before = bootstrap::now(&bundle);
+        let before = Files::read(&bundle);
         Some(Box::new(Host { tasks, bundle, before }))
     }
 }
@@ -303,14 +304,15 @@ struct Host {
     tasks: Arc<Mutex<Tasks>>,
     bundle: PathBuf,
     /// What says how the shim is reached, before a daemon has looked.
-    before: Vec<Option<String>>,
+    before: Files,
 }
 
 impl Host {
     fn bring(&mut self, condition: &str) -> std::io::Result<()> {
         let mut tasks = locked(&self.tasks);
+        let is_found = operations::is_found(condition);
         match condition {
-            operations::RUNNING | operations::DAMAGED => {
+            _ if is_found || condition == operations::RUNNING => {
                 let first = Process { pid: TASK_PID, status: RUNNING, ..Process::default() };
                 let task =
                     Task { bundle: "/run/bundle/c1".to_owned(), processes: [(String::new(), first)].into() };
@@ -324,12 +326,13 @@ impl Host {
             _ => {}
         }
         drop(tasks);
-        match condition {
-            operations::CLEANED_UP => return bootstrap::remove(&self.bundle),
-            operations::DAMAGED => bootstrap::damage(&self.bundle)?,
-            _ => {}
+        if condition == operations::CLEANED_UP {
+            return Files::default().write(&self.bundle);
         }
-        self.before = bootstrap::now(&self.bundle);
+        if is_found {
+            state::change(condition, &self.bundle)?;
+        }
+        self.before = Files::read(&self.bundle);
         Ok(())
     }
 }
@@ -347,8 +350,7 @@ impl Outside for Host {
     }
 
     fn effects(&mut self, _is_gone: bool, recorder: &Recorder) {
-        let files = if bootstrap::now(&self.bundle) == self.before { "kept" } else { "changed" };
-        protocol::effects::effect(recorder, FILES, files);
+        state::write(&self.before, &self.bundle, recorder);
         let tasks = locked(&self.tasks);
         if tasks.ran {
             protocol::effects::effect(recorder, RUNS, if tasks.cleaned_up { "no" } else { "yes" });
