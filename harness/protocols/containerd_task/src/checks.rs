@@ -7,11 +7,12 @@
 //! | `other-pid` | the process of a container is the same one, whatever it is asked for by |
 //! | `events-out-of-order` | a shim reports what happened in the order in which it happened, once |
 //! | `way-back-lost` | a daemon that takes a shim over leaves what older ones read of it |
+//! | `metadata-lost` | a daemon knows the containers that were made before it came |
 //! | `wrong-version` | what it writes beside that says the version that it has found |
 
 use std::collections::BTreeMap;
 
-use transcript::evidence::Observation;
+use transcript::evidence::{EXIT, Observation};
 use ttrpc::Values;
 use ttrpc::checks::{calls_answered, results};
 use ttrpc::envelope::{Call, data};
@@ -19,7 +20,7 @@ use verdict::checks::{FILES, LOADS, Loads, Report};
 use verdict::{Blame, Check, FrameAt};
 
 use super::dialect::{EVENTS, TASK_V2, TASK_V3};
-use super::operations::{MIGRATED, STATUS};
+use super::operations::{LISTED, MIGRATED, STATUS};
 use super::shapes;
 
 verdict::rules! {
@@ -188,6 +189,25 @@ fn left_for_others(report: &mut Report<'_>) {
     }
 }
 
+/// What a daemon keeps of containers outlives it, whoever comes next.
+pub(super) const METADATA_KEPT: Check = Check { name: "metadata-kept", judge: metadata_kept };
+
+fn metadata_kept(report: &mut Report<'_>) {
+    let reading = report.evidence.reading;
+    // Effects of a daemon that says that all went well are compared by a check of all protocols.
+    let is_compared = reading.observed(Observation::Claim(EXIT)).is_none_or(|exit| exit == "0");
+    if reading.observed(Observation::Effect(LISTED)) == Some("no") && !is_compared {
+        report
+            .violation(
+                shapes::METADATA_LOST,
+                LEFT,
+                "a daemon does not know a container that another one has made",
+            )
+            .blame(Blame::Client)
+            .push("it is listed", "it is not");
+    }
+}
+
 /// What has been reported of every process, last: of its life, and of pauses.
 #[derive(Debug, Default)]
 struct Lives {
@@ -228,67 +248,4 @@ impl Lives {
 }
 
 #[cfg(test)]
-mod tests {
-    use wire::protobuf::Writer;
-
-    use super::*;
-
-    #[test]
-    fn each_event_has_its_place_in_a_life() {
-        /// What is wrong with the last of these events.
-        #[track_caller]
-        fn check(told: &[(&str, &[u8])], expect: Option<&str>) {
-            let mut lives = Lives::default();
-            let mut last = None;
-            for (topic, event) in told {
-                assert_eq!(last, None, "{told:?}");
-                last = lives.tell(topic, Values(event));
-            }
-            assert_eq!(last, expect, "{told:?}");
-        }
-        let create = || ("/tasks/create", Writer::new().text(1, "c1").text(2, "/run/bundle/c1").finish());
-        let start = || ("/tasks/start", Writer::new().text(1, "c1").uint(2, 7).finish());
-        let exit = |id: &str| ("/tasks/exit", Writer::new().text(1, "c1").text(2, id).uint(3, 7).finish());
-        let delete = || ("/tasks/delete", Writer::new().text(1, "c1").uint(2, 7).finish());
-        let added = || ("/tasks/exec-added", Writer::new().text(1, "c1").text(2, "x1").finish());
-        let started =
-            || ("/tasks/exec-started", Writer::new().text(1, "c1").text(2, "x1").uint(3, 8).finish());
-        let of_container = |topic| (topic, Writer::new().text(1, "c1").finish());
-        let (paused, resumed) = (|| of_container("/tasks/paused"), || of_container("/tasks/resumed"));
-        let told = [
-            create(),
-            start(),
-            added(),
-            started(),
-            exit("x1"),
-            paused(),
-            resumed(),
-            paused(),
-            resumed(),
-            of_container("/tasks/oom"),
-            of_container("/tasks/oom"),
-            exit("c1"),
-            delete(),
-            create(),
-            start(),
-        ];
-        let told: Vec<_> = told.iter().map(|(topic, event)| (*topic, &event[..])).collect();
-        check(&told, None);
-        let wrong = [
-            [start(), create()],
-            [exit("c1"), start()],
-            [delete(), exit("c1")],
-            [started(), added()],
-            [exit("x1"), started()],
-            [start(), start()],
-            [exit("c1"), exit("c1")],
-            [paused(), paused()],
-            [resumed(), resumed()],
-        ];
-        for pair in &wrong {
-            check(&[(pair[0].0, &pair[0].1), (pair[1].0, &pair[1].1)], Some(pair[0].0));
-        }
-        let (started, exited) = (start(), exit("x1"));
-        check(&[(exited.0, &exited.1), (started.0, &started.1)], None);
-    }
-}
+mod tests;

@@ -194,8 +194,8 @@ impl Protocol for ContainerdTask {
                     checks::ONE_SERVICE,
                     checks::SAME_PID,
                 ];
-                // What runs is not to be killed by a daemon that comes.
-                let runs = is_real(case).then_some(STATE_KEPT);
+                // What runs is not to be killed by a daemon that comes, nor forgotten.
+                let runs = [STATE_KEPT, checks::METADATA_KEPT].into_iter().filter(|_| is_real(case));
                 verdict::checks::of(case.kind).into_iter().chain(own).chain(runs).collect()
             }
             CaseKind::State => {

@@ -25,6 +25,8 @@ pub(crate) const SHIM: &str = "shim";
 pub(crate) const KEPT: &str = "kept";
 /// Effect: the same of the container that another daemon started.
 pub(crate) const NEW_KEPT: &str = "new-kept";
+/// Effect: whether the daemon that comes up still knows every container that others have made, by what it keeps of them.
+pub(crate) const LISTED: &str = "listed";
 /// Effect: whether it was frozen when it had been paused.
 pub(crate) const PAUSED: &str = "paused";
 /// Effect: whether it was frozen no longer when it had been resumed.
@@ -82,6 +84,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         claims: &[(STATE, "running"), (STATUS, "137")],
         effects: &[
             (KEPT, "yes"),
+            (LISTED, "yes"),
             (PAUSED, "yes"),
             (RESUMED, "yes"),
             (CONTAINER, "gone"),
@@ -135,6 +138,7 @@ const fn found(
 const BOTH_END: &[(&str, &str)] = &[
     (KEPT, "yes"),
     (NEW_KEPT, "yes"),
+    (LISTED, "yes"),
     (PAUSED, "yes"),
     (RESUMED, "yes"),
     (CONTAINER, "gone"),

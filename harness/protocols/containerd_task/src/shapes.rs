@@ -6,5 +6,6 @@ protocol::shapes! {
     OTHER_SERVICE = "other-service";
     OTHER_PID = "other-pid";
     WAY_BACK_LOST = "way-back-lost";
+    METADATA_LOST = "metadata-lost";
     WRONG_VERSION = "wrong-version";
 }

@@ -37,7 +37,7 @@ use super::effects::{Container, in_time, write_bundle, yes_or_no};
 use super::place::{self, met};
 use super::{LEFT, NEW, stand_in};
 use crate::operations::{
-    self, KEPT, LEFT_BY_DAEMON, NEW_KEPT, NEW_STATUS, Operation, PAUSED, RESUMED, STATE, STATUS,
+    self, KEPT, LEFT_BY_DAEMON, LISTED, NEW_KEPT, NEW_STATUS, Operation, PAUSED, RESUMED, STATE, STATUS,
 };
 use crate::state::{self, Files};
 
@@ -212,6 +212,7 @@ impl<'a> Story<'a> {
     async fn look_around(&mut self) -> Result<(), LaunchErrorKind> {
         let Taken { daemon, first, .. } = self.take_over().await?;
         self.see(LEFT, KEPT, first);
+        self.see_that_known(&daemon, &[LEFT]).await?;
         self.ask(&daemon, &["task", "metrics", LEFT]).await?;
         self.ask(&daemon, &["task", "ps", LEFT]).await?;
         self.pause_and_resume(&daemon).await?;
@@ -222,6 +223,7 @@ impl<'a> Story<'a> {
     async fn upgrade(&mut self) -> Result<(), LaunchErrorKind> {
         let Taken { daemon, first, .. } = self.take_over().await?;
         self.see(LEFT, KEPT, first);
+        self.see_that_known(&daemon, &[LEFT]).await?;
         let new = self.start_new(&daemon).await?;
         self.pause_and_resume(&daemon).await?;
         self.see(NEW, NEW_KEPT, new);
@@ -241,6 +243,7 @@ impl<'a> Story<'a> {
         self.see_that_run(&[(LEFT, first), (NEW, new)]);
         self.see(LEFT, KEPT, first);
         self.see(NEW, NEW_KEPT, new);
+        self.see_that_known(&daemon, &[LEFT, NEW]).await?;
         self.pause_and_resume(&daemon).await?;
         for (id, status) in [(LEFT, STATUS), (NEW, NEW_STATUS)] {
             self.end(&daemon, id, "15", status).await?;
@@ -369,6 +372,14 @@ impl<'a> Story<'a> {
                 .all(|(id, first)| first.is_some() && Container::new(self.place, id).first() == *first);
             effect(self.recorder, RUNS, yes_or_no(run));
         }
+    }
+
+    /// Writes down whether a daemon knows containers that others have made: that is kept in its own files, of which no shim knows.
+    async fn see_that_known(&mut self, daemon: &Running<'_>, ids: &[&str]) -> Result<(), LaunchErrorKind> {
+        let listed = self.ask(daemon, &["containers", "ls", "--quiet"]).await?.stdout.text();
+        let is_known = ids.iter().all(|id| listed.lines().any(|line| line.trim() == *id));
+        effect(self.recorder, LISTED, yes_or_no(is_known));
+        Ok(())
     }
 
     async fn ask(&mut self, daemon: &Running<'_>, argv: &[&str]) -> Result<Output, LaunchErrorKind> {
