@@ -7,6 +7,7 @@
 //! | `other-pid` | the process of a container is the same one, whatever it is asked for by |
 //! | `events-out-of-order` | a shim reports what happened in the order in which it happened, once |
 //! | `way-back-lost` | a daemon that takes a shim over leaves what older ones read of it |
+//! | `late-exit` | a shim that is told to end ends, also where nobody hears what it reports |
 //! | `metadata-lost` | a daemon knows the containers that were made before it came |
 //! | `wrong-version` | what it writes beside that says the version that it has found |
 
@@ -17,10 +18,10 @@ use ttrpc::Values;
 use ttrpc::checks::{calls_answered, results};
 use ttrpc::envelope::{Call, data};
 use verdict::checks::{FILES, LOADS, Loads, Report};
-use verdict::{Blame, Check, FrameAt};
+use verdict::{Blame, Check, FrameAt, Weight};
 
 use super::dialect::{EVENTS, TASK_V2, TASK_V3};
-use super::operations::{LISTED, MIGRATED, STATUS};
+use super::operations::{LISTED, MIGRATED, SHIM, STATUS};
 use super::shapes;
 
 verdict::rules! {
@@ -31,6 +32,8 @@ verdict::rules! {
         "containerd/containerd@v2.1.5:api/runtime/task/v3/shim.proto";
     ORDER: "a task is created, started, ends and is deleted, in this order, and each is reported once",
         "containerd/containerd@v2.1.5:core/runtime/events.go";
+    ENDS: "a shim that has nothing to do and is told to end gives back what it has",
+        "harness/ARCHITECTURE.md#what-is-taken-is-given-back";
     LEFT: "what says where a shim is stays for older daemons, and says the version that the shim has to newer ones",
         "harness/ARCHITECTURE.md#what-was-left-behind-is-loaded-or-left-alone";
 }
@@ -162,6 +165,16 @@ fn reported(at: &FrameAt) -> Option<(String, Vec<u8>)> {
     let topic = envelope.text(3);
     let event = envelope.message(4).bytes(2).unwrap_or_default().to_vec();
     (!topic.is_empty()).then_some((topic, event))
+}
+
+/// A shim ends that is told to. One that is late for want of a listener has all the same done what it was asked for.
+pub(super) const ENDS_IN_TIME: Check = Check { name: "ends-in-time", judge: ends_in_time };
+
+fn ends_in_time(report: &mut Report<'_>) {
+    if report.evidence.reading.observed(Observation::Effect(SHIM)) == Some("yes") {
+        let message = "a shim that nobody hears is still there when it was told to end";
+        report.finding(Weight::Restriction, shapes::LATE_EXIT, ENDS, message).push("it is gone", "it waits");
+    }
 }
 
 /// The way back: behind a daemon that took a shim over, those before it find the shim, and so do those after it.

@@ -53,6 +53,8 @@ pub(crate) struct Dialect {
     pub unreachable: Unreachable,
     /// When its daemons ask a shim for another task service than that of its version.
     pub asks_on: AsksOn,
+    /// Whether a shim waits for whoever does not answer where it reports events, before it ends.
+    pub waits_to_report: bool,
     /// Whether a container may be made without a bundle.
     pub no_bundle: bool,
     /// Whether `runc exec` of the release works on the kernel on which it was measured.
@@ -96,6 +98,7 @@ impl Facts for Dialect {
             shim_version_max: 2,
             unreachable: Unreachable::Killed,
             asks_on: AsksOn::Nothing,
+            waits_to_report: true,
             no_bundle: true,
             executes: false,
         }

@@ -53,6 +53,8 @@ const KILLS: [&str; 3] = ["data-unknown-stream", "data-late", "stream-open-on-un
 const NO_BUNDLE: &str = "create-without-bundle";
 /// A daemon that starts and finds a container, recorded elsewhere.
 const RELOAD: &str = "recorded-reload";
+/// A container of a shim that reports to nobody.
+const UNHEARD: &str = "unheard";
 /// What a shim reports, recorded elsewhere.
 const REPORTED: &str = "recorded-events";
 
@@ -186,8 +188,9 @@ impl Protocol for ContainerdTask {
                 of_probe
             }
             CaseKind::Client => {
+                let is_unheard = case.is(CaseKind::Client, UNHEARD);
                 let own = [
-                    if is_real(case) { checks::ANSWERED_WHILE_IT_RUNS } else { CALLS_ANSWERED },
+                    if is_real(case) || is_unheard { checks::ANSWERED_WHILE_IT_RUNS } else { CALLS_ANSWERED },
                     STREAMS_INCREASE,
                     WITHIN_LIMIT,
                     checks::AS_TOLD,
@@ -196,7 +199,8 @@ impl Protocol for ContainerdTask {
                 ];
                 // What runs is not to be killed by a daemon that comes, nor forgotten.
                 let runs = [STATE_KEPT, checks::METADATA_KEPT].into_iter().filter(|_| is_real(case));
-                verdict::checks::of(case.kind).into_iter().chain(own).chain(runs).collect()
+                let ends = is_unheard.then_some(checks::ENDS_IN_TIME);
+                verdict::checks::of(case.kind).into_iter().chain(own).chain(runs).chain(ends).collect()
             }
             CaseKind::State => {
                 verdict::checks::of(case.kind).into_iter().chain([checks::LEFT_FOR_OTHERS]).collect()

@@ -7,6 +7,8 @@ use verdict::checks::{FILES, LOADS, RUNS};
 
 /// Condition: the shim runs and has no task.
 pub(crate) const IDLE: &str = "idle";
+/// Condition: the same, and nobody answers any more where the shim reports events.
+pub(crate) const UNHEARD: &str = "unheard";
 /// Condition: a container runs under the shim, and the daemon that started it is gone.
 pub(crate) const RUNNING: &str = "running";
 /// What a daemon does to a container whose shim it cannot reach; it is no condition of an operation.
@@ -66,7 +68,15 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         about: "a container is made, started, waited for while it gets SIGTERM, and deleted; the shim ends",
         before: IDLE,
         claims: &[(STATUS, "7")],
-        effects: &[(CONTAINER, "none")],
+        effects: &[(CONTAINER, "gone")],
+    },
+    Operation {
+        name: "unheard",
+        kind: CaseKind::Client,
+        about: "a container is killed and deleted while nobody answers where the shim reports events; the shim ends in time",
+        before: UNHEARD,
+        claims: &[(STATUS, "137")],
+        effects: &[(CONTAINER, "gone")],
     },
     Operation {
         name: "reload",
@@ -148,6 +158,13 @@ const BOTH_END: &[(&str, &str)] = &[
 
 /// A container runs on as it ran.
 const GOES_ON: &[(&str, &str)] = &[(RUNS, "yes"), (FILES, "kept")];
+
+impl Operation {
+    /// Whether a daemon starts the shim.
+    pub(crate) fn starts_shim(&self) -> bool {
+        [IDLE, UNHEARD].contains(&self.before)
+    }
+}
 
 /// The operation of that name.
 pub(crate) fn operation(name: &str) -> Option<&'static Operation> {

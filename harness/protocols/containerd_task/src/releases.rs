@@ -68,6 +68,11 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 d.migrates = true
             }),
             change(
+                "a shim that is told to end does not wait for whoever does not answer where it reports events",
+                M21,
+                |d| d.waits_to_report = false,
+            ),
+            change(
                 "a shim of version 3 that answers UNIMPLEMENTED is taken for one of version 2",
                 M21,
                 |d| d.asks_on = AsksOn::Unimplemented,

@@ -6,6 +6,7 @@ protocol::shapes! {
     OTHER_SERVICE = "other-service";
     OTHER_PID = "other-pid";
     WAY_BACK_LOST = "way-back-lost";
+    LATE_EXIT = "late-exit";
     METADATA_LOST = "metadata-lost";
     WRONG_VERSION = "wrong-version";
 }

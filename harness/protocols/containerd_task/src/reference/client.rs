@@ -30,7 +30,8 @@ const CONN: ConnId = ConnId(1);
 /// The container of every operation, and its bundle.
 const ID: &str = "c1";
 const BUNDLE: &str = "/run/bundle/c1";
-/// `SIGTERM`.
+/// `SIGKILL` and `SIGTERM`.
+const SIGKILL: u64 = 9;
 const SIGTERM: u64 = 15;
 /// The number of a state.
 const RUNNING: u64 = 2;
@@ -120,7 +121,7 @@ impl Daemons {
         operation: &Operation,
         server: &mut dyn Server,
     ) -> Result<Option<&'static str>, LaunchError> {
-        let starts = operation.before == operations::IDLE;
+        let starts = operation.starts_shim();
         let Some(bundle) = server.machine() else { return Ok(Some(self.dialect.task)) };
         match bootstrap::read(bundle, self.dialect) {
             Reached::By(_) if self.switches.has(defects::OWN_SERVICE) => Ok(Some(self.dialect.task)),
@@ -204,7 +205,7 @@ impl Daemons {
 
     /// A daemon that starts goes on without the containers that it could not reach; the ideal one says so.
     fn without_shim(&self, operation: &Operation) -> Result<(), Failed> {
-        let says_so = operation.before == operations::IDLE || self.dialect.unreachable == Unreachable::Kept;
+        let says_so = operation.starts_shim() || self.dialect.unreachable == Unreachable::Kept;
         if says_so { Err(Failed::Refused) } else { Ok(()) }
     }
 }
@@ -228,7 +229,9 @@ impl Shim {
         recorder: &Recorder,
     ) -> Result<(), Failed> {
         match operation.name {
-            "lifecycle" => self.lifecycle(daemon, recorder).await,
+            "lifecycle" => self.lifecycle(SIGTERM, daemon, recorder).await,
+            // A container that has only just begun has no handler for anything else.
+            "unheard" => self.lifecycle(SIGKILL, daemon, recorder).await,
             _ => self.reload(daemon, recorder).await,
         }
     }
@@ -240,13 +243,13 @@ impl Shim {
         }
     }
 
-    async fn lifecycle(&mut self, daemon: &Daemons, recorder: &Recorder) -> Result<(), Failed> {
+    async fn lifecycle(&mut self, signal: u64, daemon: &Daemons, recorder: &Recorder) -> Result<(), Failed> {
         let of_task = || Writer::new().text(1, ID);
         self.call("Connect", of_task()).await?;
         self.call("Create", of_task().text(2, BUNDLE)).await?;
         self.call("Start", of_task()).await?;
         let waits = self.calls.begin(self.service, "Wait", &of_task().finish()).await?;
-        self.call("Kill", of_task().uint(3, SIGTERM)).await?;
+        self.call("Kill", of_task().uint(3, signal)).await?;
         let Called::Done(waited) = self.calls.end(waits).await? else { return Err(Failed::Refused) };
         let status = if daemon.switches.has(defects::INVENTS_STATUS) { 0 } else { Values(&waited).uint(1) };
         effects::claim(recorder, operations::STATUS, &status.to_string());

@@ -18,6 +18,8 @@ protocol::defects! { pub(super) OWN;
         "The exit status of a container is another one.";
     INVENTS_STATUS, "invents-status", Client, "ideal", "client/lifecycle", shapes::NOT_AS_TOLD,
         "The exit status of a container is always 0.";
+    WAITS_TO_REPORT, "waits-to-report", Server, "ideal", "client/unheard", shapes::LATE_EXIT,
+        "A shim that is told to end waits for whoever does not answer where it reports events.";
     OTHER_PID, "other-pid", Server, "ideal", "client/reload", shapes::OTHER_PID,
         "The process of a container is another one whenever it is paused.";
     SPEAKS_TWO, "speaks-two", Client, "ideal", "client/reload", shapes::OTHER_SERVICE,

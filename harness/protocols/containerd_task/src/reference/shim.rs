@@ -64,8 +64,12 @@ struct Task {
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     tasks: BTreeMap<String, Task>,
+    /// A container was made.
+    had: bool,
     /// A container ran when the daemon began.
     ran: bool,
+    /// Nobody answers where events are reported.
+    unheard: bool,
     cleaned_up: bool,
 }
 
@@ -130,7 +134,13 @@ impl Service for Shim {
             "Delete" => Some(self.delete(argument)),
             "Shutdown" => {
                 replies.answer(ticket, Outcome::empty());
-                if locked(&self.tasks).tasks.is_empty() {
+                let (is_idle, unheard) = {
+                    let tasks = locked(&self.tasks);
+                    (tasks.tasks.is_empty(), tasks.unheard)
+                };
+                // Each event is waited for, and there is one for all that has been done.
+                let waits = self.dialect.waits_to_report || self.switches.has(defects::WAITS_TO_REPORT);
+                if is_idle && !(unheard && waits) {
                     replies.exit(ExitStatus::Gone);
                 }
                 None
@@ -178,7 +188,9 @@ impl Shim {
         }
         let first = Process { pid: TASK_PID, status: CREATED, ..Process::default() };
         let task = Task { bundle, processes: [(String::new(), first)].into() };
-        locked(&self.tasks).tasks.insert(id, task);
+        let mut tasks = locked(&self.tasks);
+        tasks.tasks.insert(id, task);
+        tasks.had = true;
         Outcome::Result(pid(TASK_PID))
     }
 
@@ -317,8 +329,9 @@ impl Host {
                 let task =
                     Task { bundle: "/run/bundle/c1".to_owned(), processes: [(String::new(), first)].into() };
                 tasks.tasks.insert("c1".to_owned(), task);
-                tasks.ran = true;
+                (tasks.had, tasks.ran) = (true, true);
             }
+            operations::UNHEARD => tasks.unheard = true,
             operations::CLEANED_UP => {
                 tasks.tasks.clear();
                 tasks.cleaned_up = true;
@@ -349,7 +362,8 @@ impl Outside for Host {
         Box::pin(std::future::ready(brought.map_err(failed)))
     }
 
-    fn effects(&mut self, _is_gone: bool, recorder: &Recorder) {
+    fn effects(&mut self, is_gone: bool, recorder: &Recorder) {
+        protocol::effects::effect(recorder, operations::SHIM, if is_gone { "no" } else { "yes" });
         state::write(&self.before, &self.bundle, recorder);
         let tasks = locked(&self.tasks);
         if tasks.ran {
@@ -359,7 +373,7 @@ impl Outside for Host {
         let container = match tasks.tasks.values().next() {
             Some(task) if is_running(task) => "running",
             Some(_) => "stopped",
-            None if tasks.cleaned_up => "gone",
+            None if tasks.had => "gone",
             None => "none",
         };
         protocol::effects::effect(recorder, operations::CONTAINER, container);
