@@ -9,6 +9,7 @@
 //! | `way-back-lost` | a daemon that takes a shim over leaves what older ones read of it |
 //! | `late-exit` | a shim that is told to end ends, also where nobody hears what it reports |
 //! | `metadata-lost` | a daemon knows the containers that were made before it came |
+//! | `unclear-error` | a daemon that cannot start a shim says that its version is not known |
 //! | `wrong-version` | what it writes beside that says the version that it has found |
 
 use std::collections::BTreeMap;
@@ -21,7 +22,7 @@ use verdict::checks::{FILES, LOADS, Loads, Report};
 use verdict::{Blame, Check, FrameAt, Weight};
 
 use super::dialect::{EVENTS, TASK_V2, TASK_V3};
-use super::operations::{LISTED, MIGRATED, SHIM, STATUS};
+use super::operations::{LISTED, MIGRATED, REFUSED, SHIM, STATUS};
 use super::shapes;
 
 verdict::rules! {
@@ -32,6 +33,8 @@ verdict::rules! {
         "containerd/containerd@v2.1.5:api/runtime/task/v3/shim.proto";
     ORDER: "a task is created, started, ends and is deleted, in this order, and each is reported once",
         "containerd/containerd@v2.1.5:core/runtime/events.go";
+    WHY: "who is refused takes another way to the same end, or fails and says so",
+        "harness/ARCHITECTURE.md#claims-are-effects";
     ENDS: "a shim that has nothing to do and is told to end gives back what it has",
         "harness/ARCHITECTURE.md#what-is-taken-is-given-back";
     LEFT: "what says where a shim is stays for older daemons, and says the version that the shim has to newer ones",
@@ -165,6 +168,18 @@ fn reported(at: &FrameAt) -> Option<(String, Vec<u8>)> {
     let topic = envelope.text(3);
     let event = envelope.message(4).bytes(2).unwrap_or_default().to_vec();
     (!topic.is_empty()).then_some((topic, event))
+}
+
+/// Who cannot start a shim says why.
+pub(super) const SAYS_WHY: Check = Check { name: "says-why", judge: says_why };
+
+fn says_why(report: &mut Report<'_>) {
+    if report.evidence.reading.observed(Observation::Claim(REFUSED)) == Some("address") {
+        report
+            .violation(shapes::UNCLEAR_ERROR, WHY, "what a newer shim says of itself is taken for an address")
+            .blame(Blame::Client)
+            .push("the version is not known", "there is no such address");
+    }
 }
 
 /// A shim ends that is told to. One that is late for want of a listener has all the same done what it was asked for.

@@ -49,6 +49,8 @@ pub(crate) struct Dialect {
     pub migrates: bool,
     /// The newest version of a shim that its daemons know.
     pub shim_version_max: u64,
+    /// Whether its daemons say of what they cannot start that its version is not known, and do not take that for an address.
+    pub names_version: bool,
     /// What becomes of a container whose shim its daemon cannot reach.
     pub unreachable: Unreachable,
     /// When its daemons ask a shim for another task service than that of its version.
@@ -96,6 +98,7 @@ impl Facts for Dialect {
             bootstrap: false,
             migrates: false,
             shim_version_max: 2,
+            names_version: false,
             unreachable: Unreachable::Killed,
             asks_on: AsksOn::Nothing,
             waits_to_report: true,

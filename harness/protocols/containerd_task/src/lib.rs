@@ -194,6 +194,7 @@ impl Protocol for ContainerdTask {
                     STREAMS_INCREASE,
                     WITHIN_LIMIT,
                     checks::AS_TOLD,
+                    checks::SAYS_WHY,
                     checks::ONE_SERVICE,
                     checks::SAME_PID,
                 ];

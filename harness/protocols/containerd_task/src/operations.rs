@@ -40,6 +40,8 @@ pub(crate) const MIGRATED: &str = "migrated";
 pub(crate) const STATUS: &str = "status";
 /// Claim: the same of the container that another daemon started.
 pub(crate) const NEW_STATUS: &str = "new-status";
+/// Claim: what a daemon says of a shim that it cannot start: that its `version` is not known, or that there is no such `address`.
+pub(crate) const REFUSED: &str = "refused";
 /// Claim: what the daemon says that the container is when it has come up.
 pub(crate) const STATE: &str = "state";
 

@@ -41,6 +41,11 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "1.7",
         after: Some("1.6"),
         changes: &[
+            change(
+                "`unsupported shim version` is said of a shim that is too new",
+                "https://github.com/containerd/containerd/issues/10984, and measured on containerd 1.7.24",
+                |d| d.names_version = true,
+            ),
             change("the sandbox service", M17, |d| d.messages = Some("1.7")),
             change(
                 "numbers of streams increase, data on a stream that is not open kills the shim",

@@ -101,7 +101,7 @@ impl Tools for Daemons {
                     Err(lost) => Err(lost.into()),
                 }
             }
-            None => self.without_shim(operation),
+            None => self.without_shim(operation, recorder),
         };
         let exit = match done {
             Ok(()) => Some(ExitStatus::Code(0)),
@@ -124,6 +124,7 @@ impl Daemons {
         let starts = operation.starts_shim();
         let Some(bundle) = server.machine() else { return Ok(Some(self.dialect.task)) };
         match bootstrap::read(bundle, self.dialect) {
+            Reached::By(TASK_V3) if starts && self.switches.has(defects::READS_TEXT) => Ok(None),
             Reached::By(_) if self.switches.has(defects::OWN_SERVICE) => Ok(Some(self.dialect.task)),
             Reached::By(service) => Ok(Some(service)),
             Reached::Somehow | Reached::Unknown => {
@@ -204,7 +205,11 @@ impl Daemons {
     }
 
     /// A daemon that starts goes on without the containers that it could not reach; the ideal one says so.
-    fn without_shim(&self, operation: &Operation) -> Result<(), Failed> {
+    fn without_shim(&self, operation: &Operation, recorder: &Recorder) -> Result<(), Failed> {
+        if operation.starts_shim() {
+            let names_it = self.dialect.names_version && !self.switches.has(defects::READS_TEXT);
+            effects::claim(recorder, operations::REFUSED, if names_it { "version" } else { "address" });
+        }
         let says_so = operation.starts_shim() || self.dialect.unreachable == Unreachable::Kept;
         if says_so { Err(Failed::Refused) } else { Ok(()) }
     }

@@ -28,6 +28,8 @@ protocol::defects! { pub(super) OWN;
         "Streams are numbered anew within a connection.";
     OWN_SERVICE, "own-service", Client, "1.7", "client/reload", Shape::LOUD_FAIL,
         "A shim is asked for the service of the daemon's own release.";
+    READS_TEXT, "reads-text", Client, "2.1", "client/lifecycle", shapes::UNCLEAR_ERROR,
+        "What a shim of 2.x prints is taken for an address.";
     CLEANS_UP, "cleans-up", Client, "ideal", "state/cut", Shape::STATE_DESTROYED,
         "A container whose shim cannot be reached is killed.";
     MOVES_ADDRESS, "moves-address", Client, "1.7", "state/bundle", shapes::WAY_BACK_LOST,
