@@ -12,11 +12,11 @@
 //! | `unclear-error` | a daemon that cannot start a shim says that its version is not known |
 //! | `wrong-version` | what it writes beside that says the version that it has found |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use transcript::evidence::{EXIT, Observation};
 use ttrpc::Values;
-use ttrpc::checks::{calls_answered, results};
+use ttrpc::checks::{calls_answered, ended_at, results};
 use ttrpc::envelope::{Call, data};
 use verdict::checks::{FILES, LOADS, Loads, Report};
 use verdict::{Blame, Check, FrameAt, Weight};
@@ -62,15 +62,67 @@ fn as_told(report: &mut Report<'_>) {
 }
 
 /// Every call of a daemon is answered while its shim runs. One that is told to end may be gone before it has answered that (bug
-/// SHIM-15), which is a race and not what such a case is about; a daemon that ends may still wait for a container.
+/// SHIM-15), which is a race and not what such a case is about; and nobody waits for a process to its end that has none.
 pub(super) const ANSWERED_WHILE_IT_RUNS: Check = Check {
     name: "calls-answered",
     judge: |report| {
-        calls_answered(report, |asked| {
-            Call::read(data(&asked.frame.bytes)).is_ok_and(|call| ["Shutdown", "Wait"].contains(&call.method))
-        });
+        let excused = excused(report);
+        calls_answered(report, |asked| excused.contains(&(asked.event, asked.nth)));
     },
 };
+
+/// The calls that need no answer: where they stand, and their numbers on their connections.
+fn excused(report: &Report<'_>) -> BTreeSet<(usize, u64)> {
+    let ends = ends_told(report);
+    let mut excused = BTreeSet::new();
+    for conn in &report.evidence.reading.conns {
+        let left = ended_at(report.evidence.transcript, conn);
+        let mut requests = conn.steps.iter().flat_map(|step| &step.requests).peekable();
+        while let Some(at) = requests.next() {
+            let Ok(call) = Call::read(data(&at.frame.bytes)) else { continue };
+            let is_excused = match call.method {
+                "Shutdown" => requests.peek().is_none(),
+                "Wait" => {
+                    let of = process(Values(call.payload));
+                    let told = ends.iter().filter(|(process, event)| *process == of && *event > at.event);
+                    let told = told.map(|(_, event)| *event).min();
+                    // Nobody was told of the end while this one listened.
+                    told.is_none_or(|told| left.is_some_and(|left| left < told))
+                }
+                _ => false,
+            };
+            if is_excused {
+                excused.insert((at.event, at.nth));
+            }
+        }
+    }
+    excused
+}
+
+/// A process: its container, and its name if it was executed in there.
+type Process = (String, String);
+
+fn process(named: Values<'_>) -> Process {
+    (named.text(1), named.text(2))
+}
+
+/// The state of a process that has ended.
+const STOPPED: u64 = 3;
+
+/// Of which processes a shim has said that they have ended, and where.
+fn ends_told(report: &Report<'_>) -> Vec<(Process, usize)> {
+    let mut ends = Vec::new();
+    for method in ["Wait", "Delete", "State"] {
+        for (_, reply, result) in results(report, method) {
+            let call = reply.request.as_ref().and_then(|request| Call::read(data(&request.bytes)).ok());
+            let has_ended = method != "State" || Values(result).uint(4) == STOPPED;
+            if let Some(call) = call.filter(|_| has_ended) {
+                ends.push((process(Values(call.payload)), reply.at.event));
+            }
+        }
+    }
+    ends
+}
 
 /// The task services.
 const TASKS: [&str; 2] = [TASK_V2, TASK_V3];

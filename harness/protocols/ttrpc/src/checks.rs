@@ -212,8 +212,8 @@ fn code_kept(report: &mut Report<'_>) {
 pub const CALLS_ANSWERED: Check =
     Check { name: "calls-answered", judge: |report| calls_answered(report, |_| false) };
 
-/// The same, where some calls need no answer: those that end the server.
-pub fn calls_answered(report: &mut Report<'_>, may_be_last: fn(&FrameAt) -> bool) {
+/// The same, where some calls need no answer: e.g. those that end the server.
+pub fn calls_answered(report: &mut Report<'_>, may_be_last: impl Fn(&FrameAt) -> bool) {
     let reading = report.evidence.reading;
     for conn in &reading.conns {
         let ended = ended_at(report.evidence.transcript, conn);
@@ -243,7 +243,8 @@ fn is_stray(reply: &ReplyAt) -> bool {
 }
 
 /// Where the client ended the connection.
-fn ended_at(transcript: &Transcript, conn: &ConnReading) -> Option<usize> {
+#[must_use]
+pub fn ended_at(transcript: &Transcript, conn: &ConnReading) -> Option<usize> {
     let of_client = |event: &transcript::Event| event.conn == conn.conn && event.dir == Direction::ToServer;
     transcript.events.iter().position(|event| of_client(event) && matches!(event.kind, EventKind::Eof(_)))
 }

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use bytes::Bytes;
 use matrix::CaseId;
 use protocol::Protocol;
-use transcript::{Event, EventKind, Transcript};
+use transcript::{ConnId, Data, Event, EventKind, Transcript};
+use ttrpc::envelope::{self, Success};
 use verdict::{Evidence, Reading};
+use wire::Direction;
 use wire::protobuf::Writer;
 
 use super::*;
@@ -28,6 +31,60 @@ fn found(fixture: &str, change: impl FnOnce(&mut Vec<Event>)) -> Vec<String> {
         recorded: None,
     };
     verdict::judge(&evidence, &ContainerdTask.checks(&case), None).shapes()
+}
+
+/// An event of bytes, without its time.
+fn sent(dir: Direction, bytes: Bytes) -> Said {
+    (dir, EventKind::Data(Data { bytes, fds: Vec::new(), creds: None }))
+}
+
+type Said = (Direction, EventKind);
+
+/// A daemon that a shim's container was left for: these events in place of all of its connection.
+fn spoken(said: Vec<Said>) -> Vec<String> {
+    found("2.1..1.7/take-over.wire", |events| {
+        let at = events.iter().position(|event| event.conn == ConnId(1)).expect("it has a connection");
+        let first = events[at].clone();
+        let behind = events.iter().rposition(|event| event.conn == ConnId(1)).expect("it has an end") + 1;
+        let said = said.into_iter().map(|(dir, kind)| Event { dir, kind, ..first.clone() });
+        events.splice(at + 1..behind, said);
+    })
+}
+
+#[test]
+fn what_a_shim_says_of_an_end_makes_an_answer_due() {
+    use Direction::{ToClient, ToServer};
+    let asks = |stream, method: &str, exec: &str| {
+        let payload = Writer::new().text(1, "d1").text(2, exec).finish();
+        sent(ToServer, envelope::request(stream, TASK_V2, method, &payload))
+    };
+    let done =
+        |stream, result: Writer| sent(ToClient, envelope::success(stream, Success::Bare, &result.finish()));
+    let stopped = || Writer::new().text(1, "d1").uint(4, STOPPED);
+    let running = || Writer::new().text(1, "d1").uint(4, 2);
+    let leaves = || (ToServer, EventKind::Eof(None));
+    #[track_caller]
+    fn check(said: Vec<Said>, is_due: bool) {
+        let shapes = spoken(said.clone());
+        assert_eq!(shapes.contains(&"no-reply".to_owned()), is_due, "{shapes:?} {said:?}");
+    }
+    let wait = || asks(1, "Wait", "");
+    // It goes on.
+    check(vec![wait(), asks(3, "State", ""), done(3, running()), leaves()], false);
+    // It has ended, by whatever the shim says; another one has not.
+    check(vec![wait(), asks(3, "State", ""), done(3, stopped()), leaves()], true);
+    check(vec![wait(), asks(3, "Delete", ""), done(3, Writer::new().uint(1, 78)), leaves()], true);
+    check(vec![wait(), asks(3, "Wait", ""), done(3, Writer::new().uint(1, 7)), leaves()], true);
+    check(vec![wait(), asks(3, "Delete", "x1"), done(3, Writer::new()), leaves()], false);
+    check(vec![asks(1, "Wait", "x1"), asks(3, "Delete", "x1"), done(3, Writer::new()), leaves()], true);
+    // It was told before that: another process of that name may run.
+    check(vec![asks(1, "Delete", ""), done(1, Writer::new()), asks(3, "Wait", ""), leaves()], false);
+    // Who has gone is told nothing.
+    check(vec![wait(), asks(3, "State", ""), leaves(), done(3, stopped())], false);
+    // A shim is told to end by the last call.
+    check(vec![asks(1, "Shutdown", ""), leaves()], false);
+    check(vec![asks(1, "Shutdown", ""), asks(3, "State", ""), done(3, running()), leaves()], true);
+    check(vec![asks(1, "Kill", ""), leaves()], true);
 }
 
 #[test]
