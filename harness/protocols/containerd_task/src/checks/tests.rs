@@ -87,6 +87,44 @@ fn what_a_shim_says_of_an_end_makes_an_answer_due() {
     check(vec![asks(1, "Kill", ""), leaves()], true);
 }
 
+/// The body of a message in another one's place: the stream stays.
+fn in_place_of(body: &Bytes, place: &Bytes) -> Bytes {
+    // Length, stream, kind and flags.
+    [&body[..4], &place[4..8], &body[8..]].concat().into()
+}
+
+#[test]
+fn events_of_a_recorded_shim_that_change_places_are_found() {
+    /// Puts the first event of one topic in the place of that of another, and that in its place, too, if they are exchanged.
+    #[track_caller]
+    fn check(put: &str, at: &str, exchanged: bool, expect: &[&str]) {
+        let shapes = found("2.1..event-sink/recorded-events.wire", |events| {
+            let bytes = |event: &Event| match &event.kind {
+                EventKind::Data(data) if event.dir == Direction::ToServer => Some(data.bytes.clone()),
+                _ => None,
+            };
+            let of = |topic: &str| {
+                let is_of = |bytes: Bytes| bytes.windows(topic.len()).any(|part| part == topic.as_bytes());
+                let found = events.iter().position(|event| bytes(event).is_some_and(is_of));
+                found.unwrap_or_else(|| panic!("there is no {topic}"))
+            };
+            let places = [of(put), of(at)];
+            let bodies = places.map(|place| bytes(&events[place]).expect("it has bytes"));
+            for (place, body) in [(1, 0), (0, 1)].into_iter().take(if exchanged { 2 } else { 1 }) {
+                let bytes = in_place_of(&bodies[body], &bodies[place]);
+                events[places[place]].kind = EventKind::Data(Data { bytes, fds: Vec::new(), creds: None });
+            }
+        });
+        assert_eq!(shapes, expect, "{put} {at}");
+    }
+    check("/tasks/create", "/tasks/create", false, &[]);
+    check("/tasks/start", "/tasks/create", true, &["events-out-of-order"]);
+    check("/tasks/exit", "/tasks/delete", true, &["events-out-of-order"]);
+    // Once more.
+    check("/tasks/start", "/tasks/exit", false, &["events-out-of-order"]);
+    check("/tasks/paused", "/tasks/resumed", false, &["events-out-of-order"]);
+}
+
 #[test]
 fn a_container_that_a_daemon_forgets_is_found() {
     #[track_caller]
