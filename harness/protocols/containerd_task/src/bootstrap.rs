@@ -1,4 +1,4 @@
-//! The file of a bundle that says how its shim is reached, as releases write and read it.
+//! The files of a bundle that say how its shim is reached, as releases write and read them.
 
 use std::io;
 use std::path::Path;
@@ -6,117 +6,114 @@ use std::path::Path;
 use wire::json::{Document, Rules, Value};
 
 use super::dialect::{Dialect, TASK_V2, TASK_V3};
+use super::state::Files;
 
 /// The file of 1.x: an address as text.
 pub(crate) const ADDRESS: &str = "address";
 /// The file of 2.x: JSON.
 pub(crate) const BOOTSTRAP: &str = "bootstrap.json";
 /// The version of a shim that says none.
-const UNSAID: u64 = 2;
+pub(crate) const UNSAID: u64 = 2;
 /// The version of shims of 2.x.
-const OF_2_X: u64 = 3;
-/// The longest file that is read.
-const LEN_MAX: u64 = 64 << 10;
+pub(crate) const OF_2_X: u64 = 3;
+/// What begins the name of a socket in the file system; what has no such beginning is an abstract name.
+const UNIX: &str = "unix://";
 
 /// How a shim is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Reached {
     /// By this task service.
     By(&'static str),
-    /// Its version is not known here.
-    TooNew,
+    /// At an address, by a version that is not known here, or none that can be read.
+    Somehow,
     /// Nobody knows.
     Unknown,
 }
 
-/// Writes what a shim of a release writes.
+/// What the files of a bundle say.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Said {
+    /// The version, if there is a number.
+    pub(crate) version: Option<u64>,
+    /// Where the shim listens.
+    pub(crate) address: String,
+}
+
+impl Said {
+    /// What files say to whoever reads all of them.
+    pub(crate) fn of(files: &Files) -> Option<Self> {
+        files.bootstrap.as_deref().and_then(Self::json).or_else(|| Self::text(files.address.as_deref()?))
+    }
+
+    /// What a `bootstrap.json` says.
+    pub(crate) fn json(text: &[u8]) -> Option<Self> {
+        let document = Document::parse(text, Rules::STRICT).ok()?;
+        let root = document.root();
+        let address = root.get("address").and_then(Value::text)?.into_owned();
+        let version = root.get("version").and_then(Value::as_i64);
+        Some(Self { version: version.and_then(|version| u64::try_from(version).ok()), address })
+    }
+
+    /// What an `address` says.
+    pub(crate) fn text(text: &[u8]) -> Option<Self> {
+        let address = str::from_utf8(text).ok()?.trim().to_owned();
+        (!address.is_empty()).then_some(Self { version: Some(UNSAID), address })
+    }
+
+    /// The same as a `bootstrap.json` of another version, and with more in it.
+    pub(crate) fn written(&self, version: &str, more: &str) -> String {
+        let address = &self.address;
+        format!(r#"{{"version":{version},"address":"{address}","protocol":"ttrpc"{more}}}"#)
+    }
+
+    /// The socket that it names, as a path of the machine. In the machine of a reference shim an abstract name is a path, too.
+    fn socket(&self) -> Option<&str> {
+        self.address.strip_prefix(UNIX).unwrap_or(&self.address).strip_prefix('/')
+    }
+}
+
+/// Writes what a shim of a release writes that listens at an address, and the socket that is there.
 ///
 /// # Errors
 /// What the file system gives.
-pub(crate) fn write(directory: &Path, dialect: &Dialect, address: &str) -> io::Result<()> {
-    std::fs::create_dir_all(directory)?;
-    if dialect.bootstrap {
-        let text = format!("{{\"version\":{OF_2_X},\"address\":\"{address}\",\"protocol\":\"ttrpc\"}}");
-        return std::fs::write(directory.join(BOOTSTRAP), text);
+pub(crate) fn write(machine: &Path, dialect: &Dialect, address: &str) -> io::Result<()> {
+    std::fs::create_dir_all(machine)?;
+    let said = Said { version: None, address: address.to_owned() };
+    if let Some(socket) = said.socket().map(|socket| machine.join(socket)) {
+        std::fs::create_dir_all(socket.parent().unwrap_or(machine))?;
+        std::fs::write(socket, "")?;
     }
-    std::fs::write(directory.join(ADDRESS), address)
-}
-
-/// Cuts short whatever says how a shim is reached.
-///
-/// # Errors
-/// What the file system gives.
-pub(crate) fn damage(directory: &Path) -> io::Result<()> {
-    for name in [BOOTSTRAP, ADDRESS] {
-        let path = directory.join(name);
-        if let Some(text) = read_text(&path) {
-            std::fs::write(&path, &text.as_bytes()[..text.len() / 2])?;
-        }
-    }
-    Ok(())
-}
-
-/// Removes it, as a daemon does that cleans up.
-///
-/// # Errors
-/// What the file system gives.
-pub(crate) fn remove(directory: &Path) -> io::Result<()> {
-    for path in [BOOTSTRAP, ADDRESS].map(|name| directory.join(name)) {
-        if path.exists() {
-            std::fs::remove_file(path)?;
-        }
-    }
-    Ok(())
-}
-
-/// What lies there now.
-pub(crate) fn now(directory: &Path) -> Vec<Option<String>> {
-    [BOOTSTRAP, ADDRESS].map(|name| read_text(&directory.join(name))).into()
+    let files = match dialect.bootstrap {
+        true => Files { address: None, bootstrap: Some(said.written(&OF_2_X.to_string(), "").into_bytes()) },
+        false => Files { address: Some(said.address.into_bytes()), bootstrap: None },
+    };
+    files.write(machine)
 }
 
 /// Reads it as a daemon of a release does.
-pub(crate) fn read(directory: &Path, dialect: &Dialect) -> Reached {
-    let text = |name: &str| read_text(&directory.join(name));
-    match text(BOOTSTRAP).filter(|_| dialect.bootstrap) {
-        Some(text) => version_in(&text).map_or(Reached::Unknown, |version| by_version(version, dialect)),
-        None => text(ADDRESS).map_or(Reached::Unknown, |_| by_version(UNSAID, dialect)),
+pub(crate) fn read(machine: &Path, dialect: &Dialect) -> Reached {
+    let files = Files::read(machine);
+    let said = match &files.bootstrap {
+        Some(text) if dialect.bootstrap => Said::json(text),
+        _ => files.address.as_deref().and_then(Said::text),
+    };
+    // Half an address is one, too; but nobody listens there.
+    let listens = |said: &Said| said.socket().is_some_and(|socket| machine.join(socket).is_file());
+    let Some(said) = said.filter(listens) else { return Reached::Unknown };
+    match said.version {
+        Some(version) if version > dialect.shim_version_max => Reached::Somehow,
+        Some(OF_2_X..) => Reached::By(TASK_V3),
+        Some(_) => Reached::By(TASK_V2),
+        None => Reached::Somehow,
     }
-}
-
-/// What a daemon makes of what a shim printed when it was started.
-pub(crate) fn started(directory: &Path, dialect: &Dialect) -> Reached {
-    match read(directory, dialect) {
-        // A daemon of 1.x takes the JSON for the path of a socket, or says that it does not know the version.
-        Reached::Unknown if directory.join(BOOTSTRAP).exists() => Reached::TooNew,
-        reached => reached,
-    }
-}
-
-fn by_version(version: u64, dialect: &Dialect) -> Reached {
-    match version {
-        _ if version > dialect.shim_version_max => Reached::TooNew,
-        OF_2_X.. => Reached::By(TASK_V3),
-        _ => Reached::By(TASK_V2),
-    }
-}
-
-fn read_text(path: &Path) -> Option<String> {
-    let is_small = std::fs::metadata(path).is_ok_and(|file| file.is_file() && file.len() <= LEN_MAX);
-    std::fs::read_to_string(path).ok().filter(|_| is_small)
-}
-
-fn version_in(text: &str) -> Option<u64> {
-    let document = Document::parse(text.as_bytes(), Rules::STRICT).ok()?;
-    let root = document.root();
-    let address = root.get("address").and_then(Value::text)?;
-    let version = root.get("version").and_then(Value::as_i64)?;
-    u64::try_from(version).ok().filter(|_| !address.is_empty())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::dialect::DIALECTS;
+
+    const AT: &str = "unix:///run/s";
 
     fn dialect(name: &str) -> &'static Dialect {
         DIALECTS.named(name).expect("a release of the table")
@@ -127,7 +124,7 @@ mod tests {
         #[track_caller]
         fn check(daemon: &str, shim: &str, expect: Reached) {
             let directory = tempfile::tempdir().expect("a temporary directory");
-            write(directory.path(), dialect(shim), "unix:///run/s").expect("it can be written");
+            write(directory.path(), dialect(shim), AT).expect("it can be written");
             assert_eq!(read(directory.path(), dialect(daemon)), expect, "{daemon} {shim}");
         }
         for shim in ["1.4", "1.6", "1.7"] {
@@ -142,17 +139,27 @@ mod tests {
     #[test]
     fn what_cannot_be_read_says_nothing() {
         #[track_caller]
-        fn check(text: &str, expect: Reached) {
+        fn check(daemon: &str, text: &str, expect: Reached) {
             let directory = tempfile::tempdir().expect("a temporary directory");
-            std::fs::write(directory.path().join(BOOTSTRAP), text).expect("it can be written");
-            assert_eq!(read(directory.path(), dialect("2.1")), expect, "{text}");
+            let file = if dialect(daemon).bootstrap { BOOTSTRAP } else { ADDRESS };
+            write(directory.path(), dialect(daemon), AT).expect("it can be written");
+            std::fs::write(directory.path().join(file), text).expect("it can be written");
+            assert_eq!(read(directory.path(), dialect(daemon)), expect, "{daemon} {text}");
         }
         let good = r#"{"version":3,"address":"unix:///run/s","protocol":"ttrpc"}"#;
-        check(good, Reached::By(TASK_V3));
-        check(&good.replace("ttrpc\"", "ttrpc\",\"extra\":1"), Reached::By(TASK_V3));
-        check(&good.replace('3', "99"), Reached::TooNew);
-        check(&good.replace('3', "\"3\""), Reached::Unknown);
-        check(&good[..40], Reached::Unknown);
-        check("", Reached::Unknown);
+        check("2.1", good, Reached::By(TASK_V3));
+        check("2.1", &good.replace("ttrpc\"", "ttrpc\",\"extra\":1"), Reached::By(TASK_V3));
+        check("2.1", &good.replace('3', "2"), Reached::By(TASK_V2));
+        check("2.1", &good.replace('3', "99"), Reached::Somehow);
+        check("2.1", &good.replace('3', "\"3\""), Reached::Somehow);
+        check("2.1", &good.replace("/s", "/other"), Reached::Unknown);
+        check("2.1", &good[..40], Reached::Unknown);
+        check("2.1", "", Reached::Unknown);
+        check("1.7", AT, Reached::By(TASK_V2));
+        // As 1.2 to 1.4.0 wrote it.
+        check("1.7", "/run/s", Reached::By(TASK_V2));
+        for odd in ["unix:///run", "unix:///run/other", "unix://", "run/s", "tcp://127.0.0.1:1", ""] {
+            check("1.7", odd, Reached::Unknown);
+        }
     }
 }

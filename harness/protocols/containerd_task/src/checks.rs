@@ -6,18 +6,23 @@
 //! | `other-service` | one task service is spoken on a connection |
 //! | `other-pid` | the process of a container is the same one, whatever it is asked for by |
 //! | `events-out-of-order` | a shim reports what happened in the order in which it happened, once |
+//! | `way-back-lost` | a daemon that takes a shim over leaves what older ones read of it |
+//! | `late-exit` | a shim that is told to end ends, also where nobody hears what it reports |
+//! | `metadata-lost` | a daemon knows the containers that were made before it came |
+//! | `unclear-error` | a daemon that cannot start a shim says that its version is not known |
+//! | `wrong-version` | what it writes beside that says the version that it has found |
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use transcript::evidence::Observation;
+use transcript::evidence::{EXIT, Observation};
 use ttrpc::Values;
-use ttrpc::checks::{calls_answered, results};
+use ttrpc::checks::{calls_answered, ended_at, results};
 use ttrpc::envelope::{Call, data};
-use verdict::checks::Report;
-use verdict::{Blame, Check, FrameAt};
+use verdict::checks::{FILES, LOADS, Loads, Report};
+use verdict::{Blame, Check, FrameAt, Weight};
 
 use super::dialect::{EVENTS, TASK_V2, TASK_V3};
-use super::operations::STATUS;
+use super::operations::{LISTED, MIGRATED, REFUSED, SHIM, STATUS};
 use super::shapes;
 
 verdict::rules! {
@@ -28,6 +33,12 @@ verdict::rules! {
         "containerd/containerd@v2.1.5:api/runtime/task/v3/shim.proto";
     ORDER: "a task is created, started, ends and is deleted, in this order, and each is reported once",
         "containerd/containerd@v2.1.5:core/runtime/events.go";
+    WHY: "who is refused takes another way to the same end, or fails and says so",
+        "harness/ARCHITECTURE.md#claims-are-effects";
+    ENDS: "a shim that has nothing to do and is told to end gives back what it has",
+        "harness/ARCHITECTURE.md#what-is-taken-is-given-back";
+    LEFT: "what says where a shim is stays for older daemons, and says the version that the shim has to newer ones",
+        "harness/ARCHITECTURE.md#what-was-left-behind-is-loaded-or-left-alone";
 }
 
 /// What a daemon says is what it was told.
@@ -51,15 +62,67 @@ fn as_told(report: &mut Report<'_>) {
 }
 
 /// Every call of a daemon is answered while its shim runs. One that is told to end may be gone before it has answered that (bug
-/// SHIM-15), which is a race and not what such a case is about; a daemon that ends may still wait for a container.
+/// SHIM-15), which is a race and not what such a case is about; and nobody waits for a process to its end that has none.
 pub(super) const ANSWERED_WHILE_IT_RUNS: Check = Check {
     name: "calls-answered",
     judge: |report| {
-        calls_answered(report, |asked| {
-            Call::read(data(&asked.frame.bytes)).is_ok_and(|call| ["Shutdown", "Wait"].contains(&call.method))
-        });
+        let excused = excused(report);
+        calls_answered(report, |asked| excused.contains(&(asked.event, asked.nth)));
     },
 };
+
+/// The calls that need no answer: where they stand, and their numbers on their connections.
+fn excused(report: &Report<'_>) -> BTreeSet<(usize, u64)> {
+    let ends = ends_told(report);
+    let mut excused = BTreeSet::new();
+    for conn in &report.evidence.reading.conns {
+        let left = ended_at(report.evidence.transcript, conn);
+        let mut requests = conn.steps.iter().flat_map(|step| &step.requests).peekable();
+        while let Some(at) = requests.next() {
+            let Ok(call) = Call::read(data(&at.frame.bytes)) else { continue };
+            let is_excused = match call.method {
+                "Shutdown" => requests.peek().is_none(),
+                "Wait" => {
+                    let of = process(Values(call.payload));
+                    let told = ends.iter().filter(|(process, event)| *process == of && *event > at.event);
+                    let told = told.map(|(_, event)| *event).min();
+                    // Nobody was told of the end while this one listened.
+                    told.is_none_or(|told| left.is_some_and(|left| left < told))
+                }
+                _ => false,
+            };
+            if is_excused {
+                excused.insert((at.event, at.nth));
+            }
+        }
+    }
+    excused
+}
+
+/// A process: its container, and its name if it was executed in there.
+type Process = (String, String);
+
+fn process(named: Values<'_>) -> Process {
+    (named.text(1), named.text(2))
+}
+
+/// The state of a process that has ended.
+const STOPPED: u64 = 3;
+
+/// Of which processes a shim has said that they have ended, and where.
+fn ends_told(report: &Report<'_>) -> Vec<(Process, usize)> {
+    let mut ends = Vec::new();
+    for method in ["Wait", "Delete", "State"] {
+        for (_, reply, result) in results(report, method) {
+            let call = reply.request.as_ref().and_then(|request| Call::read(data(&request.bytes)).ok());
+            let has_ended = method != "State" || Values(result).uint(4) == STOPPED;
+            if let Some(call) = call.filter(|_| has_ended) {
+                ends.push((process(Values(call.payload)), reply.at.event));
+            }
+        }
+    }
+    ends
+}
 
 /// The task services.
 const TASKS: [&str; 2] = [TASK_V2, TASK_V3];
@@ -159,6 +222,72 @@ fn reported(at: &FrameAt) -> Option<(String, Vec<u8>)> {
     (!topic.is_empty()).then_some((topic, event))
 }
 
+/// Who cannot start a shim says why.
+pub(super) const SAYS_WHY: Check = Check { name: "says-why", judge: says_why };
+
+fn says_why(report: &mut Report<'_>) {
+    if report.evidence.reading.observed(Observation::Claim(REFUSED)) == Some("address") {
+        report
+            .violation(shapes::UNCLEAR_ERROR, WHY, "what a newer shim says of itself is taken for an address")
+            .blame(Blame::Client)
+            .push("the version is not known", "there is no such address");
+    }
+}
+
+/// A shim ends that is told to. One that is late for want of a listener has all the same done what it was asked for.
+pub(super) const ENDS_IN_TIME: Check = Check { name: "ends-in-time", judge: ends_in_time };
+
+fn ends_in_time(report: &mut Report<'_>) {
+    if report.evidence.reading.observed(Observation::Effect(SHIM)) == Some("yes") {
+        let message = "a shim that nobody hears is still there when it was told to end";
+        report.finding(Weight::Restriction, shapes::LATE_EXIT, ENDS, message).push("it is gone", "it waits");
+    }
+}
+
+/// The way back: behind a daemon that took a shim over, those before it find the shim, and so do those after it.
+pub(super) const LEFT_FOR_OTHERS: Check = Check { name: "left-for-others", judge: left_for_others };
+
+/// The version of a shim that has an `address`.
+const OF_ADDRESS: &str = "2";
+
+fn left_for_others(report: &mut Report<'_>) {
+    let reading = report.evidence.reading;
+    let loads = reading.observed(Observation::Claim(LOADS)).and_then(Loads::parse);
+    let files = reading.observed(Observation::Effect(FILES));
+    let migrated = reading.observed(Observation::Effect(MIGRATED)).map(str::to_owned);
+    if loads == Some(Loads::Yes) && files == Some("changed") {
+        report
+            .violation(shapes::WAY_BACK_LOST, LEFT, "a daemon has changed what older ones read of a shim")
+            .blame(Blame::Client)
+            .push("what was there is kept", "changed");
+    }
+    if let Some(version) = migrated.filter(|version| version != OF_ADDRESS) {
+        report
+            .violation(shapes::WRONG_VERSION, LEFT, "a daemon has written another version down than it found")
+            .blame(Blame::Client)
+            .push(OF_ADDRESS, version);
+    }
+}
+
+/// What a daemon keeps of containers outlives it, whoever comes next.
+pub(super) const METADATA_KEPT: Check = Check { name: "metadata-kept", judge: metadata_kept };
+
+fn metadata_kept(report: &mut Report<'_>) {
+    let reading = report.evidence.reading;
+    // Effects of a daemon that says that all went well are compared by a check of all protocols.
+    let is_compared = reading.observed(Observation::Claim(EXIT)).is_none_or(|exit| exit == "0");
+    if reading.observed(Observation::Effect(LISTED)) == Some("no") && !is_compared {
+        report
+            .violation(
+                shapes::METADATA_LOST,
+                LEFT,
+                "a daemon does not know a container that another one has made",
+            )
+            .blame(Blame::Client)
+            .push("it is listed", "it is not");
+    }
+}
+
 /// What has been reported of every process, last: of its life, and of pauses.
 #[derive(Debug, Default)]
 struct Lives {
@@ -199,67 +328,4 @@ impl Lives {
 }
 
 #[cfg(test)]
-mod tests {
-    use wire::protobuf::Writer;
-
-    use super::*;
-
-    #[test]
-    fn each_event_has_its_place_in_a_life() {
-        /// What is wrong with the last of these events.
-        #[track_caller]
-        fn check(told: &[(&str, &[u8])], expect: Option<&str>) {
-            let mut lives = Lives::default();
-            let mut last = None;
-            for (topic, event) in told {
-                assert_eq!(last, None, "{told:?}");
-                last = lives.tell(topic, Values(event));
-            }
-            assert_eq!(last, expect, "{told:?}");
-        }
-        let create = || ("/tasks/create", Writer::new().text(1, "c1").text(2, "/run/bundle/c1").finish());
-        let start = || ("/tasks/start", Writer::new().text(1, "c1").uint(2, 7).finish());
-        let exit = |id: &str| ("/tasks/exit", Writer::new().text(1, "c1").text(2, id).uint(3, 7).finish());
-        let delete = || ("/tasks/delete", Writer::new().text(1, "c1").uint(2, 7).finish());
-        let added = || ("/tasks/exec-added", Writer::new().text(1, "c1").text(2, "x1").finish());
-        let started =
-            || ("/tasks/exec-started", Writer::new().text(1, "c1").text(2, "x1").uint(3, 8).finish());
-        let of_container = |topic| (topic, Writer::new().text(1, "c1").finish());
-        let (paused, resumed) = (|| of_container("/tasks/paused"), || of_container("/tasks/resumed"));
-        let told = [
-            create(),
-            start(),
-            added(),
-            started(),
-            exit("x1"),
-            paused(),
-            resumed(),
-            paused(),
-            resumed(),
-            of_container("/tasks/oom"),
-            of_container("/tasks/oom"),
-            exit("c1"),
-            delete(),
-            create(),
-            start(),
-        ];
-        let told: Vec<_> = told.iter().map(|(topic, event)| (*topic, &event[..])).collect();
-        check(&told, None);
-        let wrong = [
-            [start(), create()],
-            [exit("c1"), start()],
-            [delete(), exit("c1")],
-            [started(), added()],
-            [exit("x1"), started()],
-            [start(), start()],
-            [exit("c1"), exit("c1")],
-            [paused(), paused()],
-            [resumed(), resumed()],
-        ];
-        for pair in &wrong {
-            check(&[(pair[0].0, &pair[0].1), (pair[1].0, &pair[1].1)], Some(pair[0].0));
-        }
-        let (started, exited) = (start(), exit("x1"));
-        check(&[(exited.0, &exited.1), (started.0, &started.1)], None);
-    }
-}
+mod tests;

@@ -5,7 +5,7 @@
 //! ```text
 //! 1.x   `address`          unix:///run/containerd/s/…                                            services task.v2
 //! 2.x   `bootstrap.json`   {"version":3,"address":"unix:///run/containerd/s/…","protocol":"ttrpc"}    services task.v3
-//!       a daemon of 2.x that finds no bootstrap.json reads `address`, as version 2
+//!       a daemon of 2.x that finds no bootstrap.json reads `address`, as version 2, and writes one of version 2 next to it
 //!
 //! 1.4 - 1.6 - 1.7 - 2.1 - ideal
 //! ```
@@ -45,10 +45,18 @@ pub(crate) struct Dialect {
     pub task: &'static str,
     /// Whether its shims write `bootstrap.json`, and its daemons read it.
     pub bootstrap: bool,
+    /// Whether its daemons write a `bootstrap.json` next to an `address` that they find alone.
+    pub migrates: bool,
     /// The newest version of a shim that its daemons know.
     pub shim_version_max: u64,
+    /// Whether its daemons say of what they cannot start that its version is not known, and do not take that for an address.
+    pub names_version: bool,
     /// What becomes of a container whose shim its daemon cannot reach.
     pub unreachable: Unreachable,
+    /// When its daemons ask a shim for another task service than that of its version.
+    pub asks_on: AsksOn,
+    /// Whether a shim waits for whoever does not answer where it reports events, before it ends.
+    pub waits_to_report: bool,
     /// Whether a container may be made without a bundle.
     pub no_bundle: bool,
     /// Whether `runc exec` of the release works on the kernel on which it was measured.
@@ -64,6 +72,17 @@ pub(crate) enum Unreachable {
     Kept,
 }
 
+/// What makes a daemon ask a shim for another task service than that of its version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AsksOn {
+    /// Nothing does.
+    Nothing,
+    /// The answer UNIMPLEMENTED of a shim of version 3; then it is one of version 2.
+    Unimplemented,
+    /// Any refusal, and any version that is not known.
+    Anything,
+}
+
 /// The dialects of the protocol.
 pub(crate) static DIALECTS: Table<Dialect> = Table::of(RELEASES);
 
@@ -77,8 +96,12 @@ impl Facts for Dialect {
             family: family::GO_1_0,
             task: TASK_V2,
             bootstrap: false,
+            migrates: false,
             shim_version_max: 2,
+            names_version: false,
             unreachable: Unreachable::Killed,
+            asks_on: AsksOn::Nothing,
+            waits_to_report: true,
             no_bundle: true,
             executes: false,
         }

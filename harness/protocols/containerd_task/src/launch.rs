@@ -33,7 +33,6 @@ mod events;
 mod place;
 mod shim;
 mod stand_in;
-mod state;
 
 use std::sync::Arc;
 

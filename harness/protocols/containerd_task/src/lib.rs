@@ -8,6 +8,7 @@
 //! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
 //! message.rs     what no comparison may look at      probes.rs     what is asked of every shim, from texts in probes/
 //! bootstrap.rs   how a shim is reached               operations.rs what daemons do
+//! state.rs       what is left of that in a bundle
 //! checks.rs      what calls and events must hold     lock.rs       what every release has promised
 //! reference/     shims and daemons                   launch.rs     real ones
 //! ```
@@ -38,6 +39,7 @@ mod reference;
 mod releases;
 mod schema;
 mod shapes;
+mod state;
 
 use dialect::DIALECTS;
 
@@ -51,6 +53,8 @@ const KILLS: [&str; 3] = ["data-unknown-stream", "data-late", "stream-open-on-un
 const NO_BUNDLE: &str = "create-without-bundle";
 /// A daemon that starts and finds a container, recorded elsewhere.
 const RELOAD: &str = "recorded-reload";
+/// A container of a shim that reports to nobody.
+const UNHEARD: &str = "unheard";
 /// What a shim reports, recorded elsewhere.
 const REPORTED: &str = "recorded-events";
 
@@ -60,7 +64,7 @@ pub fn protocol() -> Arc<dyn Protocol> {
     Arc::new(ContainerdTask)
 }
 
-/// A daemon of the shim's release has left a real container.
+/// A daemon of the shim's release has left a real container, whoever the daemon is that comes.
 fn is_real(case: &CaseId) -> bool {
     let operation = operations::operation(&case.name).filter(|operation| operation.kind == case.kind);
     operation.is_some_and(|operation| operation.before == operations::LEFT_BY_DAEMON)
@@ -129,7 +133,7 @@ impl Protocol for ContainerdTask {
         if case.is(CaseKind::Client, RELOAD) {
             return Some("there has to be a container that another daemon has started");
         }
-        if is_real(case) {
+        if is_real(case) || case.kind == CaseKind::State {
             return Some("there has to be a container that another daemon has started");
         }
         if is_lifecycle(case) || ends_shim(case) {
@@ -190,17 +194,23 @@ impl Protocol for ContainerdTask {
                 of_probe
             }
             CaseKind::Client => {
+                let is_unheard = case.is(CaseKind::Client, UNHEARD);
                 let own = [
-                    if is_real(case) { checks::ANSWERED_WHILE_IT_RUNS } else { CALLS_ANSWERED },
+                    if is_real(case) || is_unheard { checks::ANSWERED_WHILE_IT_RUNS } else { CALLS_ANSWERED },
                     STREAMS_INCREASE,
                     WITHIN_LIMIT,
                     checks::AS_TOLD,
+                    checks::SAYS_WHY,
                     checks::ONE_SERVICE,
                     checks::SAME_PID,
                 ];
-                // What runs is not to be killed by a daemon that comes.
-                let runs = is_real(case).then_some(STATE_KEPT);
-                verdict::checks::of(case.kind).into_iter().chain(own).chain(runs).collect()
+                // What runs is not to be killed by a daemon that comes, nor forgotten.
+                let runs = [STATE_KEPT, checks::METADATA_KEPT].into_iter().filter(|_| is_real(case));
+                let ends = is_unheard.then_some(checks::ENDS_IN_TIME);
+                verdict::checks::of(case.kind).into_iter().chain(own).chain(runs).chain(ends).collect()
+            }
+            CaseKind::State => {
+                verdict::checks::of(case.kind).into_iter().chain([checks::LEFT_FOR_OTHERS]).collect()
             }
             kind => verdict::checks::of(kind),
         }

@@ -7,10 +7,10 @@ use verdict::checks::{FILES, LOADS, RUNS};
 
 /// Condition: the shim runs and has no task.
 pub(crate) const IDLE: &str = "idle";
+/// Condition: the same, and nobody answers any more where the shim reports events.
+pub(crate) const UNHEARD: &str = "unheard";
 /// Condition: a container runs under the shim, and the daemon that started it is gone.
 pub(crate) const RUNNING: &str = "running";
-/// Condition: the same, and the file that says how the shim is reached is cut short.
-pub(crate) const DAMAGED: &str = "damaged";
 /// What a daemon does to a container whose shim it cannot reach; it is no condition of an operation.
 pub(crate) const CLEANED_UP: &str = "cleaned-up";
 
@@ -27,15 +27,21 @@ pub(crate) const SHIM: &str = "shim";
 pub(crate) const KEPT: &str = "kept";
 /// Effect: the same of the container that another daemon started.
 pub(crate) const NEW_KEPT: &str = "new-kept";
+/// Effect: whether the daemon that comes up still knows every container that others have made, by what it keeps of them.
+pub(crate) const LISTED: &str = "listed";
 /// Effect: whether it was frozen when it had been paused.
 pub(crate) const PAUSED: &str = "paused";
 /// Effect: whether it was frozen no longer when it had been resumed.
 pub(crate) const RESUMED: &str = "resumed";
+/// Effect: the version in a `bootstrap.json` that a daemon has written next to an `address`.
+pub(crate) const MIGRATED: &str = "migrated";
 
 /// Claim: the exit status of the container.
 pub(crate) const STATUS: &str = "status";
 /// Claim: the same of the container that another daemon started.
 pub(crate) const NEW_STATUS: &str = "new-status";
+/// Claim: what a daemon says of a shim that it cannot start: that its `version` is not known, or that there is no such `address`.
+pub(crate) const REFUSED: &str = "refused";
 /// Claim: what the daemon says that the container is when it has come up.
 pub(crate) const STATE: &str = "state";
 
@@ -64,7 +70,15 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         about: "a container is made, started, waited for while it gets SIGTERM, and deleted; the shim ends",
         before: IDLE,
         claims: &[(STATUS, "7")],
-        effects: &[(CONTAINER, "none")],
+        effects: &[(CONTAINER, "gone")],
+    },
+    Operation {
+        name: "unheard",
+        kind: CaseKind::Client,
+        about: "a container is killed and deleted while nobody answers where the shim reports events; the shim ends in time",
+        before: UNHEARD,
+        claims: &[(STATUS, "137")],
+        effects: &[(CONTAINER, "gone")],
     },
     Operation {
         name: "reload",
@@ -75,22 +89,6 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         effects: &[(CONTAINER, "running")],
     },
     Operation {
-        name: "bundle",
-        kind: CaseKind::State,
-        about: "a daemon starts and reads how the shim of a container is reached that another release has started",
-        before: RUNNING,
-        claims: &[],
-        effects: GOES_ON,
-    },
-    Operation {
-        name: "damaged-bundle",
-        kind: CaseKind::State,
-        about: "a daemon starts and cannot read how the shim of a container is reached",
-        before: DAMAGED,
-        claims: &[(LOADS, "no")],
-        effects: GOES_ON,
-    },
-    Operation {
         name: "take-over",
         kind: CaseKind::Client,
         about: "a daemon comes up and finds what one of the shim's release has left; it pauses, resumes and kills it",
@@ -98,6 +96,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         claims: &[(STATE, "running"), (STATUS, "137")],
         effects: &[
             (KEPT, "yes"),
+            (LISTED, "yes"),
             (PAUSED, "yes"),
             (RESUMED, "yes"),
             (CONTAINER, "gone"),
@@ -121,52 +120,37 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         claims: &[(STATE, "running"), (STATUS, "7"), (NEW_STATUS, "7")],
         effects: BOTH_END,
     },
-    Operation {
-        name: "unknown-key",
-        kind: CaseKind::State,
-        about: "a daemon comes up where the file that says where the shim is has a key that nobody knows",
-        before: LEFT_BY_DAEMON,
-        claims: &[(LOADS, "yes")],
-        effects: GOES_ON,
-    },
-    Operation {
-        name: "of-the-future",
-        kind: CaseKind::State,
-        about: "a daemon comes up where that file has been written by a later release",
-        before: LEFT_BY_DAEMON,
-        claims: &[],
-        effects: GOES_ON,
-    },
-    Operation {
-        name: "cut",
-        kind: CaseKind::State,
-        about: "a daemon comes up where that file has been cut",
-        before: LEFT_BY_DAEMON,
-        claims: &[(LOADS, "no")],
-        effects: GOES_ON,
-    },
-    Operation {
-        name: "empty",
-        kind: CaseKind::State,
-        about: "a daemon comes up where that file has become empty",
-        before: LEFT_BY_DAEMON,
-        claims: &[(LOADS, "no")],
-        effects: GOES_ON,
-    },
-    Operation {
-        name: "gone",
-        kind: CaseKind::State,
-        about: "a daemon comes up where nothing says where the shim is",
-        before: LEFT_BY_DAEMON,
-        claims: &[(LOADS, "no")],
-        effects: GOES_ON,
-    },
+    found("bundle", "what says where the shim is, is as the shim's release has left it", &[]),
+    found("address", "only an `address` says where the shim is, as 1.x leaves it", &[]),
+    found("migrated", "beside an `address` a daemon of 2.x has written a `bootstrap.json` of version 2", &[]),
+    found("bootstrap-2", "only a `bootstrap.json` of version 2 says where the shim is", &[]),
+    found(
+        "bootstrap-3",
+        "only a `bootstrap.json` of version 3 says where the shim is, whatever it serves",
+        &[],
+    ),
+    found("as-text", "the version in `bootstrap.json` is a text", &[]),
+    found("unknown-key", "`bootstrap.json` has a key that nobody knows", &[(LOADS, "yes")]),
+    found("of-the-future", "`bootstrap.json` has been written by a later release", &[]),
+    found("cut", "the file that says where the shim is has been cut", &[(LOADS, "no")]),
+    found("empty", "that file has become empty", &[(LOADS, "no")]),
+    found("gone", "nothing says where the shim is", &[(LOADS, "no")]),
 ];
+
+/// A daemon comes up over a container of which that is so; see `state.rs`. It is the condition of the case as well.
+const fn found(
+    name: &'static str,
+    about: &'static str,
+    claims: &'static [(&'static str, &'static str)],
+) -> Operation {
+    Operation { name, kind: CaseKind::State, about, before: name, claims, effects: GOES_ON }
+}
 
 /// Two containers that a daemon has taken over end when they are asked to.
 const BOTH_END: &[(&str, &str)] = &[
     (KEPT, "yes"),
     (NEW_KEPT, "yes"),
+    (LISTED, "yes"),
     (PAUSED, "yes"),
     (RESUMED, "yes"),
     (CONTAINER, "gone"),
@@ -177,9 +161,21 @@ const BOTH_END: &[(&str, &str)] = &[
 /// A container runs on as it ran.
 const GOES_ON: &[(&str, &str)] = &[(RUNS, "yes"), (FILES, "kept")];
 
+impl Operation {
+    /// Whether a daemon starts the shim.
+    pub(crate) fn starts_shim(&self) -> bool {
+        [IDLE, UNHEARD].contains(&self.before)
+    }
+}
+
 /// The operation of that name.
 pub(crate) fn operation(name: &str) -> Option<&'static Operation> {
     OPERATIONS.iter().find(|operation| operation.name == name)
+}
+
+/// Whether a condition is that of a state: a container runs, and what says how its shim is reached was changed.
+pub(crate) fn is_found(condition: &str) -> bool {
+    operation(condition).is_some_and(|operation| operation.kind == CaseKind::State)
 }
 
 impl effects::Operation for Operation {

@@ -4,7 +4,7 @@
 use protocol::dialect::{self, Change, IDEAL, Release};
 use ttrpc::family;
 
-use super::dialect::{Dialect, TASK_V3, Unreachable};
+use super::dialect::{AsksOn, Dialect, TASK_V3, Unreachable};
 
 const M16: &str = "measured on containerd 1.6.20";
 const M17: &str = "measured on containerd 1.7.24";
@@ -41,6 +41,11 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
         name: "1.7",
         after: Some("1.6"),
         changes: &[
+            change(
+                "`unsupported shim version` is said of a shim that is too new",
+                "https://github.com/containerd/containerd/issues/10984, and measured on containerd 1.7.24",
+                |d| d.names_version = true,
+            ),
             change("the sandbox service", M17, |d| d.messages = Some("1.7")),
             change(
                 "numbers of streams increase, data on a stream that is not open kills the shim",
@@ -64,6 +69,19 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 d.bootstrap = true;
                 d.shim_version_max = 3;
             }),
+            change("a `bootstrap.json` of version 2 is written next to an `address`", M21, |d| {
+                d.migrates = true
+            }),
+            change(
+                "a shim that is told to end does not wait for whoever does not answer where it reports events",
+                M21,
+                |d| d.waits_to_report = false,
+            ),
+            change(
+                "a shim of version 3 that answers UNIMPLEMENTED is taken for one of version 2",
+                M21,
+                |d| d.asks_on = AsksOn::Unimplemented,
+            ),
         ],
     },
     Release {
@@ -88,6 +106,11 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 |d| {
                     d.unreachable = Unreachable::Kept;
                 },
+            ),
+            change(
+                "a shim is asked for its task service where the version that is written down is of no use",
+                "harness/ARCHITECTURE.md#what-was-left-behind-is-loaded-or-left-alone",
+                |d| d.asks_on = AsksOn::Anything,
             ),
             change(
                 "a container needs a bundle",

@@ -5,4 +5,9 @@ protocol::shapes! {
     EVENTS_OUT_OF_ORDER = "events-out-of-order";
     OTHER_SERVICE = "other-service";
     OTHER_PID = "other-pid";
+    UNCLEAR_ERROR = "unclear-error";
+    WAY_BACK_LOST = "way-back-lost";
+    LATE_EXIT = "late-exit";
+    METADATA_LOST = "metadata-lost";
+    WRONG_VERSION = "wrong-version";
 }

@@ -5,7 +5,7 @@
 //! yes           -               kept          yes           none
 //! with-loss     the fields      any           yes           state-lost
 //! no            -               kept          yes           state-refused, which is a clean refusal; none where it is expected
-//! no            -               changed       yes           state-touched
+//! no            -               changed, added  yes         state-touched
 //! yes where it is damaged       any           yes           wrong-success
 //! any           any             any           no            state-destroyed: what ran is gone
 //! ```
@@ -21,7 +21,7 @@ use crate::{Blame, Check, Weight};
 pub const LOADS: &str = "loads";
 /// Claim: what it has not, with commas in between.
 pub const LOST: &str = "lost";
-/// Effect: what became of the files: `kept` or `changed`.
+/// Effect: what became of the files: `kept`, `changed`, or `added` where those that were there are kept and there are others now.
 pub const FILES: &str = "files";
 /// Effect: whether what ran still runs: `yes` or `no`.
 pub const RUNS: &str = "runs";

@@ -7,7 +7,7 @@
 //! take-over   it looks at the container, pauses, resumes and kills it, and removes what is left of it
 //! upgrade     it does so while it runs a container of its own; both are asked to end, and say with what they end
 //! rollback    it starts a container of its own, then the first daemon takes over again; both are asked to end
-//! state/*     what says where the shim is has been changed meanwhile: see state.rs
+//! state/*     what says where the shim is has been changed meanwhile: see ../state.rs
 //! ```
 //!
 //! A daemon that does not understand what it finds kills the container and removes its bundle. So effects are read while things go
@@ -18,6 +18,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use matrix::CaseKind;
 use protocol::effects::{claim, claim_exit, effect};
 use protocol::installed::Installed;
 use protocol::launch::{Place, within};
@@ -28,16 +29,17 @@ use session::sandbox::Slot;
 use session::{Address, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
 use transcript::evidence::Observation;
 use transcript::{ConnId, ExitStatus};
-use verdict::checks::{FILES, LOADS, Loads, RUNS};
+use verdict::checks::{LOADS, Loads, RUNS};
 use wire::Direction;
 
 use super::containerd::{Running, Start};
 use super::effects::{Container, in_time, write_bundle, yes_or_no};
 use super::place::{self, met};
-use super::{LEFT, NEW, stand_in, state};
+use super::{LEFT, NEW, stand_in};
 use crate::operations::{
-    self, KEPT, LEFT_BY_DAEMON, NEW_KEPT, NEW_STATUS, Operation, PAUSED, RESUMED, STATE, STATUS,
+    self, KEPT, LEFT_BY_DAEMON, LISTED, NEW_KEPT, NEW_STATUS, Operation, PAUSED, RESUMED, STATE, STATUS,
 };
+use crate::state::{self, Files};
 
 /// How long a daemon may take to come up. It takes 0.1 s; 1.4.13 waits 100 s for a shim that is not there.
 pub(super) const START_DEADLINE: Duration = Duration::from_secs(10);
@@ -69,7 +71,8 @@ impl Tools for Containerd {
 
     /// The others are for reference daemons.
     fn operation(&self, name: &str) -> Option<&'static Operation> {
-        operations::operation(name).filter(|operation| operation.before == LEFT_BY_DAEMON)
+        let operation = operations::operation(name)?;
+        (operation.before == LEFT_BY_DAEMON || operation.kind == CaseKind::State).then_some(operation)
     }
 
     fn command(&self, _operation: &Operation) -> Vec<String> {
@@ -209,6 +212,7 @@ impl<'a> Story<'a> {
     async fn look_around(&mut self) -> Result<(), LaunchErrorKind> {
         let Taken { daemon, first, .. } = self.take_over().await?;
         self.see(LEFT, KEPT, first);
+        self.see_that_known(&daemon, &[LEFT]).await?;
         self.ask(&daemon, &["task", "metrics", LEFT]).await?;
         self.ask(&daemon, &["task", "ps", LEFT]).await?;
         self.pause_and_resume(&daemon).await?;
@@ -219,6 +223,7 @@ impl<'a> Story<'a> {
     async fn upgrade(&mut self) -> Result<(), LaunchErrorKind> {
         let Taken { daemon, first, .. } = self.take_over().await?;
         self.see(LEFT, KEPT, first);
+        self.see_that_known(&daemon, &[LEFT]).await?;
         let new = self.start_new(&daemon).await?;
         self.pause_and_resume(&daemon).await?;
         self.see(NEW, NEW_KEPT, new);
@@ -238,6 +243,7 @@ impl<'a> Story<'a> {
         self.see_that_run(&[(LEFT, first), (NEW, new)]);
         self.see(LEFT, KEPT, first);
         self.see(NEW, NEW_KEPT, new);
+        self.see_that_known(&daemon, &[LEFT, NEW]).await?;
         self.pause_and_resume(&daemon).await?;
         for (id, status) in [(LEFT, STATUS), (NEW, NEW_STATUS)] {
             self.end(&daemon, id, "15", status).await?;
@@ -250,9 +256,9 @@ impl<'a> Story<'a> {
         let container = Container::new(self.place, LEFT);
         let bundle = container.bundle();
         state::change(name, &bundle)?;
-        let left = state::files(&bundle);
+        let left = Files::read(&bundle);
         let came = self.take_over().await;
-        effect(self.recorder, FILES, if state::files(&bundle) == left { "kept" } else { "changed" });
+        state::write(&left, &bundle, self.recorder);
         let finds_it = came.as_ref().is_ok_and(|taken| taken.is == IS_RUNNING);
         claim(self.recorder, LOADS, if finds_it { Loads::Yes } else { Loads::No }.word());
         came?.daemon.end().await
@@ -366,6 +372,14 @@ impl<'a> Story<'a> {
                 .all(|(id, first)| first.is_some() && Container::new(self.place, id).first() == *first);
             effect(self.recorder, RUNS, yes_or_no(run));
         }
+    }
+
+    /// Writes down whether a daemon knows containers that others have made: that is kept in its own files, of which no shim knows.
+    async fn see_that_known(&mut self, daemon: &Running<'_>, ids: &[&str]) -> Result<(), LaunchErrorKind> {
+        let listed = self.ask(daemon, &["containers", "ls", "--quiet"]).await?.stdout.text();
+        let is_known = ids.iter().all(|id| listed.lines().any(|line| line.trim() == *id));
+        effect(self.recorder, LISTED, yes_or_no(is_known));
+        Ok(())
     }
 
     async fn ask(&mut self, daemon: &Running<'_>, argv: &[&str]) -> Result<Output, LaunchErrorKind> {

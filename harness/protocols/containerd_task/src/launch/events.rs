@@ -51,6 +51,12 @@ impl Events {
         Ok(Self { task, topics })
     }
 
+    /// Takes no more: nobody listens there from now on.
+    pub(super) fn end(&self, place: &Place) -> io::Result<()> {
+        self.task.abort();
+        fs::remove_file(run(place).join(SOCKET))
+    }
+
     /// The topics of all events so far.
     pub(super) fn topics(&self) -> Vec<String> {
         self.topics.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -25,7 +25,7 @@ use super::effects::{self, Container};
 use super::events::Events;
 use super::place::{address, can_be_met, entered, point_to, share_run};
 use super::{CONTAINER, LEFT, NAMESPACE};
-use crate::operations::LEFT_BY_DAEMON;
+use crate::operations::{LEFT_BY_DAEMON, UNHEARD};
 
 /// The daemon that is not there.
 const DAEMON: &str = "/run/containerd/containerd.sock";
@@ -189,12 +189,18 @@ impl Server for Shim {
 
     fn prepare<'a>(&'a mut self, condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
         Box::pin(async move {
-            if condition != LEFT_BY_DAEMON {
-                return Ok(());
-            }
             let real = Arc::clone(&self.daemon.place.real);
-            let left = within(DAEMON_DEADLINE, self.leave_by_daemon()).await;
-            left.map_err(|kind| real.error("have a daemon leave", kind))
+            match condition {
+                LEFT_BY_DAEMON => {
+                    let left = within(DAEMON_DEADLINE, self.leave_by_daemon()).await;
+                    left.map_err(|kind| real.error("have a daemon leave", kind))
+                }
+                UNHEARD => {
+                    let ended = self.daemon.kept.events.end(&self.daemon.place);
+                    ended.map_err(|error| real.error("take no events", error))
+                }
+                _ => Ok(()),
+            }
         })
     }
 

@@ -18,6 +18,8 @@ protocol::defects! { pub(super) OWN;
         "The exit status of a container is another one.";
     INVENTS_STATUS, "invents-status", Client, "ideal", "client/lifecycle", shapes::NOT_AS_TOLD,
         "The exit status of a container is always 0.";
+    WAITS_TO_REPORT, "waits-to-report", Server, "ideal", "client/unheard", shapes::LATE_EXIT,
+        "A shim that is told to end waits for whoever does not answer where it reports events.";
     OTHER_PID, "other-pid", Server, "ideal", "client/reload", shapes::OTHER_PID,
         "The process of a container is another one whenever it is paused.";
     SPEAKS_TWO, "speaks-two", Client, "ideal", "client/reload", shapes::OTHER_SERVICE,
@@ -26,6 +28,14 @@ protocol::defects! { pub(super) OWN;
         "Streams are numbered anew within a connection.";
     OWN_SERVICE, "own-service", Client, "1.7", "client/reload", Shape::LOUD_FAIL,
         "A shim is asked for the service of the daemon's own release.";
-    CLEANS_UP, "cleans-up", Client, "ideal", "state/damaged-bundle", Shape::STATE_DESTROYED,
+    READS_TEXT, "reads-text", Client, "2.1", "client/lifecycle", shapes::UNCLEAR_ERROR,
+        "What a shim of 2.x prints is taken for an address.";
+    CLEANS_UP, "cleans-up", Client, "ideal", "state/cut", Shape::STATE_DESTROYED,
         "A container whose shim cannot be reached is killed.";
+    MOVES_ADDRESS, "moves-address", Client, "1.7", "state/bundle", shapes::WAY_BACK_LOST,
+        "An `address` is gone when a bootstrap.json was written for it.";
+    MIGRATES_AS_OWN, "migrates-as-own", Client, "1.7", "state/bundle", shapes::WRONG_VERSION,
+        "A bootstrap.json that is written next to an `address` has the version of the daemon's own shims.";
+    TAKES_ITS_WORD, "takes-its-word", Client, "1.7", "state/bootstrap-3", Shape::STATE_DESTROYED,
+        "A container is killed whose shim has not the task service of its version.";
 }

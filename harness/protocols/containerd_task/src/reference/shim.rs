@@ -13,12 +13,13 @@ use transcript::ExitStatus;
 use ttrpc::Values;
 use ttrpc::envelope::{Call, code};
 use ttrpc::reference::server::{Outcome, Replies, Service, Ticket};
-use verdict::checks::{FILES, RUNS};
+use verdict::checks::RUNS;
 use wire::protobuf::Writer;
 
 use super::defects;
 use crate::dialect::{Dialect, EVENTS};
-use crate::{bootstrap, operations};
+use crate::operations;
+use crate::state::{self, Files};
 
 /// Made-up processes.
 const SHIM_PID: u64 = 4711;
@@ -63,8 +64,12 @@ struct Task {
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     tasks: BTreeMap<String, Task>,
+    /// A container was made.
+    had: bool,
     /// A container ran when the daemon began.
     ran: bool,
+    /// Nobody answers where events are reported.
+    unheard: bool,
     cleaned_up: bool,
 }
 
@@ -129,7 +134,13 @@ impl Service for Shim {
             "Delete" => Some(self.delete(argument)),
             "Shutdown" => {
                 replies.answer(ticket, Outcome::empty());
-                if locked(&self.tasks).tasks.is_empty() {
+                let (is_idle, unheard) = {
+                    let tasks = locked(&self.tasks);
+                    (tasks.tasks.is_empty(), tasks.unheard)
+                };
+                // Each event is waited for, and there is one for all that has been done.
+                let waits = self.dialect.waits_to_report || self.switches.has(defects::WAITS_TO_REPORT);
+                if is_idle && !(unheard && waits) {
                     replies.exit(ExitStatus::Gone);
                 }
                 None
@@ -152,7 +163,7 @@ impl Service for Shim {
 
     fn outside(&self) -> Option<Box<dyn Outside>> {
         let (tasks, bundle) = (Arc::clone(&self.tasks), self.bundle.clone());
-        let before = bootstrap::now(&bundle);
+        let before = Files::read(&bundle);
         Some(Box::new(Host { tasks, bundle, before }))
     }
 }
@@ -177,7 +188,9 @@ impl Shim {
         }
         let first = Process { pid: TASK_PID, status: CREATED, ..Process::default() };
         let task = Task { bundle, processes: [(String::new(), first)].into() };
-        locked(&self.tasks).tasks.insert(id, task);
+        let mut tasks = locked(&self.tasks);
+        tasks.tasks.insert(id, task);
+        tasks.had = true;
         Outcome::Result(pid(TASK_PID))
     }
 
@@ -303,20 +316,22 @@ struct Host {
     tasks: Arc<Mutex<Tasks>>,
     bundle: PathBuf,
     /// What says how the shim is reached, before a daemon has looked.
-    before: Vec<Option<String>>,
+    before: Files,
 }
 
 impl Host {
     fn bring(&mut self, condition: &str) -> std::io::Result<()> {
         let mut tasks = locked(&self.tasks);
+        let is_found = operations::is_found(condition);
         match condition {
-            operations::RUNNING | operations::DAMAGED => {
+            _ if is_found || condition == operations::RUNNING => {
                 let first = Process { pid: TASK_PID, status: RUNNING, ..Process::default() };
                 let task =
                     Task { bundle: "/run/bundle/c1".to_owned(), processes: [(String::new(), first)].into() };
                 tasks.tasks.insert("c1".to_owned(), task);
-                tasks.ran = true;
+                (tasks.had, tasks.ran) = (true, true);
             }
+            operations::UNHEARD => tasks.unheard = true,
             operations::CLEANED_UP => {
                 tasks.tasks.clear();
                 tasks.cleaned_up = true;
@@ -324,12 +339,13 @@ impl Host {
             _ => {}
         }
         drop(tasks);
-        match condition {
-            operations::CLEANED_UP => return bootstrap::remove(&self.bundle),
-            operations::DAMAGED => bootstrap::damage(&self.bundle)?,
-            _ => {}
+        if condition == operations::CLEANED_UP {
+            return Files::default().write(&self.bundle);
         }
-        self.before = bootstrap::now(&self.bundle);
+        if is_found {
+            state::change(condition, &self.bundle)?;
+        }
+        self.before = Files::read(&self.bundle);
         Ok(())
     }
 }
@@ -346,9 +362,9 @@ impl Outside for Host {
         Box::pin(std::future::ready(brought.map_err(failed)))
     }
 
-    fn effects(&mut self, _is_gone: bool, recorder: &Recorder) {
-        let files = if bootstrap::now(&self.bundle) == self.before { "kept" } else { "changed" };
-        protocol::effects::effect(recorder, FILES, files);
+    fn effects(&mut self, is_gone: bool, recorder: &Recorder) {
+        protocol::effects::effect(recorder, operations::SHIM, if is_gone { "no" } else { "yes" });
+        state::write(&self.before, &self.bundle, recorder);
         let tasks = locked(&self.tasks);
         if tasks.ran {
             protocol::effects::effect(recorder, RUNS, if tasks.cleaned_up { "no" } else { "yes" });
@@ -357,7 +373,7 @@ impl Outside for Host {
         let container = match tasks.tasks.values().next() {
             Some(task) if is_running(task) => "running",
             Some(_) => "stopped",
-            None if tasks.cleaned_up => "gone",
+            None if tasks.had => "gone",
             None => "none",
         };
         protocol::effects::effect(recorder, operations::CONTAINER, container);
