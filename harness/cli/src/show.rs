@@ -28,7 +28,8 @@ pub(crate) fn show(_global: &Global, args: &Show) -> Done {
 /// Reads a fixture, or a raw recording by its ending.
 pub(crate) fn load(path: &Path) -> Result<Transcript, Failure> {
     if path.extension().is_some_and(|extension| extension == "jsonl") {
-        let text = std::fs::read_to_string(path)
+        let text = transcript::fixture::open(path)
+            .and_then(std::io::read_to_string)
             .map_err(|e| Failure::text(Exit::Setup, format!("cannot read `{}`: {e}", path.display())))?;
         return transcript::import::raw::import(&text)
             .map_err(|e| Failure::text(Exit::Setup, format!("`{}`: {e}", path.display())));
@@ -136,6 +137,7 @@ pub(crate) fn import(args: &Import) -> Done {
     for file in &args.files {
         let mut transcript = load(file)?;
         rename(&mut transcript.provenance, args);
+        check_ids(&transcript.provenance)?;
         give_roles(&mut transcript);
         let path = match placed(&transcript.provenance) {
             Some(path) if args.case.is_some() || !args.ids.is_empty() => args.out.join(path),
@@ -172,6 +174,16 @@ fn rename(header: &mut transcript::Provenance, args: &Import) {
     }
     if let Some(case) = &args.case {
         header.case = case.to_string();
+    }
+}
+
+/// Ids become names of folders.
+fn check_ids(header: &transcript::Provenance) -> Result<(), Failure> {
+    match [&header.client.id, &header.server.id].into_iter().find(|id| !matrix::is_plain_name(id)) {
+        Some(id) => {
+            Err(Failure::text(Exit::Setup, format!("`{}` cannot be the id of a build", report::escape(id))))
+        }
+        None => Ok(()),
     }
 }
 

@@ -261,7 +261,8 @@ fn read_debian(section: &mut Section<'_>) -> Option<Source> {
 }
 
 /// Whether a text can be an id within a cell's path.
-fn is_plain_name(text: &str) -> bool {
+#[must_use]
+pub fn is_plain_name(text: &str) -> bool {
     let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._+~-".contains(&byte);
     text.bytes().all(allowed)
         && text.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric())

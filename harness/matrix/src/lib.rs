@@ -29,7 +29,7 @@ mod version;
 
 pub use breaks::{Break, BreakKind, Comparison, Hurts};
 pub use build_flag::{BuildFlag, BuildFlagError};
-pub use builds::Builds;
+pub use builds::{Builds, is_plain_name};
 pub use builds_lock::{BuildsLock, LockDrift, LockDriftKind, LockedBuild, LockedPackage};
 pub use bump::{Bump, Policy};
 pub use cell::{BuildId, CaseId, CaseKind, CellId, ParseCellError};

@@ -68,6 +68,12 @@ pub trait Protocol: Send + Sync {
         None
     }
 
+    /// Why a server is not asked what a case asks, e.g. because its release has no such service. Such a cell is explained and not
+    /// run.
+    fn is_without(&self, _server: &Build, _case: &CaseId) -> Option<String> {
+        None
+    }
+
     /// Why a recording of a case cannot be played again, e.g. because somebody else had a part in it whom the
     /// recording has not. Such a replay is explained and not run.
     fn cannot_replay(&self, _case: &CaseId) -> Option<&'static str> {

@@ -293,7 +293,9 @@ fn work(files: &ProtocolFiles, planned: &PlannedCell, case: Option<&Case>) -> Wo
     if planned.client_source == Some(SourceKind::Recorded) {
         return Work::Explain("a recorded client can only be replayed".to_owned());
     }
-    if let Some(why) = lacking() {
+    let server = files.builds.get(&id.server);
+    let without = || server.and_then(|server| files.protocol.is_without(server, &id.case));
+    if let Some(why) = lacking().or_else(without) {
         return Work::Explain(why);
     }
     match case.map(|case| &case.action) {

@@ -8,7 +8,10 @@
 
 use std::fmt;
 
-use matrix::{Build, BuildId, CaseId, CellId, KnownBugCell, PlannedCell, Role, Source, SourceKind, Verdict};
+use matrix::{
+    Build, BuildId, CaseId, CellId, KnownBug, KnownBugCell, PlannedCell, Role, Source, SourceKind, Verdict,
+    Version,
+};
 use protocol::{Action, Bench, Case, Defect, Protocol};
 use session::{Successors, Transport};
 use transcript::Provenance;
@@ -132,7 +135,7 @@ fn prove_bugs(files: &ProtocolFiles, name: &str) -> Vec<Proof> {
         for found in &bug.cells {
             let claim = format!("{} is found again by {} as {}", bug.id, found.cell, found.shapes.join(", "));
             if claim.contains(name) {
-                proofs.push(Proof { claim, refuted: prove_bug(files, found).err() });
+                proofs.push(Proof { claim, refuted: prove_bug(files, bug, found).err() });
             }
         }
     }
@@ -140,8 +143,14 @@ fn prove_bugs(files: &ProtocolFiles, name: &str) -> Vec<Proof> {
 }
 
 /// Judges the fixture of a known bug's cell anew.
-fn prove_bug(files: &ProtocolFiles, found: &KnownBugCell) -> Result<(), String> {
+fn prove_bug(files: &ProtocolFiles, bug: &KnownBug, found: &KnownBugCell) -> Result<(), String> {
     let cell = &found.cell;
+    let is_affected = |id: &BuildId| bug.affected.contains_text(files.version(id));
+    let third = files.protocol.takes_part(&cell.case).and_then(|who| Version::of_package(&who));
+    let is_third = third.is_some_and(|version| bug.affected.contains(&version));
+    if !(is_affected(&cell.client) || is_affected(&cell.server) || is_third) {
+        return Err(format!("nobody there is of a version that has the bug: {}", bug.affected));
+    }
     let fixture = files
         .fixtures()
         .find(&cell.client, &cell.server, &cell.case)

@@ -59,6 +59,17 @@ pub enum StoreErrorKind {
     Unreadable(ParseError),
 }
 
+/// Opens a file. What is none, e.g. a pipe, might never end.
+///
+/// # Errors
+/// When it is no regular file, or cannot be opened.
+pub fn open(path: &Path) -> io::Result<fs::File> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    fs::File::open(path)
+}
+
 /// Reads one `.wire` file.
 ///
 /// # Errors
@@ -71,7 +82,7 @@ pub fn load(path: impl AsRef<Path>) -> Result<Transcript, LoadError> {
 fn read(path: &Path) -> Result<Transcript, LoadErrorKind> {
     // One byte more than the limit shows that a file is too large without reading it whole.
     let limit = FILE_LEN_MAX as u64;
-    let file = fs::File::open(path)?;
+    let file = open(path)?;
     let len = usize::try_from(file.metadata()?.len().min(limit)).unwrap_or(0);
     let mut bytes = Vec::with_capacity(len + 1);
     file.take(limit + 1).read_to_end(&mut bytes)?;
@@ -92,7 +103,7 @@ pub fn load_header(path: impl AsRef<Path>) -> Result<Provenance, LoadError> {
 }
 
 fn read_header(path: &Path) -> Result<Provenance, LoadErrorKind> {
-    let mut file = fs::File::open(path)?;
+    let mut file = open(path)?;
     let mut bytes = Vec::new();
     let mut end = None;
     while end.is_none() && bytes.len() <= FILE_LEN_MAX {

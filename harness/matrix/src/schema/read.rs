@@ -134,6 +134,10 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Confi
 /// Reads a file of at most so many bytes.
 fn read(path: &Path, len_max: u64) -> Result<Vec<u8>, ConfigError> {
     let failed = |error| Problem::general(format!("cannot read `{}`: {error}", path.display()));
+    // What is no file might never end.
+    if !path.metadata().map_err(failed)?.is_file() {
+        return Err(Problem::general(format!("`{}` is not a regular file", path.display())).into());
+    }
     let mut bytes = Vec::new();
     File::open(path).and_then(|file| file.take(len_max + 1).read_to_end(&mut bytes)).map_err(failed)?;
     if bytes.len() as u64 > len_max {

@@ -11,11 +11,12 @@
 //! state.rs       what is left of that in a bundle
 //! checks.rs      what calls and events must hold     lock.rs       what every release has promised
 //! reference/     shims and daemons                   launch.rs     real ones
+//! recorded.rs    what was recorded elsewhere
 //! ```
 
 use std::sync::Arc;
 
-use matrix::{CaseId, CaseKind, Role};
+use matrix::{Build, CaseId, CaseKind, Role};
 use protocol::dialect::Releases;
 use protocol::effects::Operation;
 use protocol::launch::At;
@@ -35,6 +36,7 @@ mod lock;
 mod message;
 mod operations;
 mod probes;
+mod recorded;
 mod reference;
 mod releases;
 mod schema;
@@ -126,6 +128,15 @@ impl Protocol for ContainerdTask {
         operations::OPERATIONS.iter().map(|operation| operation as &dyn Operation).collect()
     }
 
+    fn is_without(&self, shim: &Build, case: &CaseId) -> Option<String> {
+        let asked = probes::service_of(case)?;
+        let shim = DIALECTS.for_version(&shim.dialect)?;
+        shim.schema()
+            .service(asked)
+            .is_none()
+            .then(|| format!("a shim of its release does not serve {asked}"))
+    }
+
     fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
         if case.is(CaseKind::Client, REPORTED) {
             return Some("a shim calls here, and the server is a daemon");
@@ -158,7 +169,7 @@ impl Protocol for ContainerdTask {
             ANSWERED_AS_DUE, ANSWERED_ONCE, GIVES_BACK, READABLE_REPLIES, STATE_KEPT, STAYS_UP,
         };
         if case.is(CaseKind::Client, RELOAD) || case.is(CaseKind::Client, REPORTED) || is_lifecycle(case) {
-            let own = [checks::ONE_SERVICE, checks::SAME_PID, checks::EVENTS_IN_ORDER];
+            let own = [checks::ONE_SERVICE, checks::SAME_PID, checks::EVENTS_IN_ORDER, recorded::AS_RECORDED];
             let family = [
                 CALLS_ANSWERED,
                 STREAMS_INCREASE,
@@ -217,7 +228,11 @@ impl Protocol for ContainerdTask {
     }
 
     fn rules(&self) -> Vec<Cited> {
-        ttrpc::checks::rules().into_iter().chain(checks::RULES.iter().copied()).collect()
+        ttrpc::checks::rules()
+            .into_iter()
+            .chain(ttrpc::recorded::rules())
+            .chain(checks::RULES.iter().copied())
+            .collect()
     }
 
     /// There is no negotiation. What a shim is, is told by what it answers to what it does not know.
@@ -258,7 +273,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
 
-    use matrix::{Build, BuildId, Source};
+    use matrix::{BuildId, Source};
     use protocol::Bench;
 
     use super::*;

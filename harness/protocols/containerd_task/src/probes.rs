@@ -7,7 +7,7 @@ use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
 use protocol::Case;
 use protocol::probe::Description;
-use ttrpc::probes::{FRAMING, Good, Row, read};
+use ttrpc::probes::{ALONE, FRAMING, Good, Row, read};
 use ttrpc::{envelope, generic};
 use wire::protobuf::Writer;
 
@@ -78,6 +78,13 @@ fn text_v3(bytes: &[u8]) -> Bytes {
 /// A task of that name is not there.
 fn text(service: &str, bytes: &[u8]) -> Bytes {
     envelope::request(1, service, "State", &Writer::new().bytes(1, bytes).finish())
+}
+
+/// The task service that a probe calls.
+pub(crate) fn service_of(case: &CaseId) -> Option<&'static str> {
+    let name = case.name.strip_prefix(ALONE).unwrap_or(&case.name);
+    let service = if name.starts_with(V2) { TASK_V2 } else { TASK_V3 };
+    (case.kind == CaseKind::Probe).then_some(service)
 }
 
 /// All probes, the generic ones of each service first.

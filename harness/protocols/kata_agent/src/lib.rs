@@ -8,6 +8,7 @@
 //! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
 //! message.rs     what no comparison may look at      probes.rs     what is asked of every agent, from texts in probes/
 //! checks.rs      what an answer must hold            operations.rs what runtimes do
+//! recorded.rs    what was recorded elsewhere
 //! confusion.rs   what an agent takes for something else
 //! words.rs       the words of a specification        persist.rs    what runtimes write down of a sandbox
 //! lock.rs        what every release has promised     reference/    agents and runtimes
@@ -20,7 +21,7 @@ use matrix::{Build, CaseId, CaseKind, Role};
 use protocol::dialect::{IDEAL, Releases};
 use protocol::effects::Operation;
 use protocol::launch::{At, CommandLine};
-use protocol::{Action, Case, Defect, Hazard, Made, Peers, Protocol};
+use protocol::{Case, Defect, Made, Peers, Protocol};
 use session::Launcher;
 use transcript::Transcript;
 use ttrpc::TtrpcGrammar;
@@ -38,6 +39,7 @@ mod message;
 mod operations;
 mod persist;
 mod probes;
+mod recorded;
 mod reference;
 mod releases;
 mod schema;
@@ -48,29 +50,12 @@ use dialect::DIALECTS;
 
 /// Name of the protocol.
 const NAME: &str = "kata-agent";
-/// A container from its beginning to its end, recorded elsewhere; its bytes differ from release to release.
-const LIFECYCLE: &str = "alone-lifecycle";
 /// Arguments that cannot be decoded, behind which agent 2.0.0 was seen to close late.
 const LATE: [&str; 3] = [
     "alone-malformed-payload-field-zero",
     "alone-malformed-payload-not-utf8",
     "alone-malformed-payload-truncated",
 ];
-/// What kata-agent-ctl was recorded to do, elsewhere.
-const CTL: &[(&str, &str)] = &[
-    ("ctl-guest-details", "kata-agent-ctl asks for what the guest has"),
-    ("ctl-health", "kata-agent-ctl asks for what the guest has, beside its health"),
-    ("ctl-health-2", "kata-agent-ctl asks for the health and the version, on its second connection"),
-    ("ctl-iptables", "kata-agent-ctl asks for the tables of the firewall"),
-    ("ctl-lifecycle", "kata-agent-ctl makes a container and ends it"),
-    ("ctl-metrics", "kata-agent-ctl asks for metrics"),
-    ("ctl-network", "kata-agent-ctl asks for interfaces and routes"),
-    ("ctl-refused", "kata-agent-ctl asks for a container that is not there"),
-    ("ctl-reseed", "kata-agent-ctl sends entropy that is empty"),
-    ("ctl-swap", "kata-agent-ctl adds swap without a path"),
-    ("ctl-volume", "kata-agent-ctl asks for a volume that is not there"),
-];
-
 /// The protocol in all its dialects.
 #[must_use]
 pub fn protocol() -> Arc<dyn Protocol> {
@@ -79,15 +64,6 @@ pub fn protocol() -> Arc<dyn Protocol> {
 
 #[derive(Debug, Clone, Copy, Default)]
 struct KataAgent;
-
-/// What was recorded of somebody else's client.
-fn is_ctl(case: &CaseId) -> bool {
-    case.kind == CaseKind::Client && CTL.iter().any(|(name, _)| *name == &*case.name)
-}
-
-fn recorded(kind: CaseKind, name: &'static str, about: &'static str) -> Case {
-    Case { id: CaseId::new(kind, name), about, hazard: Hazard::Disturbs, action: Action::Recorded }
-}
 
 impl Protocol for KataAgent {
     fn name(&self) -> &'static str {
@@ -115,11 +91,8 @@ impl Protocol for KataAgent {
     }
 
     fn cases(&self) -> Vec<Case> {
-        let lifecycle = "a container from its beginning to its end; recorded elsewhere";
-        let lifecycle = recorded(CaseKind::Probe, LIFECYCLE, lifecycle);
-        let ctl = CTL.iter().map(|(name, about)| recorded(CaseKind::Client, name, about));
         let operations = operations::OPERATIONS.iter().map(Operation::case);
-        probes::all().into_iter().chain([lifecycle]).chain(ctl).chain(operations).collect()
+        probes::all().into_iter().chain(recorded::cases()).chain(operations).collect()
     }
 
     fn operations(&self) -> Vec<&'static dyn Operation> {
@@ -132,8 +105,8 @@ impl Protocol for KataAgent {
             RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
         };
         use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
-        if is_ctl(case) || case.is(CaseKind::Probe, LIFECYCLE) {
-            let recorded = [
+        if recorded::is_recorded(case) {
+            let of_recorded = [
                 checks::CALLS_ANSWERED,
                 STREAMS_INCREASE,
                 WITHIN_LIMIT,
@@ -141,10 +114,11 @@ impl Protocol for KataAgent {
                 READABLE_REPLIES,
                 checks::INTERFACES,
                 checks::EXIT_OF_HANDLER,
+                recorded::AS_RECORDED,
                 RECORDED_COMPLETE,
             ];
-            let own = is_ctl(case).then_some(checks::NEVER_CONFUSES);
-            return recorded.into_iter().chain(own).collect();
+            let of_client = (case.kind == CaseKind::Client).then_some(checks::NEVER_CONFUSES);
+            return of_recorded.into_iter().chain(of_client).collect();
         }
         let mut of_probe = vec![
             CANARIES_ANSWERED,
@@ -180,7 +154,11 @@ impl Protocol for KataAgent {
     }
 
     fn rules(&self) -> Vec<Cited> {
-        ttrpc::checks::rules().into_iter().chain(checks::RULES.iter().copied()).collect()
+        ttrpc::checks::rules()
+            .into_iter()
+            .chain(ttrpc::recorded::rules())
+            .chain(checks::RULES.iter().copied())
+            .collect()
     }
 
     /// There is no negotiation. What an agent is, is told by what it answers to what it does not know.

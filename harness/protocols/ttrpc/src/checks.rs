@@ -179,7 +179,7 @@ pub const READS_ON: Check = Check { name: "reads-on", judge: reads_on };
 
 fn reads_on(report: &mut Report<'_>) {
     for (conn, step) in report.evidence.reading.steps(Role::Subject) {
-        let due = step.requests.iter().filter(|at| at.due == Due::One).count();
+        let due = step.requests.iter().filter(|at| is_call(at)).count();
         let answered = step.answers().count();
         let is_stuck = step.send_failed.is_some() || answered < due;
         if is_stuck && step.closed.is_none() {
@@ -253,7 +253,7 @@ pub fn calls_answered(report: &mut Report<'_>, needs_none: impl Fn(&FrameAt) -> 
     for conn in &reading.conns {
         let ended = ended_at(report.evidence.transcript, conn);
         for exchange in conn.exchanges() {
-            let is_due = exchange.asked == Direction::ToServer && exchange.request.due == Due::One;
+            let is_due = exchange.asked == Direction::ToServer && is_call(exchange.request);
             let was_heard = ended.is_none_or(|ended| exchange.request.event < ended);
             let is_missed = exchange.completed.is_none() && !needs_none(exchange.request);
             if is_due && was_heard && is_missed {
@@ -319,7 +319,7 @@ fn alone_complete(report: &mut Report<'_>) {
         let mut is_over = false;
         for step in &conn.steps {
             is_over |= step.closed.is_some() || step.send_failed.is_some();
-            let wants = step.requests.iter().filter(|at| at.due == Due::One).count();
+            let wants = step.requests.iter().filter(|at| is_call(at)).count();
             let has_ended = is_over || step.timeout.is_some() || step.undecodable.is_some();
             if step.answers().count() < wants && !has_ended {
                 missing
@@ -360,7 +360,12 @@ fn without_end(transcript: &Transcript, reading: &Reading) -> Vec<String> {
 /// Every request of a reading.
 fn calls(reading: &Reading) -> impl Iterator<Item = &FrameAt> {
     let steps = reading.conns.iter().flat_map(|conn| &conn.steps);
-    steps.flat_map(|step| &step.requests).filter(|at| matches!(at.due, Due::One | Due::Stream))
+    steps.flat_map(|step| &step.requests).filter(|at| is_call(at))
+}
+
+/// Whether a request is due one response: also behind all data, where a client opens a stream.
+fn is_call(at: &FrameAt) -> bool {
+    matches!(at.due, Due::One | Due::Stream)
 }
 
 /// The successful results of a method: connection, answer, bytes.

@@ -25,6 +25,7 @@ mod grammar;
 pub mod lock;
 mod message;
 pub mod probes;
+pub mod recorded;
 pub mod reference;
 pub mod schema;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
 use transcript::evidence::{Expect, Role};
 use transcript::{ConnId, Data, Event, EventKind, ExitStatus, Mark, Transcript};
+use verdict::checks::Report;
 use verdict::{Check, Evidence, FAULTS, Reading};
 use wire::Direction;
 use wire::protobuf::schema::Method;
@@ -124,6 +125,10 @@ impl Talk {
 
     /// The shapes that a check finds, in a case of that kind.
     pub(crate) fn found(&self, check: Check, kind: CaseKind) -> Vec<String> {
+        self.found_by(kind, check.judge)
+    }
+
+    pub(crate) fn found_by(&self, kind: CaseKind, judge: impl Fn(&mut Report<'_>)) -> Vec<String> {
         let (case, grammar) = (CaseId::new(kind, "toy"), TtrpcGrammar(Toy));
         let evidence = Evidence {
             case: &case,
@@ -132,6 +137,8 @@ impl Talk {
             grammar: &grammar,
             recorded: None,
         };
-        check.findings(&evidence).into_iter().map(|finding| finding.shape).collect()
+        let mut report = Report::new("toy", &evidence);
+        judge(&mut report);
+        report.finish().into_iter().map(|finding| finding.shape).collect()
     }
 }

@@ -1,0 +1,85 @@
+//! What was recorded elsewhere of real agents and of kata-agent-ctl, and what became of it there.
+
+use matrix::{CaseId, CaseKind};
+use protocol::{Action, Case, Hazard};
+use verdict::Check;
+use verdict::checks::Report;
+
+use super::dialect::DIALECTS;
+
+/// A conversation that was recorded.
+struct Recorded {
+    kind: CaseKind,
+    name: &'static str,
+    about: &'static str,
+    /// The calls that were made, as [`ttrpc::recorded`] has them.
+    due: &'static str,
+}
+
+const fn ctl(name: &'static str, about: &'static str, due: &'static str) -> Recorded {
+    Recorded { kind: CaseKind::Client, name, about, due }
+}
+
+/// A container from its beginning to its end; its bytes differ from release to release.
+const LIFECYCLE: &str = "CreateSandbox CreateContainer StartContainer ReadStdout ReadStderr StatsContainer PauseContainer \
+    ResumeContainer WriteStdin CloseStdin TtyWinResize! ExecProcess ReadStdout WaitProcess WaitProcess SignalProcess \
+    RemoveContainer StatsContainer! Check";
+const CTL_LIFECYCLE: &str = "CreateSandbox CreateContainer StartContainer StatsContainer PauseContainer ResumeContainer \
+    SignalProcess WaitProcess RemoveContainer";
+const CTL_REFUSED: &str = "StatsContainer! PauseContainer! ResumeContainer! RemoveContainer! WaitProcess!";
+
+/// Everything.
+const RECORDED: &[Recorded] = &[
+    Recorded {
+        kind: CaseKind::Probe,
+        name: "alone-lifecycle",
+        about: "a container from its beginning to its end; recorded elsewhere",
+        due: LIFECYCLE,
+    },
+    ctl("ctl-guest-details", "kata-agent-ctl asks for what the guest has", "GetGuestDetails"),
+    ctl("ctl-health", "kata-agent-ctl asks for what the guest has, beside its health", "GetGuestDetails"),
+    ctl(
+        "ctl-health-2",
+        "kata-agent-ctl asks for the health and the version, on its second connection",
+        "Check Version",
+    ),
+    // A race with what reaps children fails it at times.
+    ctl("ctl-iptables", "kata-agent-ctl asks for the tables of the firewall", "GetIPTables?"),
+    ctl("ctl-lifecycle", "kata-agent-ctl makes a container and ends it", CTL_LIFECYCLE),
+    ctl("ctl-metrics", "kata-agent-ctl asks for metrics", "GetMetrics"),
+    ctl("ctl-network", "kata-agent-ctl asks for interfaces and routes", "ListInterfaces ListRoutes"),
+    ctl("ctl-refused", "kata-agent-ctl asks for a container that is not there", CTL_REFUSED),
+    // Releases before 2.5 take no entropy for some.
+    ctl("ctl-reseed", "kata-agent-ctl sends entropy that is empty", "ReseedRandomDev?"),
+    ctl("ctl-swap", "kata-agent-ctl adds swap without a path", "AddSwap!"),
+    ctl("ctl-volume", "kata-agent-ctl asks for a volume that is not there", "GetVolumeStats!"),
+];
+
+/// The cases of all of it.
+pub(super) fn cases() -> impl Iterator<Item = Case> {
+    RECORDED.iter().map(|recorded| Case {
+        id: CaseId::new(recorded.kind, recorded.name),
+        about: recorded.about,
+        hazard: Hazard::Disturbs,
+        action: Action::Recorded,
+    })
+}
+
+fn of(case: &CaseId) -> Option<&'static Recorded> {
+    RECORDED.iter().find(|recorded| case.is(recorded.kind, recorded.name))
+}
+
+/// Whether that case was only recorded.
+pub(super) fn is_recorded(case: &CaseId) -> bool {
+    of(case).is_some()
+}
+
+/// What was recorded is carried out as it was.
+pub(super) const AS_RECORDED: Check = Check { name: "as-recorded", judge: as_recorded };
+
+fn as_recorded(report: &mut Report<'_>) {
+    let agent = DIALECTS.named(report.evidence.grammar.dialect());
+    if let (Some(agent), Some(recorded)) = (agent, of(report.evidence.case)) {
+        ttrpc::recorded::as_recorded(report, agent.schema(), recorded.due);
+    }
+}
