@@ -2,16 +2,17 @@
 //!
 //! ```text
 //! FileDescriptorSet  file=1
-//! File      name=1 package=2 dependency=3 message=4 enum=5 service=6
-//! Message   name=1 field=2 message=3 enum=4 options=7 {map_entry=7} oneof=8 {name=1} reserved=9 {start=1 end=2} reserved_name=10
-//! Field     name=1 number=3 label=4 type=5 type_name=6 oneof_index=9 proto3_optional=17
-//! Enum      name=1 value=2 {name=1 number=2}
+//! File      name=1 package=2 dependency=3 message=4 enum=5 service=6 extension=7 options=8 {features=50}
+//! Message   name=1 field=2 message=3 enum=4 extension=6 options=7 {map_entry=7 features=12} oneof=8 {name=1}
+//!           reserved=9 {start=1 end=2} reserved_name=10
+//! Field     name=1 number=3 label=4 type=5 type_name=6 options=8 {features=21} oneof_index=9 proto3_optional=17
+//! Enum      name=1 value=2 {name=1 number=2} options=3 {features=7}
 //! Service   name=1 method=2 {name=1 input=2 output=3 client_streaming=5 server_streaming=6}
 //! ```
 //!
 //! A map is a list of entries there, and an optional field has a oneof of its own; here both are what the text said.
-//! Names of types are full ones. What is left out says nothing of the bytes. Files of proto2 are read as those of proto3:
-//! `required` is singular, and a list counts as packed.
+//! Names of types are full ones. What is left out says nothing of the bytes. Files of proto2 are read as those of proto3: a list
+//! counts as packed. What would be read as something else is refused: `required`, groups, extensions, features of editions.
 //!
 //! Specified by `protocolbuffers/protobuf@v29.0`, `src/google/protobuf/descriptor.proto`.
 
@@ -129,6 +130,20 @@ impl<'a> Parts<'a> {
     fn wrong(&self, what: &str) -> Wrong {
         Wrong { line: self.at, what: what.to_owned() }
     }
+
+    /// Nothing of that number is there: it would be read as if it were not.
+    fn has_no(&self, number: u32, what: &str) -> Result<(), Wrong> {
+        match self.all(number).next() {
+            None => Ok(()),
+            Some(_) => Err(self.wrong(&format!("{what} are not understood"))),
+        }
+    }
+
+    /// The options that stand in one field have no features in another.
+    fn has_no_features(&self, options: u32, features: u32) -> Result<(), Wrong> {
+        self.all(options)
+            .try_for_each(|options| Parts::of(self.bytes, options)?.has_no(features, "features of editions"))
+    }
 }
 
 fn text(bytes: &[u8], part: Range<usize>) -> Result<&str, Wrong> {
@@ -140,6 +155,8 @@ fn text(bytes: &[u8], part: Range<usize>) -> Result<&str, Wrong> {
 fn file(bytes: &[u8], part: Range<usize>) -> Result<(&str, File<'_>), Wrong> {
     let parts = Parts::of(bytes, part)?;
     let (name, package) = (parts.text(1)?, parts.text(2)?);
+    parts.has_no(7, "extensions")?;
+    parts.has_no_features(8, 50)?;
     let mut file = File {
         imports: parts.texts(3)?.into_iter().map(|import| (parts.at, import)).collect(),
         ..File::default()
@@ -173,6 +190,8 @@ fn message<'a>(
         return Err(parts.wrong("messages are nested too deep"));
     }
     let name = full_name(parts.at, scope, parts.name()?)?;
+    parts.has_no(6, "extensions")?;
+    parts.has_no_features(7, 12)?;
     let mut fields = Vec::new();
     for part in parts.all(2) {
         fields.push(field(&Parts::of(bytes, part)?)?);
@@ -228,6 +247,7 @@ fn entry<'a>(fields: &[Field<'a>]) -> Option<Entry<'a>> {
 }
 
 fn field<'a>(parts: &Parts<'a>) -> Result<Field<'a>, Wrong> {
+    parts.has_no_features(8, 21)?;
     let number = parts.number(3).and_then(|number| u32::try_from(number).ok());
     let number = number.filter(|number| (1..=NUMBER_MAX).contains(number));
     let number = number.ok_or_else(|| parts.wrong("a number that no field can have"))?;
@@ -239,6 +259,7 @@ fn field<'a>(parts: &Parts<'a>) -> Result<Field<'a>, Wrong> {
     };
     let optional = parts.is_set(17);
     let label = match parts.number(4) {
+        Some(2) => return Err(parts.wrong("`required` is not understood")),
         Some(3) => Label::Repeated,
         _ if optional => Label::Optional,
         _ => Label::Singular,
@@ -270,6 +291,7 @@ const fn scalar(kind: u64) -> Option<Scalar> {
 
 fn enumeration<'a>(bytes: &'a [u8], part: Range<usize>, scope: &str) -> Result<Enum<'a>, Wrong> {
     let parts = Parts::of(bytes, part)?;
+    parts.has_no_features(3, 7)?;
     let mut values = Vec::new();
     for part in parts.all(2) {
         let value = Parts::of(bytes, part)?;

@@ -92,3 +92,30 @@ fn what_is_wrong_has_an_offset() {
         Err("there is no file in it (offset 0)".to_owned())
     );
 }
+
+#[test]
+fn what_would_be_read_as_something_else_is_refused() {
+    #[track_caller]
+    fn check(bytes: &[u8], expect: &str) {
+        let error = Schema::of_descriptors(bytes).expect_err(expect);
+        assert_eq!(error.what, expect);
+    }
+    let proto2 = |text: &str| compiled(&format!("syntax = \"proto2\"; {text}"));
+    let extended = "message A { extensions 100 to 200; }";
+    let extension = "extend A { optional int32 x = 100; }";
+    check(&proto2("message A { required string a = 1; }"), "`required` is not understood");
+    check(&proto2(&format!("{extended} {extension}")), "extensions are not understood");
+    check(&proto2(&format!("{extended} message B {{ {extension} }}")), "extensions are not understood");
+    assert!(Schema::of_descriptors(&proto2("message A { optional string a = 1; }")).is_ok());
+    // Nobody here compiles editions: the options of a message, of one of its fields, and of the file.
+    let features = |number| Writer::new().message(number, Writer::new().uint(1, 1));
+    let field = Writer::new().text(1, "f").uint(3, 1).uint(5, 9);
+    let message = |field: Writer| Writer::new().text(1, "M").message(2, field);
+    let file = |message: Writer| Writer::new().text(1, "a.proto").message(4, message);
+    let set = |file: Writer| Writer::new().message(1, file).finish();
+    let refused = "features of editions are not understood";
+    check(&set(file(message(field.clone().message(8, features(21))))), refused);
+    check(&set(file(message(field.clone()).message(7, features(12)))), refused);
+    check(&set(file(message(field.clone())).message(8, features(50))), refused);
+    assert!(Schema::of_descriptors(&set(file(message(field)))).is_ok());
+}
