@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use transcript::evidence::Observation;
+use transcript::evidence::{Observation, Shape};
 use ttrpc::Values;
 use ttrpc::checks::{self, calls_answered, ended_at, results};
 use ttrpc::envelope::{Call, data};
@@ -29,6 +29,7 @@ verdict::rules! {
     LOOPBACK: "a network namespace has a loopback device from its beginning", "network_namespaces(7)";
     HANDLER: "SIGTERM is delivered to a process, which may handle it", "signal(7)";
     CONFUSES: "what would crash or confuse its reader is never sent", "harness/ARCHITECTURE.md#nothing-is-sent-that-its-reader-takes-for-something-else";
+    ALL_OF_IT: "what was not looked through proves nothing", "harness/ARCHITECTURE.md#nothing-passes-for-want-of-evidence";
     TOLD: "what a client says it has been told by its server", "harness/ARCHITECTURE.md#claims-are-effects";
 }
 
@@ -141,8 +142,19 @@ fn never_confuses(report: &mut Report<'_>) {
     let Some(agent) = DIALECTS.named(report.evidence.grammar.dialect()) else { return };
     for conn in &report.evidence.reading.conns {
         for at in conn.steps.iter().flat_map(|step| &step.requests) {
-            let call = Call::read(data(&at.frame.bytes)).ok();
-            let Some(found) = call.and_then(|call| confusion::of_call(agent, &call)) else { continue };
+            let Ok(call) = Call::read(data(&at.frame.bytes)) else { continue };
+            let found = match confusion::of_call(agent, &call) {
+                Ok(Some(found)) => found,
+                Ok(None) => continue,
+                Err(too_many) => {
+                    report
+                        .violation(Shape::INCOMPLETE, ALL_OF_IT, too_many.to_string())
+                        .blame(Blame::Harness)
+                        .at_request(conn.conn.0, at)
+                        .push("all of the argument", "its beginning");
+                    continue;
+                }
+            };
             report
                 .violation(shapes::CONFUSES_AGENT, CONFUSES, found.to_string())
                 .blame(Blame::Client)

@@ -18,9 +18,10 @@ use wire::ttrpc::{
 };
 use wire::{Frame, Unread};
 
-use super::{faults, payload};
+use super::faults;
+use crate::argument::look_through;
 use crate::envelope::{self, Call, Success, code};
-use crate::family::{BadPayloadGets, Family, NoCallGets, NoData, StrayData};
+use crate::family::{BadPayloadGets, Family, NoCallGets, NoData, StrayData, Strictness};
 
 /// How much of what one client said is kept while it takes no answers.
 const HELD_MAX: usize = 64 << 20;
@@ -341,8 +342,7 @@ impl<S: Service> TtrpcServer<S> {
         let refuses_unknown =
             self.has(faults::REFUSES_UNKNOWN_FIELDS) && has_unknown(self.schema, method, call.payload);
         let strict = self.family.strictness;
-        let is_bad =
-            refuses_unknown || payload::is_refused(self.schema, &method.request, call.payload, strict);
+        let is_bad = refuses_unknown || is_refused(self.schema, method, call.payload, strict);
         if is_bad && !self.has(faults::BAD_PAYLOAD_SUCCEEDS) {
             self.bad_payload(clients, ticket);
             return GO_ON;
@@ -435,4 +435,10 @@ fn above_limit(stream: u32) -> Bytes {
 fn has_unknown(schema: &Schema, method: &Method, payload: &[u8]) -> bool {
     let Some(message) = schema.message(&method.request) else { return false };
     wire::protobuf::Walk::new(payload).flatten().any(|field| message.field(field.number).is_none())
+}
+
+/// Whether a decoder that is so strict refuses an argument. What is behind its limit of messages it takes.
+fn is_refused(schema: &Schema, method: &Method, payload: &[u8], strict: Strictness) -> bool {
+    let Some(message) = schema.message(&method.request) else { return false };
+    look_through(schema, message, payload, strict, |_, look| look.is_refused().then_some(())).is_some()
 }
