@@ -389,7 +389,7 @@ impl Outside for GuestSeen {
     }
 
     fn effects(&mut self, _is_gone: bool, recorder: &Recorder) {
-        let kept = if persist::lying(&self.directory) == self.files { "kept" } else { "changed" };
+        let kept = if persist::lie_alone(&self.directory, &self.files) { "kept" } else { "changed" };
         protocol::effects::effect(recorder, FILES, kept);
         let guest = self.guest.lock().unwrap_or_else(PoisonError::into_inner);
         let effect = |name: &str, value: String| protocol::effects::effect(recorder, name, &value);

@@ -3,6 +3,7 @@
 //! The ideal one asks for the version first, writes seccomp in the layout of that release, passes on no capability that it does not
 //! know, and knows an agent that has not got a method by the words of agents that do not say UNIMPLEMENTED.
 
+use std::path::Path;
 use std::time::Duration;
 
 use matrix::{Build, CaseKind, Role};
@@ -152,11 +153,26 @@ impl Runtimes {
     ) {
         let file = if operation.name == operations::RUNTIME_RS { File::Runtime } else { File::Persist };
         let Some(directory) = server.machine() else { return };
+        let Some((loads, lost)) = self.read_file(directory, file) else { return };
+        if loads == Loads::No && self.switches.has(defects::ENDS_UNREADABLE) {
+            self.end_sandbox(server.address(), recorder, patience).await;
+        }
+        effects::claim(recorder, LOADS, loads.word());
+        if !lost.is_empty() {
+            effects::claim(recorder, LOST, &lost.join(","));
+        }
+    }
+
+    /// Reads a file of a directory: whether it is loaded, and which keys are lost; `None` where there is none.
+    fn read_file(&self, directory: &Path, file: File) -> Option<(Loads, Vec<String>)> {
         let release = self.dialect.release();
-        let Some(read) = persist::load(directory, file, Reader::of(release.as_ref())) else { return };
-        let (loads, lost) = match read {
+        let read = persist::load(directory, file, Reader::of(release.as_ref()))?;
+        if matches!(read, Read::Nothing(_)) && self.switches.has(defects::WRITES_BESIDE) {
+            // A directory of this run; if it is gone, so is the file.
+            let _ = std::fs::write(directory.join("unreadable.json"), "{}");
+        }
+        Some(match read {
             _ if self.switches.has(defects::REWRITES_UNREADABLE) => {
-                // A directory of this run; if it is gone, so is the file.
                 let _ = std::fs::write(directory.join(file.name()), "{}");
                 (Loads::No, Vec::new())
             }
@@ -167,14 +183,7 @@ impl Runtimes {
             Read::All => (Loads::Yes, Vec::new()),
             Read::Without(lost) => (Loads::WithLoss, lost),
             Read::Nothing(_) => (Loads::No, Vec::new()),
-        };
-        if loads == Loads::No && self.switches.has(defects::ENDS_UNREADABLE) {
-            self.end_sandbox(server.address(), recorder, patience).await;
-        }
-        effects::claim(recorder, LOADS, loads.word());
-        if !lost.is_empty() {
-            effects::claim(recorder, LOST, &lost.join(","));
-        }
+        })
     }
 
     /// Ends the sandbox of somebody else. What comes of it is seen from outside.
@@ -287,4 +296,56 @@ fn container(capabilities: &[&str], seccomp_of_2_0: Option<bool>) -> bytes::Byte
         .message(3, Writer::new().text(1, "/run/c1"))
         .message(8, linux);
     Writer::new().text(1, ID).text(2, ID).message(6, spec).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    fn runtime(release: &str, switched_on: &[&str]) -> Runtimes {
+        let dialect = DIALECTS.named(release).expect("a release of the table");
+        let switches = Switches::on(&DEFECTS, Role::Client, switched_on).expect("defects of the table");
+        Runtimes { dialect, switches }
+    }
+
+    /// What a runtime makes of a file, and whether all that lies beside and in it is as it was.
+    fn reads(runtime: &Runtimes, file: File, files: &persist::Files) -> (Option<Loads>, bool) {
+        let directory = tempfile::tempdir().expect("a directory for this test");
+        persist::lay(directory.path(), files).expect("files can be written");
+        let loads = runtime.read_file(directory.path(), file).map(|(loads, _)| loads);
+        (loads, persist::lie_alone(directory.path(), files))
+    }
+
+    #[test]
+    fn a_runtime_that_touches_what_it_refuses_is_seen() {
+        let cut = persist::left("persist-cut").expect("it is left behind").files();
+        assert_eq!(reads(&runtime(IDEAL, &[]), File::Persist, &cut), (Some(Loads::No), true));
+        for defect in ["rewrites-unreadable", "writes-beside"] {
+            assert_eq!(reads(&runtime(IDEAL, &[defect]), File::Persist, &cut), (Some(Loads::No), false));
+        }
+    }
+
+    proptest! {
+        /// What was left behind is as it was, whoever wrote it and whoever reads it, whether it is loaded or not.
+        #[test]
+        fn a_runtime_reads_without_touching_anything(
+            release in select(DIALECTS.all().iter().map(|dialect| dialect.name).collect::<Vec<_>>()),
+            file in select(File::ALL.to_vec()),
+            left in select(persist::LEFT.to_vec()),
+            writer in select(DIALECTS.all().iter().map(Dialect::release).collect::<Vec<_>>()),
+            is_left in any::<bool>(),
+        ) {
+            let files = if is_left { left.files() } else { persist::written_by(writer.as_ref()) };
+            let (loads, is_untouched) = reads(&runtime(release, &[]), file, &files);
+            prop_assert!(is_untouched);
+            prop_assert_eq!(loads.is_some(), files.iter().any(|(written, _)| *written == file));
+            if release == IDEAL && loads.is_some() {
+                let is_due = if is_left && left.is_for_nobody { Loads::No } else { Loads::Yes };
+                prop_assert_eq!(loads, Some(is_due));
+            }
+        }
+    }
 }

@@ -42,9 +42,11 @@ protocol::defects! { pub(super) OWN;
         "A key of what was written down is lost.";
     REWRITES_UNREADABLE, "rewrites-unreadable", Client, "4.0", "state/persist", Shape::STATE_TOUCHED,
         "What is refused is written anew.";
+    WRITES_BESIDE, "writes-beside", Client, "ideal", "state/persist-cut", Shape::STATE_TOUCHED,
+        "Another file is put beside one that cannot be read.";
     ENDS_UNREADABLE, "ends-unreadable", Client, "ideal", "state/persist-cut", Shape::STATE_DESTROYED,
         "A sandbox whose file cannot be read is ended.";
-    LOADS_ANYTHING, "loads-anything", Client, "ideal", "state/persist-of-the-future", Shape::WRONG_SUCCESS,
+    LOADS_ANYTHING, "loads-anything", Client, "ideal", "state/persist-newer-version", Shape::WRONG_SUCCESS,
         "What cannot be read is said to be loaded.";
     INVENTS_STATUS, "invents-status", Client, "ideal", "client/lifecycle", shapes::NOT_AS_TOLD,
         "The exit status of a container is always 0.";
