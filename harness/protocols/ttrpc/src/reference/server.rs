@@ -21,7 +21,7 @@ use wire::{Frame, Unread};
 use super::faults;
 use crate::argument::look_through;
 use crate::envelope::{self, Call, Success, code};
-use crate::family::{BadPayloadGets, Family, NoCallGets, NoData, StrayData, Strictness};
+use crate::family::{BadPayloadGets, Family, NoCallGets, NoData, StrayData, Strictness, WhileItWrites};
 
 /// How much of what one client said is kept while it takes no answers.
 const HELD_MAX: usize = 64 << 20;
@@ -163,7 +163,8 @@ impl<S: Service> Machine for TtrpcServer<S> {
 
     /// A client that does not read its answers may go on asking: it may wait for the server to read before it does.
     fn reads(&self, is_owed: bool) -> bool {
-        !is_owed || self.family.reads_while_it_writes && !self.has(faults::STOPS_READING)
+        let waits = self.family.while_it_writes == WhileItWrites::Waits || self.has(faults::STOPS_READING);
+        !(is_owed && waits)
     }
 
     fn came(&mut self, clients: &mut All, peer: Peer, data: Data, _fds: Vec<OwnedFd>) {
