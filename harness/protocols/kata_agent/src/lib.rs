@@ -171,6 +171,7 @@ impl Protocol for KataAgent {
                     WITHIN_LIMIT,
                     checks::AS_TOLD,
                     checks::EXIT_OF_HANDLER,
+                    checks::KILLED_IS_TOLD,
                     checks::NEVER_CONFUSES,
                 ];
                 verdict::checks::of(case.kind).into_iter().chain(own).collect()

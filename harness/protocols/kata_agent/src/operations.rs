@@ -69,7 +69,7 @@ const DONE: &[Operation] = &[
     Operation {
         name: "kill",
         kind: CaseKind::Client,
-        about: "a container is killed and removed, and whoever waits for its end is told, while another call waits for ever",
+        about: "a container is killed and removed, and whoever waits for its end is told how it ended, while another call waits for ever",
         claims: &[],
         effects: &[(SANDBOX, "yes"), (CONTAINERS, "0"), (REMOVED, "1")],
     },

@@ -117,6 +117,53 @@ fn a_process_of_a_container_that_was_removed_has_ended() {
     check(CALLS_ANSWERED, "4.0", memory, &[]);
 }
 
+fn signals(tale: Tale, stream: u32, signal: u64) -> Tale {
+    tale.asks(stream, "SignalProcess", of_container("c1").uint(3, signal)).told(stream, Writer::new())
+}
+
+fn looks(tale: Tale, stream: u32) -> Tale {
+    tale.asks(stream, "StatsContainer", of_container("c1")).told(stream, Writer::new())
+}
+
+#[test]
+fn whoever_waits_for_a_process_of_whose_end_another_call_is_told_is_told_too() {
+    let also_waits = |argument: Writer| waits("WaitProcess").asks(3, "WaitProcess", argument);
+    let first = || of_container("c1").text(2, "c1");
+    check(CALLS_ANSWERED, "4.0", also_waits(first()).told(3, Writer::new()).leaves(), &["no-reply"]);
+    check(CALLS_ANSWERED, "4.0", also_waits(first()).refused(3).leaves(), &[]);
+    check(CALLS_ANSWERED, "4.0", also_waits(first()).leaves(), &[]);
+    let other = || of_container("c1").text(2, "exec");
+    check(CALLS_ANSWERED, "4.0", also_waits(other()).told(3, Writer::new()).leaves(), &[]);
+}
+
+#[test]
+fn whoever_waits_for_a_process_that_was_killed_a_while_ago_is_told() {
+    check(CALLS_ANSWERED, "4.0", signals(waits("WaitProcess"), 3, SIGKILL).leaves(), &[]);
+    check(CALLS_ANSWERED, "4.0", looks(signals(waits("WaitProcess"), 3, SIGKILL), 5).leaves(), &["no-reply"]);
+    check(CALLS_ANSWERED, "4.0", looks(signals(waits("WaitProcess"), 3, SIGTERM), 5).leaves(), &[]);
+    check(CALLS_ANSWERED, "4.0", signals(looks(waits("WaitProcess"), 3), 5, SIGKILL).leaves(), &[]);
+    let refused =
+        waits("WaitProcess").asks(3, "SignalProcess", of_container("c1").uint(3, SIGKILL)).refused(3);
+    check(CALLS_ANSWERED, "4.0", looks(refused, 5).leaves(), &[]);
+    let behind = signals(Tale::new(), 1, SIGKILL).asks(3, "WaitProcess", of_container("c1"));
+    check(CALLS_ANSWERED, "4.0", looks(behind, 5).leaves(), &["no-reply"]);
+}
+
+#[test]
+fn the_status_of_a_process_that_was_killed_says_so() {
+    let ends = |tale: Tale, status: u64| tale.told(1, Writer::new().uint(1, status)).leaves();
+    let killed = || signals(waits("WaitProcess"), 3, SIGKILL);
+    for (release, due, other) in [("3.2", 9, 137), ("4.0", 137, 9), ("ideal", 137, 0)] {
+        check(KILLED_IS_TOLD, release, ends(killed(), due), &[]);
+        check(KILLED_IS_TOLD, release, ends(killed(), other), &["not-killed"]);
+    }
+    check(KILLED_IS_TOLD, "4.0", ends(signals(waits("WaitProcess"), 3, SIGTERM), 7), &[]);
+    check(KILLED_IS_TOLD, "4.0", ends(signals(killed(), 5, SIGTERM), 7), &[]);
+    let ended_before = signals(Tale::new(), 3, SIGKILL).asks(1, "WaitProcess", of_container("c1"));
+    check(KILLED_IS_TOLD, "4.0", ends(ended_before, 0), &[]);
+    check(KILLED_IS_TOLD, "4.0", killed().refused(1).leaves(), &[]);
+}
+
 #[test]
 fn interfaces_are_listed_and_are_what_they_are_called() {
     let interface = |name: &str, family: u64, address: &str| {

@@ -310,6 +310,7 @@ impl Agent {
         let term_kills = self.dialect.sigterm_kills || self.switches.has(defects::SIGTERM_KILLS);
         let signal = match argument.uint(3) {
             SIGTERM if !term_kills => Signal::Term,
+            SIGTERM | SIGKILL if self.switches.has(defects::KILLED_EXITS_WELL) => Signal::Kill(0),
             SIGTERM | SIGKILL => Signal::Kill(self.dialect.killed_status),
             _ => Signal::Other,
         };

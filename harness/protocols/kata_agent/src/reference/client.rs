@@ -119,7 +119,7 @@ impl Runtimes {
         done(calls.call(AGENT, "CreateSandbox", &Writer::new().text(1, "vm").text(5, "s1").finish()).await?)?;
         match operation.name {
             "lifecycle" => self.lifecycle(&mut calls, recorder).await,
-            "kill" => self.kill(&mut calls).await,
+            "kill" => self.kill(&mut calls, recorder).await,
             "seccomp" => {
                 let layout = self.seccomp_of_2_0(&mut calls).await?;
                 self.create(&mut calls, &[KNOWN], Some(layout)).await
@@ -241,7 +241,7 @@ impl Runtimes {
         Ok(())
     }
 
-    async fn kill(&self, calls: &mut Calls) -> Result<(), Failed> {
+    async fn kill(&self, calls: &mut Calls, recorder: &Recorder) -> Result<(), Failed> {
         let of_container = Writer::new().text(1, ID).finish();
         let of_process = || Writer::new().text(1, ID).text(2, ID);
         self.create(calls, &[KNOWN], None).await?;
@@ -251,8 +251,15 @@ impl Runtimes {
         let waits = calls.begin(AGENT, "WaitProcess", &of_process().finish()).await?;
         done(calls.call(AGENT, "SignalProcess", &of_process().uint(3, SIGKILL).finish()).await?)?;
         done(calls.call(AGENT, "RemoveContainer", &of_container).await?)?;
-        done(calls.end(waits).await?)?;
+        let exit = done(calls.end(waits).await?)?;
+        self.claim_status(recorder, &exit);
         Ok(())
+    }
+
+    /// Says how a process ended that was waited for.
+    fn claim_status(&self, recorder: &Recorder, exit: &[u8]) {
+        let status = if self.switches.has(defects::INVENTS_STATUS) { 0 } else { Values(exit).uint(1) };
+        effects::claim(recorder, operations::STATUS, &status.to_string());
     }
 
     async fn lifecycle(&self, calls: &mut Calls, recorder: &Recorder) -> Result<(), Failed> {
@@ -265,8 +272,7 @@ impl Runtimes {
         let waits = calls.begin(AGENT, "WaitProcess", &of_process().finish()).await?;
         done(calls.call(AGENT, "SignalProcess", &of_process().uint(3, SIGTERM).finish()).await?)?;
         let exit = done(calls.end(waits).await?)?;
-        let status = if self.switches.has(defects::INVENTS_STATUS) { 0 } else { Values(&exit).uint(1) };
-        effects::claim(recorder, operations::STATUS, &status.to_string());
+        self.claim_status(recorder, &exit);
         done(calls.call(AGENT, "RemoveContainer", &of_container).await?)?;
         Ok(())
     }

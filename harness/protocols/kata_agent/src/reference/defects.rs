@@ -26,6 +26,8 @@ protocol::defects! { pub(super) OWN;
         "An agent that has not got a method is an error.";
     FORGETS_WAITING, "forgets-waiting", Server, "ideal", "client/kill", Shape::NO_REPLY,
         "Who waits for the end of a process is never told of it.";
+    KILLED_EXITS_WELL, "killed-exits-well", Server, "ideal", "client/kill", shapes::NOT_KILLED,
+        "A process that was killed is said to have ended with status 0.";
     FORGETS_MOUNTS, "forgets-mounts", Server, "ideal", "client/resize-memory", Shape::SILENT_WRONG,
         "Mounts are said to have more room, and have not.";
     NEVER_UPDATES_MOUNTS, "never-updates-mounts", Client, "ideal", "client/resize-memory", Shape::SILENT_WRONG,
