@@ -5,7 +5,7 @@
 //! ```text
 //! a number that the agent has      the value does not fit its type: refused, ignored or truncated, as its decoder does
 //!                                  a text there is a whole message in another release: rules of seccomp as flags
-//!                                  a text has the grammar of another release: no path of PCI
+//!                                  a text has the grammar of another release: an address of a device
 //!                                  a word that is not known, where that is never answered
 //! a number that the agent has not  another release has a field there that the agent has elsewhere: it is lost in silence
 //! ```
@@ -25,6 +25,8 @@ use super::words;
 
 /// How much of a text is told.
 const SHOWN_MAX: usize = 60;
+/// The field of an interface that says which device it is.
+const ADDRESS: u32 = 6;
 /// A decoder that takes nothing for what it is not.
 const STRICT: Strictness = Strictness { wire_type: true, utf8: true, numbers: true, groups_max: 0 };
 
@@ -118,8 +120,9 @@ impl At<'_, '_> {
         let message = &self.part.message.name;
         let text = String::from_utf8_lossy(bytes);
         let other = self.is_other_message(number, bytes).then_some("is a message of another release");
-        let is_path = matches!(&*field.name, "pciAddr" | "pciPath");
-        let other = other.or((is_path && is_channel(&text)).then_some("is no path of PCI"));
+        let addresses = self.agent.addresses;
+        let is_address = message == "types.Interface" && number == ADDRESS && !text.is_empty();
+        let other = other.or((is_address && !addresses.reads(&text)).then_some(addresses.is_none()));
         let hangs = self.agent.unknown_word_hangs && !words::is_known(message, &field.name, &text);
         other.or(hangs.then_some("is a word that is never answered"))
     }
@@ -170,14 +173,6 @@ fn reads_as(schema: &'static Schema, id: MessageId, bytes: &[u8]) -> bool {
     let is_odd = |look: &Look<'_, '_>| !matches!(look, Look::Field { known: Some(_), fate: Fate::Read, .. });
     let odd = look_through(schema, message, bytes, STRICT, |_, look| is_odd(&look).then_some(()));
     !bytes.is_empty() && odd.is_none()
-}
-
-/// Whether a text is an address on the channel bus, `0.0.0005`, which is a path of a device from 3.15 on
-/// (`kata-containers/kata-containers@3.15.0:src/libs/protocols/protos/types.proto`).
-fn is_channel(text: &str) -> bool {
-    let parts: Vec<_> = text.split('.').collect();
-    let is_hex = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    parts.len() == 3 && parts.iter().all(is_hex)
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -298,12 +293,32 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_a_device_is_none_of_pci() {
-        let interface = |path: &str| Writer::new().message(1, Writer::new().text(6, path));
-        let no_path = "`interface.pciPath`: is no path of PCI in an agent of 3.3";
-        check("3.3", "UpdateInterface", interface("0.0.0005"), Some(no_path));
-        check("3.3", "UpdateInterface", interface("02/03"), None);
-        check("4.0", "UpdateInterface", interface("0.0.0005"), None);
+    fn an_address_of_a_device_has_the_grammar_of_the_release() {
+        let check = |release: &str, address: &str, expect: Option<&str>| {
+            let interface = Writer::new().message(1, Writer::new().text(6, address));
+            let expect = expect.map(|expect| format!("{expect} in an agent of {release}"));
+            check(release, "UpdateInterface", interface, expect.as_deref());
+        };
+        let (no_bridge, no_path) =
+            ("`interface.pciAddr`: is no bridge and device", "`interface.pciPath`: is no path of PCI");
+        let no_device = "`interface.devicePath`: is no path of a device";
+        for address in ["02", "0000:00:02.0", "0.0.0005"] {
+            check("2.0", address, Some(no_bridge));
+        }
+        for release in ["2.1", "2.5", "3.3"] {
+            check(release, "02", None);
+            check(release, "0000:00:02.0", Some(no_path));
+            check(release, "0.0.0005", Some(no_path));
+        }
+        for release in ["4.0", "ideal"] {
+            check(release, "02", None);
+            check(release, "0.0.0005", None);
+            check(release, "0000:00:02.0", Some(no_device));
+        }
+        for release in RELEASES {
+            check(release, "02/03", None);
+            check(release, "", None);
+        }
     }
 
     #[test]

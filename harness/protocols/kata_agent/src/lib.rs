@@ -9,6 +9,7 @@
 //! message.rs     what no comparison may look at      probes.rs     what is asked of every agent, from texts in probes/
 //! checks.rs      what an answer must hold            operations.rs what runtimes do
 //! confusion.rs   what an agent takes for something else
+//! address.rs     how devices are called
 //! words.rs       the words of a specification        persist.rs    what runtimes write down of a sandbox
 //! lock.rs        what every release has promised     reference/    agents and runtimes
 //! launch.rs      a user's own agent
@@ -29,6 +30,7 @@ use ttrpc::probes::ALONE;
 use verdict::{Check, Cited, Grammar, Reading};
 use wire::protobuf::Schema;
 
+mod address;
 mod checks;
 mod confusion;
 mod dialect;

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use matrix::{Build, CaseKind, Role};
 use protocol::defect::Switches;
-use protocol::dialect::IDEAL;
 use protocol::reference::Part;
 use protocol::reference::call::{self, Tools};
 use protocol::{Made, effects};
@@ -130,6 +129,14 @@ impl Runtimes {
                 let neighbours = Writer::new().message(1, Writer::new().message(1, neighbour)).finish();
                 self.or_without(calls.call(AGENT, "AddARPNeighbors", &neighbours).await?)
             }
+            "interface" => {
+                let address = self.address(&mut calls).await?;
+                let interface = Writer::new().text(2, "eth0").text(5, operations::HARDWARE);
+                let interface = if address.is_empty() { interface } else { interface.text(6, address) };
+                let argument = Writer::new().message(1, interface).finish();
+                done(calls.call(AGENT, "UpdateInterface", &argument).await?)?;
+                Ok(())
+            }
             _ => {
                 self.create(&mut calls, &[KNOWN], None).await?;
                 if self.switches.has(defects::NEVER_UPDATES_MOUNTS) {
@@ -194,15 +201,11 @@ impl Runtimes {
         }
     }
 
-    fn is_ideal(&self) -> bool {
-        self.dialect.name == IDEAL
-    }
-
     /// A call that an older agent may not know: then there is nothing to be done.
     fn or_without(&self, called: Called) -> Result<(), Failed> {
         let is_older = match called {
             Called::Done(_) => return Ok(()),
-            _ => called.is_unknown() || self.is_ideal() && called.is_unknown_in_words(),
+            _ => called.is_unknown() || self.dialect.reads_refusals && called.is_unknown_in_words(),
         };
         if is_older && !self.switches.has(defects::NO_FALLBACK) { Ok(()) } else { Err(Failed::Refused) }
     }
@@ -212,21 +215,33 @@ impl Runtimes {
         if self.switches.has(defects::OLD_LAYOUT) {
             return Ok(true);
         }
-        if !self.is_ideal() || self.switches.has(defects::ONE_LAYOUT) {
-            return Ok(self.dialect.seccomp_of_2_0);
-        }
-        let version = done(calls.call(HEALTH, "Version", b"").await?)?;
-        let version = Values(&version).text(2);
-        Ok(DIALECTS.for_version(&version).is_some_and(|agent| agent.seccomp_of_2_0))
+        let agent = if self.switches.has(defects::ONE_LAYOUT) { None } else { self.agent(calls).await? };
+        Ok(agent.unwrap_or(self.dialect).seccomp_of_2_0)
     }
 
-    /// The capabilities that are passed on. Only the ideal runtime leaves out what it does not know, of which it warns: nobody could
-    /// grant that.
+    /// What the device of the interface is called; nothing where the agent cannot read that, and finds the interface without.
+    async fn address(&self, calls: &mut Calls) -> Result<&'static str, Failed> {
+        let address = self.dialect.addresses.newest();
+        let agent =
+            if self.switches.has(defects::SENDS_ANY_ADDRESS) { None } else { self.agent(calls).await? };
+        Ok(if agent.is_none_or(|agent| agent.addresses.reads(address)) { address } else { "" })
+    }
+
+    /// The release of the agent, where the runtime writes for it; the agent may be of one that nobody knows.
+    async fn agent(&self, calls: &mut Calls) -> Result<Option<&'static Dialect>, Failed> {
+        if !self.dialect.writes_for_agent {
+            return Ok(None);
+        }
+        let version = done(calls.call(HEALTH, "Version", b"").await?)?;
+        Ok(DIALECTS.for_version(&Values(&version).text(2)))
+    }
+
+    /// The capabilities that are passed on. Whoever leaves out what it does not know warns of it: nobody could grant that.
     fn known_of<'a>(&self, capabilities: &[&'a str]) -> Vec<&'a str> {
         if self.switches.has(defects::DROPS_CAPABILITIES) {
             return Vec::new();
         }
-        let passes_on = !self.is_ideal() || self.switches.has(defects::SENDS_ANY_WORD);
+        let passes_on = self.dialect.passes_words_on || self.switches.has(defects::SENDS_ANY_WORD);
         let is_sent = |word: &&&str| passes_on || words::is_capability(word);
         capabilities.iter().filter(is_sent).copied().collect()
     }
@@ -308,6 +323,7 @@ fn container(capabilities: &[&str], seccomp_of_2_0: Option<bool>) -> bytes::Byte
 mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
+    use protocol::dialect::IDEAL;
 
     use super::*;
 

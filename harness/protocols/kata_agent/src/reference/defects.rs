@@ -38,6 +38,10 @@ protocol::defects! { pub(super) OWN;
         "Seccomp is written in the layout of 2.0, whatever the agent.";
     SENDS_ANY_WORD, "sends-any-word", Client, "4.0", "client/capability", shapes::CONFUSES_AGENT,
         "A capability of the future is passed on to an agent that never answers it.";
+    SENDS_ANY_ADDRESS, "sends-any-address", Client, "3.3", "client/interface", shapes::CONFUSES_AGENT,
+        "A device is called as the newest release calls it, whatever the agent.";
+    FORGETS_INTERFACE, "forgets-interface", Server, "ideal", "client/interface", Shape::SILENT_WRONG,
+        "An interface is said to be set up, and is not.";
     DROPS_CAPABILITIES, "drops-capabilities", Client, "ideal", "client/capability", Shape::SILENT_WRONG,
         "Of capabilities of which one is not known none is passed on.";
     LOSES_STATE, "loses-state", Client, "ideal", "state/persist", Shape::STATE_LOST,
