@@ -14,7 +14,7 @@ use protocol::{Made, effects};
 use session::{Address, Client, ClientReport, LaunchError, Recorder, Server};
 use transcript::{ConnId, ExitStatus};
 use ttrpc::Values;
-use ttrpc::reference::client::{Called, Calls, Lost};
+use ttrpc::reference::client::{Called, Calls, Failed, done, end, exit};
 use verdict::checks::{LOADS, LOST, Loads};
 use wire::protobuf::Writer;
 
@@ -55,20 +55,6 @@ struct Runtimes {
     switches: Switches,
 }
 
-/// Why an operation ended without its end.
-enum Failed {
-    /// The agent refused.
-    Refused,
-    /// The connection did.
-    Lost(Lost),
-}
-
-impl From<Lost> for Failed {
-    fn from(lost: Lost) -> Self {
-        Self::Lost(lost)
-    }
-}
-
 impl Tools for Runtimes {
     type Operation = Operation;
 
@@ -86,22 +72,10 @@ impl Tools for Runtimes {
         let patience = PATIENCE.min(deadline / 2);
         if operation.kind == CaseKind::State {
             self.read_state(operation, server, recorder, patience).await;
-            effects::claim_exit(recorder, Some(ExitStatus::Code(0)));
-            server.effects(recorder).await;
-            return Ok(ClientReport {
-                exit: Some(ExitStatus::Code(0)),
-                stdout: Vec::new(),
-                stderr: Vec::new(),
-            });
+            return Ok(end(server, recorder, Some(ExitStatus::Code(0))).await);
         }
-        let exit = match self.talk(operation, server.address(), recorder, patience).await {
-            Ok(()) => Some(ExitStatus::Code(0)),
-            Err(Failed::Refused | Failed::Lost(Lost::Loudly)) => Some(ExitStatus::Code(1)),
-            Err(Failed::Lost(Lost::Silence)) => None,
-        };
-        effects::claim_exit(recorder, exit);
-        server.effects(recorder).await;
-        Ok(ClientReport { exit, stdout: Vec::new(), stderr: Vec::new() })
+        let talked = self.talk(operation, server.address(), recorder, patience).await;
+        Ok(end(server, recorder, exit(talked)).await)
     }
 }
 
@@ -290,13 +264,6 @@ impl Runtimes {
         self.claim_status(recorder, &exit);
         done(calls.call(AGENT, "RemoveContainer", &of_container).await?)?;
         Ok(())
-    }
-}
-
-fn done(called: Called) -> Result<bytes::Bytes, Failed> {
-    match called {
-        Called::Done(result) => Ok(result),
-        Called::Failed { .. } => Err(Failed::Refused),
     }
 }
 
