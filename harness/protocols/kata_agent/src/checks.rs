@@ -8,6 +8,7 @@
 //! | `killed-by-term` | a process that got SIGTERM is not killed by SIGKILL |
 //! | `not-killed` | a process that got SIGKILL was killed by it, and its status says so as its release does |
 //! | `not-as-told` | what a runtime says of a container is what its agent said |
+//! | `takes-refused` | a call whose answer is above the limit has failed: a runtime does nothing that needs its success |
 //! | `confuses-agent` | a runtime sends nothing that an agent of that release takes for something else, or never answers |
 
 use std::collections::BTreeSet;
@@ -18,6 +19,7 @@ use ttrpc::checks::{self, calls_answered, ended_at, results};
 use ttrpc::envelope::{Answer, Call, data};
 use verdict::checks::Report;
 use verdict::{Blame, Check, ConnReading, Exchange, FrameAt, Meaning};
+use wire::ttrpc::OVERSIZE;
 
 use super::dialect::DIALECTS;
 use super::operations::{STATUS, STDOUT};
@@ -30,6 +32,7 @@ verdict::rules! {
     KILLED: "SIGKILL ends a process, which cannot handle it", "signal(7)";
     HANDLER: "SIGTERM is delivered to a process, which may handle it", "signal(7)";
     CONFUSES: "what would crash or confuse its reader is never sent", "harness/ARCHITECTURE.md#nothing-is-sent-that-its-reader-takes-for-something-else";
+    BODY: "as many bytes as the head of a message announces are its body, and no answers", "containerd/ttrpc@v1.2.7:PROTOCOL.md, Message Frame";
     ALL_OF_IT: "what was not looked through proves nothing", "harness/ARCHITECTURE.md#nothing-passes-for-want-of-evidence";
     TOLD: "what a client says it has been told by its server", "harness/ARCHITECTURE.md#claims-are-effects";
 }
@@ -228,6 +231,54 @@ fn never_confuses(report: &mut Report<'_>) {
                 .push(found.due, found.sent);
         }
     }
+}
+
+/// Nobody takes an answer out of the body of one that is refused.
+pub(super) const BODIES_PASSED_OVER: Check = Check { name: "bodies-passed-over", judge: bodies_passed_over };
+
+/// What makes a sandbox.
+const SANDBOX: &str = "CreateSandbox";
+/// What needs the success of another call, of the same container where both have one.
+const NEEDS: [(&str, &str); 4] = [
+    ("CreateContainer", SANDBOX),
+    ("StartContainer", "CreateContainer"),
+    ("ExecProcess", "StartContainer"),
+    ("ReadStdout", "StartContainer"),
+];
+
+fn bodies_passed_over(report: &mut Report<'_>) {
+    for conn in &report.evidence.reading.conns {
+        let exchanges = conn.exchanges();
+        for (nth, exchange) in exchanges.iter().enumerate() {
+            let needed = needed_before(exchange, exchanges.get(..nth).unwrap_or_default());
+            let reply = needed.and_then(|needed| needed.completed?.0);
+            let is_above =
+                |reply: &FrameAt| reply.frame.kind == OVERSIZE && reply.event < exchange.request.event;
+            if reply.is_some_and(is_above) {
+                let message = "a runtime goes on as if a call had succeeded whose answer is above the limit";
+                report
+                    .violation(shapes::TAKES_REFUSED, BODY, message)
+                    .blame(Blame::Client)
+                    .at_request(conn.conn.0, exchange.request)
+                    .push("the call has failed", "what needs its success is called");
+            }
+        }
+    }
+}
+
+/// The last call on whose success another one rests: it may have been tried again.
+fn needed_before<'a, 'b>(exchange: &Exchange<'_>, before: &'b [Exchange<'a>]) -> Option<&'b Exchange<'a>> {
+    let call = Call::read(data(&exchange.request.frame.bytes)).ok()?;
+    let (_, needed) = NEEDS.iter().find(|(method, _)| *method == call.method)?;
+    let is_needed = |other: &Call<'_>| {
+        // A sandbox is for all containers.
+        let is_of_it = || Values(other.payload).text(1) == Values(call.payload).text(1);
+        other.method == *needed && (*needed == SANDBOX || is_of_it())
+    };
+    let read = |exchange: &Exchange<'_>| {
+        Call::read(data(&exchange.request.frame.bytes)).is_ok_and(|call| is_needed(&call))
+    };
+    before.iter().rev().find(|exchange| read(exchange))
 }
 
 /// What a process makes of SIGTERM is its own affair.

@@ -145,8 +145,8 @@ impl Protocol for KataAgent {
                 checks::EXIT_OF_HANDLER,
                 RECORDED_COMPLETE,
             ];
-            let own = is_ctl(case).then_some(checks::NEVER_CONFUSES);
-            return recorded.into_iter().chain(own).collect();
+            let own = is_ctl(case).then_some([checks::BODIES_PASSED_OVER, checks::NEVER_CONFUSES]);
+            return recorded.into_iter().chain(own.into_iter().flatten()).collect();
         }
         let mut of_probe = vec![
             CANARIES_ANSWERED,
@@ -174,6 +174,7 @@ impl Protocol for KataAgent {
                     checks::AS_TOLD,
                     checks::EXIT_OF_HANDLER,
                     checks::KILLED_IS_TOLD,
+                    checks::BODIES_PASSED_OVER,
                     checks::NEVER_CONFUSES,
                 ];
                 verdict::checks::of(case.kind).into_iter().chain(own).collect()

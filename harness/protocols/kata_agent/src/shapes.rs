@@ -7,5 +7,6 @@ protocol::shapes! {
     KILLED_BY_TERM = "killed-by-term";
     NOT_KILLED = "not-killed";
     NOT_AS_TOLD = "not-as-told";
+    TAKES_REFUSED = "takes-refused";
     CONFUSES_AGENT = "confuses-agent";
 }

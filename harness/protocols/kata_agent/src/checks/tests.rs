@@ -8,6 +8,7 @@ use ttrpc::envelope::{self, Success};
 use verdict::{Evidence, Reading};
 use wire::Direction;
 use wire::protobuf::Writer;
+use wire::ttrpc::{DATA_MAX, Flags, Header, MessageType};
 
 use super::*;
 
@@ -194,6 +195,25 @@ fn a_process_that_got_sigterm_chooses_its_exit() {
     }
     check(EXIT_OF_HANDLER, "4.0", ends(SIGTERM, 7), &[]);
     check(EXIT_OF_HANDLER, "4.0", ends(SIGTERM, 143), &[]);
+}
+
+#[test]
+fn whoever_goes_on_behind_an_answer_above_the_limit_takes_it_out_of_its_body() {
+    let above = |stream: u32| {
+        let head = Header { stream, kind: MessageType::RESPONSE, flags: Flags(0) };
+        head.with_length(DATA_MAX + 1, &envelope::success(stream, Success::Bare, b""))
+    };
+    let is_long = || waits("CreateContainer").says(Direction::ToClient, above(1));
+    let starts = |tale: Tale, id: &str| tale.asks(3, "StartContainer", of_container(id)).leaves();
+    check(BODIES_PASSED_OVER, "4.0", starts(is_long(), "c1"), &["takes-refused"]);
+    check(BODIES_PASSED_OVER, "4.0", starts(is_long(), "c2"), &[]);
+    check(BODIES_PASSED_OVER, "4.0", is_long().asks(3, "RemoveContainer", of_container("c1")).leaves(), &[]);
+    let at_once = waits("CreateContainer").asks(3, "StartContainer", of_container("c1"));
+    check(BODIES_PASSED_OVER, "4.0", at_once.says(Direction::ToClient, above(1)).leaves(), &[]);
+    check(BODIES_PASSED_OVER, "4.0", starts(waits("CreateContainer").told(1, Writer::new()), "c1"), &[]);
+    let sandbox = Tale::new().asks(1, "CreateSandbox", Writer::new().text(1, "vm"));
+    let creates = sandbox.says(Direction::ToClient, above(1)).asks(3, "CreateContainer", of_container("c1"));
+    check(BODIES_PASSED_OVER, "4.0", creates.leaves(), &["takes-refused"]);
 }
 
 #[test]
