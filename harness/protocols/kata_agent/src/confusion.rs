@@ -3,9 +3,9 @@
 //! Bytes do not say which release they were written for. What is known is how the agent reads them, and how other releases would:
 //!
 //! ```text
-//! a number that the agent has      the value does not fit its type
+//! a number that the agent has      the value does not fit its type: refused, ignored or truncated, as its decoder does
 //!                                  a text there is a whole message in another release: rules of seccomp as flags
-//!                                  a text has the grammar of another release: no path of PCI
+//!                                  a text has the grammar of another release: an address of a device
 //!                                  a word that is not known, where that is never answered
 //! a number that the agent has not  another release has a field there that the agent has elsewhere: it is lost in silence
 //! ```
@@ -14,17 +14,21 @@
 
 use std::fmt;
 
+use ttrpc::argument::{Fate, Look, MESSAGES_MAX, Part, look_through};
 use ttrpc::envelope::Call;
-use wire::protobuf::schema::{Element, Field, Label, Message, MessageId, Scalar, Type};
-use wire::protobuf::{FieldValue, Schema, Walk, WireType};
+use ttrpc::family::Strictness;
+use wire::protobuf::schema::{Element, Field, MessageId, Scalar, Type};
+use wire::protobuf::{FieldValue, Schema};
 
 use super::dialect::{DIALECTS, Dialect};
 use super::words;
 
-/// How many messages of an argument are looked through.
-const MESSAGES_MAX: usize = 4096;
 /// How much of a text is told.
 const SHOWN_MAX: usize = 60;
+/// The field of an interface that says which device it is.
+const ADDRESS: u32 = 6;
+/// A decoder that takes nothing for what it is not.
+const STRICT: Strictness = Strictness { wire_type: true, utf8: true, numbers: true, groups_max: 0 };
 
 /// What an agent would not take for what it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,119 +52,112 @@ impl fmt::Display for Confusion {
     }
 }
 
+/// An argument has more messages than are looked through.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TooMany;
+
+impl fmt::Display for TooMany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "only the first {MESSAGES_MAX} messages of an argument were looked through")
+    }
+}
+
 /// The first confusion of a call. A method that the agent has not is refused, which confuses nobody.
-pub(crate) fn of_call(agent: &'static Dialect, call: &Call<'_>) -> Option<Confusion> {
+///
+/// # Errors
+/// There was none in all that was looked through, which is not everything.
+pub(crate) fn of_call(agent: &'static Dialect, call: &Call<'_>) -> Result<Option<Confusion>, TooMany> {
     let schema = agent.schema();
-    let argument = schema.message(&schema.method(call.service, call.method)?.request)?;
-    let mut left = vec![Part { message: argument, path: String::new(), bytes: call.payload }];
-    for _ in 0..MESSAGES_MAX {
-        let part = left.pop()?;
-        let mut groups = 0_usize;
-        for field in Walk::new(part.bytes) {
-            let Ok(field) = field else {
-                return Some(part.confusion(agent, "cannot be decoded", "a message", shown(part.bytes)));
-            };
-            match field.value {
-                FieldValue::GroupStart => groups += 1,
-                FieldValue::GroupEnd => groups = groups.saturating_sub(1),
-                // What is in a group is of nobody's schema.
-                _ if groups > 0 => {}
-                value => match part.look(agent, field.number, &value) {
-                    Ok(inner) => left.extend(inner),
-                    Err(found) => return Some(found),
-                },
+    let method = schema.method(call.service, call.method);
+    let Some(argument) = method.and_then(|method| schema.message(&method.request)) else { return Ok(None) };
+    let found = look_through(schema, argument, call.payload, agent.family.strictness, |part, look| {
+        let at = At { agent, part };
+        match look {
+            Look::TooMany => Some(Err(TooMany)),
+            Look::NoMessage => Some(Ok(at.is("", "is refused", "a message", shown(part.bytes)))),
+            Look::Field { number, known: None, .. } => at.look_elsewhere(number).map(Ok),
+            Look::Field { number, known: Some(field), value, bytes, fate } => {
+                at.look(number, field, &value, bytes, fate).map(Ok)
             }
         }
-    }
-    None
+    });
+    found.transpose()
 }
 
 /// A message of an argument, as the agent knows it.
-struct Part<'a> {
-    message: &'static Message,
-    path: String,
-    bytes: &'a [u8],
+struct At<'p, 'a> {
+    agent: &'static Dialect,
+    part: &'p Part<'static, 'a>,
 }
 
-impl<'a> Part<'a> {
-    /// A message that is in a field, to be looked through as well.
+impl At<'_, '_> {
+    /// A field that the agent has.
     fn look(
         &self,
-        agent: &'static Dialect,
         number: u32,
+        field: &Field,
         value: &FieldValue,
-    ) -> Result<Option<Self>, Confusion> {
-        let schema = agent.schema();
-        let bytes = self.bytes_of(value);
-        let Some(field) = self.message.field(number) else { return self.look_elsewhere(agent, number) };
-        let part = Self { message: self.message, path: self.path_to(&field.name), bytes };
-        let due = || format!("{} {}", schema.type_name(field.kind), field.name);
+        bytes: &[u8],
+        fate: Fate,
+    ) -> Option<Confusion> {
+        let why = match fate {
+            Fate::Refused => Some("is refused"),
+            Fate::Ignored => Some("is ignored"),
+            Fate::Truncated => Some("is truncated"),
+            Fate::Read => self.misread(number, field, bytes),
+        };
+        let due = || format!("{} {}", self.agent.schema().type_name(field.kind), field.name);
         let sent = || match value {
             FieldValue::Varint(number) => number.to_string(),
             _ => shown(bytes),
         };
-        if !fits(field, value, bytes) {
-            return Err(part.confusion(agent, "cannot be decoded", due(), sent()));
-        }
-        match field.kind {
-            Type::One(Element::Message(id)) => {
-                Ok(schema.message_of(id).map(|message| Self { message, ..part }))
-            }
-            Type::One(Element::Scalar(Scalar::String)) => {
-                // It fits, so it is text.
-                let text = std::str::from_utf8(bytes).unwrap_or_default();
-                let other = self.as_other_message(number, bytes).map(|_| "is a message of another release");
-                let is_path = matches!(&*field.name, "pciAddr" | "pciPath");
-                let other = other.or((is_path && is_channel(text)).then_some("is no path of PCI"));
-                let is_word = words::is_known(&self.message.name, &field.name, text);
-                let hangs = agent.unknown_word_hangs && !is_word;
-                match other.or(hangs.then_some("is a word that is never answered")) {
-                    Some(why) => Err(part.confusion(agent, why, due(), sent())),
-                    None => Ok(None),
-                }
-            }
-            Type::One(_) | Type::Map(..) => Ok(None),
-        }
+        why.map(|why| self.is(&field.name, why, due(), sent()))
+    }
+
+    /// What a text that the agent reads is taken for.
+    fn misread(&self, number: u32, field: &Field, bytes: &[u8]) -> Option<&'static str> {
+        let Type::One(Element::Scalar(Scalar::String)) = field.kind else { return None };
+        let message = &self.part.message.name;
+        let text = String::from_utf8_lossy(bytes);
+        let other = self.is_other_message(number, bytes).then_some("is a message of another release");
+        let addresses = self.agent.addresses;
+        let is_address = message == "types.Interface" && number == ADDRESS && !text.is_empty();
+        let other = other.or((is_address && !addresses.reads(&text)).then_some(addresses.is_none()));
+        let hangs = self.agent.unknown_word_hangs && !words::is_known(message, &field.name, &text);
+        other.or(hangs.then_some("is a word that is never answered"))
     }
 
     /// A number that the agent has not: what another release has there, the agent may have elsewhere.
-    fn look_elsewhere(&self, agent: &'static Dialect, number: u32) -> Result<Option<Self>, Confusion> {
-        let there = others(&self.message.name, number).map(|(_, field)| field);
-        let moved = there.filter_map(|there| Some((there, self.message.field_of_name(&there.name)?))).next();
-        let Some((there, here)) = moved else { return Ok(None) };
-        let part = Self { message: self.message, path: self.path_to(&there.name), bytes: self.bytes };
-        let (due, sent) = (format!("number {}", here.number), format!("number {number}"));
-        Err(part.confusion(agent, "is lost", due, sent))
+    fn look_elsewhere(&self, number: u32) -> Option<Confusion> {
+        let message = self.part.message;
+        let there = others(&message.name, number).map(|(_, field)| field);
+        let mut moved = there.filter_map(|there| Some((there, message.field_of_name(&there.name)?)));
+        let (there, here) = moved.next()?;
+        Some(self.is(&there.name, "is lost", format!("number {}", here.number), format!("number {number}")))
     }
 
-    /// A message that another release has under a number under which the agent has a text.
-    fn as_other_message(&self, number: u32, bytes: &[u8]) -> Option<&'static Message> {
-        others(&self.message.name, number).find_map(|(schema, field)| match field.kind {
+    /// Whether another release has a message under a number under which the agent has a text, and these are its bytes.
+    fn is_other_message(&self, number: u32, bytes: &[u8]) -> bool {
+        others(&self.part.message.name, number).any(|(schema, field)| match field.kind {
             Type::One(Element::Message(id)) => reads_as(schema, id, bytes),
-            _ => None,
+            _ => false,
         })
     }
 
-    fn bytes_of(&self, value: &FieldValue) -> &'a [u8] {
-        match value {
-            FieldValue::Len(at) => self.bytes.get(at.clone()).unwrap_or_default(),
-            _ => &[],
-        }
-    }
-
-    fn path_to(&self, name: &str) -> String {
-        if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
-    }
-
-    fn confusion(
+    /// What becomes of a field; without a name, of the whole message.
+    fn is(
         &self,
-        agent: &'static Dialect,
+        field: &str,
         why: &'static str,
         due: impl Into<String>,
         sent: impl Into<String>,
     ) -> Confusion {
-        let field = if self.path.is_empty() { &self.message.name } else { &self.path };
-        Confusion { field: field.clone(), agent: agent.name, why, due: due.into(), sent: sent.into() }
+        let field = match field {
+            "" if self.part.path.is_empty() => self.part.message.name.clone(),
+            "" => self.part.path.clone(),
+            field => self.part.path_to(field),
+        };
+        Confusion { field, agent: self.agent.name, why, due: due.into(), sent: sent.into() }
     }
 }
 
@@ -170,48 +167,12 @@ fn others(message: &str, number: u32) -> impl Iterator<Item = (&'static Schema, 
     schemas.filter_map(move |schema| Some((schema, schema.message(message)?.field(number)?)))
 }
 
-/// A message of which something is there, and of which nothing is unknown.
-fn reads_as(schema: &'static Schema, id: MessageId, bytes: &[u8]) -> Option<&'static Message> {
-    let message = schema.message_of(id)?;
-    let is_known = |field: Result<wire::protobuf::FieldAt, _>| {
-        field.is_ok_and(|at| {
-            let inner = match &at.value {
-                FieldValue::Len(range) => bytes.get(range.clone()).unwrap_or_default(),
-                _ => &[],
-            };
-            message.field(at.number).is_some_and(|field| fits(field, &at.value, inner))
-        })
-    };
-    (!bytes.is_empty() && Walk::new(bytes).all(is_known)).then_some(message)
-}
-
-/// Whether a value can be one of that field for every decoder; of messages only that they have a length.
-fn fits(field: &Field, value: &FieldValue, bytes: &[u8]) -> bool {
-    let element = match field.kind {
-        Type::Map(..) => return value.wire_type() == WireType::LEN,
-        Type::One(element) => element,
-    };
-    let is_packed = field.label == Label::Repeated
-        && value.wire_type() == WireType::LEN
-        && element.wire_type() != WireType::LEN;
-    match (element, value) {
-        _ if is_packed => true,
-        _ if value.wire_type() != element.wire_type() => false,
-        (Element::Scalar(Scalar::String), _) => std::str::from_utf8(bytes).is_ok(),
-        (Element::Scalar(Scalar::Uint32), FieldValue::Varint(number)) => u32::try_from(*number).is_ok(),
-        (Element::Scalar(Scalar::Int32), FieldValue::Varint(number)) => {
-            i32::try_from(number.cast_signed()).is_ok()
-        }
-        _ => true,
-    }
-}
-
-/// Whether a text is an address on the channel bus, `0.0.0005`, which is a path of a device from 3.15 on
-/// (`kata-containers/kata-containers@3.15.0:src/libs/protocols/protos/types.proto`).
-fn is_channel(text: &str) -> bool {
-    let parts: Vec<_> = text.split('.').collect();
-    let is_hex = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_hexdigit());
-    parts.len() == 3 && parts.iter().all(is_hex)
+/// Whether it is a message of which something is there, and of which nothing is unknown.
+fn reads_as(schema: &'static Schema, id: MessageId, bytes: &[u8]) -> bool {
+    let Some(message) = schema.message_of(id) else { return false };
+    let is_odd = |look: &Look<'_, '_>| !matches!(look, Look::Field { known: Some(_), fate: Fate::Read, .. });
+    let odd = look_through(schema, message, bytes, STRICT, |_, look| is_odd(&look).then_some(()));
+    !bytes.is_empty() && odd.is_none()
 }
 
 fn shown(bytes: &[u8]) -> String {
@@ -233,7 +194,7 @@ mod tests {
         let payload = argument.finish();
         let request = ttrpc::envelope::request(1, "grpc.AgentService", method, &payload);
         let call = Call::read(ttrpc::envelope::data(&request)).expect("a call");
-        let found = of_call(agent, &call).map(|found| found.to_string());
+        let found = of_call(agent, &call).expect("few messages").map(|found| found.to_string());
         assert_eq!(found.as_deref(), expect, "{method} to {release}");
     }
 
@@ -274,20 +235,29 @@ mod tests {
             let seccomp = Writer::new().text(1, "SCMP_ACT_ALLOW").text(3, "SECCOMP_FILTER_FLAG_LOG");
             container(Writer::new().message(8, seccomp))
         };
-        let undecodable = "`OCI.Linux.Seccomp.Syscalls`: cannot be decoded in an agent of 2.0";
+        let undecodable = "`OCI.Linux.Seccomp.Syscalls`: is refused in an agent of 2.0";
         check("2.0", "CreateContainer", flags(), Some(undecodable));
         for release in &RELEASES[1..] {
             check(release, "CreateContainer", flags(), None);
         }
     }
 
+    /// Measured: 2.1.0 does not answer, 2.5.0 and 3.0.0 refuse it, 3.2.0 and 4.0.0 ignore it, and the filter is lost.
     #[test]
     fn half_a_rule_of_either_layout_confuses() {
-        let argument = Writer::new().uint(1, 1);
-        let rule = Writer::new().text(1, "chmod").message(3, argument);
-        let half = container(Writer::new().message(8, Writer::new().message(4, rule)));
-        let undecodable = "`OCI.Linux.Seccomp.Syscalls.errnoret`: cannot be decoded in an agent of 3.2";
-        check("3.2", "CreateContainer", half, Some(undecodable));
+        let half = || {
+            let rule = Writer::new().text(1, "chmod").message(3, Writer::new().uint(1, 1));
+            container(Writer::new().message(8, Writer::new().message(4, rule)))
+        };
+        let lost = "`OCI.Linux.Seccomp.Syscalls`: is lost in an agent of 2.0";
+        check("2.0", "CreateContainer", half(), Some(lost));
+        for (releases, fate) in [(&RELEASES[1..4], "is refused"), (&RELEASES[4..], "is ignored")] {
+            for release in releases {
+                let expect =
+                    format!("`OCI.Linux.Seccomp.Syscalls.errnoret`: {fate} in an agent of {release}");
+                check(release, "CreateContainer", half(), Some(&expect));
+            }
+        }
     }
 
     #[test]
@@ -323,29 +293,61 @@ mod tests {
     }
 
     #[test]
-    fn a_path_of_a_device_is_none_of_pci() {
-        let interface = |path: &str| Writer::new().message(1, Writer::new().text(6, path));
-        let no_path = "`interface.pciPath`: is no path of PCI in an agent of 3.3";
-        check("3.3", "UpdateInterface", interface("0.0.0005"), Some(no_path));
-        check("3.3", "UpdateInterface", interface("02/03"), None);
-        check("4.0", "UpdateInterface", interface("0.0.0005"), None);
+    fn an_address_of_a_device_has_the_grammar_of_the_release() {
+        let check = |release: &str, address: &str, expect: Option<&str>| {
+            let interface = Writer::new().message(1, Writer::new().text(6, address));
+            let expect = expect.map(|expect| format!("{expect} in an agent of {release}"));
+            check(release, "UpdateInterface", interface, expect.as_deref());
+        };
+        let (no_bridge, no_path) =
+            ("`interface.pciAddr`: is no bridge and device", "`interface.pciPath`: is no path of PCI");
+        let no_device = "`interface.devicePath`: is no path of a device";
+        for address in ["02", "0000:00:02.0", "0.0.0005"] {
+            check("2.0", address, Some(no_bridge));
+        }
+        for release in ["2.1", "2.5", "3.3"] {
+            check(release, "02", None);
+            check(release, "0000:00:02.0", Some(no_path));
+            check(release, "0.0.0005", Some(no_path));
+        }
+        for release in ["4.0", "ideal"] {
+            check(release, "02", None);
+            check(release, "0.0.0005", None);
+            check(release, "0000:00:02.0", Some(no_device));
+        }
+        for release in RELEASES {
+            check(release, "02/03", None);
+            check(release, "", None);
+        }
     }
 
     #[test]
     fn a_number_of_another_form_or_size_confuses() {
-        let field_8 = "`shared_mounts`: cannot be decoded in an agent of 3.3";
+        let field_8 = "`shared_mounts`: is ignored in an agent of 3.3";
         check("3.3", "CreateContainer", Writer::new().text(1, "c1").bool(8, true), Some(field_8));
         check("3.2", "CreateContainer", Writer::new().text(1, "c1").bool(8, true), None);
         let size = |row: u64| Writer::new().text(1, "c1").uint(3, row);
-        let too_big = "`row`: cannot be decoded in an agent of 2.5";
-        check("2.5", "TtyWinResize", size(1 << 32), Some(too_big));
-        check("2.5", "TtyWinResize", size((1 << 32) - 1), None);
+        for (release, fate) in
+            [("2.0", "truncated"), ("2.5", "truncated"), ("3.2", "refused"), ("4.0", "refused")]
+        {
+            let too_big = format!("`row`: is {fate} in an agent of {release}");
+            check(release, "TtyWinResize", size(1 << 32), Some(&too_big));
+            check(release, "TtyWinResize", size((1 << 32) - 1), None);
+            let id = Writer::new().uint(1, 7);
+            let fate = if matches!(release, "2.0" | "2.5") { "refused" } else { "ignored" };
+            check(
+                release,
+                "StatsContainer",
+                id,
+                Some(&format!("`container_id`: is {fate} in an agent of {release}")),
+            );
+        }
         let cut = Writer::new().text(1, "c1").raw(b"\x12\x05a");
         check(
             "2.5",
             "StatsContainer",
             cut,
-            Some("`grpc.StatsContainerRequest`: cannot be decoded in an agent of 2.5"),
+            Some("`grpc.StatsContainerRequest`: is refused in an agent of 2.5"),
         );
     }
 
@@ -355,5 +357,17 @@ mod tests {
         check("3.2", "CreateContainer", Writer::new().text(1, "c1").message(8, mount), None);
         check("2.0", "UpdateEphemeralMounts", Writer::new().raw(b"\xff"), None);
         check("2.0", "StatsContainer", Writer::new().text(1, "c1").raw(b"\xdb\x01\x08\x01\xdc\x01"), None);
+    }
+
+    #[test]
+    fn says_that_it_looks_no_further() {
+        let agent = DIALECTS.named("4.0").expect("a release of the table");
+        let mounts = |count| (0..count).fold(Writer::new(), |all, _| all.message(1, Writer::new())).finish();
+        for (count, expect) in [(MESSAGES_MAX - 1, Ok(None)), (MESSAGES_MAX, Err(TooMany))] {
+            let payload = mounts(count);
+            let request = ttrpc::envelope::request(1, "grpc.AgentService", "UpdateEphemeralMounts", &payload);
+            let call = Call::read(ttrpc::envelope::data(&request)).expect("a call");
+            assert_eq!(of_call(agent, &call), expect, "{count}");
+        }
     }
 }

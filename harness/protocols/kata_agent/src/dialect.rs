@@ -19,6 +19,7 @@ use ttrpc::{Api, Side};
 use wire::protobuf::Schema;
 use wire::protobuf::schema::Method;
 
+use super::address::Grammar;
 use super::message;
 use super::releases::RELEASES;
 use super::schema::SOURCES;
@@ -58,8 +59,18 @@ pub(crate) struct Dialect {
     pub passes_over_capabilities: bool,
     /// Whether the code of a failure of its own parts is lost in what it answers.
     pub loses_code: bool,
+    /// Whether flags of seccomp that it does not know are wrong, and not passed over.
+    pub knows_flags: bool,
     /// Where the rules of seccomp are: 2.0 has them in field 3.
     pub seccomp_of_2_0: bool,
+    /// How it calls the device of an interface.
+    pub addresses: Grammar,
+    /// Whether its runtime asks for the version of its agent, and writes as that release reads.
+    pub writes_for_agent: bool,
+    /// Whether its runtime tells by the words of a refusal that a method is not there, where the code does not say so.
+    pub reads_refusals: bool,
+    /// Whether its runtime passes on capabilities that it does not know.
+    pub passes_words_on: bool,
 }
 
 /// The dialects of the protocol.
@@ -85,7 +96,12 @@ impl Facts for Dialect {
             unknown_word_hangs: false,
             passes_over_capabilities: false,
             loses_code: false,
+            knows_flags: false,
             seccomp_of_2_0: true,
+            addresses: Grammar::Bridge,
+            writes_for_agent: false,
+            reads_refusals: false,
+            passes_words_on: true,
         }
     }
 

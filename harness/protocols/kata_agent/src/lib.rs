@@ -10,6 +10,7 @@
 //! checks.rs      what an answer must hold            operations.rs what runtimes do
 //! recorded.rs    what was recorded elsewhere
 //! confusion.rs   what an agent takes for something else
+//! address.rs     how devices are called
 //! words.rs       the words of a specification        persist.rs    what runtimes write down of a sandbox
 //! lock.rs        what every release has promised     reference/    agents and runtimes
 //! launch.rs      a user's own agent
@@ -30,6 +31,7 @@ use ttrpc::probes::ALONE;
 use verdict::{Check, Cited, Grammar, Reading};
 use wire::protobuf::Schema;
 
+mod address;
 mod checks;
 mod confusion;
 mod dialect;
@@ -117,7 +119,8 @@ impl Protocol for KataAgent {
                 recorded::AS_RECORDED,
                 RECORDED_COMPLETE,
             ];
-            let of_client = (case.kind == CaseKind::Client).then_some(checks::NEVER_CONFUSES);
+            let of_client = [checks::BODIES_PASSED_OVER, checks::NEVER_CONFUSES];
+            let of_client = of_client.into_iter().filter(|_| case.kind == CaseKind::Client);
             return of_recorded.into_iter().chain(of_client).collect();
         }
         let mut of_probe = vec![
@@ -145,6 +148,8 @@ impl Protocol for KataAgent {
                     WITHIN_LIMIT,
                     checks::AS_TOLD,
                     checks::EXIT_OF_HANDLER,
+                    checks::KILLED_IS_TOLD,
+                    checks::BODIES_PASSED_OVER,
                     checks::NEVER_CONFUSES,
                 ];
                 verdict::checks::of(case.kind).into_iter().chain(own).collect()

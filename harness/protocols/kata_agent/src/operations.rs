@@ -19,6 +19,8 @@ pub(crate) const CONTAINERS: &str = "containers";
 pub(crate) const REMOVED: &str = "removed";
 /// Effect: how many neighbours were added.
 pub(crate) const NEIGHBOURS: &str = "neighbours";
+/// Effect: whether the interface of the sandbox was set up.
+pub(crate) const INTERFACE: &str = "interface";
 /// Effect: whether there is a sandbox.
 pub(crate) const SANDBOX: &str = "sandbox";
 /// Effect: whether mounts were given other sizes; [`effects::UNTOLD`] of an agent that has no way to do that.
@@ -32,6 +34,9 @@ pub(crate) const CAPABILITIES: &str = "capabilities";
 pub(crate) const STDOUT: &str = "stdout";
 /// Claim: the exit status of the container.
 pub(crate) const STATUS: &str = "status";
+
+/// The address by which the interface of the sandbox is found, whatever its device is called.
+pub(crate) const HARDWARE: &str = "02:00:00:00:00:02";
 
 /// What gives mounts other sizes: the service and the method.
 pub(crate) const UPDATE_MOUNTS: (&str, &str) = ("grpc.AgentService", "UpdateEphemeralMounts");
@@ -69,7 +74,7 @@ const DONE: &[Operation] = &[
     Operation {
         name: "kill",
         kind: CaseKind::Client,
-        about: "a container is killed and removed, and whoever waits for its end is told, while another call waits for ever",
+        about: "a container is killed and removed, and whoever waits for its end is told how it ended, while another call waits for ever",
         claims: &[],
         effects: &[(SANDBOX, "yes"), (CONTAINERS, "0"), (REMOVED, "1")],
     },
@@ -93,6 +98,13 @@ const DONE: &[Operation] = &[
         about: "neighbours are told to the agent, or it is too old for that and the sandbox works without",
         claims: &[],
         effects: &[(SANDBOX, "yes"), (NEIGHBOURS, "1")],
+    },
+    Operation {
+        name: "interface",
+        kind: CaseKind::Client,
+        about: "an interface is set up whose device is called as only agents of its release and later ones can read",
+        claims: &[],
+        effects: &[(SANDBOX, "yes"), (INTERFACE, "up")],
     },
     Operation {
         name: RESIZE_MEMORY,

@@ -6,7 +6,8 @@
 //! | in Rust | lost | the file is unreadable | the file is unreadable |
 //! | ideal | the file is refused, and left as it was | read | what it was before there was one |
 //!
-//! No release compares `PersistVersion`, which has been 2 since 1.9. What is left behind by releases that have no agent over ttrpc, and by
+//! The ideal one refuses a file whose `PersistVersion` is above the newest that it knows, too. No release compares it; it has been 2
+//! since 1.9. What is left behind by releases that have no agent over ttrpc, and by
 //! those between the ones of the table, is in [`LEFT`], each a case for every runtime.
 
 use std::fmt::Write as _;
@@ -38,6 +39,9 @@ impl File {
         }
     }
 }
+
+/// The key of the version of a file.
+const VERSION: &str = "PersistVersion";
 
 /// What a value is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -265,11 +269,20 @@ pub(crate) const LEFT: &[Left] = &[
     },
     Left {
         is_for_nobody: true,
-        others: &[("PersistVersion", "3"), ("OfTheFuture", "true")],
+        others: &[("OfTheFuture", "true")],
         ..Left::by(
             "persist-of-the-future",
             None,
             "a runtime reads a persist.json with a key that no release has, and refuses it",
+        )
+    },
+    Left {
+        is_for_nobody: true,
+        others: &[(VERSION, "3")],
+        ..Left::by(
+            "persist-newer-version",
+            None,
+            "a runtime reads a persist.json with known keys and a version that no release has, and refuses it",
         )
     },
     Left {
@@ -301,6 +314,9 @@ fn read(file: File, text: &str, reader: Reader<'_>) -> Read {
         Ok(_) => return Read::Nothing("it is no object".to_owned()),
         Err(error) => return Read::Nothing(error.to_string()),
     };
+    if let Some(newer) = newer_version(file, &document, reader) {
+        return Read::Nothing(newer);
+    }
     let mut lost = Vec::new();
     for (name, value) in document.root().members() {
         let types = known_types(file, &name, reader);
@@ -321,17 +337,29 @@ fn read(file: File, text: &str, reader: Reader<'_>) -> Read {
     if lost.is_empty() { Read::All } else { Read::Without(lost) }
 }
 
+/// What is wrong with the version of a file that only a release above the newest one can have written. Only the ideal reader looks.
+fn newer_version(file: File, document: &Document<'_>, reader: Reader<'_>) -> Option<String> {
+    let Reader::Ideal(_) = reader else { return None };
+    let version = document.root().get(VERSION)?.as_i64()?;
+    let newest = known(file, VERSION, reader).filter_map(|key| key.value.parse().ok()).max()?;
+    (version > newest).then(|| format!("its version is {version}, and {newest} is the newest that is known"))
+}
+
 /// The types that a reader knows for a key.
 fn known_types(file: File, name: &str, reader: Reader<'_>) -> Vec<Type> {
-    let named = KEYS.iter().filter(|key| key.file == file && key.name == name);
-    let known = named.filter(|key| match reader {
+    known(file, name, reader).map(|key| key.kind).collect()
+}
+
+/// What a reader knows of a key.
+fn known(file: File, name: &str, reader: Reader<'_>) -> impl Iterator<Item = &'static Key> {
+    let named = KEYS.iter().filter(move |key| key.file == file && key.name == name);
+    named.filter(move |key| match reader {
         Reader::Release(release) => key.mark.holds(Some(release)),
         Reader::Ideal(newest) => {
             let mut known = RELEASES.iter().filter(|earlier| *earlier <= newest);
             known.any(|earlier| key.mark.holds(Some(earlier)))
         }
-    });
-    known.map(|key| key.kind).collect()
+    })
 }
 
 /// The releases at which something changed, oldest first.
@@ -365,10 +393,13 @@ pub(crate) fn lay(directory: &Path, files: &Files) -> std::io::Result<()> {
     Ok(())
 }
 
-/// What lies in a directory.
-pub(crate) fn lying(directory: &Path) -> Files {
-    let lying = |file: File| Some((file, std::fs::read_to_string(directory.join(file.name())).ok()?));
-    File::ALL.into_iter().filter_map(lying).collect()
+/// Whether exactly these files lie in a directory, byte by byte, and nothing beside them.
+pub(crate) fn lie_alone(directory: &Path, files: &Files) -> bool {
+    let are_there = files.iter().all(|(file, text)| {
+        std::fs::read(directory.join(file.name())).is_ok_and(|bytes| bytes == text.as_bytes())
+    });
+    // Names are unique, so as many as these are these.
+    are_there && std::fs::read_dir(directory).is_ok_and(|names| names.count() == files.len())
 }
 
 #[cfg(test)]
@@ -447,7 +478,7 @@ mod tests {
                     None => "no file".to_owned(),
                 });
             assert_eq!(found.collect::<Vec<_>>(), expect, "{name}");
-            assert_eq!(lying(directory.path()), files);
+            assert!(lie_alone(directory.path(), &files));
         }
         let flag = "nothing: `Experimental` has another type";
         let too_large = "nothing: `MemOffset` has another type";
@@ -477,6 +508,30 @@ mod tests {
             "nothing: `OfTheFuture` is not known",
         ];
         check("persist-of-the-future", later);
+        let newer = [
+            &format!("{cgroups} {calls} {ports}"),
+            ports,
+            "all",
+            "nothing: its version is 3, and 2 is the newest that is known",
+        ];
+        check("persist-newer-version", newer);
+    }
+
+    #[test]
+    fn a_file_that_is_gone_changed_or_beside_is_seen() {
+        let directory = tempfile::tempdir().expect("a directory for this test");
+        let (path, files) = (directory.path(), written_by(None));
+        lay(path, &files).expect("files can be written");
+        assert_eq!((files.len(), lie_alone(path, &files)), (2, true));
+        std::fs::write(path.join("persist.json.tmp"), "").expect("files can be written");
+        assert!(!lie_alone(path, &files), "one is beside");
+        std::fs::remove_file(path.join("state.json")).expect("it was there");
+        assert!(!lie_alone(path, &files), "one is gone");
+        std::fs::remove_file(path.join("persist.json.tmp")).expect("it was there");
+        lay(path, &files).expect("files can be written");
+        assert!(lie_alone(path, &files));
+        std::fs::write(path.join("state.json"), b"\xff").expect("files can be written");
+        assert!(!lie_alone(path, &files), "one is changed");
     }
 
     #[test]
@@ -495,36 +550,42 @@ mod tests {
     }
 
     proptest! {
-        /// A reader loads what every older release has written, and refuses what it does not know. Whatever it says, the bytes on
-        /// the disk are as they were.
+        /// A reader loads what every older release has written, and refuses what it does not know.
         #[test]
         fn an_ideal_reader_loads_all_that_is_older_and_refuses_what_is_newer(
             writer in select(RELEASES.clone()),
             reader in select(RELEASES.clone()),
             file in select(File::ALL.to_vec()),
         ) {
-            let directory = tempfile::tempdir().expect("a directory for this test");
-            let files = written_by(Some(&writer));
-            lay(directory.path(), &files).expect("files can be written");
-            let found = load(directory.path(), file, Reader::Ideal(&reader));
-            prop_assert_eq!(lying(directory.path()), files.clone());
-            prop_assert_eq!(std::fs::read_dir(directory.path()).expect("it is there").count(), files.len());
-            let Some(found) = found else {
-                prop_assert!(files.iter().all(|(written, _)| *written != file), "what is there is read");
-                return Ok(());
-            };
+            let Some(text) = written(file, Some(&writer), &[]) else { return Ok(()) };
+            let found = read(file, &text, Reader::Ideal(&reader));
             let is_new = |key: &Key| {
                 let value = Document::parse(key.value.as_bytes(), Rules::STRICT).expect("a value of the table");
                 let known = known_types(file, key.name, Reader::Ideal(&reader));
                 !known.into_iter().any(|kind| kind.reads(value.root()))
             };
+            let has_newer_version = writer >= version("1.9") && reader < version("1.9") && file == File::Persist;
             if writer <= reader {
                 prop_assert_eq!(found, Read::All);
-            } else if keys_of(file, Some(&writer)).any(is_new) {
+            } else if has_newer_version || keys_of(file, Some(&writer)).any(is_new) {
                 prop_assert!(matches!(found, Read::Nothing(_)), "{:?}", found);
             } else {
                 prop_assert_eq!(found, Read::All, "nothing in it is new");
             }
+        }
+
+        /// Whoever wrote it: a version that is newer than all that are known is refused, and an older one is none.
+        #[test]
+        fn an_ideal_reader_refuses_every_newer_version(
+            writer in select(RELEASES.clone()),
+            number in 0_u32..6,
+        ) {
+            let text = written(File::Persist, Some(&writer), &[(VERSION, &number.to_string())]);
+            let text = text.expect("every release writes one");
+            let found = read(File::Persist, &text, Reader::Ideal(newest()));
+            prop_assert_eq!(matches!(found, Read::Nothing(_)), number > 2, "{:?}", found);
+            let found = read(File::Persist, &text, Reader::Release(&writer));
+            prop_assert_eq!(found, Read::All, "no release compares it");
         }
 
         /// Whatever lies there, a reader says what it makes of it.

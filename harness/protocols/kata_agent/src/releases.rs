@@ -5,6 +5,7 @@ use protocol::launch::Bound;
 use ttrpc::envelope::code;
 use ttrpc::family;
 
+use super::address::Grammar;
 use super::dialect::Dialect;
 
 const M21: &str = "measured on kata-agent 2.1.0";
@@ -49,6 +50,11 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 ("grpc.LinuxSeccomp", "3 Syscalls -> 3 Flags, 4 Syscalls"),
                 ("grpc.LinuxSyscall", "3 Args -> 3 errnoret, 4 Args"),
             ]),
+            change(
+                "the device of an interface is called by a path of slots",
+                "kata-containers/kata-containers@2.1.0:src/agent/src/pci.rs, Path",
+                |d| d.addresses = Grammar::Path,
+            ),
             change("IPv4 is called IPv6, and the other way round", M21, |d| d.families_swapped = true),
             change("names of interfaces end where they end", M21, |d| d.name_ends_in_nul = false),
         ],
@@ -174,6 +180,11 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 ("types.Interface", "6 pciPath -> devicePath: another grammar of the text"),
                 ("types.Route", "7 and 8 are new"),
             ]),
+            change(
+                "the device of an interface may be on the channel bus",
+                "kata-containers/kata-containers@3.15.0:src/libs/protocols/protos/types.proto, Interface",
+                |d| d.addresses = Grammar::PathOrChannel,
+            ),
             change("ttrpc-rust 0.9: messages above the limit are answered and read to their end", M40, |d| {
                 d.family = family::RS_ASYNC_0_8;
                 d.version = "4.0.0";
@@ -207,7 +218,10 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             change(
                 "a word of a specification that is not known leaves the call without an answer",
                 "kata-containers/kata-containers@8b5499204d, measured on kata-agent 4.0.0",
-                |d| d.unknown_word_hangs = true,
+                |d| {
+                    d.unknown_word_hangs = true;
+                    d.knows_flags = true;
+                },
             ),
         ],
     },
@@ -244,7 +258,21 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 "harness/ARCHITECTURE.md#requests-are-answered-once",
                 |d| {
                     d.unknown_word_hangs = false;
+                    d.knows_flags = false;
                 },
+            ),
+            change(
+                "a runtime writes as its agent reads, and tells by words what is not there",
+                "harness/ARCHITECTURE.md#nothing-is-sent-that-its-reader-takes-for-something-else",
+                |d| {
+                    d.writes_for_agent = true;
+                    d.reads_refusals = true;
+                },
+            ),
+            change(
+                "a runtime leaves out capabilities that it does not know",
+                "opencontainers/runtime-spec@v1.2.0:config.md, Linux Process",
+                |d| d.passes_words_on = false,
             ),
             change(
                 "a capability that is not known is passed over",

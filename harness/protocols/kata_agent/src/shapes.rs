@@ -5,6 +5,8 @@ protocol::shapes! {
     NAME_NOT_TEXT = "name-not-text";
     NO_INTERFACE = "no-interface";
     KILLED_BY_TERM = "killed-by-term";
+    NOT_KILLED = "not-killed";
     NOT_AS_TOLD = "not-as-told";
+    TAKES_REFUSED = "takes-refused";
     CONFUSES_AGENT = "confuses-agent";
 }

@@ -57,8 +57,8 @@ pub struct Family {
     pub takes_announced_data: bool,
     /// Whether the connection of a client that ends in mid-message is closed.
     pub closes_when_cut: bool,
-    /// Whether it reads requests of a client that does not read its answers. Measured on Go alone.
-    pub reads_while_it_writes: bool,
+    /// What becomes of requests of a client that does not read its answers.
+    pub while_it_writes: WhileItWrites,
 }
 
 /// What becomes of a request without data.
@@ -101,6 +101,17 @@ pub enum StrayData {
     Kills,
 }
 
+/// What becomes of requests of a client that does not read its answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhileItWrites {
+    /// They are read.
+    Reads,
+    /// They wait until it has read.
+    Waits,
+    /// Nobody knows. A reference server reads them, of which nothing follows for the family.
+    NotMeasured,
+}
+
 /// What a decoder of arguments refuses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Strictness {
@@ -131,7 +142,7 @@ const GO: Family = Family {
     stray_data: StrayData::Ignored,
     takes_announced_data: false,
     closes_when_cut: false,
-    reads_while_it_writes: false,
+    while_it_writes: WhileItWrites::Waits,
 };
 
 /// Go, before 1.1.
@@ -172,7 +183,7 @@ const RUST: Family = Family {
     stray_data: StrayData::Ignored,
     takes_announced_data: false,
     closes_when_cut: true,
-    reads_while_it_writes: true,
+    while_it_writes: WhileItWrites::NotMeasured,
 };
 
 /// ttrpc-rust 0.3 and 0.4, synchronous.
@@ -241,7 +252,7 @@ pub const IDEAL: Family = Family {
     stray_data: StrayData::Refused,
     takes_announced_data: true,
     closes_when_cut: true,
-    reads_while_it_writes: true,
+    while_it_writes: WhileItWrites::Reads,
 };
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Which families a server can be of, by what it answered.
 
-use verdict::{ConnReading, Exchange, FrameAt, Meaning, Reading};
+use verdict::{ConnReading, Exchange, FrameAt, Meaning, Reading, ReplyAt};
+use wire::Direction;
 use wire::protobuf::Schema;
 use wire::ttrpc::{HEAD_LEN, Header, MessageType, OVERSIZE, Oversize};
 
@@ -35,7 +36,7 @@ fn spelling(data: &[u8]) -> Success {
 /// | a stream of an even number | whether it is served |
 /// | a request without data | the code, and whether it comes before the next message |
 /// | a message above the limit | the code, the end of the connection, or that its body is carried out |
-/// | data on a stream that is not open | whether it is refused, and whether the server lives on |
+/// | data on a stream that is not open | whether it is refused, and whether the server lives on or its process ends |
 /// | anything that succeeds | how that is written |
 #[must_use]
 pub fn fingerprint(reading: &Reading, schema: &Schema) -> Option<String> {
@@ -47,6 +48,7 @@ pub fn fingerprint(reading: &Reading, schema: &Schema) -> Option<String> {
         }
         suspects.hear_what_came_behind(conn, &exchanges);
     }
+    suspects.hear_of_death(reading);
     suspects.is_told.then(|| named(&suspects.left)).filter(|names| !names.is_empty())
 }
 
@@ -143,13 +145,28 @@ impl Suspects {
         }
     }
 
+    /// A process that ends behind such data, and carried out nothing in between, died of it.
+    fn hear_of_death(&mut self, reading: &Reading) {
+        let steps = || reading.conns.iter().flat_map(|conn| &conn.steps);
+        let data = steps().flat_map(|step| &step.requests).filter(|at| is_data(at)).map(|at| at.event).min();
+        let exits = reading.exits.iter().filter(|(_, dir, _)| *dir == Direction::ToClient);
+        let Some((data, exit)) =
+            data.and_then(|data| Some((data, exits.map(|(exit, ..)| *exit).find(|exit| *exit > data)?)))
+        else {
+            return;
+        };
+        let mut replies = steps().flat_map(|step| &step.replies);
+        let lived_on =
+            |reply: &ReplyAt| reply.meaning == Meaning::Success && (data..exit).contains(&reply.at.event);
+        if !replies.any(lived_on) {
+            self.keep(|family| family.stray_data == StrayData::Kills);
+        }
+    }
+
     /// Whoever answers behind data on a stream that is not open lives on; answers to nothing, behind a message above the limit, were
     /// asked in its body.
     fn hear_what_came_behind(&mut self, conn: &ConnReading, exchanges: &[Exchange<'_>]) {
-        let is_data = |exchange: &Exchange<'_>| {
-            Header::of_frame(&exchange.request.frame).is_some_and(|header| header.kind == MessageType::DATA)
-        };
-        let behind = exchanges.iter().skip_while(|exchange| !is_data(exchange));
+        let behind = exchanges.iter().skip_while(|exchange| !is_data(exchange.request));
         if behind.filter_map(answer).any(|(_, code)| code == code::OK) {
             self.keep(|family| family.stray_data != StrayData::Kills);
         }
@@ -171,6 +188,10 @@ fn answer<'a>(exchange: &Exchange<'a>) -> Option<(&'a FrameAt, i64)> {
         _ => code::OK,
     };
     Some((reply.filter(|reply| reply.frame.kind != OVERSIZE)?, code))
+}
+
+fn is_data(at: &FrameAt) -> bool {
+    Header::of_frame(&at.frame).is_some_and(|header| header.kind == MessageType::DATA)
 }
 
 /// When the client had waited in vain, behind what it asked.
@@ -292,12 +313,20 @@ mod tests {
     }
 
     #[test]
-    fn data_on_a_stream_that_is_not_open_tells_who_lives_on() {
+    fn data_on_a_stream_that_is_not_open_tells_who_lives_on_and_who_dies() {
         let asked = || Talk::new().asks(message(1, MessageType::DATA, 0));
         let refused = || asked().answers(failure(1, code::INVALID_ARGUMENT, ""));
-        check(&refused().dies(), Some("go-1.2.0 .. go-1.2.8, rs-async-0.7 .. rs-async-0.8"));
-        let bare = success(3, Success::Bare, b"");
-        check(&refused().asks(good(3)).answers(bare), Some("go-1.2.8"));
+        check(&refused().closes(), Some("go-1.2.0 .. go-1.2.8, rs-async-0.7 .. rs-async-0.8"));
+        check(&refused().dies(), Some("go-1.2.0"));
+        check(&asked().dies(), Some("go-1.2.0"));
+        let bare = || success(3, Success::Bare, b"");
+        check(&refused().asks(good(3)).answers(bare()), Some("go-1.2.8"));
+        // What ended it behind another answer, nobody knows; and an end before it has other reasons.
+        check(&refused().asks(good(3)).answers(bare()).dies(), Some("go-1.2.8"));
+        check(
+            &Talk::new().asks(good(3)).answers(bare()).dies().asks(message(5, MessageType::DATA, 0)),
+            Some("go-*"),
+        );
         let lives = asked().asks(good(3)).answers(empty(3));
         check(&lives, Some("rs-sync-*, rs-async-*"));
     }

@@ -6,6 +6,7 @@
 //! grammar.rs     which frames belong together, and what they mean
 //! message.rs     messages field by field     api.rs       what a protocol is to its family
 //! schema.rs      `.proto` texts in which lines belong to releases
+//! argument.rs    what a decoder makes of the fields of an argument
 //! checks.rs      what an answer on a stream must hold
 //! probes.rs      probes as a text, which each protocol fills in
 //! generic.rs     the probes that every protocol gets, on streams
@@ -16,6 +17,7 @@
 //! Specified by `containerd/ttrpc@v1.2.7:PROTOCOL.md`.
 
 mod api;
+pub mod argument;
 pub mod checks;
 pub mod envelope;
 pub mod family;

@@ -3,9 +3,10 @@
 use matrix::Verdict;
 use runner::judge_transcript;
 use transcript::import::raw::import;
+use verdict::Blame::{self, Client, Server};
 
-/// The shapes that are found in a conversation of a case.
-fn found(protocol: &str, dialect: &str, case: &str, events: &[String]) -> Vec<String> {
+/// The shapes that are found in a conversation of a case, and whose fault each is.
+fn found(protocol: &str, dialect: &str, case: &str, events: &[String]) -> Vec<(String, Blame)> {
     let protocol = registry::find(protocol).expect("a protocol of the registry");
     let header = format!(
         r#"{{"format":"raw-recording/1","protocol":"{}","client":{{"name":"a","version":"1"}},"server":{{"name":"b","version":"1"}},"recorded":"2026-11-29","transport":"unix-stream","scenario":"report","note":"made by hand"}}"#,
@@ -17,7 +18,23 @@ fn found(protocol: &str, dialect: &str, case: &str, events: &[String]) -> Vec<St
     let case = case.parse().expect("a case");
     let judgement = judge_transcript(&*protocol, &*grammar, &case, &transcript, None);
     assert_eq!(judgement.verdict, Verdict::Broken);
-    judgement.findings.into_iter().map(|finding| finding.shape).collect()
+    judgement.findings.into_iter().map(|finding| (finding.shape, finding.blame)).collect()
+}
+
+#[track_caller]
+fn check(protocol: &str, dialect: &str, case: &str, events: &[String], expect: &[(&str, Blame)]) {
+    let found = found(protocol, dialect, case, events);
+    let found: Vec<_> = found.iter().map(|(shape, blame)| (shape.as_str(), *blame)).collect();
+    assert_eq!(found, expect);
+}
+
+/// A call, in hexadecimal, as is its argument.
+fn envelope(stream: u32, service: &str, method: &str, argument: &str) -> String {
+    let field = |tag: &str, value: String| format!("{tag}{:02x}{value}", value.len() / 2);
+    let text = |text: &str| text.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let data =
+        [field("0a", text(service)), field("12", text(method)), field("1a", argument.to_owned())].concat();
+    format!("{:08x}{stream:08x}0100{data}", data.len() / 2)
 }
 
 fn sent(t_ms: usize, dir: &str, hex: &str) -> String {
@@ -42,23 +59,43 @@ fn the_body_of_an_answer_above_the_limit_is_no_answer() {
         sent(4, "c2s", version),
         event(5, "eof", "c2s"),
     ];
-    let shapes = found("kata-agent", "3.2", "client/ctl-network", &events);
-    assert_eq!(shapes, ["above-limit", "no-reply"]);
+    // What the client made of it does not show: what it asked next depends on nothing.
+    check(
+        "kata-agent",
+        "3.2",
+        "client/ctl-network",
+        &events,
+        &[("above-limit", Server), ("no-reply", Server)],
+    );
+}
+
+/// The same, where the body has an answer to the call itself, and the client goes on with what only that can have allowed.
+#[test]
+fn whoever_goes_on_behind_an_answer_above_the_limit_has_taken_it_out_of_the_body() {
+    let call = |stream: u32, method: &str| {
+        let request = envelope(stream, "grpc.AgentService", method, "0a026331");
+        sent(2 + stream as usize, "c2s", &request)
+    };
+    // 4194305 bytes are announced; within them stands an empty answer on stream 1.
+    let answer = "00400001000000010200".to_owned() + "00000000000000010200" + &"00".repeat(40);
+    let begins = [event(1, "connect", "c2s"), call(1, "CreateContainer"), sent(4, "s2c", &answer)];
+    let goes_on = |method| {
+        let ends = [call(3, method), event(6, "timeout", "s2c"), event(7, "eof", "c2s")];
+        begins.iter().cloned().chain(ends).collect::<Vec<_>>()
+    };
+    let of_server = [("above-limit", Server), ("no-reply", Server)];
+    check("kata-agent", "3.2", "client/ctl-network", &goes_on("RemoveContainer"), &of_server);
+    let of_both = [("above-limit", Server), ("no-reply", Server), ("takes-refused", Client)];
+    check("kata-agent", "3.2", "client/ctl-network", &goes_on("StartContainer"), &of_both);
 }
 
 /// `containerd/ttrpc#72`, `#174`: both ends write and nobody reads.
 #[test]
 fn calls_of_a_client_that_is_not_read_are_not_answered() {
-    let forward = |stream: usize| {
-        let head = format!("00000038{:08x}0100", 2 * stream + 1);
-        let service: String =
-            "containerd.services.events.ttrpc.v1.Events".bytes().map(|b| format!("{b:02x}")).collect();
-        let method: String = "Forward".bytes().map(|b| format!("{b:02x}")).collect();
-        format!("{head}0a2a{service}1207{method}1a01ff")
-    };
-    let calls = (0..32).map(|number| sent(number + 2, "c2s", &forward(number)));
+    let forward = |stream| envelope(stream, "containerd.services.events.ttrpc.v1.Events", "Forward", "ff");
+    let calls = (0..32).map(|number| sent(number as usize + 2, "c2s", &forward(2 * number + 1)));
     let ends = [event(60_000, "timeout", "s2c"), event(60_001, "eof", "c2s")];
     let events: Vec<_> = [event(1, "connect", "c2s")].into_iter().chain(calls).chain(ends).collect();
-    let shapes = found("containerd-task", "1.4", "client/recorded-events", &events);
-    assert_eq!(shapes, ["no-reply"], "one finding for all that are lost alike");
+    // One finding for all that are lost alike.
+    check("containerd-task", "1.4", "client/recorded-events", &events, &[("no-reply", Server)]);
 }

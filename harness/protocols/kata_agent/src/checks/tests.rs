@@ -8,6 +8,7 @@ use ttrpc::envelope::{self, Success};
 use verdict::{Evidence, Reading};
 use wire::Direction;
 use wire::protobuf::Writer;
+use wire::ttrpc::{DATA_MAX, Flags, Header, MessageType};
 
 use super::*;
 
@@ -117,6 +118,53 @@ fn a_process_of_a_container_that_was_removed_has_ended() {
     check(CALLS_ANSWERED, "4.0", memory, &[]);
 }
 
+fn signals(tale: Tale, stream: u32, signal: u64) -> Tale {
+    tale.asks(stream, "SignalProcess", of_container("c1").uint(3, signal)).told(stream, Writer::new())
+}
+
+fn looks(tale: Tale, stream: u32) -> Tale {
+    tale.asks(stream, "StatsContainer", of_container("c1")).told(stream, Writer::new())
+}
+
+#[test]
+fn whoever_waits_for_a_process_of_whose_end_another_call_is_told_is_told_too() {
+    let also_waits = |argument: Writer| waits("WaitProcess").asks(3, "WaitProcess", argument);
+    let first = || of_container("c1").text(2, "c1");
+    check(CALLS_ANSWERED, "4.0", also_waits(first()).told(3, Writer::new()).leaves(), &["no-reply"]);
+    check(CALLS_ANSWERED, "4.0", also_waits(first()).refused(3).leaves(), &[]);
+    check(CALLS_ANSWERED, "4.0", also_waits(first()).leaves(), &[]);
+    let other = || of_container("c1").text(2, "exec");
+    check(CALLS_ANSWERED, "4.0", also_waits(other()).told(3, Writer::new()).leaves(), &[]);
+}
+
+#[test]
+fn whoever_waits_for_a_process_that_was_killed_a_while_ago_is_told() {
+    check(CALLS_ANSWERED, "4.0", signals(waits("WaitProcess"), 3, SIGKILL).leaves(), &[]);
+    check(CALLS_ANSWERED, "4.0", looks(signals(waits("WaitProcess"), 3, SIGKILL), 5).leaves(), &["no-reply"]);
+    check(CALLS_ANSWERED, "4.0", looks(signals(waits("WaitProcess"), 3, SIGTERM), 5).leaves(), &[]);
+    check(CALLS_ANSWERED, "4.0", signals(looks(waits("WaitProcess"), 3), 5, SIGKILL).leaves(), &[]);
+    let refused =
+        waits("WaitProcess").asks(3, "SignalProcess", of_container("c1").uint(3, SIGKILL)).refused(3);
+    check(CALLS_ANSWERED, "4.0", looks(refused, 5).leaves(), &[]);
+    let behind = signals(Tale::new(), 1, SIGKILL).asks(3, "WaitProcess", of_container("c1"));
+    check(CALLS_ANSWERED, "4.0", looks(behind, 5).leaves(), &["no-reply"]);
+}
+
+#[test]
+fn the_status_of_a_process_that_was_killed_says_so() {
+    let ends = |tale: Tale, status: u64| tale.told(1, Writer::new().uint(1, status)).leaves();
+    let killed = || signals(waits("WaitProcess"), 3, SIGKILL);
+    for (release, due, other) in [("3.2", 9, 137), ("4.0", 137, 9), ("ideal", 137, 0)] {
+        check(KILLED_IS_TOLD, release, ends(killed(), due), &[]);
+        check(KILLED_IS_TOLD, release, ends(killed(), other), &["not-killed"]);
+    }
+    check(KILLED_IS_TOLD, "4.0", ends(signals(waits("WaitProcess"), 3, SIGTERM), 7), &[]);
+    check(KILLED_IS_TOLD, "4.0", ends(signals(killed(), 5, SIGTERM), 7), &[]);
+    let ended_before = signals(Tale::new(), 3, SIGKILL).asks(1, "WaitProcess", of_container("c1"));
+    check(KILLED_IS_TOLD, "4.0", ends(ended_before, 0), &[]);
+    check(KILLED_IS_TOLD, "4.0", killed().refused(1).leaves(), &[]);
+}
+
 #[test]
 fn interfaces_are_listed_and_are_what_they_are_called() {
     let interface = |name: &str, family: u64, address: &str| {
@@ -147,6 +195,25 @@ fn a_process_that_got_sigterm_chooses_its_exit() {
     }
     check(EXIT_OF_HANDLER, "4.0", ends(SIGTERM, 7), &[]);
     check(EXIT_OF_HANDLER, "4.0", ends(SIGTERM, 143), &[]);
+}
+
+#[test]
+fn whoever_goes_on_behind_an_answer_above_the_limit_takes_it_out_of_its_body() {
+    let above = |stream: u32| {
+        let head = Header { stream, kind: MessageType::RESPONSE, flags: Flags(0) };
+        head.with_length(DATA_MAX + 1, &envelope::success(stream, Success::Bare, b""))
+    };
+    let is_long = || waits("CreateContainer").says(Direction::ToClient, above(1));
+    let starts = |tale: Tale, id: &str| tale.asks(3, "StartContainer", of_container(id)).leaves();
+    check(BODIES_PASSED_OVER, "4.0", starts(is_long(), "c1"), &["takes-refused"]);
+    check(BODIES_PASSED_OVER, "4.0", starts(is_long(), "c2"), &[]);
+    check(BODIES_PASSED_OVER, "4.0", is_long().asks(3, "RemoveContainer", of_container("c1")).leaves(), &[]);
+    let at_once = waits("CreateContainer").asks(3, "StartContainer", of_container("c1"));
+    check(BODIES_PASSED_OVER, "4.0", at_once.says(Direction::ToClient, above(1)).leaves(), &[]);
+    check(BODIES_PASSED_OVER, "4.0", starts(waits("CreateContainer").told(1, Writer::new()), "c1"), &[]);
+    let sandbox = Tale::new().asks(1, "CreateSandbox", Writer::new().text(1, "vm"));
+    let creates = sandbox.says(Direction::ToClient, above(1)).asks(3, "CreateContainer", of_container("c1"));
+    check(BODIES_PASSED_OVER, "4.0", creates.leaves(), &["takes-refused"]);
 }
 
 #[test]

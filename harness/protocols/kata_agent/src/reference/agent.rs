@@ -40,6 +40,7 @@ pub(super) struct Guest {
     sandbox: Option<String>,
     containers: BTreeMap<String, Container>,
     neighbours: usize,
+    is_interface_up: bool,
     /// Whether the sandbox was ended, also one that another runtime has left behind.
     is_destroyed: bool,
     mounts_updated: bool,
@@ -149,10 +150,8 @@ impl Agent {
             }
             "ReseedRandomDev" => Outcome::empty(),
             "AddARPNeighbors" => self.add_neighbours(argument),
-            "UpdateInterface" | "UpdateRoutes" => match argument.bytes(1) {
-                Some(_) if method == "UpdateInterface" => internal("Link not found"),
-                _ => invalid("empty update request"),
-            },
+            "UpdateInterface" => self.update_interface(argument),
+            "UpdateRoutes" => invalid("empty update request"),
             "CopyFile" if !argument.text(1).starts_with(SHARED) => {
                 internal("the path is outside of the shared directory")
             }
@@ -238,6 +237,20 @@ impl Agent {
         Outcome::empty()
     }
 
+    /// An interface is found by the address of its hardware; before that, an agent waits for the device where one is named.
+    fn update_interface(&mut self, argument: Values<'_>) -> Outcome {
+        let Some(interface) = argument.bytes(1) else { return invalid("empty update request") };
+        let address = Values(interface).text(6);
+        if !address.is_empty() && !self.dialect.addresses.reads(&address) {
+            return internal(format!("`{address}` {}", self.dialect.addresses.is_none()));
+        }
+        if Values(interface).text(5) != operations::HARDWARE {
+            return internal("Link not found");
+        }
+        self.guest().is_interface_up = !self.switches.has(defects::FORGETS_INTERFACE);
+        Outcome::Result(bytes::Bytes::copy_from_slice(interface))
+    }
+
     fn layout(&self) -> SeccompLayout {
         if self.dialect.seccomp_of_2_0 { SeccompLayout::Of2_0 } else { SeccompLayout::Of2_1 }
     }
@@ -273,7 +286,7 @@ impl Agent {
     fn vocabulary(&self) -> Vocabulary {
         let hangs = self.hangs_on_words();
         Vocabulary {
-            knows_flags: hangs,
+            knows_flags: self.dialect.knows_flags,
             passes_over_capabilities: self.dialect.passes_over_capabilities && !hangs,
         }
     }
@@ -310,6 +323,7 @@ impl Agent {
         let term_kills = self.dialect.sigterm_kills || self.switches.has(defects::SIGTERM_KILLS);
         let signal = match argument.uint(3) {
             SIGTERM if !term_kills => Signal::Term,
+            SIGTERM | SIGKILL if self.switches.has(defects::KILLED_EXITS_WELL) => Signal::Kill(0),
             SIGTERM | SIGKILL => Signal::Kill(self.dialect.killed_status),
             _ => Signal::Other,
         };
@@ -389,7 +403,7 @@ impl Outside for GuestSeen {
     }
 
     fn effects(&mut self, _is_gone: bool, recorder: &Recorder) {
-        let kept = if persist::lying(&self.directory) == self.files { "kept" } else { "changed" };
+        let kept = if persist::lie_alone(&self.directory, &self.files) { "kept" } else { "changed" };
         protocol::effects::effect(recorder, FILES, kept);
         let guest = self.guest.lock().unwrap_or_else(PoisonError::into_inner);
         let effect = |name: &str, value: String| protocol::effects::effect(recorder, name, &value);
@@ -397,6 +411,8 @@ impl Outside for GuestSeen {
         effect(operations::CONTAINERS, guest.containers.len().to_string());
         effect(operations::REMOVED, guest.removed.to_string());
         effect(operations::NEIGHBOURS, guest.neighbours.to_string());
+        let interface = if guest.is_interface_up { "up" } else { "down" };
+        effect(operations::INTERFACE, interface.to_owned());
         effect(operations::SANDBOX, if guest.sandbox.is_some() { "yes" } else { "no" }.to_owned());
         let mounts = match guest.mounts_updated {
             _ if !self.has_mounts => UNTOLD,

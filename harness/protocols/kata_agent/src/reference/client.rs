@@ -3,18 +3,18 @@
 //! The ideal one asks for the version first, writes seccomp in the layout of that release, passes on no capability that it does not
 //! know, and knows an agent that has not got a method by the words of agents that do not say UNIMPLEMENTED.
 
+use std::path::Path;
 use std::time::Duration;
 
 use matrix::{Build, CaseKind, Role};
 use protocol::defect::Switches;
-use protocol::dialect::IDEAL;
 use protocol::reference::Part;
 use protocol::reference::call::{self, Tools};
 use protocol::{Made, effects};
 use session::{Address, Client, ClientReport, LaunchError, Recorder, Server};
 use transcript::{ConnId, ExitStatus};
 use ttrpc::Values;
-use ttrpc::reference::client::{Called, Calls, Lost};
+use ttrpc::reference::client::{Called, Calls, Failed, done, end, exit};
 use verdict::checks::{LOADS, LOST, Loads};
 use wire::protobuf::Writer;
 
@@ -55,20 +55,6 @@ struct Runtimes {
     switches: Switches,
 }
 
-/// Why an operation ended without its end.
-enum Failed {
-    /// The agent refused.
-    Refused,
-    /// The connection did.
-    Lost(Lost),
-}
-
-impl From<Lost> for Failed {
-    fn from(lost: Lost) -> Self {
-        Self::Lost(lost)
-    }
-}
-
 impl Tools for Runtimes {
     type Operation = Operation;
 
@@ -86,22 +72,10 @@ impl Tools for Runtimes {
         let patience = PATIENCE.min(deadline / 2);
         if operation.kind == CaseKind::State {
             self.read_state(operation, server, recorder, patience).await;
-            effects::claim_exit(recorder, Some(ExitStatus::Code(0)));
-            server.effects(recorder).await;
-            return Ok(ClientReport {
-                exit: Some(ExitStatus::Code(0)),
-                stdout: Vec::new(),
-                stderr: Vec::new(),
-            });
+            return Ok(end(server, recorder, Some(ExitStatus::Code(0))).await);
         }
-        let exit = match self.talk(operation, server.address(), recorder, patience).await {
-            Ok(()) => Some(ExitStatus::Code(0)),
-            Err(Failed::Refused | Failed::Lost(Lost::Loudly)) => Some(ExitStatus::Code(1)),
-            Err(Failed::Lost(Lost::Silence)) => None,
-        };
-        effects::claim_exit(recorder, exit);
-        server.effects(recorder).await;
-        Ok(ClientReport { exit, stdout: Vec::new(), stderr: Vec::new() })
+        let talked = self.talk(operation, server.address(), recorder, patience).await;
+        Ok(end(server, recorder, exit(talked)).await)
     }
 }
 
@@ -118,7 +92,7 @@ impl Runtimes {
         done(calls.call(AGENT, "CreateSandbox", &Writer::new().text(1, "vm").text(5, "s1").finish()).await?)?;
         match operation.name {
             "lifecycle" => self.lifecycle(&mut calls, recorder).await,
-            "kill" => self.kill(&mut calls).await,
+            "kill" => self.kill(&mut calls, recorder).await,
             "seccomp" => {
                 let layout = self.seccomp_of_2_0(&mut calls).await?;
                 self.create(&mut calls, &[KNOWN], Some(layout)).await
@@ -128,6 +102,14 @@ impl Runtimes {
                 let neighbour = Writer::new().text(2, "eth0").text(3, "02:00:00:00:00:01");
                 let neighbours = Writer::new().message(1, Writer::new().message(1, neighbour)).finish();
                 self.or_without(calls.call(AGENT, "AddARPNeighbors", &neighbours).await?)
+            }
+            "interface" => {
+                let address = self.address(&mut calls).await?;
+                let interface = Writer::new().text(2, "eth0").text(5, operations::HARDWARE);
+                let interface = if address.is_empty() { interface } else { interface.text(6, address) };
+                let argument = Writer::new().message(1, interface).finish();
+                done(calls.call(AGENT, "UpdateInterface", &argument).await?)?;
+                Ok(())
             }
             _ => {
                 self.create(&mut calls, &[KNOWN], None).await?;
@@ -152,11 +134,26 @@ impl Runtimes {
     ) {
         let file = if operation.name == operations::RUNTIME_RS { File::Runtime } else { File::Persist };
         let Some(directory) = server.machine() else { return };
+        let Some((loads, lost)) = self.read_file(directory, file) else { return };
+        if loads == Loads::No && self.switches.has(defects::ENDS_UNREADABLE) {
+            self.end_sandbox(server.address(), recorder, patience).await;
+        }
+        effects::claim(recorder, LOADS, loads.word());
+        if !lost.is_empty() {
+            effects::claim(recorder, LOST, &lost.join(","));
+        }
+    }
+
+    /// Reads a file of a directory: whether it is loaded, and which keys are lost; `None` where there is none.
+    fn read_file(&self, directory: &Path, file: File) -> Option<(Loads, Vec<String>)> {
         let release = self.dialect.release();
-        let Some(read) = persist::load(directory, file, Reader::of(release.as_ref())) else { return };
-        let (loads, lost) = match read {
+        let read = persist::load(directory, file, Reader::of(release.as_ref()))?;
+        if matches!(read, Read::Nothing(_)) && self.switches.has(defects::WRITES_BESIDE) {
+            // A directory of this run; if it is gone, so is the file.
+            let _ = std::fs::write(directory.join("unreadable.json"), "{}");
+        }
+        Some(match read {
             _ if self.switches.has(defects::REWRITES_UNREADABLE) => {
-                // A directory of this run; if it is gone, so is the file.
                 let _ = std::fs::write(directory.join(file.name()), "{}");
                 (Loads::No, Vec::new())
             }
@@ -167,14 +164,7 @@ impl Runtimes {
             Read::All => (Loads::Yes, Vec::new()),
             Read::Without(lost) => (Loads::WithLoss, lost),
             Read::Nothing(_) => (Loads::No, Vec::new()),
-        };
-        if loads == Loads::No && self.switches.has(defects::ENDS_UNREADABLE) {
-            self.end_sandbox(server.address(), recorder, patience).await;
-        }
-        effects::claim(recorder, LOADS, loads.word());
-        if !lost.is_empty() {
-            effects::claim(recorder, LOST, &lost.join(","));
-        }
+        })
     }
 
     /// Ends the sandbox of somebody else. What comes of it is seen from outside.
@@ -185,15 +175,11 @@ impl Runtimes {
         }
     }
 
-    fn is_ideal(&self) -> bool {
-        self.dialect.name == IDEAL
-    }
-
     /// A call that an older agent may not know: then there is nothing to be done.
     fn or_without(&self, called: Called) -> Result<(), Failed> {
         let is_older = match called {
             Called::Done(_) => return Ok(()),
-            _ => called.is_unknown() || self.is_ideal() && called.is_unknown_in_words(),
+            _ => called.is_unknown() || self.dialect.reads_refusals && called.is_unknown_in_words(),
         };
         if is_older && !self.switches.has(defects::NO_FALLBACK) { Ok(()) } else { Err(Failed::Refused) }
     }
@@ -203,21 +189,33 @@ impl Runtimes {
         if self.switches.has(defects::OLD_LAYOUT) {
             return Ok(true);
         }
-        if !self.is_ideal() || self.switches.has(defects::ONE_LAYOUT) {
-            return Ok(self.dialect.seccomp_of_2_0);
-        }
-        let version = done(calls.call(HEALTH, "Version", b"").await?)?;
-        let version = Values(&version).text(2);
-        Ok(DIALECTS.for_version(&version).is_some_and(|agent| agent.seccomp_of_2_0))
+        let agent = if self.switches.has(defects::ONE_LAYOUT) { None } else { self.agent(calls).await? };
+        Ok(agent.unwrap_or(self.dialect).seccomp_of_2_0)
     }
 
-    /// The capabilities that are passed on. Only the ideal runtime leaves out what it does not know, of which it warns: nobody could
-    /// grant that.
+    /// What the device of the interface is called; nothing where the agent cannot read that, and finds the interface without.
+    async fn address(&self, calls: &mut Calls) -> Result<&'static str, Failed> {
+        let address = self.dialect.addresses.newest();
+        let agent =
+            if self.switches.has(defects::SENDS_ANY_ADDRESS) { None } else { self.agent(calls).await? };
+        Ok(if agent.is_none_or(|agent| agent.addresses.reads(address)) { address } else { "" })
+    }
+
+    /// The release of the agent, where the runtime writes for it; the agent may be of one that nobody knows.
+    async fn agent(&self, calls: &mut Calls) -> Result<Option<&'static Dialect>, Failed> {
+        if !self.dialect.writes_for_agent {
+            return Ok(None);
+        }
+        let version = done(calls.call(HEALTH, "Version", b"").await?)?;
+        Ok(DIALECTS.for_version(&Values(&version).text(2)))
+    }
+
+    /// The capabilities that are passed on. Whoever leaves out what it does not know warns of it: nobody could grant that.
     fn known_of<'a>(&self, capabilities: &[&'a str]) -> Vec<&'a str> {
         if self.switches.has(defects::DROPS_CAPABILITIES) {
             return Vec::new();
         }
-        let passes_on = !self.is_ideal() || self.switches.has(defects::SENDS_ANY_WORD);
+        let passes_on = self.dialect.passes_words_on || self.switches.has(defects::SENDS_ANY_WORD);
         let is_sent = |word: &&&str| passes_on || words::is_capability(word);
         capabilities.iter().filter(is_sent).copied().collect()
     }
@@ -232,7 +230,7 @@ impl Runtimes {
         Ok(())
     }
 
-    async fn kill(&self, calls: &mut Calls) -> Result<(), Failed> {
+    async fn kill(&self, calls: &mut Calls, recorder: &Recorder) -> Result<(), Failed> {
         let of_container = Writer::new().text(1, ID).finish();
         let of_process = || Writer::new().text(1, ID).text(2, ID);
         self.create(calls, &[KNOWN], None).await?;
@@ -242,8 +240,15 @@ impl Runtimes {
         let waits = calls.begin(AGENT, "WaitProcess", &of_process().finish()).await?;
         done(calls.call(AGENT, "SignalProcess", &of_process().uint(3, SIGKILL).finish()).await?)?;
         done(calls.call(AGENT, "RemoveContainer", &of_container).await?)?;
-        done(calls.end(waits).await?)?;
+        let exit = done(calls.end(waits).await?)?;
+        self.claim_status(recorder, &exit);
         Ok(())
+    }
+
+    /// Says how a process ended that was waited for.
+    fn claim_status(&self, recorder: &Recorder, exit: &[u8]) {
+        let status = if self.switches.has(defects::INVENTS_STATUS) { 0 } else { Values(exit).uint(1) };
+        effects::claim(recorder, operations::STATUS, &status.to_string());
     }
 
     async fn lifecycle(&self, calls: &mut Calls, recorder: &Recorder) -> Result<(), Failed> {
@@ -256,17 +261,9 @@ impl Runtimes {
         let waits = calls.begin(AGENT, "WaitProcess", &of_process().finish()).await?;
         done(calls.call(AGENT, "SignalProcess", &of_process().uint(3, SIGTERM).finish()).await?)?;
         let exit = done(calls.end(waits).await?)?;
-        let status = if self.switches.has(defects::INVENTS_STATUS) { 0 } else { Values(&exit).uint(1) };
-        effects::claim(recorder, operations::STATUS, &status.to_string());
+        self.claim_status(recorder, &exit);
         done(calls.call(AGENT, "RemoveContainer", &of_container).await?)?;
         Ok(())
-    }
-}
-
-fn done(called: Called) -> Result<bytes::Bytes, Failed> {
-    match called {
-        Called::Done(result) => Ok(result),
-        Called::Failed { .. } => Err(Failed::Refused),
     }
 }
 
@@ -287,4 +284,57 @@ fn container(capabilities: &[&str], seccomp_of_2_0: Option<bool>) -> bytes::Byte
         .message(3, Writer::new().text(1, "/run/c1"))
         .message(8, linux);
     Writer::new().text(1, ID).text(2, ID).message(6, spec).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use protocol::dialect::IDEAL;
+
+    use super::*;
+
+    fn runtime(release: &str, switched_on: &[&str]) -> Runtimes {
+        let dialect = DIALECTS.named(release).expect("a release of the table");
+        let switches = Switches::on(&DEFECTS, Role::Client, switched_on).expect("defects of the table");
+        Runtimes { dialect, switches }
+    }
+
+    /// What a runtime makes of a file, and whether all that lies beside and in it is as it was.
+    fn reads(runtime: &Runtimes, file: File, files: &persist::Files) -> (Option<Loads>, bool) {
+        let directory = tempfile::tempdir().expect("a directory for this test");
+        persist::lay(directory.path(), files).expect("files can be written");
+        let loads = runtime.read_file(directory.path(), file).map(|(loads, _)| loads);
+        (loads, persist::lie_alone(directory.path(), files))
+    }
+
+    #[test]
+    fn a_runtime_that_touches_what_it_refuses_is_seen() {
+        let cut = persist::left("persist-cut").expect("it is left behind").files();
+        assert_eq!(reads(&runtime(IDEAL, &[]), File::Persist, &cut), (Some(Loads::No), true));
+        for defect in ["rewrites-unreadable", "writes-beside"] {
+            assert_eq!(reads(&runtime(IDEAL, &[defect]), File::Persist, &cut), (Some(Loads::No), false));
+        }
+    }
+
+    proptest! {
+        /// What was left behind is as it was, whoever wrote it and whoever reads it, whether it is loaded or not.
+        #[test]
+        fn a_runtime_reads_without_touching_anything(
+            release in select(DIALECTS.all().iter().map(|dialect| dialect.name).collect::<Vec<_>>()),
+            file in select(File::ALL.to_vec()),
+            left in select(persist::LEFT.to_vec()),
+            writer in select(DIALECTS.all().iter().map(Dialect::release).collect::<Vec<_>>()),
+            is_left in any::<bool>(),
+        ) {
+            let files = if is_left { left.files() } else { persist::written_by(writer.as_ref()) };
+            let (loads, is_untouched) = reads(&runtime(release, &[]), file, &files);
+            prop_assert!(is_untouched);
+            prop_assert_eq!(loads.is_some(), files.iter().any(|(written, _)| *written == file));
+            if release == IDEAL && loads.is_some() {
+                let is_due = if is_left && left.is_for_nobody { Loads::No } else { Loads::Yes };
+                prop_assert_eq!(loads, Some(is_due));
+            }
+        }
+    }
 }

@@ -26,6 +26,8 @@ protocol::defects! { pub(super) OWN;
         "An agent that has not got a method is an error.";
     FORGETS_WAITING, "forgets-waiting", Server, "ideal", "client/kill", Shape::NO_REPLY,
         "Who waits for the end of a process is never told of it.";
+    KILLED_EXITS_WELL, "killed-exits-well", Server, "ideal", "client/kill", shapes::NOT_KILLED,
+        "A process that was killed is said to have ended with status 0.";
     FORGETS_MOUNTS, "forgets-mounts", Server, "ideal", "client/resize-memory", Shape::SILENT_WRONG,
         "Mounts are said to have more room, and have not.";
     NEVER_UPDATES_MOUNTS, "never-updates-mounts", Client, "ideal", "client/resize-memory", Shape::SILENT_WRONG,
@@ -36,15 +38,21 @@ protocol::defects! { pub(super) OWN;
         "Seccomp is written in the layout of 2.0, whatever the agent.";
     SENDS_ANY_WORD, "sends-any-word", Client, "4.0", "client/capability", shapes::CONFUSES_AGENT,
         "A capability of the future is passed on to an agent that never answers it.";
+    SENDS_ANY_ADDRESS, "sends-any-address", Client, "3.3", "client/interface", shapes::CONFUSES_AGENT,
+        "A device is called as the newest release calls it, whatever the agent.";
+    FORGETS_INTERFACE, "forgets-interface", Server, "ideal", "client/interface", Shape::SILENT_WRONG,
+        "An interface is said to be set up, and is not.";
     DROPS_CAPABILITIES, "drops-capabilities", Client, "ideal", "client/capability", Shape::SILENT_WRONG,
         "Of capabilities of which one is not known none is passed on.";
     LOSES_STATE, "loses-state", Client, "ideal", "state/persist", Shape::STATE_LOST,
         "A key of what was written down is lost.";
     REWRITES_UNREADABLE, "rewrites-unreadable", Client, "4.0", "state/persist", Shape::STATE_TOUCHED,
         "What is refused is written anew.";
+    WRITES_BESIDE, "writes-beside", Client, "ideal", "state/persist-cut", Shape::STATE_TOUCHED,
+        "Another file is put beside one that cannot be read.";
     ENDS_UNREADABLE, "ends-unreadable", Client, "ideal", "state/persist-cut", Shape::STATE_DESTROYED,
         "A sandbox whose file cannot be read is ended.";
-    LOADS_ANYTHING, "loads-anything", Client, "ideal", "state/persist-of-the-future", Shape::WRONG_SUCCESS,
+    LOADS_ANYTHING, "loads-anything", Client, "ideal", "state/persist-newer-version", Shape::WRONG_SUCCESS,
         "What cannot be read is said to be loaded.";
     INVENTS_STATUS, "invents-status", Client, "ideal", "client/lifecycle", shapes::NOT_AS_TOLD,
         "The exit status of a container is always 0.";

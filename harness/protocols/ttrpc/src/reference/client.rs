@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use protocol::defect::Switches;
+use protocol::effects;
 use protocol::reference::call::{Caller, End, Trace};
-use session::Address;
+use session::{Address, ClientReport, Recorder, Server};
+use transcript::ExitStatus;
 use wire::Frame;
 use wire::ttrpc::{DATA_MAX, Header, Limits, MessageDecoder, MessageType, OVERSIZE, Oversize};
 
@@ -50,6 +52,49 @@ pub enum Lost {
     Loudly,
     /// Nothing came.
     Silence,
+}
+
+/// Why an operation ended without its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failed {
+    /// The server refused, or cannot be reached.
+    Refused,
+    /// A call has no end.
+    Lost(Lost),
+}
+
+impl From<Lost> for Failed {
+    fn from(lost: Lost) -> Self {
+        Self::Lost(lost)
+    }
+}
+
+/// The result of a call that an operation needs.
+///
+/// # Errors
+/// It failed.
+pub fn done(called: Called) -> Result<Bytes, Failed> {
+    match called {
+        Called::Done(result) => Ok(result),
+        Called::Failed { .. } => Err(Failed::Refused),
+    }
+}
+
+/// How a client ends whose operation came to that; one that waits for ever does not.
+#[must_use]
+pub fn exit(operation: Result<(), Failed>) -> Option<ExitStatus> {
+    match operation {
+        Ok(()) => Some(ExitStatus::Code(0)),
+        Err(Failed::Refused | Failed::Lost(Lost::Loudly)) => Some(ExitStatus::Code(1)),
+        Err(Failed::Lost(Lost::Silence)) => None,
+    }
+}
+
+/// Ends a client that prints nothing: says how, and has the server say what is so then.
+pub async fn end(server: &mut dyn Server, recorder: &Recorder, exit: Option<ExitStatus>) -> ClientReport {
+    effects::claim_exit(recorder, exit);
+    server.effects(recorder).await;
+    ClientReport { exit, stdout: Vec::new(), stderr: Vec::new() }
 }
 
 /// A client on one connection.

@@ -2,12 +2,10 @@
 //!
 //! ```text
 //! server.rs    from frames to calls and back, as a family of servers does it
-//! payload.rs   what a decoder of arguments refuses
 //! client.rs    calls, one after the other or several at once
 //! faults.rs    faults that can be switched on in any server
 //! ```
 
 pub mod client;
 pub mod faults;
-mod payload;
 pub mod server;

@@ -18,9 +18,10 @@ use wire::ttrpc::{
 };
 use wire::{Frame, Unread};
 
-use super::{faults, payload};
+use super::faults;
+use crate::argument::look_through;
 use crate::envelope::{self, Call, Success, code};
-use crate::family::{BadPayloadGets, Family, NoCallGets, NoData, StrayData};
+use crate::family::{BadPayloadGets, Family, NoCallGets, NoData, StrayData, Strictness, WhileItWrites};
 
 /// How much of what one client said is kept while it takes no answers.
 const HELD_MAX: usize = 64 << 20;
@@ -162,7 +163,8 @@ impl<S: Service> Machine for TtrpcServer<S> {
 
     /// A client that does not read its answers may go on asking: it may wait for the server to read before it does.
     fn reads(&self, is_owed: bool) -> bool {
-        !is_owed || self.family.reads_while_it_writes && !self.has(faults::STOPS_READING)
+        let waits = self.family.while_it_writes == WhileItWrites::Waits || self.has(faults::STOPS_READING);
+        !(is_owed && waits)
     }
 
     fn came(&mut self, clients: &mut All, peer: Peer, data: Data, _fds: Vec<OwnedFd>) {
@@ -341,8 +343,7 @@ impl<S: Service> TtrpcServer<S> {
         let refuses_unknown =
             self.has(faults::REFUSES_UNKNOWN_FIELDS) && has_unknown(self.schema, method, call.payload);
         let strict = self.family.strictness;
-        let is_bad =
-            refuses_unknown || payload::is_refused(self.schema, &method.request, call.payload, strict);
+        let is_bad = refuses_unknown || is_refused(self.schema, method, call.payload, strict);
         if is_bad && !self.has(faults::BAD_PAYLOAD_SUCCEEDS) {
             self.bad_payload(clients, ticket);
             return GO_ON;
@@ -435,4 +436,10 @@ fn above_limit(stream: u32) -> Bytes {
 fn has_unknown(schema: &Schema, method: &Method, payload: &[u8]) -> bool {
     let Some(message) = schema.message(&method.request) else { return false };
     wire::protobuf::Walk::new(payload).flatten().any(|field| message.field(field.number).is_none())
+}
+
+/// Whether a decoder that is so strict refuses an argument. What is behind its limit of messages it takes.
+fn is_refused(schema: &Schema, method: &Method, payload: &[u8], strict: Strictness) -> bool {
+    let Some(message) = schema.message(&method.request) else { return false };
+    look_through(schema, message, payload, strict, |_, look| look.is_refused().then_some(())).is_some()
 }
