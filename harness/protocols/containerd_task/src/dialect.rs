@@ -23,7 +23,7 @@ use super::schema::SOURCES;
 
 /// The task service of 1.x.
 pub(crate) const TASK_V2: &str = "containerd.task.v2.Task";
-/// The last release whose shim has it.
+/// The last release whose shim has it, and the only one whose shim has sandboxes.
 const LAST_V2: &str = "1.7";
 /// The task service of 2.x.
 pub(crate) const TASK_V3: &str = "containerd.task.v3.Task";
@@ -125,6 +125,15 @@ impl Dialect {
     }
 }
 
+/// The text of what only shims of 2.x have.
+const NEW_TEXT: &str = "task_v3.proto";
+
+/// The services of all shims. What is in none of them no shim knows; who serves what is in one, says nothing by that.
+pub(crate) fn of_all_shims() -> &'static Schema {
+    let release = |source: &Source<'static>| (source.name != NEW_TEXT).then_some(LAST_V2);
+    SCHEMAS.of("all", || ttrpc::schema::of_releases(&SOURCES.map(|source| (source, release(&source)))))
+}
+
 impl Api for &'static Dialect {
     fn dialect(&self) -> &'static str {
         self.name
@@ -162,6 +171,21 @@ mod tests {
     fn every_release_has_its_task_service() {
         for dialect in DIALECTS.all() {
             assert!(dialect.schema().method(dialect.task, "Connect").is_some(), "{}", dialect.name);
+        }
+    }
+
+    #[test]
+    fn what_a_release_serves_is_known_of_all_shims() {
+        let all = of_all_shims();
+        for service in DIALECTS.all().iter().flat_map(|dialect| dialect.schema().services()) {
+            for method in &service.methods {
+                assert!(
+                    all.method(&service.name, &method.name).is_some(),
+                    "{}/{}",
+                    service.name,
+                    method.name
+                );
+            }
         }
     }
 }

@@ -222,8 +222,7 @@ impl Protocol for ContainerdTask {
 
     /// There is no negotiation. What a shim is, is told by what it answers to what it does not know.
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
-        let sandbox = DIALECTS.named("1.7")?;
-        ttrpc::fingerprint(reading, sandbox.schema())
+        ttrpc::fingerprint(reading, dialect::of_all_shims())
     }
 
     fn lock_table(&self) -> matrix::LockTable {
@@ -260,6 +259,7 @@ mod tests {
 
     use matrix::{Build, BuildId, Source};
     use protocol::Bench;
+    use ttrpc::family;
 
     use super::*;
 
@@ -296,5 +296,42 @@ mod tests {
             &["{address}"],
             Err("a server of containerd-task speaks at {socket}, not at {address} or {port}"),
         );
+    }
+
+    /// The families of Go, oldest first.
+    const OF_GO: [&str; 4] = [family::GO_1_0.name, family::GO_1_1.name, family::GO_1_2_0.name, "go-1.2.8"];
+
+    /// Whether a family of Go is among those that a fingerprint names: `go-*`, one by name, or from one to another.
+    fn is_named(family: &str, named: &str) -> bool {
+        let place = |name: &str| OF_GO.iter().position(|of_go| *of_go == name);
+        named.split(", ").any(|name| match name.split_once(" .. ") {
+            Some((first, last)) => {
+                place(first) <= place(family) && place(family) <= place(last) && place(first).is_some()
+            }
+            None => name == "go-*" || name == family,
+        })
+    }
+
+    #[test]
+    fn a_recorded_shim_is_known_by_what_it_answers() {
+        #[track_caller]
+        fn check(server: &str, least: usize) {
+            let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fixtures/containerd-task");
+            let dialect = DIALECTS.named(server).expect("a release of the table");
+            let mut told = 0;
+            for entry in std::fs::read_dir(fixtures.join(format!("probe..{server}"))).expect("recordings") {
+                let path = entry.expect("a recording").path();
+                let transcript: Transcript = transcript::fixture::load(&path).expect("it can be read");
+                let grammar = ContainerdTask.grammar(server).expect("there is one");
+                let reading = Reading::of(&transcript, &*grammar);
+                let Some(named) = ContainerdTask.negotiated(&transcript, &reading) else { continue };
+                assert!(is_named(dialect.family.name, &named), "{}: {named}", path.display());
+                told += 1;
+            }
+            assert!(told >= least, "{server}: {told} recordings say what the shim is");
+        }
+        check("1.4", 45);
+        check("1.7", 45);
+        check("2.1", 45);
     }
 }
