@@ -210,7 +210,18 @@ impl Protocol for ContainerdTask {
                 verdict::checks::of(case.kind).into_iter().chain(own).chain(runs).chain(ends).collect()
             }
             CaseKind::State => {
-                verdict::checks::of(case.kind).into_iter().chain([checks::LEFT_FOR_OTHERS]).collect()
+                // A daemon that finds a shim talks with it, as in any other case.
+                let spoken = [
+                    checks::ANSWERED_WHILE_IT_RUNS,
+                    STREAMS_INCREASE,
+                    WITHIN_LIMIT,
+                    READABLE_REPLIES,
+                    STAYS_UP,
+                    checks::ONE_SERVICE,
+                    checks::SAME_PID,
+                ];
+                let own = [checks::LEFT_FOR_OTHERS, checks::AS_DUE, checks::WAS_MET];
+                verdict::checks::of(case.kind).into_iter().chain(spoken).chain(own).collect()
             }
             kind => verdict::checks::of(kind),
         }
