@@ -51,8 +51,12 @@ pub(crate) struct Dialect {
     pub shim_version_max: u64,
     /// Whether its daemons say of what they cannot start that its version is not known, and do not take that for an address.
     pub names_version: bool,
+    /// Whether its daemons ask a shim that they find for the processes of its container before they ask for the state.
+    pub asks_pids: bool,
     /// What becomes of a container whose shim its daemon cannot reach.
     pub unreachable: Unreachable,
+    /// Whether its daemons say to whoever asks that a shim cannot be reached, and not only that there is no such container.
+    pub says_unreachable: bool,
     /// When its daemons ask a shim for another task service than that of its version.
     pub asks_on: AsksOn,
     /// Whether a shim waits for whoever does not answer where it reports events, before it ends.
@@ -68,7 +72,7 @@ pub(crate) struct Dialect {
 pub(crate) enum Unreachable {
     /// It is killed, and its bundle removed; the shim stays.
     Killed,
-    /// It goes on, and somebody is told.
+    /// It goes on.
     Kept,
 }
 
@@ -99,7 +103,9 @@ impl Facts for Dialect {
             migrates: false,
             shim_version_max: 2,
             names_version: false,
+            asks_pids: false,
             unreachable: Unreachable::Killed,
+            says_unreachable: false,
             asks_on: AsksOn::Nothing,
             waits_to_report: true,
             no_bundle: true,

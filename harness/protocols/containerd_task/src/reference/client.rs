@@ -211,7 +211,7 @@ impl Daemons {
             let names_it = self.dialect.names_version && !self.switches.has(defects::READS_TEXT);
             effects::claim(recorder, operations::REFUSED, if names_it { "version" } else { "address" });
         }
-        let says_so = operation.starts_shim() || self.dialect.unreachable == Unreachable::Kept;
+        let says_so = operation.starts_shim() || self.dialect.says_unreachable;
         if says_so { Err(Failed::Refused) } else { Ok(()) }
     }
 }
@@ -269,7 +269,7 @@ impl Shim {
     async fn reload(&mut self, daemon: &Daemons, recorder: &Recorder) -> Result<(), Failed> {
         let of_task = || Writer::new().text(1, ID);
         self.call("Connect", of_task()).await?;
-        if daemon.dialect.family.numbers_increase || daemon.dialect.unreachable == Unreachable::Kept {
+        if daemon.dialect.asks_pids {
             self.call("Pids", of_task()).await?;
         }
         self.call("State", of_task()).await?;
