@@ -21,12 +21,12 @@ use transcript::evidence::{ClaimedExit, EXIT, Observation, Shape};
 use ttrpc::Values;
 use ttrpc::checks::{calls_answered, ended_at, results};
 use ttrpc::envelope::{Call, data};
-use verdict::checks::{FILES, LOADS, Loads, RUNS, Report};
+use verdict::checks::{EVIDENCE_COMPLETE, FILES, LOADS, Loads, RUNS, Report};
 use verdict::{Blame, Check, FrameAt, Meaning, Weight};
 use wire::Direction;
 
 use super::dialect::{EVENTS, TASK_V2, TASK_V3};
-use super::operations::{LISTED, MIGRATED, REFUSED, SHIM, STATUS};
+use super::operations::{LISTED, MIGRATED, REFUSED, SHIM, STARTED, STATUS};
 use super::shapes;
 
 verdict::rules! {
@@ -242,6 +242,19 @@ fn says_why(report: &mut Report<'_>) {
             .blame(Blame::Client)
             .push("the version is not known", "there is no such address");
     }
+}
+
+/// What a daemon makes of the program of another shim is seen by what runs then, and by what the daemon says: nobody stands between the
+/// two, who have met for the first time.
+pub(super) const START_COMPLETE: Check = Check { name: EVIDENCE_COMPLETE.name, judge: start_complete };
+
+fn start_complete(report: &mut Report<'_>) {
+    let reading = report.evidence.reading;
+    let needed =
+        [Observation::Expected(EXIT), Observation::Claim(EXIT), Observation::Effect(STARTED)].into_iter();
+    let missing = needed.filter(|what| reading.observed(*what).is_none());
+    let missing = missing.map(|what| format!("nothing says `{}`", what.key())).collect();
+    report.lacks(missing);
 }
 
 /// A shim ends that is told to. One that is late for want of a listener has all the same done what it was asked for.

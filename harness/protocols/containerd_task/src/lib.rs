@@ -70,6 +70,12 @@ fn is_real(case: &CaseId) -> bool {
     operation.is_some_and(|operation| operation.before == operations::LEFT_BY_DAEMON)
 }
 
+/// A real daemon starts the program of another release's shim. Nobody stands between the two.
+fn starts_program(case: &CaseId) -> bool {
+    let operation = operations::operation(&case.name).filter(|operation| operation.kind == case.kind);
+    operation.is_some_and(|operation| operation.before == operations::INSTALLED)
+}
+
 #[derive(Debug, Clone, Copy, Default)]
 struct ContainerdTask;
 
@@ -136,6 +142,9 @@ impl Protocol for ContainerdTask {
         if is_real(case) || case.kind == CaseKind::State {
             return Some("there has to be a container that another daemon has started");
         }
+        if starts_program(case) {
+            return Some("there has to be a program that a daemon starts");
+        }
         if is_lifecycle(case) || ends_shim(case) {
             return Some("whether a shim answers before it ends is a race");
         }
@@ -146,6 +155,9 @@ impl Protocol for ContainerdTask {
     }
 
     fn takes_part(&self, case: &CaseId) -> Option<String> {
+        if starts_program(case) {
+            return Some("the program of the shim, which a daemon has started".to_owned());
+        }
         is_real(case).then(|| "the daemon of the shim's release, which has made the container".to_owned())
     }
 
@@ -155,7 +167,8 @@ impl Protocol for ContainerdTask {
             OPEN_AFTER_OVERSIZE, READS_ON, RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
         };
         use verdict::checks::{
-            ANSWERED_AS_DUE, ANSWERED_ONCE, GIVES_BACK, READABLE_REPLIES, STATE_KEPT, STAYS_UP,
+            ANSWERED_AS_DUE, ANSWERED_ONCE, EFFECT_MATCHES_CLAIM, GIVES_BACK, READABLE_REPLIES, STATE_KEPT,
+            STAYS_UP,
         };
         if case.is(CaseKind::Client, RELOAD) || case.is(CaseKind::Client, REPORTED) || is_lifecycle(case) {
             let own = [checks::ONE_SERVICE, checks::SAME_PID, checks::EVENTS_IN_ORDER];
@@ -168,6 +181,9 @@ impl Protocol for ContainerdTask {
                 RECORDED_COMPLETE,
             ];
             return family.into_iter().chain(own).collect();
+        }
+        if starts_program(case) {
+            return vec![EFFECT_MATCHES_CLAIM, checks::SAYS_WHY, checks::START_COMPLETE];
         }
         let mut of_probe = vec![
             CANARIES_ANSWERED,

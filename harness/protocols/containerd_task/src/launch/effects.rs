@@ -8,8 +8,8 @@ use std::time::Duration;
 use protocol::effects::effect;
 use protocol::installed::Process;
 use protocol::launch::Place;
-use session::{Recorder, until};
 use session::sandbox::Cgroup;
+use session::{Recorder, until};
 
 use super::bundle;
 use super::place::run;

@@ -70,7 +70,10 @@ impl Tools for Daemons {
 
     /// Those with real containers are not for reference daemons.
     fn operation(&self, name: &str) -> Option<&'static Operation> {
-        operations::operation(name).filter(|operation| operation.before != operations::LEFT_BY_DAEMON)
+        let is_real = |operation: &Operation| {
+            [operations::LEFT_BY_DAEMON, operations::INSTALLED].contains(&operation.before)
+        };
+        operations::operation(name).filter(|operation| !is_real(operation))
     }
 
     async fn carry_out(
