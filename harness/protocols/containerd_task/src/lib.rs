@@ -8,8 +8,8 @@
 //! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
 //! message.rs     what no comparison may look at      probes.rs     what is asked of every shim, from texts in probes/
 //! bootstrap.rs   how a shim is reached               operations.rs what daemons do
-//! state.rs       what is left of that in a bundle
-//! checks.rs      what calls and events must hold     lock.rs       what every release has promised
+//! state.rs       what is left of that in a bundle    lock.rs       what every release has promised
+//! checks.rs      what calls and events must hold     judged.rs     which case is held to what
 //! reference/     shims and daemons                   launch.rs     real ones
 //! ```
 
@@ -22,14 +22,13 @@ use protocol::launch::At;
 use protocol::{Action, Case, Defect, Hazard, Peers, Protocol};
 use transcript::Transcript;
 use ttrpc::TtrpcGrammar;
-use ttrpc::generic::BOTH_WRITE;
-use ttrpc::probes::ALONE;
 use verdict::{Check, Cited, Grammar, Reading};
 use wire::protobuf::Schema;
 
 mod bootstrap;
 mod checks;
 mod dialect;
+mod judged;
 mod launch;
 mod lock;
 mod message;
@@ -162,85 +161,7 @@ impl Protocol for ContainerdTask {
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
-        use ttrpc::checks::{
-            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED,
-            OPEN_AFTER_OVERSIZE, READS_ON, RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
-        };
-        use verdict::checks::{
-            ANSWERED_AS_DUE, ANSWERED_ONCE, EFFECT_MATCHES_CLAIM, GIVES_BACK, READABLE_REPLIES, STATE_KEPT,
-            STAYS_UP,
-        };
-        if case.is(CaseKind::Client, RELOAD) || case.is(CaseKind::Client, REPORTED) || is_lifecycle(case) {
-            let own = [checks::ONE_SERVICE, checks::SAME_PID, checks::EVENTS_IN_ORDER];
-            let family = [
-                CALLS_ANSWERED,
-                STREAMS_INCREASE,
-                WITHIN_LIMIT,
-                CODE_KEPT,
-                READABLE_REPLIES,
-                RECORDED_COMPLETE,
-            ];
-            return family.into_iter().chain(own).collect();
-        }
-        if starts_program(case) {
-            return vec![EFFECT_MATCHES_CLAIM, checks::SAYS_WHY, checks::START_COMPLETE];
-        }
-        let mut of_probe = vec![
-            CANARIES_ANSWERED,
-            CODE_KEPT,
-            NOTHING_SMUGGLED,
-            OPEN_AFTER_OVERSIZE,
-            WITHIN_LIMIT,
-            checks::SAME_PID,
-        ];
-        match case.kind {
-            CaseKind::Probe if case.name.starts_with(ALONE) => {
-                of_probe.extend([ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, ALONE_COMPLETE]);
-                if !ends_shim(case) {
-                    of_probe.push(STAYS_UP);
-                }
-                of_probe
-            }
-            CaseKind::Probe => {
-                of_probe.extend(case.name.ends_with(BOTH_WRITE).then_some(READS_ON));
-                // Whoever has made a container holds it.
-                let makes_one = case.name.ends_with(NO_BUNDLE);
-                let of_kind = verdict::checks::of(case.kind).into_iter();
-                of_probe.extend(of_kind.filter(|check| !makes_one || check.name != GIVES_BACK.name));
-                of_probe
-            }
-            CaseKind::Client => {
-                let is_unheard = case.is(CaseKind::Client, UNHEARD);
-                let own = [
-                    if is_real(case) || is_unheard { checks::ANSWERED_WHILE_IT_RUNS } else { CALLS_ANSWERED },
-                    STREAMS_INCREASE,
-                    WITHIN_LIMIT,
-                    checks::AS_TOLD,
-                    checks::SAYS_WHY,
-                    checks::ONE_SERVICE,
-                    checks::SAME_PID,
-                ];
-                // What runs is not to be killed by a daemon that comes, nor forgotten.
-                let runs = [STATE_KEPT, checks::METADATA_KEPT].into_iter().filter(|_| is_real(case));
-                let ends = is_unheard.then_some(checks::ENDS_IN_TIME);
-                verdict::checks::of(case.kind).into_iter().chain(own).chain(runs).chain(ends).collect()
-            }
-            CaseKind::State => {
-                // A daemon that finds a shim talks with it, as in any other case.
-                let spoken = [
-                    checks::ANSWERED_WHILE_IT_RUNS,
-                    STREAMS_INCREASE,
-                    WITHIN_LIMIT,
-                    READABLE_REPLIES,
-                    STAYS_UP,
-                    checks::ONE_SERVICE,
-                    checks::SAME_PID,
-                ];
-                let own = [checks::LEFT_FOR_OTHERS, checks::AS_DUE, checks::WAS_MET];
-                verdict::checks::of(case.kind).into_iter().chain(spoken).chain(own).collect()
-            }
-            kind => verdict::checks::of(kind),
-        }
+        judged::by(case)
     }
 
     fn rules(&self) -> Vec<Cited> {
