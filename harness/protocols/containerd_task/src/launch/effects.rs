@@ -147,8 +147,16 @@ fn has_ended(pid: i32) -> bool {
     stat.ok().and_then(|stat| Some(stat.rsplit_once(") ")?.1.starts_with(['Z', 'X']))).unwrap_or(true)
 }
 
-/// Whether a process has a handler for a signal, from the text of `/proc/<pid>/status`.
+/// What runc is called in a container that it starts. It has handlers for all signals, as programs in Go do, and what it is sent
+/// before it becomes the first process of the container is lost.
+const STARTER: &str = "runc";
+
+/// Whether a process of a container has a handler for a signal, from the text of `/proc/<pid>/status`.
 fn catches(status: &str, signal: u32) -> bool {
+    let name = status.lines().find_map(|line| line.strip_prefix("Name:")).unwrap_or_default();
+    if name.trim_start().starts_with(STARTER) {
+        return false;
+    }
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     mask & (1 << (signal - 1)) != 0
@@ -163,5 +171,6 @@ mod tests {
         assert!(catches("Name:\tinit\nSigCgt:\t0000000000014002\n", SIGTERM));
         assert!(!catches("SigCgt:\t0000000000010002\n", SIGTERM));
         assert!(!catches("", SIGTERM));
+        assert!(!catches("Name:\trunc:[2:INIT]\nSigCgt:\tfffffffd7fc1feff\n", SIGTERM));
     }
 }
