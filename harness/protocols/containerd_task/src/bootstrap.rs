@@ -12,6 +12,8 @@ use super::state::Files;
 pub(crate) const ADDRESS: &str = "address";
 /// The file of 2.x: JSON.
 pub(crate) const BOOTSTRAP: &str = "bootstrap.json";
+/// The keys of that.
+const KEYS: [&str; 3] = ["version", "address", "protocol"];
 /// The version of a shim that says none.
 pub(crate) const UNSAID: u64 = 2;
 /// The version of shims of 2.x.
@@ -106,6 +108,13 @@ pub(crate) fn read(machine: &Path, dialect: &Dialect) -> Reached {
         Some(_) => Reached::By(TASK_V2),
         None => Reached::Somehow,
     }
+}
+
+/// Whether `bootstrap.json` says more than releases write.
+pub(crate) fn has_unknown_keys(machine: &Path) -> bool {
+    let text = Files::read(machine).bootstrap.unwrap_or_default();
+    let Ok(document) = Document::parse(&text, Rules::STRICT) else { return false };
+    document.root().members().any(|(key, _)| !KEYS.contains(&&*key))
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! | shape | the rule |
 //! |---|---|
 //! | `not-as-told` | what a daemon says of a container is what its shim said |
-//! | `other-service` | one task service is spoken on a connection |
+//! | `other-service` | one task service is spoken on a connection; asking whether there is another one is no speaking |
 //! | `other-pid` | the process of a container is the same one, whatever it is asked for by |
 //! | `events-out-of-order` | a shim reports what happened in the order in which it happened, once |
 //! | `way-back-lost` | a daemon that takes a shim over leaves what older ones read of it |
@@ -11,18 +11,22 @@
 //! | `metadata-lost` | a daemon knows the containers that were made before it came |
 //! | `unclear-error` | a daemon that cannot start a shim says that its version is not known |
 //! | `wrong-version` | what it writes beside that says the version that it has found |
+//! | `state-refused`, `loud-fail`, `client-crash`, `client-hang` | a daemon loads what it has to, and comes up over it |
+//! | `incomplete` | a daemon that has found a shim has spoken with it |
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use transcript::evidence::{EXIT, Observation};
+use transcript::ExitStatus;
+use transcript::evidence::{ClaimedExit, EXIT, Observation, Shape};
 use ttrpc::Values;
 use ttrpc::checks::{calls_answered, ended_at, results};
 use ttrpc::envelope::{Call, data};
-use verdict::checks::{FILES, LOADS, Loads, Report};
-use verdict::{Blame, Check, FrameAt, Weight};
+use verdict::checks::{EVIDENCE_COMPLETE, FILES, LOADS, Loads, RUNS, Report};
+use verdict::{Blame, Check, FrameAt, Meaning, Weight};
+use wire::Direction;
 
 use super::dialect::{EVENTS, TASK_V2, TASK_V3};
-use super::operations::{LISTED, MIGRATED, REFUSED, SHIM, STATUS};
+use super::operations::{LISTED, MIGRATED, REFUSED, SHIM, STARTED, STATUS};
 use super::shapes;
 
 verdict::rules! {
@@ -132,26 +136,32 @@ pub(super) const ONE_SERVICE: Check = Check { name: "one-service", judge: one_se
 
 fn one_service(report: &mut Report<'_>) {
     for conn in &report.evidence.reading.conns {
-        let requests = conn.steps.iter().flat_map(|step| &step.requests);
         let mut spoken: Option<&str> = None;
-        for at in requests {
+        let exchanges = conn.exchanges();
+        for exchange in exchanges.iter().filter(|exchange| exchange.asked == Direction::ToServer) {
+            let at = exchange.request;
             let Ok(call) = Call::read(data(&at.frame.bytes)) else { continue };
             // A shim has other services as well, e.g. that of sandboxes.
             if !TASKS.contains(&call.service) {
                 continue;
             }
-            let before = *spoken.get_or_insert(call.service);
-            if before != call.service {
-                let (due, was) = (before.to_owned(), call.service.to_owned());
-                report
-                    .violation(
-                        shapes::OTHER_SERVICE,
-                        SERVICE,
-                        "a daemon speaks two task services with one shim",
-                    )
-                    .blame(Blame::Client)
-                    .at_request(conn.conn.0, at)
-                    .push(due, was);
+            let is_refused = exchange.completed.is_some_and(|(_, meaning)| meaning != Meaning::Success);
+            match spoken {
+                None if is_refused => {}
+                None => spoken = Some(call.service),
+                Some(before) if before == call.service => {}
+                Some(before) => {
+                    let (due, was) = (before.to_owned(), call.service.to_owned());
+                    report
+                        .violation(
+                            shapes::OTHER_SERVICE,
+                            SERVICE,
+                            "a daemon speaks two task services with one shim",
+                        )
+                        .blame(Blame::Client)
+                        .at_request(conn.conn.0, at)
+                        .push(due, was);
+                }
             }
         }
     }
@@ -234,6 +244,19 @@ fn says_why(report: &mut Report<'_>) {
     }
 }
 
+/// What a daemon makes of the program of another shim is seen by what runs then, and by what the daemon says: nobody stands between the
+/// two, who have met for the first time.
+pub(super) const START_COMPLETE: Check = Check { name: EVIDENCE_COMPLETE.name, judge: start_complete };
+
+fn start_complete(report: &mut Report<'_>) {
+    let reading = report.evidence.reading;
+    let needed =
+        [Observation::Expected(EXIT), Observation::Claim(EXIT), Observation::Effect(STARTED)].into_iter();
+    let missing = needed.filter(|what| reading.observed(*what).is_none());
+    let missing = missing.map(|what| format!("nothing says `{}`", what.key())).collect();
+    report.lacks(missing);
+}
+
 /// A shim ends that is told to. One that is late for want of a listener has all the same done what it was asked for.
 pub(super) const ENDS_IN_TIME: Check = Check { name: "ends-in-time", judge: ends_in_time };
 
@@ -266,6 +289,57 @@ fn left_for_others(report: &mut Report<'_>) {
             .violation(shapes::WRONG_VERSION, LEFT, "a daemon has written another version down than it found")
             .blame(Blame::Client)
             .push(OF_ADDRESS, version);
+    }
+}
+
+/// A daemon loads what it has to load, and says that it is well.
+pub(super) const AS_DUE: Check = Check { name: "as-due", judge: as_due };
+
+fn as_due(report: &mut Report<'_>) {
+    let reading = report.evidence.reading;
+    let observed = |what| reading.observed(what).map(str::to_owned);
+    let loads = |what| reading.observed(what).and_then(Loads::parse);
+    // Of what was destroyed or changed, a check of all protocols speaks.
+    let is_whole = reading.observed(Observation::Effect(RUNS)) == Some("yes")
+        && reading.observed(Observation::Effect(FILES)) == Some("kept");
+    let due = loads(Observation::Expected("claim.loads"));
+    let was = loads(Observation::Claim(LOADS));
+    if due == Some(Loads::Yes) && was == Some(Loads::No) && is_whole {
+        report
+            .violation(Shape::STATE_REFUSED, LEFT, "a daemon refuses what it has to load")
+            .blame(Blame::Client)
+            .push(Loads::Yes.word(), Loads::No.word());
+    }
+    let (due, was) = (observed(Observation::Expected(EXIT)), observed(Observation::Claim(EXIT)));
+    let (Some(due), Some(was)) = (due, was) else { return };
+    let shape = match ClaimedExit::parse(&was) {
+        _ if was == due => return,
+        Some(ClaimedExit(None)) => Shape::CLIENT_HANG,
+        Some(ClaimedExit(Some(ExitStatus::Signal(_) | ExitStatus::Gone))) => Shape::CLIENT_CRASH,
+        _ => Shape::LOUD_FAIL,
+    };
+    let message = "a daemon does not come up over what was left behind";
+    report.violation(shape, LEFT, message).blame(Blame::Client).push(due, was);
+}
+
+/// What a daemon says of a shim that it has found, it has asked that shim. Without the conversation it proves nothing.
+pub(super) const WAS_MET: Check = Check { name: "was-met", judge: was_met };
+
+fn was_met(report: &mut Report<'_>) {
+    let reading = report.evidence.reading;
+    let runs = reading.observed(Observation::Effect(RUNS));
+    let loads = reading.observed(Observation::Claim(LOADS)).and_then(Loads::parse);
+    let mut replies = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.replies);
+    let mut missing = Vec::new();
+    if runs.is_none() {
+        missing.push("nothing says whether the container runs on".to_owned());
+    }
+    let is_due = loads.is_some_and(|loads| loads != Loads::No) && runs == Some("yes");
+    if is_due && !replies.any(|reply| reply.meaning == Meaning::Success) {
+        missing.push("a daemon has found a shim, which was never seen to answer".to_owned());
+    }
+    if !missing.is_empty() {
+        report.lacks(missing);
     }
 }
 

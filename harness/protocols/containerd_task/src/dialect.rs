@@ -23,7 +23,7 @@ use super::schema::SOURCES;
 
 /// The task service of 1.x.
 pub(crate) const TASK_V2: &str = "containerd.task.v2.Task";
-/// The last release whose shim has it.
+/// The last release whose shim has it, and the only one whose shim has sandboxes.
 const LAST_V2: &str = "1.7";
 /// The task service of 2.x.
 pub(crate) const TASK_V3: &str = "containerd.task.v3.Task";
@@ -51,8 +51,12 @@ pub(crate) struct Dialect {
     pub shim_version_max: u64,
     /// Whether its daemons say of what they cannot start that its version is not known, and do not take that for an address.
     pub names_version: bool,
+    /// Whether its daemons ask a shim that they find for the processes of its container before they ask for the state.
+    pub asks_pids: bool,
     /// What becomes of a container whose shim its daemon cannot reach.
     pub unreachable: Unreachable,
+    /// Whether its daemons say to whoever asks that a shim cannot be reached, and not only that there is no such container.
+    pub says_unreachable: bool,
     /// When its daemons ask a shim for another task service than that of its version.
     pub asks_on: AsksOn,
     /// Whether a shim waits for whoever does not answer where it reports events, before it ends.
@@ -68,7 +72,7 @@ pub(crate) struct Dialect {
 pub(crate) enum Unreachable {
     /// It is killed, and its bundle removed; the shim stays.
     Killed,
-    /// It goes on, and somebody is told.
+    /// It goes on.
     Kept,
 }
 
@@ -99,7 +103,9 @@ impl Facts for Dialect {
             migrates: false,
             shim_version_max: 2,
             names_version: false,
+            asks_pids: false,
             unreachable: Unreachable::Killed,
+            says_unreachable: false,
             asks_on: AsksOn::Nothing,
             waits_to_report: true,
             no_bundle: true,
@@ -123,6 +129,15 @@ impl Dialect {
         SCHEMAS
             .of(self.name, || ttrpc::schema::of_releases(&SOURCES.map(|source| (source, release(&source)))))
     }
+}
+
+/// The text of what only shims of 2.x have.
+const NEW_TEXT: &str = "task_v3.proto";
+
+/// The services of all shims. What is in none of them no shim knows; who serves what is in one, says nothing by that.
+pub(crate) fn of_all_shims() -> &'static Schema {
+    let release = |source: &Source<'static>| (source.name != NEW_TEXT).then_some(LAST_V2);
+    SCHEMAS.of("all", || ttrpc::schema::of_releases(&SOURCES.map(|source| (source, release(&source)))))
 }
 
 impl Api for &'static Dialect {
@@ -162,6 +177,21 @@ mod tests {
     fn every_release_has_its_task_service() {
         for dialect in DIALECTS.all() {
             assert!(dialect.schema().method(dialect.task, "Connect").is_some(), "{}", dialect.name);
+        }
+    }
+
+    #[test]
+    fn what_a_release_serves_is_known_of_all_shims() {
+        let all = of_all_shims();
+        for service in DIALECTS.all().iter().flat_map(|dialect| dialect.schema().services()) {
+            for method in &service.methods {
+                assert!(
+                    all.method(&service.name, &method.name).is_some(),
+                    "{}/{}",
+                    service.name,
+                    method.name
+                );
+            }
         }
     }
 }

@@ -17,6 +17,8 @@
 //! A daemon that is a client runs in the slot of the shim that it meets, with the root of its own build: so it finds the bundle of a
 //! container that a daemon of another release has left there. In front of the shim it finds a proxy that records.
 //!
+//! Where a daemon is to start the shim of another release, that program is shown in the daemon's root in place of its own.
+//!
 //! A shim of a reference server is met by `take-over` alone: the daemon makes the container itself without starting it, and finds a bundle
 //! that was written for the shim. The server says the effects then, but for that of the bundle.
 //!
@@ -31,6 +33,7 @@ mod containerd;
 mod effects;
 mod events;
 mod place;
+mod program;
 mod shim;
 mod stand_in;
 

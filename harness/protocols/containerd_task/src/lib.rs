@@ -8,8 +8,8 @@
 //! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
 //! message.rs     what no comparison may look at      probes.rs     what is asked of every shim, from texts in probes/
 //! bootstrap.rs   how a shim is reached               operations.rs what daemons do
-//! state.rs       what is left of that in a bundle
-//! checks.rs      what calls and events must hold     lock.rs       what every release has promised
+//! state.rs       what is left of that in a bundle    lock.rs       what every release has promised
+//! checks.rs      what calls and events must hold     judged.rs     which case is held to what
 //! reference/     shims and daemons                   launch.rs     real ones
 //! recorded.rs    what was recorded elsewhere
 //! ```
@@ -23,14 +23,13 @@ use protocol::launch::At;
 use protocol::{Action, Case, Defect, Hazard, Peers, Protocol};
 use transcript::Transcript;
 use ttrpc::TtrpcGrammar;
-use ttrpc::generic::BOTH_WRITE;
-use ttrpc::probes::ALONE;
 use verdict::{Check, Cited, Grammar, Reading};
 use wire::protobuf::Schema;
 
 mod bootstrap;
 mod checks;
 mod dialect;
+mod judged;
 mod launch;
 mod lock;
 mod message;
@@ -70,6 +69,12 @@ pub fn protocol() -> Arc<dyn Protocol> {
 fn is_real(case: &CaseId) -> bool {
     let operation = operations::operation(&case.name).filter(|operation| operation.kind == case.kind);
     operation.is_some_and(|operation| operation.before == operations::LEFT_BY_DAEMON)
+}
+
+/// A real daemon starts the program of another release's shim. Nobody stands between the two.
+fn starts_program(case: &CaseId) -> bool {
+    let operation = operations::operation(&case.name).filter(|operation| operation.kind == case.kind);
+    operation.is_some_and(|operation| operation.before == operations::INSTALLED)
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -147,6 +152,9 @@ impl Protocol for ContainerdTask {
         if is_real(case) || case.kind == CaseKind::State {
             return Some("there has to be a container that another daemon has started");
         }
+        if starts_program(case) {
+            return Some("there has to be a program that a daemon starts");
+        }
         if is_lifecycle(case) || ends_shim(case) {
             return Some("whether a shim answers before it ends is a race");
         }
@@ -157,74 +165,14 @@ impl Protocol for ContainerdTask {
     }
 
     fn takes_part(&self, case: &CaseId) -> Option<String> {
+        if starts_program(case) {
+            return Some("the program of the shim, which a daemon has started".to_owned());
+        }
         is_real(case).then(|| "the daemon of the shim's release, which has made the container".to_owned())
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
-        use ttrpc::checks::{
-            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED,
-            OPEN_AFTER_OVERSIZE, READS_ON, RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
-        };
-        use verdict::checks::{
-            ANSWERED_AS_DUE, ANSWERED_ONCE, GIVES_BACK, READABLE_REPLIES, STATE_KEPT, STAYS_UP,
-        };
-        if case.is(CaseKind::Client, RELOAD) || case.is(CaseKind::Client, REPORTED) || is_lifecycle(case) {
-            let own = [checks::ONE_SERVICE, checks::SAME_PID, checks::EVENTS_IN_ORDER, recorded::AS_RECORDED];
-            let family = [
-                CALLS_ANSWERED,
-                STREAMS_INCREASE,
-                WITHIN_LIMIT,
-                CODE_KEPT,
-                READABLE_REPLIES,
-                RECORDED_COMPLETE,
-            ];
-            return family.into_iter().chain(own).collect();
-        }
-        let mut of_probe = vec![
-            CANARIES_ANSWERED,
-            CODE_KEPT,
-            NOTHING_SMUGGLED,
-            OPEN_AFTER_OVERSIZE,
-            WITHIN_LIMIT,
-            checks::SAME_PID,
-        ];
-        match case.kind {
-            CaseKind::Probe if case.name.starts_with(ALONE) => {
-                of_probe.extend([ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, ALONE_COMPLETE]);
-                if !ends_shim(case) {
-                    of_probe.push(STAYS_UP);
-                }
-                of_probe
-            }
-            CaseKind::Probe => {
-                of_probe.extend(case.name.ends_with(BOTH_WRITE).then_some(READS_ON));
-                // Whoever has made a container holds it.
-                let makes_one = case.name.ends_with(NO_BUNDLE);
-                let of_kind = verdict::checks::of(case.kind).into_iter();
-                of_probe.extend(of_kind.filter(|check| !makes_one || check.name != GIVES_BACK.name));
-                of_probe
-            }
-            CaseKind::Client => {
-                let is_unheard = case.is(CaseKind::Client, UNHEARD);
-                let own = [
-                    if is_real(case) || is_unheard { checks::ANSWERED_WHILE_IT_RUNS } else { CALLS_ANSWERED },
-                    STREAMS_INCREASE,
-                    WITHIN_LIMIT,
-                    checks::AS_TOLD,
-                    checks::SAYS_WHY,
-                    checks::ONE_SERVICE,
-                    checks::SAME_PID,
-                ];
-                // What runs is not to be killed by a daemon that comes, nor forgotten.
-                let runs = [STATE_KEPT, checks::METADATA_KEPT].into_iter().filter(|_| is_real(case));
-                let ends = is_unheard.then_some(checks::ENDS_IN_TIME);
-                verdict::checks::of(case.kind).into_iter().chain(own).chain(runs).chain(ends).collect()
-            }
-            CaseKind::State => {
-                verdict::checks::of(case.kind).into_iter().chain([checks::LEFT_FOR_OTHERS]).collect()
-            }
-            kind => verdict::checks::of(kind),
-        }
+        judged::by(case)
     }
 
     fn rules(&self) -> Vec<Cited> {
@@ -237,8 +185,7 @@ impl Protocol for ContainerdTask {
 
     /// There is no negotiation. What a shim is, is told by what it answers to what it does not know.
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
-        let sandbox = DIALECTS.named("1.7")?;
-        ttrpc::fingerprint(reading, sandbox.schema())
+        ttrpc::fingerprint(reading, dialect::of_all_shims())
     }
 
     fn lock_table(&self) -> matrix::LockTable {
@@ -275,6 +222,7 @@ mod tests {
 
     use matrix::{BuildId, Source};
     use protocol::Bench;
+    use ttrpc::family;
 
     use super::*;
 
@@ -311,5 +259,42 @@ mod tests {
             &["{address}"],
             Err("a server of containerd-task speaks at {socket}, not at {address} or {port}"),
         );
+    }
+
+    /// The families of Go, oldest first.
+    const OF_GO: [&str; 4] = [family::GO_1_0.name, family::GO_1_1.name, family::GO_1_2_0.name, "go-1.2.8"];
+
+    /// Whether a family of Go is among those that a fingerprint names: `go-*`, one by name, or from one to another.
+    fn is_named(family: &str, named: &str) -> bool {
+        let place = |name: &str| OF_GO.iter().position(|of_go| *of_go == name);
+        named.split(", ").any(|name| match name.split_once(" .. ") {
+            Some((first, last)) => {
+                place(first) <= place(family) && place(family) <= place(last) && place(first).is_some()
+            }
+            None => name == "go-*" || name == family,
+        })
+    }
+
+    #[test]
+    fn a_recorded_shim_is_known_by_what_it_answers() {
+        #[track_caller]
+        fn check(server: &str, least: usize) {
+            let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../../fixtures/containerd-task");
+            let dialect = DIALECTS.named(server).expect("a release of the table");
+            let mut told = 0;
+            for entry in std::fs::read_dir(fixtures.join(format!("probe..{server}"))).expect("recordings") {
+                let path = entry.expect("a recording").path();
+                let transcript: Transcript = transcript::fixture::load(&path).expect("it can be read");
+                let grammar = ContainerdTask.grammar(server).expect("there is one");
+                let reading = Reading::of(&transcript, &*grammar);
+                let Some(named) = ContainerdTask.negotiated(&transcript, &reading) else { continue };
+                assert!(is_named(dialect.family.name, &named), "{}: {named}", path.display());
+                told += 1;
+            }
+            assert!(told >= least, "{server}: {told} recordings say what the shim is");
+        }
+        check("1.4", 45);
+        check("1.7", 45);
+        check("2.1", 45);
     }
 }

@@ -3,7 +3,7 @@
 use matrix::CaseKind;
 use protocol::effects;
 use transcript::evidence::Expectation;
-use verdict::checks::{FILES, LOADS, RUNS};
+use verdict::checks::{LOADS, RUNS};
 
 /// Condition: the shim runs and has no task.
 pub(crate) const IDLE: &str = "idle";
@@ -17,6 +17,9 @@ pub(crate) const CLEANED_UP: &str = "cleaned-up";
 /// Condition: a daemon of the shim's release has started a container and has ended; all of that is real.
 pub(crate) const LEFT_BY_DAEMON: &str = "left-by-daemon";
 
+/// Condition: the program of the shim is that which a daemon starts, which is real, and no container is there.
+pub(crate) const INSTALLED: &str = "installed";
+
 /// Effect: what became of the container: `running`, `paused`, `gone`, or `none` if there never was one.
 pub(crate) const CONTAINER: &str = "container";
 /// Effect: whether its bundle is there, if a daemon has started it.
@@ -27,6 +30,8 @@ pub(crate) const SHIM: &str = "shim";
 pub(crate) const KEPT: &str = "kept";
 /// Effect: the same of the container that another daemon started.
 pub(crate) const NEW_KEPT: &str = "new-kept";
+/// Effect: whether the process of a container runs that a daemon was told to start.
+pub(crate) const STARTED: &str = "started";
 /// Effect: whether the daemon that comes up still knows every container that others have made, by what it keeps of them.
 pub(crate) const LISTED: &str = "listed";
 /// Effect: whether it was frozen when it had been paused.
@@ -38,7 +43,7 @@ pub(crate) const MIGRATED: &str = "migrated";
 
 /// Claim: the exit status of the container.
 pub(crate) const STATUS: &str = "status";
-/// Claim: the same of the container that another daemon started.
+/// Claim: the same of the container that the daemon itself has started.
 pub(crate) const NEW_STATUS: &str = "new-status";
 /// Claim: what a daemon says of a shim that it cannot start: that its `version` is not known, or that there is no such `address`.
 pub(crate) const REFUSED: &str = "refused";
@@ -120,6 +125,14 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         claims: &[(STATE, "running"), (STATUS, "7"), (NEW_STATUS, "7")],
         effects: BOTH_END,
     },
+    Operation {
+        name: "start",
+        kind: CaseKind::Client,
+        about: "a daemon starts a container with the program of the shim of another release, and asks it to end",
+        before: INSTALLED,
+        claims: &[(NEW_STATUS, "7")],
+        effects: &[(STARTED, "yes")],
+    },
     found("bundle", "what says where the shim is, is as the shim's release has left it", &[]),
     found("address", "only an `address` says where the shim is, as 1.x leaves it", &[]),
     found("migrated", "beside an `address` a daemon of 2.x has written a `bootstrap.json` of version 2", &[]),
@@ -158,8 +171,8 @@ const BOTH_END: &[(&str, &str)] = &[
     (SHIM, "no"),
 ];
 
-/// A container runs on as it ran.
-const GOES_ON: &[(&str, &str)] = &[(RUNS, "yes"), (FILES, "kept")];
+/// A container runs on as it ran. What may become of the files is another thing for whoever loads them, and not announced.
+const GOES_ON: &[(&str, &str)] = &[(RUNS, "yes")];
 
 impl Operation {
     /// Whether a daemon starts the shim.

@@ -46,6 +46,9 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 "https://github.com/containerd/containerd/issues/10984, and measured on containerd 1.7.24",
                 |d| d.names_version = true,
             ),
+            change("a daemon that finds a shim asks for the processes of its container as well", M17, |d| {
+                d.asks_pids = true;
+            }),
             change("the sandbox service", M17, |d| d.messages = Some("1.7")),
             change(
                 "numbers of streams increase, data on a stream that is not open kills the shim",
@@ -106,6 +109,11 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 |d| {
                     d.unreachable = Unreachable::Kept;
                 },
+            ),
+            change(
+                "a shim that cannot be reached is told of",
+                "harness/ARCHITECTURE.md#claims-are-effects",
+                |d| d.says_unreachable = true,
             ),
             change(
                 "a shim is asked for its task service where the version that is written down is of no use",

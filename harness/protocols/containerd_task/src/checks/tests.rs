@@ -87,6 +87,89 @@ fn what_a_shim_says_of_an_end_makes_an_answer_due() {
     check(vec![asks(1, "Kill", ""), leaves()], true);
 }
 
+/// Leaves out what a shim sent, but for the first messages.
+fn silenced_after(answers: usize) -> impl FnOnce(&mut Vec<Event>) {
+    move |events| {
+        let mut heard = 0;
+        events.retain(|event| {
+            let is_answer = event.dir == Direction::ToClient && matches!(event.kind, EventKind::Data(_));
+            heard += usize::from(is_answer);
+            !is_answer || heard <= answers
+        });
+    }
+}
+
+/// Lets an observation say something else.
+fn observed(wanted: &'static str, said: &'static str) -> impl FnOnce(&mut Vec<Event>) {
+    move |events| {
+        let mut is_there = false;
+        for event in events {
+            if let EventKind::Observe { key, value } = &mut event.kind
+                && key == wanted
+            {
+                said.clone_into(value);
+                is_there = true;
+            }
+        }
+        assert!(is_there, "nothing is said of {wanted}");
+    }
+}
+
+#[test]
+fn what_a_daemon_says_to_a_shim_that_it_finds_is_judged() {
+    const FOUND: &str = "2.1..1.7/state.bundle.wire";
+    assert_eq!(found(FOUND, |_| ()), [""; 0]);
+    // Connect, Pids, State.
+    assert_eq!(found(FOUND, silenced_after(3)), [""; 0]);
+    assert_eq!(found(FOUND, silenced_after(2)), ["no-reply"]);
+    assert_eq!(found(FOUND, silenced_after(1)), ["no-reply"]);
+    assert_eq!(found(FOUND, silenced_after(0)), ["incomplete", "no-reply"]);
+    let without = |conn| move |events: &mut Vec<Event>| events.retain(|event| event.conn != conn);
+    assert_eq!(found(FOUND, without(ConnId(1))), ["incomplete"]);
+    // The number of a stream, on the wire.
+    let reused = |events: &mut Vec<Event>| {
+        for event in events {
+            if let EventKind::Data(data) = &mut event.kind {
+                data.bytes = [&data.bytes[..4], &[0, 0, 0, 1], &data.bytes[8..]].concat().into();
+            }
+        }
+    };
+    assert_eq!(found(FOUND, reused), ["stream-reused"]);
+    let unseen = |events: &mut Vec<Event>| {
+        let is_runs =
+            |event: &Event| matches!(&event.kind, EventKind::Observe { key, .. } if key == "effect.runs");
+        events.retain(|event| !is_runs(event));
+    };
+    assert_eq!(found(FOUND, unseen), ["incomplete"]);
+}
+
+#[test]
+fn a_daemon_may_ask_for_another_service_and_then_speaks_one() {
+    const ASKS_ON: &str = "2.1..1.7/state.bootstrap-3.wire";
+    assert_eq!(found(ASKS_ON, |_| ()), [""; 0]);
+    let answered = |events: &mut Vec<Event>| {
+        let refusal =
+            |event: &&mut Event| event.dir == Direction::ToClient && matches!(event.kind, EventKind::Data(_));
+        let first = events.iter_mut().find(refusal).expect("the first service is refused");
+        let bytes = envelope::success(1, Success::Bare, &Writer::new().uint(1, 7).finish());
+        first.kind = EventKind::Data(Data { bytes, fds: Vec::new(), creds: None });
+    };
+    assert_eq!(found(ASKS_ON, answered), ["other-service"]);
+}
+
+#[test]
+fn a_daemon_loads_what_it_has_to_and_comes_up() {
+    const KNOWN: &str = "2.1..2.1/state.unknown-key.wire";
+    assert_eq!(found(KNOWN, |_| ()), [""; 0]);
+    assert_eq!(found(KNOWN, observed("claim.loads", "no")), ["state-refused"]);
+    assert_eq!(found(KNOWN, observed("effect.runs", "no")), ["state-destroyed"]);
+    assert_eq!(found(KNOWN, observed("claim.exit", "1")), ["loud-fail"]);
+    assert_eq!(found(KNOWN, observed("claim.exit", "gone")), ["client-crash"]);
+    assert_eq!(found(KNOWN, observed("claim.exit", "none")), ["client-hang"]);
+    assert_eq!(found("2.1..1.7/state.bundle.wire", observed("effect.files", "changed")), ["way-back-lost"]);
+    assert_eq!(found("2.1..1.7/state.bundle.wire", observed("effect.migrated", "3")), ["wrong-version"]);
+}
+
 /// The body of a message in another one's place: the stream stays.
 fn in_place_of(body: &Bytes, place: &Bytes) -> Bytes {
     // Length, stream, kind and flags.
@@ -128,16 +211,8 @@ fn events_of_a_recorded_shim_that_change_places_are_found() {
 #[test]
 fn a_container_that_a_daemon_forgets_is_found() {
     #[track_caller]
-    fn check(fixture: &str, listed: &str, expect: &[&str]) {
-        let shapes = found(fixture, |events| {
-            for event in events {
-                if let EventKind::Observe { key, value } = &mut event.kind
-                    && key == "effect.listed"
-                {
-                    listed.clone_into(value);
-                }
-            }
-        });
+    fn check(fixture: &str, listed: &'static str, expect: &[&str]) {
+        let shapes = found(fixture, observed("effect.listed", listed));
         assert_eq!(shapes, expect, "{fixture}");
     }
     check("2.1..2.1/take-over.wire", "yes", &[]);

@@ -1,12 +1,13 @@
 //! Daemons of a real build as clients of shims.
 //!
-//! Every operation begins with a container that a daemon of the shim's build has left running. Then the daemon under test is started
-//! over the same state:
+//! Every operation but `start` begins with a container that a daemon of the shim's build has left running. Then the daemon under test
+//! is started over the same state:
 //!
 //! ```text
 //! take-over   it looks at the container, pauses, resumes and kills it, and removes what is left of it
 //! upgrade     it does so while it runs a container of its own; both are asked to end, and say with what they end
 //! rollback    it starts a container of its own, then the first daemon takes over again; both are asked to end
+//! start       it finds nothing, and starts a container with the program of the shim: see program.rs
 //! state/*     what says where the shim is has been changed meanwhile: see ../state.rs
 //! ```
 //!
@@ -35,9 +36,10 @@ use wire::Direction;
 use super::containerd::{Running, Start};
 use super::effects::{Container, in_time, write_bundle, yes_or_no};
 use super::place::{self, met};
-use super::{LEFT, NEW, stand_in};
+use super::{LEFT, NEW, program, stand_in};
 use crate::operations::{
-    self, KEPT, LEFT_BY_DAEMON, LISTED, NEW_KEPT, NEW_STATUS, Operation, PAUSED, RESUMED, STATE, STATUS,
+    self, INSTALLED, KEPT, LEFT_BY_DAEMON, LISTED, NEW_KEPT, NEW_STATUS, Operation, PAUSED, RESUMED, STARTED,
+    STATE, STATUS,
 };
 use crate::state::{self, Files};
 
@@ -72,7 +74,8 @@ impl Tools for Containerd {
     /// The others are for reference daemons.
     fn operation(&self, name: &str) -> Option<&'static Operation> {
         let operation = operations::operation(name)?;
-        (operation.before == LEFT_BY_DAEMON || operation.kind == CaseKind::State).then_some(operation)
+        let is_real = [LEFT_BY_DAEMON, INSTALLED].contains(&operation.before);
+        (is_real || operation.kind == CaseKind::State).then_some(operation)
     }
 
     fn command(&self, _operation: &Operation) -> Vec<String> {
@@ -87,7 +90,9 @@ impl Tools for Containerd {
         deadline: Duration,
     ) -> Result<ClientReport, LaunchError> {
         let error = |kind| self.real.error("run", kind);
-        server.prepare(LEFT_BY_DAEMON).await?;
+        if operation.before != INSTALLED {
+            server.prepare(LEFT_BY_DAEMON).await?;
+        }
         let asked = match met(server.address()) {
             Some(met) => self.meet(operation, met, recorder, deadline).await,
             None => self.meet_elsewhere(operation, server.address(), recorder, deadline).await,
@@ -124,6 +129,7 @@ impl Containerd {
             "upgrade" => story.upgrade().await,
             "rollback" => story.rollback(&before).await,
             "take-over" => story.look_around().await,
+            "start" => story.start_other(&before).await,
             name => story.find_changed(name).await,
         };
         story.end_behind(proxy, told).await
@@ -247,6 +253,21 @@ impl<'a> Story<'a> {
         self.pause_and_resume(&daemon).await?;
         for (id, status) in [(LEFT, STATUS), (NEW, NEW_STATUS)] {
             self.end(&daemon, id, "15", status).await?;
+        }
+        daemon.end().await
+    }
+
+    /// Starts a container with the shim of another build, which the daemon may not understand.
+    async fn start_other(&mut self, of_shim: &Place) -> Result<(), LaunchErrorKind> {
+        program::put(of_shim, self.place).await?;
+        let daemon = within(START_DEADLINE, Running::start(self.place, Start::Anew)).await?;
+        let first = self.start_new(&daemon).await?;
+        effect(self.recorder, STARTED, yes_or_no(first.is_some()));
+        if let Some(word) = program::refused(&String::from_utf8_lossy(&self.asked.stderr)) {
+            claim(self.recorder, operations::REFUSED, word);
+        }
+        if first.is_some() {
+            self.end(&daemon, NEW, "15", NEW_STATUS).await?;
         }
         daemon.end().await
     }

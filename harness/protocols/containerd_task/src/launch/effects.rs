@@ -1,5 +1,6 @@
 //! What is really so with the containers of a slot, read from cgroups, processes and directories.
 
+use std::convert::Infallible;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -7,8 +8,8 @@ use std::time::Duration;
 use protocol::effects::effect;
 use protocol::installed::Process;
 use protocol::launch::Place;
-use session::Recorder;
 use session::sandbox::Cgroup;
+use session::{Recorder, until};
 
 use super::bundle;
 use super::place::run;
@@ -18,8 +19,13 @@ use crate::operations::{BUNDLE, CONTAINER, KEPT, PAUSED, RESUMED, SHIM};
 const STDOUT: &str = "stdout";
 const STDERR: &str = "stderr";
 
-/// How long a shim without a container may take to end.
-const SHIM_DEADLINE: Duration = Duration::from_millis(500);
+/// How long a shim dials where nobody answers, for each event (bug SHIM-16).
+const DIAL: Duration = Duration::from_secs(5);
+/// How long a shim without a container may take to end, which takes 21 to 44 ms (measured), in its own time.
+pub(super) const END: Duration = Duration::from_millis(500);
+/// The same where nobody hears what it reports. One that sleeps for so long dials, and one that is at work is waited for, so that
+/// no machine is too busy.
+pub(super) const END_UNHEARD: Duration = DIAL.checked_div(2).expect("it is not divided by nothing");
 /// How often is looked again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 /// Where daemons have bundles, below `/run`.
@@ -83,12 +89,12 @@ impl<'a> Container<'a> {
     }
 }
 
-/// Writes down what is so with a container and its shim. A shim that is told to end takes some time for that (21 to 44 ms, measured).
-pub(super) async fn write(container: &Container<'_>, shim: &Process, recorder: &Recorder) {
+/// Writes down what is so with a container and its shim, which has so much time to end where there is no container.
+pub(super) async fn write(container: &Container<'_>, shim: &Process, allowed: Duration, recorder: &Recorder) {
     effect(recorder, CONTAINER, container.is());
     let has_ended = || shim.ended().is_some();
     let has_ended = match container.first() {
-        None => in_time(SHIM_DEADLINE, has_ended).await,
+        None => until(shim, allowed, || Ok::<_, Infallible>(has_ended())).await.unwrap_or(false),
         Some(_) => has_ended(),
     };
     effect(recorder, SHIM, yes_or_no(!has_ended));
@@ -141,8 +147,16 @@ fn has_ended(pid: i32) -> bool {
     stat.ok().and_then(|stat| Some(stat.rsplit_once(") ")?.1.starts_with(['Z', 'X']))).unwrap_or(true)
 }
 
-/// Whether a process has a handler for a signal, from the text of `/proc/<pid>/status`.
+/// What runc is called in a container that it starts. It has handlers for all signals, as programs in Go do, and what it is sent
+/// before it becomes the first process of the container is lost.
+const STARTER: &str = "runc";
+
+/// Whether a process of a container has a handler for a signal, from the text of `/proc/<pid>/status`.
 fn catches(status: &str, signal: u32) -> bool {
+    let name = status.lines().find_map(|line| line.strip_prefix("Name:")).unwrap_or_default();
+    if name.trim_start().starts_with(STARTER) {
+        return false;
+    }
     let mask = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     mask & (1 << (signal - 1)) != 0
@@ -157,5 +171,6 @@ mod tests {
         assert!(catches("Name:\tinit\nSigCgt:\t0000000000014002\n", SIGTERM));
         assert!(!catches("SigCgt:\t0000000000010002\n", SIGTERM));
         assert!(!catches("", SIGTERM));
+        assert!(!catches("Name:\trunc:[2:INIT]\nSigCgt:\tfffffffd7fc1feff\n", SIGTERM));
     }
 }

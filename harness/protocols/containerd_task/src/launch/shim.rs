@@ -102,7 +102,7 @@ impl Daemons for Shims {
 
     fn served(daemon: Daemon<Self>) -> Box<dyn Server> {
         let shim = daemon.kept.process.clone();
-        Box::new(Shim { daemon, shim, events: None, told: 0 })
+        Box::new(Shim { daemon, shim, events: None, is_unheard: false, told: 0 })
     }
 }
 
@@ -129,6 +129,8 @@ struct Shim {
     shim: Process,
     /// Who takes events, if it is not the one of the first shim.
     events: Option<Events>,
+    /// Nobody takes events any more.
+    is_unheard: bool,
     /// How many events have been written down.
     told: usize,
 }
@@ -196,6 +198,7 @@ impl Server for Shim {
                     left.map_err(|kind| real.error("have a daemon leave", kind))
                 }
                 UNHEARD => {
+                    self.is_unheard = true;
                     let ended = self.daemon.kept.events.end(&self.daemon.place);
                     ended.map_err(|error| real.error("take no events", error))
                 }
@@ -211,7 +214,8 @@ impl Server for Shim {
             // Whoever takes events now came when a daemon had left.
             let id = if self.events.is_some() { LEFT } else { CONTAINER };
             let container = Container::new(place, id);
-            effects::write(&container, &self.shim, recorder).await;
+            let allowed = if self.is_unheard { effects::END_UNHEARD } else { effects::END };
+            effects::write(&container, &self.shim, allowed, recorder).await;
             if let Some(events) = &self.events {
                 effects::write_bundle(&container, recorder);
                 effects::write_told(&events.topics(), recorder);

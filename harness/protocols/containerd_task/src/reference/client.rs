@@ -70,7 +70,10 @@ impl Tools for Daemons {
 
     /// Those with real containers are not for reference daemons.
     fn operation(&self, name: &str) -> Option<&'static Operation> {
-        operations::operation(name).filter(|operation| operation.before != operations::LEFT_BY_DAEMON)
+        let is_real = |operation: &Operation| {
+            [operations::LEFT_BY_DAEMON, operations::INSTALLED].contains(&operation.before)
+        };
+        operations::operation(name).filter(|operation| !is_real(operation))
     }
 
     async fn carry_out(
@@ -82,32 +85,22 @@ impl Tools for Daemons {
     ) -> Result<ClientReport, LaunchError> {
         // What real shims do takes real time, and only they have no machine of ours.
         let patience = if server.machine().is_some() { PATIENCE.min(deadline / 2) } else { PATIENCE };
-        if operation.kind == CaseKind::State {
-            let finds_it = self.find(server, recorder, patience).await?;
-            effects::claim(recorder, LOADS, if finds_it { Loads::Yes } else { Loads::No }.word());
-            effects::claim_exit(recorder, Some(ExitStatus::Code(0)));
-            server.effects(recorder).await;
-            return Ok(ClientReport {
-                exit: Some(ExitStatus::Code(0)),
-                stdout: Vec::new(),
-                stderr: Vec::new(),
-            });
-        }
-        let done = match self.reach(operation, server).await? {
-            Some(service) => {
-                let trace = Some((recorder.clone(), CONN));
-                let calls = Calls::connect(server.address(), trace, patience).await;
-                match calls.map(|calls| calls.with_faults(&self.switches)) {
-                    Ok(calls) => Shim { calls, service }.carry_out(operation, self, recorder).await,
-                    Err(lost) => Err(lost.into()),
-                }
+        let found = self.find(operation, server, recorder, patience).await?;
+        let exit = if operation.kind == CaseKind::State {
+            effects::claim(recorder, LOADS, if found.is_ok() { Loads::Yes } else { Loads::No }.word());
+            // Whatever it finds, a daemon comes up.
+            Some(ExitStatus::Code(0))
+        } else {
+            let done = match found {
+                Ok(shim) => shim.carry_out(operation, self, recorder).await,
+                Err(Failed::Refused) => self.without_shim(operation, recorder),
+                Err(lost) => Err(lost),
+            };
+            match done {
+                Ok(()) => Some(ExitStatus::Code(0)),
+                Err(Failed::Refused | Failed::Lost(Lost::Loudly)) => Some(ExitStatus::Code(1)),
+                Err(Failed::Lost(Lost::Silence)) => None,
             }
-            None => self.without_shim(operation, recorder),
-        };
-        let exit = match done {
-            Ok(()) => Some(ExitStatus::Code(0)),
-            Err(Failed::Refused | Failed::Lost(Lost::Loudly)) => Some(ExitStatus::Code(1)),
-            Err(Failed::Lost(Lost::Silence)) => None,
         };
         effects::claim_exit(recorder, exit);
         server.effects(recorder).await;
@@ -116,50 +109,54 @@ impl Tools for Daemons {
 }
 
 impl Daemons {
-    /// The service by which a shim is reached; whoever cannot reach one may clean up behind it.
-    async fn reach(
+    /// Finds a shim, which must answer. A daemon that has not started it itself may clean up behind one that it does not find, and
+    /// writes down for others what it has found.
+    async fn find(
         &self,
         operation: &Operation,
         server: &mut dyn Server,
-    ) -> Result<Option<&'static str>, LaunchError> {
-        let starts = operation.starts_shim();
-        let Some(bundle) = server.machine() else { return Ok(Some(self.dialect.task)) };
-        match bootstrap::read(bundle, self.dialect) {
-            Reached::By(TASK_V3) if starts && self.switches.has(defects::READS_TEXT) => Ok(None),
-            Reached::By(_) if self.switches.has(defects::OWN_SERVICE) => Ok(Some(self.dialect.task)),
-            Reached::By(service) => Ok(Some(service)),
-            Reached::Somehow | Reached::Unknown => {
-                if !starts {
-                    self.give_up(server).await?;
-                }
-                Ok(None)
-            }
-        }
-    }
-
-    /// Finds a container that runs, and its shim, which must answer; whether it does.
-    async fn find(
-        &self,
-        server: &mut dyn Server,
         recorder: &Recorder,
         patience: Duration,
-    ) -> Result<bool, LaunchError> {
-        let Some(machine) = server.machine() else { return Ok(false) };
-        let services = match (bootstrap::read(machine, self.dialect), self.asks_on()) {
+    ) -> Result<Result<Shim, Failed>, LaunchError> {
+        let services = self.services(operation, server.machine());
+        let trace = Some((recorder.clone(), CONN));
+        let found = match services.is_empty() {
+            true => Err(Failed::Refused),
+            false => self.meet(server.address(), &services, trace, patience).await,
+        };
+        if !operation.starts_shim() {
+            match (&found, server.machine()) {
+                (Ok(_), Some(machine)) => {
+                    let failed = |error| LaunchError::new("write bootstrap.json", LaunchErrorKind::Io(error));
+                    self.migrate(machine).map_err(failed)?;
+                }
+                (Err(Failed::Refused), _) => self.give_up(server).await?,
+                _ => {}
+            }
+        }
+        Ok(found)
+    }
+
+    /// The task services for which it asks a shim, one after the other. A shim without a machine of ours is real, and one that
+    /// speaks the daemon's own.
+    fn services(&self, operation: &Operation, machine: Option<&Path>) -> Vec<&'static str> {
+        let Some(machine) = machine else { return vec![self.dialect.task] };
+        if self.switches.has(defects::REFUSES_KEYS) && bootstrap::has_unknown_keys(machine) {
+            return Vec::new();
+        }
+        match (bootstrap::read(machine, self.dialect), self.asks_on()) {
+            (Reached::By(TASK_V3), _)
+                if operation.starts_shim() && self.switches.has(defects::READS_TEXT) =>
+            {
+                Vec::new()
+            }
+            (Reached::By(_), _) if self.switches.has(defects::OWN_SERVICE) => vec![self.dialect.task],
             (Reached::By(service), AsksOn::Nothing) => vec![service],
             (Reached::By(TASK_V2), AsksOn::Unimplemented) => vec![TASK_V2],
             (Reached::By(service), _) => vec![service, other(service)],
             (Reached::Somehow, AsksOn::Anything) => vec![TASK_V3, TASK_V2],
             (Reached::Somehow | Reached::Unknown, _) => Vec::new(),
-        };
-        let trace = Some((recorder.clone(), CONN));
-        if !services.is_empty() && self.answers(server.address(), &services, trace, patience).await {
-            let failed = |error| LaunchError::new("write bootstrap.json", LaunchErrorKind::Io(error));
-            self.migrate(machine).map_err(failed)?;
-            return Ok(true);
         }
-        self.give_up(server).await?;
-        Ok(false)
     }
 
     /// When it asks for another task service.
@@ -167,18 +164,24 @@ impl Daemons {
         if self.switches.has(defects::TAKES_ITS_WORD) { AsksOn::Nothing } else { self.dialect.asks_on }
     }
 
-    /// Whether a shim has one of these task services, of which the next one is asked for only where a daemon does so.
-    async fn answers(&self, address: &Address, services: &[&str], trace: Trace, patience: Duration) -> bool {
-        let Ok(mut calls) = Calls::connect(address, trace, patience).await else { return false };
+    /// Meets a shim by the first of these task services that it has. For the next one is asked only where a daemon does so.
+    async fn meet(
+        &self,
+        address: &Address,
+        services: &[&'static str],
+        trace: Trace,
+        patience: Duration,
+    ) -> Result<Shim, Failed> {
+        let mut calls = Calls::connect(address, trace, patience).await?.with_faults(&self.switches);
         let connect = Writer::new().text(1, ID).finish();
         for service in services {
-            match calls.call(service, "Connect", &connect).await {
-                Ok(Called::Done(_)) => return true,
-                Ok(refused) if refused.is_unknown() || self.asks_on() == AsksOn::Anything => {}
-                Ok(Called::Failed { .. }) | Err(_) => return false,
+            match calls.call(service, "Connect", &connect).await? {
+                Called::Done(_) => return Ok(Shim { calls, service }),
+                refused if refused.is_unknown() || self.asks_on() == AsksOn::Anything => {}
+                Called::Failed { .. } => break,
             }
         }
-        false
+        Err(Failed::Refused)
     }
 
     /// Writes down for daemons of 2.x what one of 1.x has written down.
@@ -211,7 +214,7 @@ impl Daemons {
             let names_it = self.dialect.names_version && !self.switches.has(defects::READS_TEXT);
             effects::claim(recorder, operations::REFUSED, if names_it { "version" } else { "address" });
         }
-        let says_so = operation.starts_shim() || self.dialect.unreachable == Unreachable::Kept;
+        let says_so = operation.starts_shim() || self.dialect.says_unreachable;
         if says_so { Err(Failed::Refused) } else { Ok(()) }
     }
 }
@@ -221,7 +224,7 @@ fn other(service: &str) -> &'static str {
     if service == TASK_V2 { TASK_V3 } else { TASK_V2 }
 }
 
-/// A shim that was reached.
+/// A shim that was met: it has answered Connect.
 struct Shim {
     calls: Calls,
     service: &'static str,
@@ -251,7 +254,6 @@ impl Shim {
 
     async fn lifecycle(&mut self, signal: u64, daemon: &Daemons, recorder: &Recorder) -> Result<(), Failed> {
         let of_task = || Writer::new().text(1, ID);
-        self.call("Connect", of_task()).await?;
         self.call("Create", of_task().text(2, BUNDLE)).await?;
         self.call("Start", of_task()).await?;
         let waits = self.calls.begin(self.service, "Wait", &of_task().finish()).await?;
@@ -268,8 +270,7 @@ impl Shim {
     /// What a daemon does that finds a container, and what `ctr` asks it for then.
     async fn reload(&mut self, daemon: &Daemons, recorder: &Recorder) -> Result<(), Failed> {
         let of_task = || Writer::new().text(1, ID);
-        self.call("Connect", of_task()).await?;
-        if daemon.dialect.family.numbers_increase || daemon.dialect.unreachable == Unreachable::Kept {
+        if daemon.dialect.asks_pids {
             self.call("Pids", of_task()).await?;
         }
         self.call("State", of_task()).await?;

@@ -32,6 +32,8 @@ protocol::defects! { pub(super) OWN;
         "What a shim of 2.x prints is taken for an address.";
     CLEANS_UP, "cleans-up", Client, "ideal", "state/cut", Shape::STATE_DESTROYED,
         "A container whose shim cannot be reached is killed.";
+    REFUSES_KEYS, "refuses-keys", Client, "2.1", "state/unknown-key", Shape::STATE_REFUSED,
+        "A bootstrap.json with a key that is not known is not loaded.";
     MOVES_ADDRESS, "moves-address", Client, "1.7", "state/bundle", shapes::WAY_BACK_LOST,
         "An `address` is gone when a bootstrap.json was written for it.";
     MIGRATES_AS_OWN, "migrates-as-own", Client, "1.7", "state/bundle", shapes::WRONG_VERSION,
