@@ -203,7 +203,7 @@ fn of_client(reading: &Reading) -> Vec<String> {
 }
 
 fn of_state(reading: &Reading) -> Vec<String> {
-    let ran = reading.observed(Observation::Expected("effect.runs")).map(|_| Observation::Effect(RUNS));
+    let ran = reading.observed(Observation::Expected(RUNS)).map(|_| Observation::Effect(RUNS));
     let needed = [Observation::Claim(LOADS), Observation::Effect(FILES)].into_iter().chain(ran);
     let missing = needed.filter(|what| reading.observed(*what).is_none());
     let unknown = reading.observed(Observation::Claim(LOADS)).filter(|word| Loads::parse(word).is_none());
