@@ -107,6 +107,17 @@ pub trait Protocol: Send + Sync {
         None
     }
 
+    /// The releases of which it has a schema, oldest first and without gaps: more than there are dialects, since most releases
+    /// behave as the one before. A patch has the schema of the release that it is of.
+    fn schema_releases(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The schema of one of [`Self::schema_releases`].
+    fn schema_of(&self, _release: &str) -> Option<&'static Schema> {
+        None
+    }
+
     /// What changed between two dialects, whichever is the older one, or all that led to one. A failure that a change is
     /// known to cause names it.
     fn changes(&self, one: Option<&str>, other: &str) -> Vec<Changed> {

@@ -234,6 +234,14 @@ impl Protocol for ContainerdTask {
         DIALECTS.named(dialect).map(dialect::Dialect::schema)
     }
 
+    fn schema_releases(&self) -> &'static [&'static str] {
+        schema::RELEASES
+    }
+
+    fn schema_of(&self, release: &str) -> Option<&'static Schema> {
+        schema::schema_of(release)
+    }
+
     fn defects(&self) -> &'static [Defect] {
         &reference::DEFECTS
     }

@@ -212,6 +212,14 @@ impl Protocol for KataAgent {
         DIALECTS.named(dialect).map(dialect::Dialect::schema)
     }
 
+    fn schema_releases(&self) -> &'static [&'static str] {
+        schema::RELEASES
+    }
+
+    fn schema_of(&self, release: &str) -> Option<&'static Schema> {
+        schema::schema_of(release)
+    }
+
     fn defects(&self) -> &'static [Defect] {
         &reference::DEFECTS
     }
