@@ -88,6 +88,12 @@ pub trait Protocol: Send + Sync {
     /// The negotiated version, or what the server's bytes give away of its dialect.
     fn negotiated(&self, transcript: &Transcript, reading: &Reading) -> Option<String>;
 
+    /// What the server can be, by name, where what it did fits one or some of several, e.g. of the implementations that are known.
+    /// One cell seldom tells which; reports show what is left by all cells of a server.
+    fn suspects(&self, _reading: &Reading) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The script that plays the client's side of a recorded conversation again, as the recorded server's dialect reads it.
     fn replay(&self, recorded: &Transcript) -> Script {
         let version = recorded.provenance.server.version.as_deref();

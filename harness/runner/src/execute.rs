@@ -233,7 +233,9 @@ pub fn judge_transcript(
             reading,
         }),
     };
-    judge(&evidence, &protocol.checks(case), protocol.negotiated(transcript, &reading))
+    let negotiated = protocol.negotiated(transcript, &reading);
+    let suspects = protocol.suspects(&reading);
+    Judgement { suspects, ..judge(&evidence, &protocol.checks(case), negotiated) }
 }
 
 #[cfg(test)]

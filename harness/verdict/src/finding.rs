@@ -155,6 +155,8 @@ pub struct Judgement {
     pub summary: String,
     /// The negotiated version, or the dialect that the bytes give away.
     pub negotiated: Option<String>,
+    /// What the server can be, by name, where its bytes give that away: none, or one or more of several.
+    pub suspects: Vec<String>,
 }
 
 impl Judgement {

@@ -220,10 +220,14 @@ impl Protocol for ContainerdTask {
         ttrpc::checks::rules().into_iter().chain(checks::RULES.iter().copied()).collect()
     }
 
-    /// There is no negotiation. What a shim is, is told by what it answers to what it does not know.
-    fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
-        let sandbox = DIALECTS.named("1.7")?;
-        ttrpc::fingerprint(reading, sandbox.schema())
+    /// There is none.
+    fn negotiated(&self, _transcript: &Transcript, _reading: &Reading) -> Option<String> {
+        None
+    }
+
+    /// What a shim is, is told by what it answers to what it does not know.
+    fn suspects(&self, reading: &Reading) -> Vec<String> {
+        DIALECTS.named("1.7").map(|sandbox| ttrpc::fingerprint(reading, sandbox.schema())).unwrap_or_default()
     }
 
     fn lock_table(&self) -> matrix::LockTable {
