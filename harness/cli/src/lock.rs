@@ -6,7 +6,7 @@ use matrix::LockTable;
 use runner::{Project, ProtocolFiles};
 
 use crate::args::{Global, Lock};
-use crate::bump::{Policy, compared, count};
+use crate::bump::{Place, Policy, compared, count};
 use crate::exit::Exit;
 use crate::{Done, Failure, terminal};
 
@@ -43,7 +43,7 @@ fn print_changes(files: &ProtocolFiles, table: &LockTable, policy: &Policy) {
         for change in files.protocol.changes(Some(changes.from), changes.to) {
             terminal::print(&format!("    {} ({})\n", change.what, change.source));
         }
-        let found = compared(files, table, changes.from, changes.to);
+        let found = compared(files, table, Place::of_dialect(changes.from), Place::of_dialect(changes.to));
         let (breaks, bump) = (count(found.breaks.len(), "break"), policy.bumps.of(&found));
         terminal::print(&format!("    calls for a {bump} version: {breaks} (policy: {})\n", policy.name));
     }

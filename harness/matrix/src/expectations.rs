@@ -8,7 +8,7 @@
 //! client = ">=5.0.2, <7"          # optional: versions of the client
 //! server = "<=4.0.6"              # optional: versions of the server
 //! verdict = "broken"              # or `refused`, `degraded`
-//! shapes = ["no-reply"]           # exactly the shapes of the failure; needed for `broken`
+//! shapes = ["no-reply"]           # exactly the shapes that were found; needed for `broken`
 //! reason = "unknown commands are closed without an answer"
 //! bug = "LXC-05"                  # a link, or an id of known-bugs.toml
 //! until = "2027-06-30"            # optional: from the day after it, the rule fails the run
@@ -61,7 +61,7 @@ pub struct Expectation {
     pub server: Option<VersionRange>,
     /// What is expected.
     pub verdict: Verdict,
-    /// The shapes of the failure, sorted. Empty: any, but only of a verdict that is not `broken`.
+    /// The shapes that are found, sorted. Empty: any, but only of a verdict that is not `broken`.
     pub shapes: Vec<String>,
     /// Why.
     pub reason: String,

@@ -10,7 +10,7 @@
 //! fixed = "4.0.7"                      # optional: a version or a commit, in words
 //! source = "https://…"                 # where it is written down
 //! verdict = "broken"                   # or `refused`, `degraded`; if absent, `broken`
-//! shapes = ["no-reply"]                # what every cell below must find, unless it says otherwise
+//! shapes = ["no-reply"]                # what every cell below must find, unless it says otherwise; not needed for `refused`
 //! cells = ["lxc-command/probe..4.0.6/probe/unknown-payload-16"]
 //! needs = "a build of 1.0.11 given by path"   # instead of cells: why no build at hand can show it
 //!
@@ -64,7 +64,7 @@ pub struct KnownBugCell {
     /// The verdict that the bug leads to.
     pub verdict: Verdict,
     /// Shapes that the cell must show, sorted; it may show others as well. Empty only where the verdict
-    /// is not `broken`.
+    /// is `refused`.
     pub shapes: Vec<String>,
 }
 
@@ -188,7 +188,7 @@ fn bug_cell(
         section.context().report(section.problem(cell.span(), message, "another protocol"));
         return None;
     }
-    if sign.verdict == Verdict::Broken && sign.shapes.is_empty() {
+    if sign.verdict != Verdict::Refused && sign.shapes.is_empty() {
         let problem = section.problem(cell.span(), "the cell has no shapes to find", "this cell");
         let help = "add `shapes` to the bug, or to its `[[bug.cell]]`".to_owned();
         section.context().report(problem.help(help));

@@ -41,8 +41,8 @@ pub use filter::{CellInfo, Filter};
 pub use groups::{CellGroup, Matrix, Pair, PlanConflict, PlannedCell, Side, SourceKind, merge_cells};
 pub use known_bugs::{KnownBug, KnownBugCell, KnownBugs};
 pub use messages_lock::{
-    DeclaredChange, DialectChanges, LockTable, LockViolation, LockViolationKind, LockedDialect, LockedField,
-    LockedMessage, Rename, check_lock,
+    DeclaredChange, DialectChanges, History, LockTable, LockViolation, LockViolationKind, LockedDialect,
+    LockedField, LockedMessage, Rename, check_lock,
 };
 pub use model::{Build, DebianSource, Role, Source, Verdict};
 pub use partition::{Deal, Partition, PartitionError};

@@ -42,6 +42,7 @@ use std::fmt;
 
 use crate::version::Version;
 
+pub use breaks::History;
 pub use changes::DialectChanges;
 pub use check::{LockViolation, LockViolationKind, check_lock};
 

@@ -40,6 +40,12 @@ impl Version {
         Self::read(text[..end].trim_end_matches('.'))
     }
 
+    /// Whether it is that release or one of its patches: as many numbers count as that one has, so 2.0.5 is of 2.0.
+    #[must_use]
+    pub fn is_of(&self, release: &Self) -> bool {
+        (0..release.numbers.len()).all(|at| self.number(at) == release.number(at))
+    }
+
     /// Its first number.
     #[must_use]
     pub fn major(&self) -> u64 {

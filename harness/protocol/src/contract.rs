@@ -94,6 +94,12 @@ pub trait Protocol: Send + Sync {
     /// The negotiated version, or what the server's bytes give away of its dialect.
     fn negotiated(&self, transcript: &Transcript, reading: &Reading) -> Option<String>;
 
+    /// What the server can be, by name, where what it did fits one or some of several, e.g. of the implementations that are known.
+    /// One cell seldom tells which; reports show what is left by all cells of a server.
+    fn suspects(&self, _reading: &Reading) -> Vec<String> {
+        Vec::new()
+    }
+
     /// The script that plays the client's side of a recorded conversation again, as the recorded server's dialect reads it.
     fn replay(&self, recorded: &Transcript) -> Script {
         let version = recorded.provenance.server.version.as_deref();
@@ -110,6 +116,17 @@ pub trait Protocol: Send + Sync {
     /// The protobuf schema of a dialect, where it has one. What breaks between two dialects is then read of their schemas, and of
     /// the lock only what else they promise.
     fn schema(&self, _dialect: &str) -> Option<&'static Schema> {
+        None
+    }
+
+    /// The releases of which it has a schema, oldest first and without gaps: more than there are dialects, since most releases
+    /// behave as the one before. A patch has the schema of the release that it is of.
+    fn schema_releases(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// The schema of one of [`Self::schema_releases`].
+    fn schema_of(&self, _release: &str) -> Option<&'static Schema> {
         None
     }
 

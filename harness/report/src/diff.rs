@@ -175,7 +175,8 @@ fn judged_twice(before: &CellResult, after: &CellResult) -> Option<Change> {
         std::cmp::Ordering::Equal if gained => Some(Change::Regression),
         std::cmp::Ordering::Equal if lost => Some(Change::Fixed),
         std::cmp::Ordering::Equal => {
-            let seen = |c: &CellResult| (c.outcome, c.summary.clone(), c.negotiated.clone());
+            let seen =
+                |c: &CellResult| (c.outcome, c.summary.clone(), c.negotiated.clone(), c.suspects.clone());
             (seen(before) != seen(after)).then_some(Change::Changed)
         }
     }

@@ -84,6 +84,9 @@ impl Page {
         if let Some(negotiated) = &cell.negotiated {
             self.field(INDENT, "dialect", &Text::plain(negotiated));
         }
+        if !cell.suspects.is_empty() {
+            self.field(INDENT, "may be", &Text::plain(&cell.suspects.join(" or ")));
+        }
     }
 
     fn side(&mut self, results: &RunResults, cell: &CellResult, label: &str, id: &str) {

@@ -214,7 +214,7 @@ impl<'a> Group<'a> {
             title: self.heading(),
             corner: Text::new(Paint::Dim, "client \\ server"),
             rows: rows.collect(),
-            columns: servers.iter().map(|server| heading(results, self.protocol, server)).collect(),
+            columns: servers.iter().map(|server| server_heading(results, self.protocol, server)).collect(),
         }
     }
 
@@ -310,11 +310,36 @@ pub(crate) fn heading(results: &RunResults, protocol: &str, id: &str) -> Text {
     }
 }
 
+/// A server's id and source, and what all of its cells say that it can be.
+pub(crate) fn server_heading(results: &RunResults, protocol: &str, id: &str) -> Text {
+    heading(results, protocol, id).join(suspects(results, protocol, id))
+}
+
+/// What a server can be by all of its cells: what is left when each has struck out what it excludes, whatever its client and case.
+/// Where they exclude each other there is nothing that it can be.
+fn suspects(results: &RunResults, protocol: &str, server: &str) -> Text {
+    const SHOWN: usize = 2;
+    let cells = results.cells.iter().filter(|c| c.protocol == protocol && c.server == server);
+    let mut told = cells.map(|c| &c.suspects).filter(|names| !names.is_empty());
+    let Some(first) = told.next() else { return Text::default() };
+    let mut left: Vec<&str> = first.iter().map(String::as_str).collect();
+    for names in told {
+        left.retain(|name| names.iter().any(|other| other == name));
+    }
+    let shown: Vec<_> = left.iter().take(SHOWN).map(|name| shorten(name, NAME_MAX)).collect();
+    let text = match left.len() {
+        0 => "none that is known".to_owned(),
+        more if more > SHOWN => format!("{} or {} more", shown.join(", "), more - SHOWN),
+        _ => shown.join(" or "),
+    };
+    Text::new(Paint::Dim, &format!(" [{text}]"))
+}
+
 fn not_planned() -> Text {
     Text::new(Paint::Dim, "·")
 }
 
-/// Negotiated versions or detected dialects of cells that share a place.
+/// Negotiated versions or detected dialects of cells that share a place. Each cell may have its own.
 fn negotiated(cells: &[&CellResult]) -> Text {
     const SHOWN: usize = 2;
     let all: BTreeSet<_> = cells.iter().filter_map(|c| c.negotiated.as_deref()).collect();

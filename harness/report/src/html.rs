@@ -11,7 +11,7 @@ use maud::{DOCTYPE, Markup, html};
 use verdict::{CellResult, Outcome, RunResults};
 
 use crate::fold::failures;
-use crate::grid::{Group, groups, heading};
+use crate::grid::{Group, groups, heading, server_heading};
 use crate::mark::counts;
 use crate::terminal::{duration, summary_line};
 use crate::{Accounts, Mark, Paint, Style, Table, Text, failure, grid};
@@ -167,7 +167,7 @@ fn group_grid(results: &RunResults, group: &Group<'_>) -> Markup {
         table {
             tr {
                 th { "client \\ server" }
-                @for server in &servers { th { (text(&heading(results, group.protocol, server))) } }
+                @for server in &servers { th { (text(&server_heading(results, group.protocol, server))) } }
             }
             @for client in &clients {
                 tr {

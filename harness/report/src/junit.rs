@@ -75,6 +75,7 @@ fn test(results: &RunResults, cell: &CellResult) -> TestCase {
     }
     let optional = [
         ("negotiated", &cell.negotiated),
+        ("suspects", &(!cell.suspects.is_empty()).then(|| cell.suspects.join(", "))),
         ("bug", &cell.bug),
         ("transcript", &cell.transcript),
         ("reproduce", &cell.reproduction.as_ref().map(|again| again.command.clone())),

@@ -454,7 +454,7 @@ fn legend() -> Text {
         (Paint::Odd, "∅ missing build"),
         (Paint::Unknown, "- skipped"),
         (Paint::Dim, "· not planned"),
-        (Paint::Dim, "[x] negotiated version or detected dialect"),
+        (Paint::Dim, "[x] negotiated version, or what a server was found to be"),
     ];
     marks.iter().enumerate().fold(Text::default(), |text, (n, (paint, mark))| {
         let text = if n > 0 { text.with(Paint::Plain, "  ") } else { text };

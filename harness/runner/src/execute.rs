@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use matrix::{CaseId, Expectation, Fit};
+use matrix::{CaseId, Expectation, Fit, Verdict};
 use protocol::{Hazard, Protocol};
 use session::{
     Client, Conversation, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start,
@@ -161,8 +161,12 @@ impl Context<'_> {
     }
 
     fn is_as_good_as_before(&self, hazard: Hazard, server: &dyn Server, judgement: &Judgement) -> bool {
-        let shapes = judgement.shapes();
+        let mut shapes = judgement.shapes();
         let fit = self.expectation.map(|rule| rule.fit(judgement.verdict, &shapes));
+        // A restriction leaves nothing behind.
+        if judgement.verdict <= Verdict::Degraded {
+            shapes.clear();
+        }
         is_as_good_as_before(hazard, server.forgets(), &shapes, fit)
     }
 
@@ -233,7 +237,9 @@ pub fn judge_transcript(
             reading,
         }),
     };
-    judge(&evidence, &protocol.checks(case), protocol.negotiated(transcript, &reading))
+    let negotiated = protocol.negotiated(transcript, &reading);
+    let suspects = protocol.suspects(&reading);
+    Judgement { suspects, ..judge(&evidence, &protocol.checks(case), negotiated) }
 }
 
 #[cfg(test)]

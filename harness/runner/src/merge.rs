@@ -159,6 +159,7 @@ mod tests {
             summary: String::new(),
             shapes: Vec::new(),
             negotiated: None,
+            suspects: Vec::new(),
             findings: Vec::new(),
             reason: None,
             bug: None,

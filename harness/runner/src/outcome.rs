@@ -56,6 +56,7 @@ pub(crate) fn starved(result: CellResult, why: String) -> CellResult {
         shapes: Vec::new(),
         findings: Vec::new(),
         negotiated: None,
+        suspects: Vec::new(),
         bug: None,
         reason: Some(why),
         ..result
@@ -86,6 +87,7 @@ fn blank(cell: &PlanCell) -> CellResult {
         summary: String::new(),
         shapes: Vec::new(),
         negotiated: None,
+        suspects: Vec::new(),
         findings: Vec::new(),
         reason: None,
         bug: None,
@@ -102,6 +104,7 @@ fn judged(files: &ProtocolFiles, cell: &PlanCell, judgement: &Judgement, result:
     result.summary = judgement.summary.clone();
     result.shapes = judgement.shapes();
     result.negotiated = judgement.negotiated.clone();
+    result.suspects = judgement.suspects.clone();
     result.findings = judgement.findings.clone();
     if judgement.verdict == Verdict::Inconclusive {
         let lacks = judgement.findings.iter().find(|finding| finding.blame == Blame::Harness);
@@ -221,6 +224,7 @@ mod tests {
             findings: shapes.iter().map(finding).collect(),
             summary: String::new(),
             negotiated: None,
+            suspects: Vec::new(),
         }
     }
 

@@ -87,5 +87,5 @@ pub fn judge(evidence: &Evidence<'_>, checks: &[Check], negotiated: Option<Strin
         Some(Weight::Note) | None => Verdict::Compatible,
     };
     let summary = crate::summary::of(evidence, &findings);
-    Judgement { verdict, findings, summary, negotiated }
+    Judgement { verdict, findings, summary, negotiated, suspects: Vec::new() }
 }

@@ -155,16 +155,60 @@ pub struct Judgement {
     pub summary: String,
     /// The negotiated version, or the dialect that the bytes give away.
     pub negotiated: Option<String>,
+    /// What the server can be, by name, where its bytes give that away: none, or one or more of several.
+    pub suspects: Vec<String>,
 }
 
 impl Judgement {
-    /// The stable words of all violations and refusals, sorted and without repeats: what expectations match.
+    /// The stable words of why the verdict is what it is, sorted and without repeats: what expectations match. They are those of all
+    /// violations and refusals, or, where there is neither, of the restrictions. Notes are no reason.
     #[must_use]
     pub fn shapes(&self) -> Vec<String> {
-        let mut shapes: Vec<_> =
-            self.findings.iter().filter(|f| f.weight >= Weight::Refusal).map(|f| f.shape.clone()).collect();
+        let worst = self.findings.iter().map(|f| f.weight).max().unwrap_or(Weight::Note);
+        let least = worst.clamp(Weight::Restriction, Weight::Refusal);
+        let reasons = self.findings.iter().filter(|f| f.weight >= least);
+        let mut shapes: Vec<_> = reasons.map(|f| f.shape.clone()).collect();
         shapes.sort();
         shapes.dedup();
         shapes
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shapes_are_why_the_verdict_is_what_it_is() {
+        #[track_caller]
+        fn check(found: &[(Weight, &str)], expect: &[&str]) {
+            let finding = |(weight, shape): &(Weight, &str)| Finding {
+                check: String::new(),
+                shape: (*shape).to_owned(),
+                weight: *weight,
+                blame: Blame::Server,
+                message: String::new(),
+                expected: String::new(),
+                actual: String::new(),
+                frame: None,
+                rule: Rule { text: String::new(), source: String::new() },
+            };
+            let judgement = Judgement {
+                verdict: Verdict::Compatible,
+                findings: found.iter().map(finding).collect(),
+                summary: String::new(),
+                negotiated: None,
+                suspects: Vec::new(),
+            };
+            assert_eq!(judgement.shapes(), expect);
+        }
+        let note = (Weight::Note, "says-more");
+        let (fell_back, spins) = ((Weight::Restriction, "fell-back"), (Weight::Restriction, "spins"));
+        let (closed, crash) = ((Weight::Refusal, "closed"), (Weight::Violation, "crash"));
+        check(&[], &[]);
+        check(&[note], &[]);
+        check(&[spins, note, fell_back, spins], &["fell-back", "spins"]);
+        check(&[spins, closed], &["closed"]);
+        check(&[crash, spins, closed, note], &["closed", "crash"]);
     }
 }

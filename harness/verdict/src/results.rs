@@ -152,6 +152,10 @@ pub struct CellResult {
     pub shapes: Vec<String>,
     /// Negotiated version or detected dialect.
     pub negotiated: Option<String>,
+    /// What the server can be, by name, as far as this cell tells. Taken together, it is what all cells that tell something agree on. It is
+    /// not there where the cell tells nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspects: Vec<String>,
     /// Everything that was found.
     pub findings: Vec<Finding>,
     /// Why the outcome is what it is: the reason of the expectation, of the skip, of the missing build, of the harness error.

@@ -29,21 +29,34 @@ use wire::protobuf::Schema;
 
 use super::{LockTable, LockedDialect, LockedField, LockedMessage};
 use crate::breaks::{Break, BreakKind, Comparison, Hurts};
-use crate::schema::{ReadSchema, compare_schemas};
+use crate::schema::{ReadSchema, compare_history};
+
+/// The schemas of two releases, and of those before them.
+#[derive(Debug, Clone, Copy)]
+pub struct History<'a> {
+    /// Up to the older one, oldest first.
+    pub before: &'a [&'a Schema],
+    /// That of the newer one.
+    pub new: &'a Schema,
+}
 
 impl LockTable {
-    /// What a dialect breaks of an older one; `None` where one of both is not in the table. Where the protocol has schemas,
-    /// the older and the newer one say of messages what the lock cannot, and the lock says what was declared.
+    /// What a dialect breaks of an older one. Where the protocol has schemas, those say of messages what the lock cannot, and the
+    /// lock says what was declared. `None` where one of both is not in the table and there are no schemas; with schemas, only
+    /// messages are compared then.
     #[must_use]
-    pub fn compare(&self, from: &str, to: &str, schemas: Option<(&Schema, &Schema)>) -> Option<Comparison> {
+    pub fn compare(&self, from: &str, to: &str, schemas: Option<History<'_>>) -> Option<Comparison> {
         let mut comparer = Comparer { table: self, from, to, found: Comparison::default() };
-        let (old, new) = (self.dialect(from)?, self.dialect(to)?);
-        match schemas {
-            None => comparer.messages(old, new),
-            Some((older, newer)) => comparer.schemas(older, newer),
+        let dialects = self.dialect(from).zip(self.dialect(to));
+        match (schemas, dialects) {
+            (None, None) => return None,
+            (None, Some((old, new))) => comparer.messages(old, new),
+            (Some(history), _) => comparer.schemas(&history),
         }
-        comparer.limits(old, new);
-        comparer.flags(old, new);
+        if let Some((old, new)) = dialects {
+            comparer.limits(old, new);
+            comparer.flags(old, new);
+        }
         Some(comparer.found)
     }
 
@@ -94,9 +107,11 @@ impl Comparer<'_> {
         });
     }
 
-    fn schemas(&mut self, old: &Schema, new: &Schema) {
-        let (old, new) = (ReadSchema::from(old.clone()), ReadSchema::from(new.clone()));
-        let found = compare_schemas(&old, &new);
+    fn schemas(&mut self, history: &History<'_>) {
+        let before: Vec<_> =
+            history.before.iter().map(|schema| ReadSchema::from((*schema).clone())).collect();
+        let before: Vec<_> = before.iter().collect();
+        let found = compare_history(&before, &ReadSchema::from(history.new.clone()));
         for Break { kind, subject, what, hurts, certain, .. } in found.breaks {
             let name = subject.split('#').next().unwrap_or_default().to_owned();
             self.add(kind, &subject, what, hurts, |subject| subject == name);

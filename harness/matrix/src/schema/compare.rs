@@ -84,7 +84,14 @@ impl<'a> Comparer<'a> {
     }
 
     /// Adds a break. The names are those of what is there in the old and in the new schema.
-    fn add(&mut self, kind: BreakKind, subject: String, what: String, hurts: Hurts, names: (&str, &str)) {
+    pub(super) fn add(
+        &mut self,
+        kind: BreakKind,
+        subject: String,
+        what: String,
+        hurts: Hurts,
+        names: (&str, &str),
+    ) {
         let place = |schema: &ReadSchema, name: &str| schema.places.get(name).map(ToString::to_string);
         let places = [place(self.old, names.0), place(self.new, names.1)].into_iter().flatten().collect();
         self.found.breaks.push(Break { kind, subject, what, hurts, certain: true, places });
@@ -133,7 +140,7 @@ impl<'a> Comparer<'a> {
         self.found.additions.extend(added.map(|method| format!("{}/{}", new.name, method.name)));
     }
 
-    fn method(&mut self, subject: &str, name: &str, was: &'a Method, is: &'a Method) {
+    pub(super) fn method(&mut self, subject: &str, name: &str, was: &'a Method, is: &'a Method) {
         let stream = |stream: bool| if stream { "a stream" } else { "one message" };
         for (side, before, now) in [
             ("takes", was.request_stream, is.request_stream),

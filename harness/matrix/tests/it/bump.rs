@@ -1,8 +1,8 @@
 //! What a difference of locks breaks, whom that hurts, and which version a policy calls for.
 
 use matrix::{
-    Break, BreakKind, Bump, Comparison, DeclaredChange, Hurts, LockTable, LockedDialect, LockedField,
-    LockedMessage, Policy, Rename, Version,
+    Break, BreakKind, Bump, Comparison, DeclaredChange, History, Hurts, LockTable, LockedDialect,
+    LockedField, LockedMessage, Policy, Rename, Version,
 };
 
 use wire::protobuf::{Schema, Source};
@@ -145,13 +145,14 @@ fn a_break_says_what_was_declared_of_it() {
     );
 }
 
+fn schema(field: &str) -> Schema {
+    let text = format!("message M {{ {field} = 1; }}");
+    Schema::parse(&[Source { name: "m.proto", text: &text }]).expect("what the language has")
+}
+
 /// A schema says of messages what the lock cannot: that a number has another name and the same bytes.
 #[test]
 fn schemas_go_before_the_messages_of_a_lock() {
-    let schema = |field: &str| {
-        let text = format!("message M {{ string {field} = 1; }}");
-        Schema::parse(&[Source { name: "m.proto", text: &text }]).expect("what the language has")
-    };
     let named = |name: &str, after: Option<&str>, field: &str| LockedDialect {
         messages: vec![LockedMessage {
             kind: "message".to_owned(),
@@ -165,7 +166,7 @@ fn schemas_go_before_the_messages_of_a_lock() {
     newer.limits.insert("data-max".to_owned(), 1);
     newer.changes.push(DeclaredChange { subject: "M".to_owned(), what: "1 address -> path".to_owned() });
     let table = LockTable { protocol: "p".to_owned(), dialects: vec![named("1.0", None, "address"), newer] };
-    let (old, new) = (schema("address"), schema("path"));
+    let (old, new) = (schema("string address"), schema("string path"));
     let told = |schemas| {
         let found = table.compare("1.0", "2.0", schemas).expect("both are there");
         let short =
@@ -174,8 +175,25 @@ fn schemas_go_before_the_messages_of_a_lock() {
     };
     let declared = "2.0 declares `M: 1 address -> path`";
     let limit = "limit-lowered data-max true ".to_owned();
-    assert_eq!(told(Some((&old, &new))), [format!("renamed M#1 false {declared}"), limit.clone()]);
+    let before = [&old];
+    let history = History { before: &before, new: &new };
+    assert_eq!(told(Some(history)), [format!("renamed M#1 false {declared}"), limit.clone()]);
     assert_eq!(told(None), [format!("field-removed message/M.address true {declared}"), limit]);
+}
+
+/// What is older than all dialects has messages all the same, and a number that was free was somebody's.
+#[test]
+fn schemas_need_no_dialect() {
+    let table = LockTable { protocol: "p".to_owned(), dialects: vec![dialect("3.0", None)] };
+    let (one, two, three) = (schema("bool a"), Schema::default(), schema("string b"));
+    let found = |before: &[&Schema], new: &Schema| {
+        let found = table.compare("1.0", "3.0", Some(History { before, new })).expect("there are schemas");
+        found.breaks.iter().map(|found| found.kind).collect::<Vec<_>>()
+    };
+    assert_eq!(found(&[&one], &one), []);
+    assert_eq!(found(&[&one], &three), [BreakKind::NumberReused]);
+    assert_eq!(found(&[&two], &three), []);
+    assert_eq!(found(&[&one, &two], &three), [BreakKind::NumberReused]);
 }
 
 #[test]

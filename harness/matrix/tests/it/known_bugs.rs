@@ -76,6 +76,32 @@ fn a_bug_is_found_when_its_cell_is_broken_in_its_shape() {
     );
 }
 
+/// A verdict alone would be found again by anything that leads to it; only a refusal is one whatever its shape.
+#[test]
+fn a_bug_has_shapes_to_be_found_by() {
+    let read = |rest: &str| {
+        let head = "protocol = \"lxc-command\"\n[[bug]]\nid = \"A-1\"\ntitle = \"t\"\naffected = \"<=4\"\nsource = \"s\"\n";
+        let cells = "cells = [\"lxc-command/a..b/probe/x\"]\n";
+        KnownBugs::parse("known-bugs.toml", &format!("{head}{rest}\n{cells}"), "lxc-command")
+    };
+    for rest in ["", "shapes = []", "verdict = \"degraded\"", "verdict = \"degraded\"\nshapes = []"] {
+        let error = read(rest).expect_err("it has no shapes");
+        assert!(error.brief().contains("the cell has no shapes to find"), "{}", error.brief());
+    }
+    for rest in
+        ["shapes = [\"crash\"]", "verdict = \"refused\"", "verdict = \"degraded\"\nshapes = [\"spins\"]"]
+    {
+        assert!(read(rest).is_ok(), "{rest}");
+    }
+    let bugs = read("verdict = \"degraded\"\nshapes = [\"spins\"]").expect("it has shapes");
+    let cell = &bugs.get("A-1").expect("it is listed").cells[0];
+    let found = |shapes: &[&str]| {
+        let shapes: Vec<_> = shapes.iter().map(|shape| (*shape).to_owned()).collect();
+        cell.is_found(matrix::Verdict::Degraded, &shapes)
+    };
+    assert!(found(&["fell-back", "spins"]) && !found(&["fell-back"]) && !found(&[]));
+}
+
 #[test]
 fn points_at_what_is_wrong_with_a_bug() {
     let refuse = |text: &str| rendered(KnownBugs::parse("known-bugs.toml", text, "lxc-command"));

@@ -25,11 +25,12 @@ const REST: &str = "enum E { ZERO = 0; ONE = 1; } enum F { NONE = 0; } message A
 
 fn breaks(old: &str, new: &str) -> Vec<String> {
     let found = compare_schemas(&read(old), &read(new)).breaks;
-    let short = |found: &matrix::Break| {
-        let certain = if found.certain { "" } else { "?" };
-        format!("{} {} {}{certain}", found.kind.word(), found.subject, found.hurts.word())
-    };
     found.iter().map(short).collect()
+}
+
+fn short(found: &matrix::Break) -> String {
+    let certain = if found.certain { "" } else { "?" };
+    format!("{} {} {}{certain}", found.kind.word(), found.subject, found.hurts.word())
 }
 
 #[track_caller]
@@ -231,18 +232,68 @@ fn what_only_moved_is_compared_as_what_it_is() {
     assert_eq!(found, ["type-changed a.N#1", "value-removed a.E#1"]);
 }
 
-#[test]
-fn a_number_that_was_free_is_still_used_twice() {
-    let schemas = ["bool a = 1;", "", "string b = 1;", "string b = 1;", "", "string b = 1;"]
-        .map(|body| read(&asked(body)));
+/// What each release breaks of all before it, from the second one on.
+#[track_caller]
+fn check_history(texts: &[String], expect: &[&[&str]]) {
+    let schemas: Vec<_> = texts.iter().map(|text| read(text)).collect();
     let found = |last: usize| {
         let before: Vec<_> = schemas[..last].iter().collect();
         let breaks = compare_history(&before, &schemas[last]).breaks;
-        breaks.iter().map(|found| found.kind.word()).collect::<Vec<_>>()
+        breaks.iter().map(short).collect::<Vec<_>>()
     };
     let found: Vec<_> = (1..schemas.len()).map(found).collect();
-    let expect: [&[&str]; 5] = [&["field-removed"], &["number-reused"], &[], &["field-removed"], &[]];
-    assert_eq!(found, expect, "what comes back as it was is no other one");
+    assert_eq!(found, expect, "{texts:?}");
+}
+
+#[test]
+fn a_number_that_was_free_is_still_used_twice() {
+    let bodies =
+        ["bool a = 1;", "", "string b = 1;", "string b = 1;", "", "string b = 1;", "", "string c = 1;"];
+    let gone = "field-removed M#1 both";
+    check_history(
+        &bodies.map(asked),
+        &[&[gone], &["number-reused M#1 both"], &[], &[gone], &[], &[gone], &["renamed M#1 both?"]],
+    );
+    check_history(&["bool a = 1;", "", "string a = 1;"].map(asked), &[&[gone], &["type-changed M#1 both"]]);
+}
+
+#[test]
+fn a_value_that_was_free_is_still_used_twice() {
+    let values = ["A = 0; B = 1;", "A = 0;", "A = 0; C = 1;", "A = 0;", "A = 0; C = 1;"];
+    let gone = "value-removed V#1 both";
+    let with = |values: &str| format!("enum V {{ {values} }}");
+    check_history(&values.map(with), &[&[gone], &["number-reused V#1 both"], &[gone], &[]]);
+    // All of it was gone.
+    let texts = [
+        with("A = 0; B = 1;"),
+        "message M {}".to_owned(),
+        with("A = 0; C = 1;"),
+        with("A = 0; C = 1; D = 2;"),
+    ];
+    check_history(&texts, &[&[], &["message-removed M both", "number-reused V#1 both"], &[]]);
+    // Of two names for a number one is still there.
+    let aliases = ["A = 0; B = 1; C = 1;", "A = 0;", "A = 0; D = 1; C = 1;"];
+    let aliases = aliases.map(|values| with(&format!("option allow_alias = true; {values}")));
+    check_history(&aliases, &[&[gone, gone], &[]]);
+    let schemas = values.map(with).map(|text| read(&text));
+    let told = compare_history(&[&schemas[0], &schemas[1]], &schemas[2]).breaks;
+    assert_eq!(told[0].what, "was `B`, was free, and is `C`");
+    assert_eq!(told[0].places, ["a.proto:1", "a.proto:1"]);
+}
+
+#[test]
+fn a_method_that_comes_back_with_other_messages_is_another_one() {
+    let with = |methods: &str| {
+        format!("message A {{ string a = 1; }} message B {{ int32 b = 2; }} service S {{ {methods} }}")
+    };
+    let (one, go) = ("rpc Do(A) returns (B);", "rpc Do(A) returns (B); rpc Go(A) returns (B);");
+    let other = "rpc Do(A) returns (B); rpc Go(B) returns (stream A);";
+    let gone = "method-removed S/Go old-client-new-server";
+    let changed = ["stream-changed S/Go both", "request-changed S/Go both", "response-changed S/Go both"];
+    check_history(&[go, one, go, one, other].map(with), &[&[gone], &[], &[gone], &changed]);
+    // The service was gone with it.
+    let none = "message A { string a = 1; } message B { int32 b = 2; }".to_owned();
+    check_history(&[with(go), none, with(other)], &[&["service-removed S old-client-new-server"], &changed]);
 }
 
 #[test]

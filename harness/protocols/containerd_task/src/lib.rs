@@ -183,8 +183,13 @@ impl Protocol for ContainerdTask {
             .collect()
     }
 
-    /// There is no negotiation. What a shim is, is told by what it answers to what it does not know.
-    fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
+    /// There is none.
+    fn negotiated(&self, _transcript: &Transcript, _reading: &Reading) -> Option<String> {
+        None
+    }
+
+    /// What a shim is, is told by what it answers to what it does not know.
+    fn suspects(&self, reading: &Reading) -> Vec<String> {
         ttrpc::fingerprint(reading, dialect::of_all_shims())
     }
 
@@ -194,6 +199,14 @@ impl Protocol for ContainerdTask {
 
     fn schema(&self, dialect: &str) -> Option<&'static Schema> {
         DIALECTS.named(dialect).map(dialect::Dialect::schema)
+    }
+
+    fn schema_releases(&self) -> &'static [&'static str] {
+        schema::RELEASES
+    }
+
+    fn schema_of(&self, release: &str) -> Option<&'static Schema> {
+        schema::schema_of(release)
     }
 
     fn defects(&self) -> &'static [Defect] {

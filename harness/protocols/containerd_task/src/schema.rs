@@ -4,7 +4,8 @@
 //! `api/runtime/sandbox`, `api/services/ttrpc/events`, `api/events` and `api/runtime/bootstrap`; which service a shim
 //! serves was measured on the shims of 1.4.13, 1.6.20, 1.7.24 and 2.1.9.
 
-use wire::protobuf::Source;
+use ttrpc::schema::{Schemas, of_release};
+use wire::protobuf::{Schema, Source};
 
 /// The texts, each line with the releases in which it holds; see [`ttrpc::schema`].
 pub(crate) const SOURCES: [Source<'static>; 8] = [
@@ -18,11 +19,20 @@ pub(crate) const SOURCES: [Source<'static>; 8] = [
     Source { name: "types.proto", text: include_str!("proto/types.proto") },
 ];
 
+/// The releases that the texts know, oldest first: all minor ones.
+pub(crate) const RELEASES: &[&str] = &["1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "2.0", "2.1", "2.2", "2.3"];
+
+/// The schemas of releases that were asked for.
+static SCHEMAS: Schemas = Schemas::new();
+
+/// The messages of one of the releases.
+pub(crate) fn schema_of(release: &str) -> Option<&'static Schema> {
+    let release = RELEASES.iter().find(|known| **known == release)?;
+    Some(SCHEMAS.of(release, || of_release(&SOURCES, Some(release))))
+}
+
 #[cfg(test)]
 mod tests {
-    use ttrpc::schema::of_release;
-    use wire::protobuf::Schema;
-
     use super::*;
 
     #[track_caller]
@@ -48,6 +58,16 @@ mod tests {
         check(&["2.0", "2.0.5"], &[events, v2, v3]);
         check(&["2.1", "2.1.9", "2.2", "2.3"], &[events, v3]);
         assert_eq!(schema(None), schema(Some("2.3")));
+    }
+
+    #[test]
+    fn no_release_is_left_out() {
+        for release in RELEASES {
+            let found = schema_of(release).expect("it is known");
+            assert_eq!(*found, schema(Some(release)), "{release}");
+        }
+        assert_eq!(RELEASES.last().and_then(|newest| schema_of(newest)), Some(&schema(None)));
+        assert_eq!(schema_of("1.1"), None);
     }
 
     #[test]

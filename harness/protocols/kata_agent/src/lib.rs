@@ -166,10 +166,14 @@ impl Protocol for KataAgent {
             .collect()
     }
 
-    /// There is no negotiation. What an agent is, is told by what it answers to what it does not know.
-    fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
-        let newest = DIALECTS.named(IDEAL)?;
-        ttrpc::fingerprint(reading, newest.schema())
+    /// There is none.
+    fn negotiated(&self, _transcript: &Transcript, _reading: &Reading) -> Option<String> {
+        None
+    }
+
+    /// What an agent is, is told by what it answers to what it does not know.
+    fn suspects(&self, reading: &Reading) -> Vec<String> {
+        DIALECTS.named(IDEAL).map(|newest| ttrpc::fingerprint(reading, newest.schema())).unwrap_or_default()
     }
 
     /// A runtime of a release whose agent cannot give mounts other sizes does not ask for it.
@@ -193,6 +197,14 @@ impl Protocol for KataAgent {
 
     fn schema(&self, dialect: &str) -> Option<&'static Schema> {
         DIALECTS.named(dialect).map(dialect::Dialect::schema)
+    }
+
+    fn schema_releases(&self) -> &'static [&'static str] {
+        schema::RELEASES
+    }
+
+    fn schema_of(&self, release: &str) -> Option<&'static Schema> {
+        schema::schema_of(release)
     }
 
     fn defects(&self) -> &'static [Defect] {

@@ -3,7 +3,8 @@
 //! The facts are those of the `.proto` files of all release tags of `kata-containers/agent` (1.0 to 1.12) and
 //! `kata-containers/kata-containers` (2.0 and later), `protos/{agent,oci,types,health,csi}.proto`.
 
-use wire::protobuf::Source;
+use ttrpc::schema::{Schemas, of_release};
+use wire::protobuf::{Schema, Source};
 
 /// The texts, each line with the releases in which it holds; see [`ttrpc::schema`].
 pub(crate) const SOURCES: [Source<'static>; 6] = [
@@ -15,11 +16,26 @@ pub(crate) const SOURCES: [Source<'static>; 6] = [
     Source { name: "types.proto", text: include_str!("proto/types.proto") },
 ];
 
+/// The releases that the texts know, oldest first: all minor ones.
+pub(crate) const RELEASES: &[&str] = &[
+    "1.0", "1.1", "1.2", "1.3", "1.4", "1.5", "1.6", "1.7", "1.8", "1.9", "1.10", "1.11", "1.12", "2.0",
+    "2.1", "2.2", "2.3", "2.4", "2.5", "3.0", "3.1", "3.2", "3.3", "3.4", "3.5", "3.6", "3.7", "3.8", "3.9",
+    "3.10", "3.11", "3.12", "3.13", "3.14", "3.15", "3.16", "3.17", "3.18", "3.19", "3.20", "3.21", "3.22",
+    "3.23", "3.24", "3.25", "3.26", "3.27", "3.28", "3.29", "3.30", "3.31", "3.32", "4.0", "4.1",
+];
+
+/// The schemas of releases that were asked for.
+static SCHEMAS: Schemas = Schemas::new();
+
+/// The messages of one of the releases.
+pub(crate) fn schema_of(release: &str) -> Option<&'static Schema> {
+    let release = RELEASES.iter().find(|known| **known == release)?;
+    Some(SCHEMAS.of(release, || of_release(&SOURCES, Some(release))))
+}
+
 #[cfg(test)]
 mod tests {
     use matrix::{ReadSchema, compare_history, compare_schemas};
-    use ttrpc::schema::of_release;
-    use wire::protobuf::Schema;
 
     use super::*;
 
@@ -92,6 +108,7 @@ mod tests {
             |schema: &Schema| schema.services().iter().map(|service| service.methods.len()).sum::<usize>();
         let found = METHODS.map(|(release, _)| (release, count(&schema(Some(release)))));
         assert_eq!(found, METHODS);
+        assert_eq!(METHODS.map(|(release, _)| release), RELEASES);
         assert_eq!(count(&schema(None)), 44);
     }
 

@@ -27,8 +27,8 @@ fn spelling(data: &[u8]) -> Success {
     if data.starts_with(b"\x0a\0") { Success::EmptyStatus } else { Success::Bare }
 }
 
-/// The families that do as a server did, by name; `None` where it was asked nothing that tells them apart, or answered as none of
-/// them does. `schema` says what it knows.
+/// The families that do as a server did, by name, oldest of each line first; none where it was asked nothing that tells them apart, or
+/// answered as none of them does. `schema` says what it knows.
 ///
 /// | asked | what tells |
 /// |---|---|
@@ -39,7 +39,7 @@ fn spelling(data: &[u8]) -> Success {
 /// | data on a stream that is not open | whether it is refused, and whether the server lives on or its process ends |
 /// | anything that succeeds | how that is written |
 #[must_use]
-pub fn fingerprint(reading: &Reading, schema: &Schema) -> Option<String> {
+pub fn fingerprint(reading: &Reading, schema: &Schema) -> Vec<String> {
     let mut suspects = Suspects { left: FAMILIES.to_vec(), is_told: false };
     for conn in &reading.conns {
         let exchanges = conn.exchanges();
@@ -49,7 +49,8 @@ pub fn fingerprint(reading: &Reading, schema: &Schema) -> Option<String> {
         suspects.hear_what_came_behind(conn, &exchanges);
     }
     suspects.hear_of_death(reading);
-    suspects.is_told.then(|| named(&suspects.left)).filter(|names| !names.is_empty())
+    let told = if suspects.is_told { suspects.left } else { Vec::new() };
+    told.iter().map(|family| family.name.to_owned()).collect()
 }
 
 /// What a server may still be.
@@ -200,30 +201,6 @@ fn silences(conn: &ConnReading, asked: &FrameAt) -> impl Iterator<Item = usize> 
     conn.steps.iter().filter_map(|step| step.timeout).map(|(at, _)| at).filter(move |at| *at > event)
 }
 
-/// Families by name: a line that is left as a whole, and of others the families that follow on each other, by the first and the last
-/// of them.
-fn named(left: &[&Family]) -> String {
-    let is_left = |family: &&Family| left.iter().any(|other| other.name == family.name);
-    let mut names = Vec::new();
-    for families in FAMILIES.chunk_by(|one, next| line(one) == line(next)) {
-        if families.iter().all(is_left) {
-            names.extend(families.first().map(|family| format!("{}-*", line(family))));
-            continue;
-        }
-        let runs = families.chunk_by(|one, next| is_left(one) == is_left(next));
-        names.extend(runs.filter(|run| run.iter().all(is_left)).map(|run| match run {
-            [first, .., last] => format!("{} .. {}", first.name, last.name),
-            _ => run.iter().map(|family| family.name).collect(),
-        }));
-    }
-    names.join(", ")
-}
-
-/// The line of a family: `rs-async` of `rs-async-0.8`.
-fn line(family: &Family) -> &'static str {
-    family.name.rsplit_once('-').map_or(family.name, |(line, _release)| line)
-}
-
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -235,7 +212,31 @@ mod tests {
 
     #[track_caller]
     fn check(talk: &Talk, expect: Option<&str>) {
-        assert_eq!(fingerprint(&talk.reading(), &SCHEMA).as_deref(), expect);
+        assert_eq!(named(&fingerprint(&talk.reading(), &SCHEMA)), expect.unwrap_or_default());
+    }
+
+    /// Families by name: a line that is left as a whole, and of others the families that follow on each other, by the first and the last
+    /// of them.
+    fn named(left: &[String]) -> String {
+        let is_left = |family: &&Family| left.iter().any(|other| *other == family.name);
+        let mut names = Vec::new();
+        for families in FAMILIES.chunk_by(|one, next| line(one) == line(next)) {
+            if families.iter().all(is_left) {
+                names.extend(families.first().map(|family| format!("{}-*", line(family))));
+                continue;
+            }
+            let runs = families.chunk_by(|one, next| is_left(one) == is_left(next));
+            names.extend(runs.filter(|run| run.iter().all(is_left)).map(|run| match run {
+                [first, .., last] => format!("{} .. {}", first.name, last.name),
+                _ => run.iter().map(|family| family.name).collect(),
+            }));
+        }
+        names.join(", ")
+    }
+
+    /// The line of a family: `rs-async` of `rs-async-0.8`.
+    fn line(family: &Family) -> &'static str {
+        family.name.rsplit_once('-').map_or(family.name, |(line, _release)| line)
     }
 
     fn unknown(stream: u32) -> Bytes {

@@ -39,6 +39,7 @@ pub(crate) fn cell(
         summary: String::new(),
         shapes: Vec::new(),
         negotiated: verdict.map(|_| server.to_owned()),
+        suspects: Vec::new(),
         findings: Vec::new(),
         reason: explained,
         bug: None,
@@ -193,6 +194,7 @@ pub(crate) fn hostile() -> RunResults {
     let mut cell = cell("probe", "4.0.6", "probe/bad-text", Some(Verdict::Broken), Outcome::Fail);
     evil.clone_into(&mut cell.summary);
     cell.negotiated = Some(evil.into());
+    cell.suspects = vec![evil.into()];
     cell.reason = Some(evil.into());
     cell.bug = Some(evil.into());
     cell.shapes = vec![evil.into()];

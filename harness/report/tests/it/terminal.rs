@@ -1,6 +1,6 @@
 use matrix::Verdict;
-use report::Style;
 use report::terminal::{Show, render, render_cell, summary_line};
+use report::{Style, Text};
 use unicode_width::UnicodeWidthStr;
 use verdict::{CellResult, Outcome, RunResults};
 
@@ -38,6 +38,37 @@ fn grids_are_shown_when_asked_for() {
     let kept = |line: &&str| text.contains(line) || line.starts_with("More: ");
     assert_eq!(screen.lines().find(|line| !kept(line)), None, "a grid is added and nothing is taken away");
     insta::assert_snapshot!("grid", more.join("\n"));
+}
+
+/// Each cell strikes out what its server cannot be, whoever the client is and whatever the case; versions are those of their cell.
+#[test]
+fn a_server_is_what_all_of_its_cells_leave() {
+    #[track_caller]
+    fn check(suspects: &[&[&str]], expect: &str) {
+        let cases = ["client/info", "client/attach", "probe/crash", "probe/bad-text"];
+        let cells = suspects.iter().zip(cases).map(|(names, case)| {
+            let mut cell = sample::pass("7.0.0", "4.0.6", case);
+            cell.suspects = names.iter().map(|name| (*name).to_owned()).collect();
+            cell.negotiated = None;
+            cell
+        });
+        let mut other = sample::pass("7.0.0", "5.0.2", "client/info");
+        other.negotiated = Some("3".into());
+        let tables = report::overview(&sample::results(cells.chain([other]).collect()));
+        let columns: Vec<_> = tables.iter().flat_map(|table| &table.columns).map(Text::unpainted).collect();
+        let server = format!("4.0.6 recorded{expect}");
+        let expect = [server.as_str(), "5.0.2 recorded", server.as_str()];
+        assert_eq!(columns, expect.get(..columns.len()).unwrap_or_default());
+        let cells: Vec<_> = tables[0].rows.iter().flat_map(|(_, cells)| cells).map(Text::unpainted).collect();
+        assert!(cells[0].ends_with("compatible"), "{cells:?}");
+        assert!(cells[1].ends_with("compatible [3]"), "{cells:?}");
+    }
+    check(&[&[]], "");
+    check(&[&["go-1.0"]], " [go-1.0]");
+    check(&[&["go-1.0", "go-1.1", "rs-0.3"], &[], &["go-1.1", "rs-0.3"], &["go-1.0", "go-1.1"]], " [go-1.1]");
+    check(&[&["a", "b", "c"], &["b", "c"]], " [b or c]");
+    check(&[&["a", "b", "c", "d"]], " [a, b or 2 more]");
+    check(&[&["a"], &["b"]], " [none that is known]");
 }
 
 #[test]

@@ -150,6 +150,9 @@ impl Protocol for Faulty {
     fn negotiated(&self, transcript: &Transcript, reading: &Reading) -> Option<String> {
         self.inner.negotiated(transcript, reading)
     }
+    fn suspects(&self, reading: &Reading) -> Vec<String> {
+        self.inner.suspects(reading)
+    }
     fn replay(&self, recorded: &Transcript) -> Script {
         self.inner.replay(recorded)
     }
