@@ -45,19 +45,21 @@ fn read(due: &str) -> impl Iterator<Item = (&str, Ends)> {
 
 /// Compares the calls of a conversation with those that are due; `schema` is that of the server's release.
 pub fn as_recorded(report: &mut Report<'_>, schema: &Schema, due: &str) {
-    let mut left = read(due).peekable();
+    let (mut left, mut are_answered) = (read(due).peekable(), true);
     let reading = report.evidence.reading;
     let exchanges = reading.conns.iter().map(|conn| (conn.conn.0, conn.exchanges()));
     for (conn, exchange) in exchanges.flat_map(|(conn, all)| all.into_iter().map(move |one| (conn, one))) {
         let called = Call::read(data(&exchange.request.frame.bytes)).ok();
         let Some(call) = called.filter(|_| exchange.asked == Direction::ToServer) else { continue };
         let ends = left.next_if(|(method, _)| *method == call.method).map_or(Ends::Success, |(_, ends)| ends);
+        are_answered &= exchange.completed.is_some();
         let is_there = schema.method(call.service, call.method).is_some();
         ended(report, conn, &exchange, call.method, if is_there { ends } else { Ends::Either });
     }
     let missing: Vec<_> = left.map(|(method, _)| method).collect();
     let what = format!("calls that were made are not there: {}", missing.join(", "));
-    report.lacks(if missing.is_empty() { Vec::new() } else { vec![what] });
+    // Behind a call without an answer a client need not go on.
+    report.lacks(if missing.is_empty() || !are_answered { Vec::new() } else { vec![what] });
 }
 
 fn ended(report: &mut Report<'_>, conn: u32, exchange: &Exchange<'_>, method: &str, ends: Ends) {
@@ -105,6 +107,7 @@ mod tests {
         check("M?", &fails, &[]);
         check("M!", &fails, &[]);
         check("M M", &succeeds(1), &["incomplete"]);
+        check("M M", &Talk::new().asks(good(1)).closes(), &[]);
         check("M M!", &succeeds(1).asks(good(3)).answers(failure(3, 13, "no")), &[]);
         check("M", &succeeds(1).asks(good(3)).answers(failure(3, 13, "no")), &["refused-valid"]);
         let unknown = crate::envelope::request(1, "s.S", "Other", b"");
