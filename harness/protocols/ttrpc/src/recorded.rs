@@ -13,6 +13,7 @@ use verdict::checks::Report;
 use verdict::{Cited, Exchange, Meaning, Weight};
 use wire::Direction;
 use wire::protobuf::Schema;
+use wire::ttrpc::OVERSIZE;
 
 use crate::envelope::{Call, data};
 
@@ -63,8 +64,11 @@ pub fn as_recorded(report: &mut Report<'_>, schema: &Schema, due: &str) {
 }
 
 fn ended(report: &mut Report<'_>, conn: u32, exchange: &Exchange<'_>, method: &str, ends: Ends) {
-    // A call without an answer is told by others.
-    let Some((_, meaning)) = exchange.completed else { return };
+    // A call without an answer is told by others, and so is one whose answer is for nobody to read.
+    let Some((reply, meaning)) = exchange.completed else { return };
+    if reply.is_some_and(|reply| reply.frame.kind == OVERSIZE) {
+        return;
+    }
     let (weight, shape, due) = match (ends, meaning) {
         (Ends::Success, Meaning::Refused(_) | Meaning::NotSupported) => {
             (Weight::Refusal, Shape::REFUSED_VALID, "a result")
