@@ -42,16 +42,16 @@ impl Path {
         let _ = write!(self.0, ".'{number}'");
     }
 
-    /// A name that could be taken for two names, or for an index, is written so that it cannot.
+    /// A name that could be taken for two names, for an index, or for none, is written so that it cannot.
     pub(crate) fn member(&mut self, name: &str) {
-        let like_index = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
-        self.0.push_str(if like_index { ".'" } else { "." });
+        let is_quoted = name.bytes().all(|byte| byte.is_ascii_digit());
+        self.0.push_str(if is_quoted { ".'" } else { "." });
         if name.bytes().all(|byte| byte.is_ascii_graphic() && !matches!(byte, b'.' | b'\\' | b'\'')) {
             self.0.push_str(name);
         } else {
             name.chars().for_each(|character| self.character(character));
         }
-        self.0.push_str(if like_index { "'" } else { "" });
+        self.0.push_str(if is_quoted { "'" } else { "" });
     }
 
     fn character(&mut self, character: char) {

@@ -194,7 +194,7 @@ fn entries_of_maps_are_called_by_their_key() {
     check("3a 06 0a 01 6b 12 01 76", &["labels.k = \"v\" @0..8"]);
     check(
         "3a 03 0a 01 6b 3a 03 12 01 76 3a 00",
-        &["labels.k = \"\" @0..5", "labels. = \"v\" @5..10", "labels. = \"\" @10..12"],
+        &["labels.k = \"\" @0..5", "labels.'' = \"v\" @5..10", "labels.'' = \"\" @10..12"],
     );
     check("3a 08 0a 03 61 2e 62 12 01 76", &["labels.a\\.b = \"v\" @0..10"]);
     check(

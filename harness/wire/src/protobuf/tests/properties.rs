@@ -247,7 +247,8 @@ proptest! {
             prop_assert_eq!(value(&format!("unpacked.{at}")), Some(Value::Uint((*number).into())));
         }
         for (key, number) in &peer.by_name {
-            let name = format!("by_name.{}", key.replace('.', "\\."));
+            let name = if key.is_empty() { "''".to_owned() } else { key.replace('.', "\\.") };
+            let name = format!("by_name.{name}");
             prop_assert_eq!(value(&name), Some(Value::Uint(*number)));
         }
     }
