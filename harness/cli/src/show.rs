@@ -137,11 +137,14 @@ pub(crate) fn import(args: &Import) -> Done {
     for file in &args.files {
         let mut transcript = load(file)?;
         rename(&mut transcript.provenance, args);
-        check_ids(&transcript.provenance)?;
         give_roles(&mut transcript);
-        let path = match placed(&transcript.provenance) {
-            Some(path) if args.case.is_some() || !args.ids.is_empty() => args.out.join(path),
-            _ => {
+        let is_renamed = args.case.is_some() || !args.ids.is_empty();
+        let path = match placed(&transcript.provenance).filter(|_| is_renamed) {
+            Some(path) => {
+                check_ids(&transcript.provenance)?;
+                args.out.join(path)
+            }
+            None => {
                 let stem = file.file_stem().map(|stem| stem.to_string_lossy().into_owned());
                 args.out.join(format!("{}.wire", stem.unwrap_or_default()))
             }

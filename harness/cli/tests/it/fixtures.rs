@@ -158,3 +158,27 @@ fn a_fixture_that_is_no_recording_of_its_case_is_not_taken_for_one() {
     check("mark canary", "mark quiet");
     check("000000 c8 00 00 00", "000000 c9 00 00 00");
 }
+
+/// The id of a build is the name of a folder.
+#[test]
+fn import_leads_out_of_no_folder() {
+    let project = Project::new();
+    let recording = r#"{"format":"raw-recording/1","protocol":"lxc-command","client":{"name":"probe","version":"probe"},"server":{"name":"lxc","version":"VERSION"},"recorded":"2026-11-29","transport":"unix-stream","scenario":"unknown","note":"made by hand"}
+{"t_ms":0.0,"event":"connect","dir":"c2s"}
+"#;
+    project.write("good.jsonl", &recording.replace("VERSION", "5.0.2"));
+    project.write("bad.jsonl", &recording.replace("VERSION", "x/../../../evil"));
+    let import = |file: &str| {
+        project.wireskew(&["import", file, "--case", "probe/unknown-payload-0", "--out", "a/b/c"])
+    };
+    let ran = import("good.jsonl");
+    assert_eq!(
+        (ran.code, &*ran.stdout),
+        (Some(0), "a/b/c/probe..5.0.2/unknown-payload-0.wire\n"),
+        "{}",
+        ran.stderr
+    );
+    let ran = import("bad.jsonl");
+    assert_eq!(ran.code, Some(96), "{}", ran.stdout);
+    assert!(ran.stderr.contains("cannot be the id of a build"), "{}", ran.stderr);
+}

@@ -131,6 +131,15 @@ fn every_committed_fixture_is_canonical() {
     }
 }
 
+/// What never ends is not begun with.
+#[test]
+fn what_is_no_regular_file_is_refused() {
+    let refused = [load("/dev/zero").map(drop), load_header("/dev/zero").map(drop)];
+    for error in refused.map(|read| read.expect_err("a device")) {
+        assert!(error.to_string().contains("not a regular file"), "{error}");
+    }
+}
+
 #[test]
 fn a_missing_folder_is_an_error_and_not_an_empty_list() {
     let folder = tempfile::tempdir().unwrap();

@@ -41,12 +41,9 @@ service Tasks {
 
 /// What protox, a compiler that shares nothing with ours, makes of it.
 fn compiled(text: &str) -> Vec<u8> {
-    let folder = std::env::temp_dir().join(format!("wireskew-descriptors-{}", std::process::id()));
-    std::fs::create_dir_all(&folder).expect("a folder can be made");
-    std::fs::write(folder.join("a.proto"), text).expect("a file can be written");
-    let set = protox::compile(["a.proto"], [&folder]);
-    std::fs::remove_dir_all(&folder).expect("it was just made");
-    set.expect("what the language has").encode_to_vec()
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    std::fs::write(folder.path().join("a.proto"), text).expect("a file can be written");
+    protox::compile(["a.proto"], [folder.path()]).expect("what the language has").encode_to_vec()
 }
 
 #[test]
