@@ -6,6 +6,7 @@
 //! ready.rs           waiting until something that was started is ready, and questions that nobody records
 //! command_line.rs    a user's own server or client, as a command line that says where it speaks
 //! own.rs             servers and clients that are such command lines
+//! tiny_root.rs       the root directory of containers that builds run
 //! ```
 
 mod command_line;
@@ -13,6 +14,7 @@ mod daemon;
 mod own;
 mod place;
 mod ready;
+mod tiny_root;
 
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ pub use daemon::{Daemon, DaemonLauncher, Daemons, daemons, settings};
 pub use own::{OwnClient, OwnServers};
 pub use place::{NOBODY, Place, make_own};
 pub use ready::{QUESTION_DEADLINE, ask, ready, within};
+pub use tiny_root::TinyRoot;
 
 /// How long a server may take to be ready when it is started again.
 const AGAIN_DEADLINE: Duration = Duration::from_secs(10);

@@ -5,10 +5,14 @@
 
 use std::fmt::Debug;
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
 use matrix::Version;
 use session::rootfs::Cache;
 use session::sandbox::{self, Sandbox};
+use session::{LaunchErrorKind, Launcher, Start};
+use tokio::time::Instant;
 use transcript::evidence::{Expectation, Observation};
 use transcript::{ConnId, Event};
 use verdict::{ConnContext, ExchangeId, Grammar, Place};
@@ -55,6 +59,34 @@ pub fn live<F: Future<Output = Vec<String>>>(package: &str, run: impl FnOnce() -
     let failures = runtime.block_on(run());
     assert!(failures.is_empty(), "{}", failures.join("\n"));
     ExitCode::SUCCESS
+}
+
+/// Servers of a build start many at a time, each with the same names in its place, and stop; and one that has no time does not
+/// start. Prints how long it takes.
+///
+/// # Panics
+/// One does not start, or one starts in a millisecond.
+pub async fn starts_many(id: &str, launcher: &Arc<dyn Launcher>, deadline: Duration) {
+    for (count, how) in [(8, "8 at a time"), (1, "alone")] {
+        let start = Instant::now();
+        let launchers = (0..count).map(|_| Arc::clone(launcher));
+        let starts: Vec<_> = launchers
+            .map(|launcher| tokio::spawn(async move { launcher.start(Start::within(deadline)).await }))
+            .collect();
+        let mut servers = Vec::new();
+        for started in starts {
+            let started = started.await.expect("starting does not panic");
+            servers.push(started.unwrap_or_else(|error| panic!("{id}: {error}")));
+        }
+        let up = start.elapsed();
+        for server in servers {
+            server.stop().await;
+        }
+        let down = start.elapsed() - up;
+        say(&format!("ok: {id} starts {how}: {} ms, stops: {} ms", up.as_millis(), down.as_millis()));
+    }
+    let at_once = launcher.start(Start::within(Duration::from_millis(1))).await.err().map(|error| error.kind);
+    assert!(matches!(at_once, Some(LaunchErrorKind::NotReady(1))), "{id}: {at_once:?}");
 }
 
 /// Where fetched builds are found and where started ones may write.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use matrix::{Build, BuildId, CaseId, CaseKind, DebianSource, Role, Source};
 use protocol::testing::{self, wanted};
-use session::{Address, BoxFuture, Client, LaunchError, LaunchErrorKind, Launcher, Recorder, Server, Start};
+use session::{Address, BoxFuture, Client, LaunchError, Launcher, Recorder, Server, Start};
 use transcript::{EventKind, ExitStatus};
 use ttrpc::Values;
 use ttrpc::reference::client::{Called, Calls};
@@ -103,7 +103,7 @@ async fn run() -> Vec<String> {
             a_container_has_a_whole_life(server).await;
             what_a_daemon_has_left_is_met(server).await;
             a_crash_is_seen(server).await;
-            many_start_at_once(server).await;
+            testing::starts_many(server.id, &server.launcher, START_DEADLINE).await;
         }
     }
     failures
@@ -380,35 +380,4 @@ async fn a_crash_is_seen(release: &Release) {
     let expect = matches!(release.id, "1.7.24" | "2.1.9").then_some(ExitStatus::Code(2));
     assert_eq!(exit, expect, "{}", release.id);
     server.stop().await;
-}
-
-/// Many at the same time, each with the same names; and how long a start takes.
-async fn many_start_at_once(release: &Release) {
-    let start = Instant::now();
-    let starts: Vec<_> = (0..8)
-        .map(|_| {
-            let launcher = Arc::clone(&release.launcher);
-            tokio::spawn(async move { launcher.start(Start::within(START_DEADLINE)).await })
-        })
-        .collect();
-    let mut servers = Vec::new();
-    for started in starts {
-        let started = started.await.expect("starting does not panic");
-        servers.push(started.unwrap_or_else(|error| panic!("{}: {error}", release.id)));
-    }
-    let up = start.elapsed();
-    for server in servers {
-        server.stop().await;
-    }
-    let down = start.elapsed() - up;
-    println!("ok: {} starts 8 at a time: {} ms, stops: {} ms", release.id, up.as_millis(), down.as_millis());
-    let alone = Instant::now();
-    let server = release.start().await;
-    let up = alone.elapsed();
-    server.stop().await;
-    let down = alone.elapsed() - up;
-    println!("ok: {} starts alone: {} ms, stops: {} ms", release.id, up.as_millis(), down.as_millis());
-    let at_once =
-        release.launcher.start(Start::within(Duration::from_millis(1))).await.err().map(|error| error.kind);
-    assert!(matches!(at_once, Some(LaunchErrorKind::NotReady(1))), "{at_once:?}");
 }

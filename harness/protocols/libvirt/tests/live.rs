@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::{Bytes, BytesMut};
 use matrix::{Build, Builds, CaseId, CaseKind, Role, Source};
 use protocol::testing::{self, wanted};
-use session::{Client, Connection, LaunchErrorKind, Launcher, Received, Recorder, Server, ServerAct, Start};
+use session::{Client, Connection, Launcher, Received, Recorder, Server, ServerAct, Start};
 use transcript::{Event, EventKind, ExitStatus};
 use wire::libvirt_rpc::{HEAD_LEN, Header, MessageType, Status};
 use wire::xdr::{Reader, Writer};
@@ -93,7 +93,7 @@ async fn run() -> Vec<String> {
         if daemon.settings.is_empty() {
             a_killed_daemon_is_seen(daemon).await;
             comes_back_when_it_should(daemon).await;
-            many_start_at_once_under_the_same_names(daemon).await;
+            testing::starts_many(&format!("libvirt {}", daemon.id), &daemon.launcher, START_DEADLINE).await;
         }
     }
     for daemon in daemons.iter().filter(|daemon| daemon.settings.is_empty()) {
@@ -312,42 +312,6 @@ async fn comes_back_when_it_should(daemon: &Daemon) {
     server.stop().await;
     assert!(matches!(&address, session::Address::Path(path) if !path.exists()), "nothing is left");
     println!("ok: libvirt {} comes back when it should", daemon.id);
-}
-
-/// Many at the same time, each with the same names; and how long a start takes.
-async fn many_start_at_once_under_the_same_names(daemon: &Daemon) {
-    let start = Instant::now();
-    let starts: Vec<_> = (0..8)
-        .map(|_| {
-            let launcher = Arc::clone(&daemon.launcher);
-            tokio::spawn(async move { launcher.start(Start::within(START_DEADLINE)).await })
-        })
-        .collect();
-    let mut servers = Vec::new();
-    for started in starts {
-        let started = started.await.expect("starting does not panic");
-        servers.push(started.unwrap_or_else(|error| panic!("{}: {error}", daemon.id)));
-    }
-    let up = start.elapsed();
-    for server in servers {
-        server.stop().await;
-    }
-    let down = start.elapsed() - up;
-    println!(
-        "ok: libvirt {} starts 8 at a time: {} ms, stops: {} ms",
-        daemon.id,
-        up.as_millis(),
-        down.as_millis()
-    );
-    let alone = Instant::now();
-    let server = self::start(daemon).await;
-    let up = alone.elapsed();
-    server.stop().await;
-    let down = alone.elapsed() - up;
-    println!("ok: libvirt {} starts alone: {} ms, stops: {} ms", daemon.id, up.as_millis(), down.as_millis());
-    let at_once =
-        daemon.launcher.start(Start::within(Duration::from_millis(1))).await.err().map(|error| error.kind);
-    assert!(matches!(at_once, Some(LaunchErrorKind::NotReady(1))), "{at_once:?}");
 }
 
 /// What is known to be otherwise than it must be: the words that differ.

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use matrix::{Build, BuildId, CaseId, CaseKind, DebianSource, Role, Source};
 use protocol::testing::{self, wanted};
-use session::{Client, LaunchErrorKind, Launcher, Recorder, Start};
+use session::{Client, Launcher, Recorder, Start};
 use transcript::{EventKind, ExitStatus};
 
 /// The suites and packages that are in `matrices/lxc-command/builds.toml`.
@@ -85,7 +85,7 @@ async fn run() -> Vec<String> {
         }
         if wanted(&format!("lxc {}", server.id)) {
             a_killed_monitor_is_seen(server).await;
-            many_start_at_once_under_the_same_names(server).await;
+            testing::starts_many(server.id, &server.launcher, START_DEADLINE).await;
         }
     }
     failures
@@ -179,44 +179,4 @@ async fn a_killed_monitor_is_seen(release: &Release) {
     let seen: Vec<_> = recorder.take().into_iter().map(|event| event.kind).collect();
     assert_eq!(seen, [EventKind::Exit(ExitStatus::Signal(11))], "{}", release.id);
     server.stop().await;
-}
-
-/// Many at the same time, each with the same names; and how long a start takes.
-async fn many_start_at_once_under_the_same_names(release: &Release) {
-    let start = Instant::now();
-    let starts: Vec<_> = (0..8)
-        .map(|_| {
-            let launcher = Arc::clone(&release.launcher);
-            tokio::spawn(async move { launcher.start(Start::within(START_DEADLINE)).await })
-        })
-        .collect();
-    let mut servers = Vec::new();
-    for started in starts {
-        let started = started.await.expect("starting does not panic");
-        servers.push(started.unwrap_or_else(|error| panic!("{}: {error}", release.id)));
-    }
-    let up = start.elapsed();
-    for server in servers {
-        server.stop().await;
-    }
-    println!(
-        "ok: {} starts 8 at a time: {} ms, stops: {} ms",
-        release.id,
-        up.as_millis(),
-        (start.elapsed() - up).as_millis()
-    );
-    let alone = Instant::now();
-    let server =
-        release.launcher.start(Start::within(START_DEADLINE)).await.unwrap_or_else(|error| panic!("{error}"));
-    let up = alone.elapsed();
-    server.stop().await;
-    println!(
-        "ok: {} starts alone: {} ms, stops: {} ms",
-        release.id,
-        up.as_millis(),
-        (alone.elapsed() - up).as_millis()
-    );
-    let at_once =
-        release.launcher.start(Start::within(Duration::from_millis(1))).await.err().map(|error| error.kind);
-    assert!(matches!(at_once, Some(LaunchErrorKind::NotReady(1))), "{at_once:?}");
 }

@@ -2,13 +2,12 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use protocol::installed::{Root, work};
+use protocol::installed::work;
+use protocol::launch::TinyRoot;
 use rustix::fs::{FileType, Mode};
-use session::rootfs::Cache;
-use session::sandbox::{MountStep, Sandbox, Slot};
+use session::sandbox::{MountStep, Slot};
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::OnceCell;
@@ -21,9 +20,6 @@ use super::place::run_of;
 pub(super) const LOG: &str = "log";
 pub(super) const STDOUT: &str = "stdout";
 pub(super) const STDERR: &str = "stderr";
-/// Commands of busybox that the container has.
-const APPLETS: [&str; 6] = ["sh", "sleep", "cat", "ls", "kill", "true"];
-const EMPTY: [&str; 6] = ["bin", "dev", "proc", "sys", "tmp", "run"];
 /// The root of all containers, in the slot.
 const ROOTFS: &str = "/wireskew/rootfs";
 
@@ -41,43 +37,15 @@ echo oops >&2
 while :; do sleep 1000 & wait $!; done
 "#;
 
-/// The containers' root, made once in this sandbox.
-static MADE: OnceCell<PathBuf> = OnceCell::const_new();
-
-/// Makes the containers' root unless it is there. `root` and the cache are where busybox is looked for.
-pub(super) async fn rootfs(sandbox: &Sandbox, root: &Root, cache: &Cache) -> io::Result<&'static Path> {
-    let made = MADE.get_or_try_init(|| async {
-        let directory = sandbox.state().join("containerd-rootfs");
-        make_rootfs(&directory, &busybox(root, cache)?)?;
-        Ok::<_, io::Error>(directory)
-    });
-    made.await.map(PathBuf::as_path)
-}
-
-/// A statically linked busybox: of the build's root, of any fetched root, of the machine.
-fn busybox(root: &Root, cache: &Cache) -> io::Result<PathBuf> {
-    let entries = fs::read_dir(cache.directory()).into_iter().flatten().flatten();
-    let mut roots: Vec<_> = entries.map(|entry| entry.path().join("root")).collect();
-    roots.sort();
-    let places = root.whole().map(Path::to_owned).into_iter().chain(roots).chain([PathBuf::from("/")]);
-    let mut files = places.flat_map(|root| ["usr/bin/busybox", "bin/busybox"].map(|file| root.join(file)));
-    files
-        .find(|file| file.is_file())
-        .ok_or_else(|| io::Error::other("no busybox for the container; try: apt-get install busybox-static"))
-}
-
-fn make_rootfs(directory: &Path, busybox: &Path) -> io::Result<()> {
-    for name in EMPTY {
-        fs::create_dir_all(directory.join(name))?;
-    }
-    fs::copy(busybox, directory.join("bin/busybox"))?;
-    for applet in APPLETS {
-        symlink("busybox", directory.join("bin").join(applet))?;
-    }
-    let init = directory.join("init");
-    fs::write(&init, INIT)?;
-    fs::set_permissions(&init, fs::Permissions::from_mode(0o755))
-}
+/// The root of all containers.
+pub(super) static TINY: TinyRoot = TinyRoot {
+    name: "containerd-rootfs",
+    directories: &["bin", "dev", "proc", "sys", "tmp", "run"],
+    applets: &["sh", "sleep", "cat", "ls", "kill", "true"],
+    texts: &[],
+    init: ("init", INIT),
+    made: OnceCell::const_new(),
+};
 
 /// Writes a slot's files and shows the containers' root among them.
 pub(super) fn prepare(slot: &Slot, rootfs: &Path) -> io::Result<Vec<MountStep>> {
@@ -158,17 +126,5 @@ mod tests {
         assert!(!text.contains("resources"), "{text}");
         let (open, close) = (text.matches(['{', '[']).count(), text.matches(['}', ']']).count());
         assert_eq!(open, close);
-    }
-
-    #[test]
-    fn the_root_of_containers_has_an_init() {
-        let dir = tempfile::tempdir().expect("a temporary directory can be made");
-        let busybox = dir.path().join("busybox");
-        fs::write(&busybox, "x").expect("it can be written");
-        let root = dir.path().join("root");
-        make_rootfs(&root, &busybox).expect("it can be made");
-        assert!(root.join("bin/sh").is_file(), "a link to busybox");
-        let mode = fs::metadata(root.join("init")).expect("it is there").permissions().mode();
-        assert_eq!(mode & 0o777, 0o755);
     }
 }

@@ -66,7 +66,7 @@ impl Daemons for Shims {
     /// A slot with a bundle in it.
     async fn open(&self, real: &Arc<Installed>) -> Result<Place, LaunchErrorKind> {
         let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
-        let rootfs = bundle::rootfs(&sandbox, &real.root, &real.cache).await?;
+        let rootfs = bundle::TINY.path(&sandbox, &real.root, &real.cache).await?;
         let place = Place::open(real, |slot| bundle::prepare(slot, rootfs)).await?;
         share_run(&place).await?;
         Ok(place)

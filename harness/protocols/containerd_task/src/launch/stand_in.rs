@@ -35,7 +35,7 @@ pub(super) async fn open(
     recorder: &Recorder,
 ) -> Result<(Place, Proxy), LaunchErrorKind> {
     let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
-    let rootfs = bundle::rootfs(&sandbox, &real.root, &real.cache).await?;
+    let rootfs = bundle::TINY.path(&sandbox, &real.root, &real.cache).await?;
     let place = Place::open(real, |slot| bundle::prepare(slot, rootfs)).await?;
     let stands = stand(&place, shim, recorder).await;
     if stands.is_err() {

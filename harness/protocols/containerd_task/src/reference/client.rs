@@ -13,7 +13,7 @@ use protocol::{Made, effects};
 use session::{Address, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
 use transcript::{ConnId, ExitStatus};
 use ttrpc::Values;
-use ttrpc::reference::client::{Called, Calls, Lost};
+use ttrpc::reference::client::{Called, Calls, Failed, done, end, exit};
 use verdict::checks::{LOADS, Loads};
 use wire::protobuf::Writer;
 
@@ -51,20 +51,6 @@ struct Daemons {
     switches: Switches,
 }
 
-/// Why an operation ended without its end.
-enum Failed {
-    /// The shim refused, or cannot be reached.
-    Refused,
-    /// The connection did.
-    Lost(Lost),
-}
-
-impl From<Lost> for Failed {
-    fn from(lost: Lost) -> Self {
-        Self::Lost(lost)
-    }
-}
-
 impl Tools for Daemons {
     type Operation = Operation;
 
@@ -86,7 +72,7 @@ impl Tools for Daemons {
         // What real shims do takes real time, and only they have no machine of ours.
         let patience = if server.machine().is_some() { PATIENCE.min(deadline / 2) } else { PATIENCE };
         let found = self.find(operation, server, recorder, patience).await?;
-        let exit = if operation.kind == CaseKind::State {
+        let ended = if operation.kind == CaseKind::State {
             effects::claim(recorder, LOADS, if found.is_ok() { Loads::Yes } else { Loads::No }.word());
             // Whatever it finds, a daemon comes up.
             Some(ExitStatus::Code(0))
@@ -96,15 +82,9 @@ impl Tools for Daemons {
                 Err(Failed::Refused) => self.without_shim(operation, recorder),
                 Err(lost) => Err(lost),
             };
-            match done {
-                Ok(()) => Some(ExitStatus::Code(0)),
-                Err(Failed::Refused | Failed::Lost(Lost::Loudly)) => Some(ExitStatus::Code(1)),
-                Err(Failed::Lost(Lost::Silence)) => None,
-            }
+            exit(done)
         };
-        effects::claim_exit(recorder, exit);
-        server.effects(recorder).await;
-        Ok(ClientReport { exit, stdout: Vec::new(), stderr: Vec::new() })
+        Ok(end(server, recorder, ended).await)
     }
 }
 
@@ -246,10 +226,7 @@ impl Shim {
     }
 
     async fn call(&mut self, method: &str, argument: Writer) -> Result<Bytes, Failed> {
-        match self.calls.call(self.service, method, &argument.finish()).await? {
-            Called::Done(result) => Ok(result),
-            Called::Failed { .. } => Err(Failed::Refused),
-        }
+        done(self.calls.call(self.service, method, &argument.finish()).await?)
     }
 
     async fn lifecycle(&mut self, signal: u64, daemon: &Daemons, recorder: &Recorder) -> Result<(), Failed> {
@@ -258,7 +235,7 @@ impl Shim {
         self.call("Start", of_task()).await?;
         let waits = self.calls.begin(self.service, "Wait", &of_task().finish()).await?;
         self.call("Kill", of_task().uint(3, signal)).await?;
-        let Called::Done(waited) = self.calls.end(waits).await? else { return Err(Failed::Refused) };
+        let waited = done(self.calls.end(waits).await?)?;
         let status = if daemon.switches.has(defects::INVENTS_STATUS) { 0 } else { Values(&waited).uint(1) };
         effects::claim(recorder, operations::STATUS, &status.to_string());
         self.call("Delete", of_task()).await?;

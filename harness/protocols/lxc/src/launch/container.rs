@@ -2,20 +2,15 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use session::rootfs::Cache;
-use session::sandbox::{MountStep, Sandbox, Slot};
+use session::sandbox::{MountStep, Slot};
 use tokio::sync::OnceCell;
 
 use super::PROXY_LXCPATH;
 use crate::effects::{CONTAINER, LXCPATH};
-use protocol::installed::{Root, work};
-
-/// Commands of busybox that the container has.
-const APPLETS: [&str; 11] = ["sh", "sleep", "cat", "ls", "ps", "mount", "id", "tty", "true", "kill", "echo"];
-const EMPTY: [&str; 9] = ["bin", "sbin", "dev", "proc", "sys", "etc", "tmp", "root", "run"];
+use protocol::installed::work;
+use protocol::launch::TinyRoot;
 
 /// Ends on every signal by which a container is asked to stop; prints one line, for the console.
 const INIT: &str = "#!/bin/sh\n\
@@ -37,45 +32,15 @@ const DEVICE_RULES: [&str; 10] = [
     "c 5:2 rwm",
 ];
 
-/// The container's root, made once in this sandbox.
-static ROOTFS: OnceCell<PathBuf> = OnceCell::const_new();
-
-/// Makes the container's root unless it is there. `root` and the cache are where busybox is looked for.
-pub(super) async fn rootfs(sandbox: &Sandbox, root: &Root, cache: &Cache) -> io::Result<&'static Path> {
-    let made = ROOTFS.get_or_try_init(|| async {
-        let directory = sandbox.state().join("container");
-        make_rootfs(&directory, &busybox(root, cache)?)?;
-        Ok::<_, io::Error>(directory)
-    });
-    made.await.map(PathBuf::as_path)
-}
-
-/// A statically linked busybox: of the build's root, of any fetched root, of the machine.
-fn busybox(root: &Root, cache: &Cache) -> io::Result<PathBuf> {
-    let entries = fs::read_dir(cache.directory()).into_iter().flatten().flatten();
-    let mut roots: Vec<_> = entries.map(|entry| entry.path().join("root")).collect();
-    roots.sort();
-    let places = root.whole().map(Path::to_owned).into_iter().chain(roots).chain([PathBuf::from("/")]);
-    let files = places.flat_map(|root| ["usr/bin/busybox", "bin/busybox"].map(|file| root.join(file)));
-    let mut found = files.into_iter().filter(|file| file.is_file());
-    found
-        .next()
-        .ok_or_else(|| io::Error::other("no busybox for the container; try: apt-get install busybox-static"))
-}
-
-fn make_rootfs(directory: &Path, busybox: &Path) -> io::Result<()> {
-    for name in EMPTY {
-        fs::create_dir_all(directory.join(name))?;
-    }
-    fs::copy(busybox, directory.join("bin/busybox"))?;
-    for applet in APPLETS {
-        symlink("busybox", directory.join("bin").join(applet))?;
-    }
-    fs::write(directory.join("etc/passwd"), "root:x:0:0:root:/root:/bin/sh\n")?;
-    let init = directory.join("sbin/init");
-    fs::write(&init, INIT)?;
-    fs::set_permissions(&init, fs::Permissions::from_mode(0o755))
-}
+/// The container's root.
+pub(super) static ROOTFS: TinyRoot = TinyRoot {
+    name: "container",
+    directories: &["bin", "sbin", "dev", "proc", "sys", "etc", "tmp", "root", "run"],
+    applets: &["sh", "sleep", "cat", "ls", "ps", "mount", "id", "tty", "true", "kill", "echo"],
+    texts: &[("etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")],
+    init: ("sbin/init", INIT),
+    made: OnceCell::const_new(),
+};
 
 /// Writes a slot's files and shows the container's root among them.
 pub(super) fn prepare(slot: &Slot, rootfs: &Path) -> io::Result<Vec<MountStep>> {

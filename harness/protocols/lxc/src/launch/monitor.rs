@@ -55,7 +55,7 @@ impl Daemons for Monitors {
     /// A slot with the files of a container in it.
     async fn open(&self, real: &Arc<Installed>) -> Result<Place, LaunchErrorKind> {
         let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
-        let rootfs = container::rootfs(&sandbox, &real.root, &real.cache).await?;
+        let rootfs = container::ROOTFS.path(&sandbox, &real.root, &real.cache).await?;
         Place::open(real, |slot| container::prepare(slot, rootfs)).await
     }
 
