@@ -59,12 +59,13 @@ pub enum StoreErrorKind {
     Unreadable(ParseError),
 }
 
-/// Opens a file. What is none, e.g. a pipe, might never end.
+/// Opens a file. What is none, e.g. a named pipe, might never be ready or never end; but a shell gives a pipe for `<(command)`.
 ///
 /// # Errors
 /// When it is no regular file, or cannot be opened.
 pub fn open(path: &Path) -> io::Result<fs::File> {
-    if !fs::metadata(path)?.is_file() {
+    let is_of_shell = path.starts_with("/dev/fd") || path == Path::new("/dev/stdin");
+    if !is_of_shell && !fs::metadata(path)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     fs::File::open(path)

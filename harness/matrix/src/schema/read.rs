@@ -134,8 +134,9 @@ fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Confi
 /// Reads a file of at most so many bytes.
 fn read(path: &Path, len_max: u64) -> Result<Vec<u8>, ConfigError> {
     let failed = |error| Problem::general(format!("cannot read `{}`: {error}", path.display()));
-    // What is no file might never end.
-    if !path.metadata().map_err(failed)?.is_file() {
+    // What is no file might never be ready or never end; but a shell gives a pipe for `<(command)`.
+    let is_of_shell = path.starts_with("/dev/fd") || path == Path::new("/dev/stdin");
+    if !is_of_shell && !path.metadata().map_err(failed)?.is_file() {
         return Err(Problem::general(format!("`{}` is not a regular file", path.display())).into());
     }
     let mut bytes = Vec::new();

@@ -1,5 +1,8 @@
 //! Every rule about schemas: a break that it finds, whom that hurts, and a harmless change that it lets pass.
 
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
+
 use matrix::{ReadSchema, compare_history, compare_schemas};
 
 fn read(text: &str) -> ReadSchema {
@@ -334,6 +337,17 @@ fn mistakes_have_their_line() {
         error.brief(),
         "`a.bin` is no set of descriptors: no descriptor: needs 5 bytes, 2 are left (offset 2)"
     );
+}
+
+/// As a shell gives it for `<(git show v1:agent.proto)`.
+#[test]
+fn a_pipe_of_the_shell_is_read() {
+    let (from, mut to) = std::io::pipe().expect("a pipe can be made");
+    to.write_all(b"message M {}").expect("there is room");
+    drop(to);
+    let path = format!("/dev/fd/{}", from.as_raw_fd()).into();
+    let read = ReadSchema::load(&[path]).map(|read| read.schema.messages().len());
+    assert_eq!(read.map_err(|error| error.brief()), Ok(1));
 }
 
 #[test]

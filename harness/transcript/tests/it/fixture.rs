@@ -1,5 +1,7 @@
 //! Transcripts in files.
 
+use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::path::Path;
 
 use transcript::fixture::{StoreErrorKind, list, load, load_header, store, walk};
@@ -129,6 +131,15 @@ fn every_committed_fixture_is_canonical() {
         let text = std::fs::read_to_string(&path).unwrap();
         assert!(render(&transcript) == text, "`{}` is not in canonical form", path.display());
     }
+}
+
+/// As a shell gives it for `<(git show main:a.wire)`.
+#[test]
+fn a_pipe_of_the_shell_is_read() {
+    let (from, mut to) = std::io::pipe().unwrap();
+    to.write_all(render(&Transcript::default()).as_bytes()).unwrap();
+    drop(to);
+    assert_eq!(load(format!("/dev/fd/{}", from.as_raw_fd())).unwrap(), Transcript::default());
 }
 
 /// What never ends is not begun with.
