@@ -20,7 +20,7 @@ use verdict::checks::{
     ANSWERED_AS_DUE, ANSWERED_ONCE, EFFECT_MATCHES_CLAIM, GIVES_BACK, READABLE_REPLIES, STATE_KEPT, STAYS_UP,
 };
 
-use super::recorded::AS_RECORDED;
+use super::recorded::{AS_RECORDED, CARRIED_OUT};
 use super::{NO_BUNDLE, RELOAD, REPORTED, UNHEARD, checks, ends_shim, is_lifecycle, is_real, starts_program};
 
 /// All checks of a case, but for those that are asked in every case.
@@ -70,13 +70,14 @@ fn client(case: &CaseId) -> Vec<Check> {
     // What runs is not to be killed by a daemon that comes, nor forgotten.
     let runs = [STATE_KEPT, checks::METADATA_KEPT].into_iter().filter(|_| is_real(case));
     let ends = is_unheard.then_some(checks::ENDS_IN_TIME);
+    let done = (is_real(case) || is_unheard).then_some(CARRIED_OUT);
     let of_kind = verdict::checks::of(case.kind).into_iter();
-    of_kind.chain(SPOKEN).chain(own).chain(runs).chain(ends).collect()
+    of_kind.chain(SPOKEN).chain(own).chain(runs).chain(ends).chain(done).collect()
 }
 
 /// A daemon that finds a shim talks with it as in any other case.
 fn state(case: &CaseId) -> Vec<Check> {
-    let spoken = [checks::ANSWERED_WHILE_IT_RUNS, READABLE_REPLIES, STAYS_UP];
+    let spoken = [checks::ANSWERED_WHILE_IT_RUNS, READABLE_REPLIES, STAYS_UP, CARRIED_OUT];
     let own = [checks::LEFT_FOR_OTHERS, checks::AS_DUE, checks::WAS_MET];
     verdict::checks::of(case.kind).into_iter().chain(SPOKEN).chain(spoken).chain(own).collect()
 }

@@ -103,13 +103,13 @@ impl Protocol for KataAgent {
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         use ttrpc::checks::{
-            ALONE_COMPLETE, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, OPEN_AFTER_OVERSIZE, READS_ON,
-            RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
+            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED,
+            OPEN_AFTER_OVERSIZE, READS_ON, RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
         };
         use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
         if recorded::is_recorded(case) {
             let of_recorded = [
-                checks::CALLS_ANSWERED,
+                CALLS_ANSWERED,
                 STREAMS_INCREASE,
                 WITHIN_LIMIT,
                 CODE_KEPT,

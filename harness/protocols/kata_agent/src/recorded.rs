@@ -5,18 +5,18 @@ use protocol::{Action, Case, Hazard};
 use verdict::Check;
 use verdict::checks::Report;
 
-use super::dialect::DIALECTS;
+use super::dialect::{DIALECTS, Dialect};
 
 /// A conversation that was recorded.
 struct Recorded {
     kind: CaseKind,
     name: &'static str,
     about: &'static str,
-    /// The calls that were made, as [`ttrpc::recorded`] has them.
-    due: &'static str,
+    /// The calls that were made, as [`ttrpc::recorded`] has them, of an agent.
+    due: fn(&Dialect) -> &'static str,
 }
 
-const fn ctl(name: &'static str, about: &'static str, due: &'static str) -> Recorded {
+const fn ctl(name: &'static str, about: &'static str, due: fn(&Dialect) -> &'static str) -> Recorded {
     Recorded { kind: CaseKind::Client, name, about, due }
 }
 
@@ -34,25 +34,26 @@ const RECORDED: &[Recorded] = &[
         kind: CaseKind::Probe,
         name: "alone-lifecycle",
         about: "a container from its beginning to its end; recorded elsewhere",
-        due: LIFECYCLE,
+        due: |_| LIFECYCLE,
     },
-    ctl("ctl-guest-details", "kata-agent-ctl asks for what the guest has", "GetGuestDetails"),
-    ctl("ctl-health", "kata-agent-ctl asks for what the guest has, beside its health", "GetGuestDetails"),
+    ctl("ctl-guest-details", "kata-agent-ctl asks for what the guest has", |_| "GetGuestDetails"),
+    ctl("ctl-health", "kata-agent-ctl asks for what the guest has, beside its health", |_| "GetGuestDetails"),
     ctl(
         "ctl-health-2",
         "kata-agent-ctl asks for the health and the version, on its second connection",
-        "Check Version",
+        |_| "Check Version",
     ),
     // A race with what reaps children fails it at times.
-    ctl("ctl-iptables", "kata-agent-ctl asks for the tables of the firewall", "GetIPTables?"),
-    ctl("ctl-lifecycle", "kata-agent-ctl makes a container and ends it", CTL_LIFECYCLE),
-    ctl("ctl-metrics", "kata-agent-ctl asks for metrics", "GetMetrics"),
-    ctl("ctl-network", "kata-agent-ctl asks for interfaces and routes", "ListInterfaces ListRoutes"),
-    ctl("ctl-refused", "kata-agent-ctl asks for a container that is not there", CTL_REFUSED),
-    // Releases before 2.5 take no entropy for some.
-    ctl("ctl-reseed", "kata-agent-ctl sends entropy that is empty", "ReseedRandomDev?"),
-    ctl("ctl-swap", "kata-agent-ctl adds swap without a path", "AddSwap!"),
-    ctl("ctl-volume", "kata-agent-ctl asks for a volume that is not there", "GetVolumeStats!"),
+    ctl("ctl-iptables", "kata-agent-ctl asks for the tables of the firewall", |_| "GetIPTables?"),
+    ctl("ctl-lifecycle", "kata-agent-ctl makes a container and ends it", |_| CTL_LIFECYCLE),
+    ctl("ctl-metrics", "kata-agent-ctl asks for metrics", |_| "GetMetrics"),
+    ctl("ctl-network", "kata-agent-ctl asks for interfaces and routes", |_| "ListInterfaces ListRoutes"),
+    ctl("ctl-refused", "kata-agent-ctl asks for a container that is not there", |_| CTL_REFUSED),
+    ctl("ctl-reseed", "kata-agent-ctl sends entropy that is empty", |agent| {
+        if agent.takes_no_entropy { "ReseedRandomDev" } else { "ReseedRandomDev!" }
+    }),
+    ctl("ctl-swap", "kata-agent-ctl adds swap without a path", |_| "AddSwap!"),
+    ctl("ctl-volume", "kata-agent-ctl asks for a volume that is not there", |_| "GetVolumeStats!"),
 ];
 
 /// The cases of all of it.
@@ -80,6 +81,6 @@ pub(super) const AS_RECORDED: Check = Check { name: "as-recorded", judge: as_rec
 fn as_recorded(report: &mut Report<'_>) {
     let agent = DIALECTS.named(report.evidence.grammar.dialect());
     if let (Some(agent), Some(recorded)) = (agent, of(report.evidence.case)) {
-        ttrpc::recorded::as_recorded(report, agent.schema(), recorded.due);
+        ttrpc::recorded::as_recorded(report, agent.schema(), (recorded.due)(agent));
     }
 }

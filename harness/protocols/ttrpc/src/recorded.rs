@@ -1,7 +1,7 @@
 //! Conversations of somebody else that were recorded: which calls were made, and what became of each.
 //!
 //! ```text
-//! due    = word *( " " word )             Connect State! Create State Start
+//! due    = *( " " word )                  Connect State! Create State Start
 //! word   = method [ "!" / "?" ]           it succeeds, is refused, or is either
 //! ```
 //!
@@ -37,7 +37,7 @@ enum Ends {
 
 /// The methods that are due, and what is due to become of each.
 fn read(due: &str) -> impl Iterator<Item = (&str, Ends)> {
-    due.split(' ').map(|word| match (word.strip_suffix('!'), word.strip_suffix('?')) {
+    due.split_whitespace().map(|word| match (word.strip_suffix('!'), word.strip_suffix('?')) {
         (Some(method), _) => (method, Ends::Refusal),
         (_, Some(method)) => (method, Ends::Either),
         _ => (word, Ends::Success),
@@ -115,6 +115,7 @@ mod tests {
         check("M M!", &succeeds(1).asks(good(3)).answers(failure(3, 13, "no")), &[]);
         check("M", &succeeds(1).asks(good(3)).answers(failure(3, 13, "no")), &["refused-valid"]);
         let unknown = crate::envelope::request(1, "s.S", "Other", b"");
+        check("", &fails, &["refused-valid"]);
         check("Other", &Talk::new().asks(unknown).answers(failure(1, 12, "no")), &[]);
     }
 }

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use matrix::CaseId;
 use protocol::Protocol;
 use transcript::{ConnId, Data, Event, EventKind, Transcript};
-use ttrpc::envelope::{self, Success};
+use ttrpc::envelope::{self, Success, code};
 use verdict::{Evidence, Reading};
 use wire::Direction;
 use wire::protobuf::Writer;
@@ -21,7 +21,10 @@ fn found(fixture: &str, change: impl FnOnce(&mut Vec<Event>)) -> Vec<String> {
         transcript::fixture::load(folder.join(fixture)).expect("a recording can be read");
     change(&mut transcript.events);
     let case: CaseId = transcript.provenance.case.parse().expect("it names a case");
-    let grammar = ContainerdTask.grammar("ideal").expect("there is one");
+    let server = transcript.provenance.server.version.clone().expect("it names its server");
+    // Who only takes events is of no release.
+    let grammar = ContainerdTask.grammar(&server).or_else(|| ContainerdTask.grammar("ideal"));
+    let grammar = grammar.expect("there is one");
     let reading = Reading::of(&transcript, &*grammar);
     let evidence = Evidence {
         case: &case,
@@ -141,6 +144,23 @@ fn what_a_daemon_says_to_a_shim_that_it_finds_is_judged() {
         events.retain(|event| !is_runs(event));
     };
     assert_eq!(found(FOUND, unseen), ["incomplete"]);
+}
+
+/// A failure in the place of the first result of a real shim.
+fn refused(events: &mut [Event]) {
+    let is_answer =
+        |event: &&mut Event| event.dir == Direction::ToClient && matches!(event.kind, EventKind::Data(_));
+    let first = events.iter_mut().find(is_answer).expect("a shim answers");
+    let bytes = envelope::failure(1, code::INTERNAL, "no");
+    first.kind = EventKind::Data(Data { bytes, fds: Vec::new(), creds: None });
+}
+
+#[test]
+fn what_a_real_shim_carried_out_is_missed() {
+    for fixture in ["2.1..2.1/take-over.wire", "2.1..1.7/upgrade.wire", "2.1..1.7/state.bundle.wire"] {
+        assert_eq!(found(fixture, |_| ()), [""; 0], "{fixture}");
+        assert_eq!(found(fixture, |events| refused(events)), ["refused-valid"], "{fixture}");
+    }
 }
 
 #[test]
