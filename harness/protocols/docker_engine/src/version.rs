@@ -21,6 +21,11 @@ pub(crate) struct ApiVersion {
     pub minor: u64,
 }
 
+impl ApiVersion {
+    /// No version is higher.
+    pub(crate) const MAX: Self = Self { major: u64::MAX, minor: u64::MAX };
+}
+
 /// That version 1 of the API.
 pub(crate) const fn api(minor: u64) -> ApiVersion {
     ApiVersion { major: 1, minor }

@@ -1,0 +1,3 @@
+//! Reference peers: daemons that behave as a release was measured to behave, and a CLI.
+
+mod replies;
