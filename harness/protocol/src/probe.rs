@@ -7,6 +7,8 @@
 //! client that wants to be served in the meantime. Where a transport has one client at a time, there is
 //! none, and clients come one after the other.
 
+pub mod text;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use matrix::{CaseId, CaseKind};
 use session::Script;

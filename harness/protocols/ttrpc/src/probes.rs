@@ -1,14 +1,7 @@
-//! Probes as a text: what is sent on one connection, what it is for, and what is waited for.
+//! Probes as a [text](protocol::probe::text), in which bytes are frames, with `;` between them:
 //!
 //! ```text
-//! probe unknown-method | an unknown method is refused …     a name, and what it is about; `kills` behind the name where it may
-//!   subject not-supported,answer                             a role, and what is expected of each request of it
-//!     send call 1 $service NoSuchMethod 0a10 78*16; good 3   one write: frames, `;` between them
-//!     each good 1                                            byte by byte
-//!     split 10 30 good 1                                     two writes with 30 ms in between; -7 counts from the end
-//!     answer                                                 waits for the answers to the last write
-//!     quiet 50 · pause 30                                    takes what comes, or waits, for so many milliseconds
-//!     half-close
+//! send call 1 $service NoSuchMethod 0a10 78*16; good 3
 //! ```
 //!
 //! | frame | bytes |
@@ -24,10 +17,9 @@
 
 use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
-use protocol::probe::{Description, HALF_CLOSE, REPLY_MS, SUBJECT_CONN, closing, opening};
-use protocol::{Action, Case, Hazard};
-use session::Script;
-use transcript::evidence::{Expect, Role};
+use protocol::probe::HALF_CLOSE;
+use protocol::probe::text;
+pub use protocol::probe::text::{ALONE, Row};
 use wire::protobuf::Writer;
 use wire::ttrpc::{Flags, HEAD_LEN, Header, MessageType};
 
@@ -35,10 +27,6 @@ use crate::envelope;
 
 /// What is asked of every server over ttrpc.
 pub const FRAMING: &str = include_str!("probes/framing.txt");
-/// Between single bytes.
-const EACH_GAP_MS: u64 = 2;
-/// In front of the name of a probe that has its connection to itself, as it was recorded elsewhere.
-pub const ALONE: &str = "alone-";
 
 /// The harmless call of a protocol.
 #[derive(Debug, Clone, Copy)]
@@ -63,80 +51,6 @@ impl Good<'_> {
     }
 }
 
-/// One probe of a text.
-#[derive(Debug, Clone)]
-pub struct Row {
-    /// Its name.
-    pub name: &'static str,
-    /// What it is about, in one sentence.
-    pub about: &'static str,
-    /// Whether it kills a server that is wrong about it.
-    pub kills: bool,
-    parts: Vec<Part>,
-}
-
-#[derive(Debug, Clone)]
-struct Part {
-    role: Role,
-    expect: Vec<Expect>,
-    steps: Vec<Step>,
-}
-
-#[derive(Debug, Clone)]
-enum Step {
-    Send(Bytes),
-    Answer,
-    Quiet(u64),
-    Pause(u64),
-    HalfClose,
-}
-
-impl Row {
-    /// What is sent and waited for, on an open connection.
-    fn play(&self, script: Script, conn: u32, opens: bool) -> Script {
-        let mut script = script;
-        for (at, part) in self.parts.iter().enumerate() {
-            let expect = Expect::list(&part.expect);
-            let args = if part.expect.is_empty() { vec![] } else { vec![(Expect::ARG, expect.as_str())] };
-            let is_first = opens && at == 0;
-            script = match is_first {
-                true => script.open(conn, part.role, &args),
-                false => script.role(conn, part.role, &args),
-            };
-            for step in &part.steps {
-                script = match step {
-                    Step::Send(bytes) => script.send(conn, bytes.clone()),
-                    Step::Answer => script.answers(conn, REPLY_MS),
-                    Step::Quiet(ms) => script.quiet(conn, *ms),
-                    Step::Pause(ms) => script.pause(*ms),
-                    Step::HalfClose => script.half_close(conn),
-                };
-            }
-        }
-        script.close(conn)
-    }
-
-    /// The probe between looks at the server, and with another client behind it.
-    #[must_use]
-    pub fn case(&self, d: &Description, prefix: &str) -> Case {
-        let hazard = if self.kills { Hazard::Disturbs } else { Hazard::Harmless };
-        let script = closing(d, self.play(opening(d), SUBJECT_CONN, true));
-        self.made(&format!("{prefix}{}", self.name), hazard, script)
-    }
-
-    /// The connection of the probe and nothing else, as it was recorded elsewhere.
-    #[must_use]
-    pub fn alone(&self, prefix: &str) -> Case {
-        let script = self.play(Script::new(), 1, true);
-        self.made(&format!("{ALONE}{prefix}{}", self.name), Hazard::Disturbs, script)
-    }
-
-    fn made(&self, name: &str, hazard: Hazard, script: Script) -> Case {
-        let id = CaseId::new(CaseKind::Probe, name);
-        Case { id, about: self.about, hazard, action: Action::Script(script.into()) }
-    }
-}
-
 /// Why a recording of a probe cannot be played again.
 #[must_use]
 pub fn cannot_replay(case: &CaseId) -> Option<&'static str> {
@@ -156,69 +70,7 @@ pub fn cannot_replay(case: &CaseId) -> Option<&'static str> {
 /// # Errors
 /// The first line that is not understood, and what is wrong with it.
 pub fn read(text: &'static str, good: impl Fn(&str) -> Good<'static>) -> Result<Vec<Row>, String> {
-    let mut rows: Vec<Row> = Vec::new();
-    let lines = text.lines().zip(1..).map(|(line, number)| (line.trim(), number));
-    for (line, number) in lines.filter(|(line, _)| !line.is_empty() && !line.starts_with('#')) {
-        let taken = take_line(&mut rows, line, &good);
-        taken.ok_or_else(|| format!("line {number}: `{line}` is not understood"))?;
-    }
-    let is_empty = |row: &&Row| !row.parts.iter().any(|part| part.role == Role::Subject);
-    match rows.iter().find(is_empty) {
-        Some(row) => Err(format!("`{}` has no subject", row.name)),
-        None => Ok(rows),
-    }
-}
-
-fn take_line(rows: &mut Vec<Row>, line: &'static str, good: &impl Fn(&str) -> Good<'static>) -> Option<()> {
-    let (word, rest) = line.split_once(' ').map_or((line, ""), |(word, rest)| (word, rest.trim()));
-    if word == "probe" {
-        let (name, about) = rest.split_once(" | ")?;
-        let (name, kills) = match name.strip_suffix(" kills") {
-            Some(name) => (name, true),
-            None => (name, false),
-        };
-        rows.push(Row { name, about, kills, parts: Vec::new() });
-        return (!name.contains(' ')).then_some(());
-    }
-    let row = rows.last_mut()?;
-    // The same word waits, with a number behind it.
-    let role = Role::parse(word).filter(|role| *role != Role::Quiet || rest.is_empty());
-    if let Some(role) = role {
-        let words = rest.split(',').filter(|word| !word.is_empty());
-        let expect = match role {
-            Role::Canary => vec![Expect::Answer],
-            _ => words.map(Expect::parse).collect::<Option<_>>()?,
-        };
-        row.parts.push(Part { role, expect, steps: Vec::new() });
-        return Some(());
-    }
-    let good = good(row.name);
-    let steps = &mut row.parts.last_mut()?.steps;
-    match word {
-        "send" => steps.push(Step::Send(frames(rest, good)?.into())),
-        "each" => {
-            for byte in frames(rest, good)? {
-                steps.extend([Step::Send(Bytes::from(vec![byte])), Step::Pause(EACH_GAP_MS)]);
-            }
-        }
-        "split" => {
-            let mut words = rest.splitn(3, ' ');
-            let (at, gap): (i64, u64) = (words.next()?.parse().ok()?, words.next()?.parse().ok()?);
-            let bytes = Bytes::from(frames(words.next()?, good)?);
-            let len = i64::try_from(bytes.len()).ok()?;
-            let at =
-                usize::try_from(if at < 0 { len + at } else { at }).ok().filter(|at| *at < bytes.len())?;
-            steps.push(Step::Send(bytes.slice(..at)));
-            steps.push(if gap > 0 { Step::Pause(gap) } else { Step::Quiet(EACH_GAP_MS) });
-            steps.push(Step::Send(bytes.slice(at..)));
-        }
-        "answer" => steps.push(Step::Answer),
-        "quiet" => steps.push(Step::Quiet(rest.parse().ok()?)),
-        "pause" => steps.push(Step::Pause(rest.parse().ok()?)),
-        "half-close" => steps.push(Step::HalfClose),
-        _ => return None,
-    }
-    Some(())
+    text::read(text, |name, words| frames(words, good(name)).map(Bytes::from))
 }
 
 /// The bytes of one write.
@@ -298,23 +150,16 @@ mod tests {
     }
 
     #[test]
-    fn says_what_is_not_understood() {
+    fn says_what_is_no_frame() {
         #[track_caller]
-        fn check(text: &'static str, expect: &str) {
-            assert_eq!(read(text, |_| GOOD).expect_err("a wrong text"), expect);
+        fn check(frame: &str) {
+            assert_eq!(frames(frame, GOOD), None, "{frame}");
         }
-        check("subject answer", "line 1: `subject answer` is not understood");
-        check("probe a", "line 1: `probe a` is not understood");
-        check("probe a | b\n  canary\n    send good 1", "`a` has no subject");
-        check("probe a | b\n subject answr", "line 2: `subject answr` is not understood");
-        check("probe a | b\n subject answer\n send good x", "line 3: `send good x` is not understood");
-        check("probe a | b\n subject answer\n send hex 0", "line 3: `send hex 0` is not understood");
-        check("probe a | b\n subject answer\n send hex 0x", "line 3: `send hex 0x` is not understood");
-        check(
-            "probe a | b\n subject answer\n split 99 0 good 1",
-            "line 3: `split 99 0 good 1` is not understood",
-        );
-        check("probe a | b\n subject answer\n wait", "line 3: `wait` is not understood");
+        check("good x");
+        check("hex 0");
+        check("hex 0x");
+        check("first 99 good 1");
+        check("good 1; wait");
     }
 
     #[test]
