@@ -131,6 +131,19 @@ impl<'a> Part<'a> {
         self.parts.iter().filter(|part| part.is_element())
     }
 
+    /// Whether it says no more than what is not there.
+    fn is_absent(&self, absent: Absent) -> bool {
+        match absent {
+            Absent::Differs => false,
+            Absent::IsEmpty => self.is_empty(),
+            Absent::IsNothing => {
+                let nothing =
+                    |(field, _): &(&Field, &[u8])| matches!(field.value, Value::Null | Value::Empty);
+                self.parts.is_empty() && self.fields.iter().all(nothing)
+            }
+        }
+    }
+
     /// Whether it is one value, and that which stands for none.
     fn is_empty(&self) -> bool {
         let none = |(field, _): &(&Field, &[u8])| match &field.value {
@@ -234,7 +247,7 @@ impl Comparing<'_> {
     }
 
     fn fields(&mut self, was: &Part<'_>, is: &Part<'_>, policy: Policy) {
-        if policy.absent == Absent::IsEmpty && was.is_empty() && is.is_empty() {
+        if was.is_absent(policy.absent) && is.is_absent(policy.absent) {
             return;
         }
         let (before, after) = (was.values(is), is.values(was));
@@ -286,11 +299,12 @@ impl Comparing<'_> {
         }
         for after in is.members().filter(|after| was.part(after.name).is_none()) {
             let below = self.policies.at(policy, after.path);
-            let is_nothing = below.absent == Absent::IsEmpty && after.is_empty();
             match (below.added, below.absent) {
                 _ if after.is_unread() => self.found.not_compared.push(after.path.to_owned()),
-                _ if is_nothing => {}
-                (Added::Passes, Absent::Differs) => self.found.added.push(after.path.to_owned()),
+                _ if after.is_absent(below.absent) => {}
+                (Added::Passes, Absent::Differs | Absent::IsNothing) => {
+                    self.found.added.push(after.path.to_owned());
+                }
                 _ => self.extra(after),
             }
         }
@@ -350,10 +364,9 @@ impl Comparing<'_> {
     }
 
     fn lost(&mut self, before: &Part<'_>, policy: Policy) {
-        let is_nothing = policy.absent == Absent::IsEmpty && before.is_empty();
         if before.is_unread() {
             self.found.not_compared.push(before.path.to_owned());
-        } else if !is_nothing {
+        } else if !before.is_absent(policy.absent) {
             self.differs(before.path, None, || (before.text(), NO_SUCH_FIELD.to_owned()));
         }
     }

@@ -24,6 +24,8 @@ pub enum Absent {
     Differs,
     /// The same as zero, an empty text or list, `false` and `null`, e.g. in protobuf.
     IsEmpty,
+    /// The same as `null`, and as a list or an object that has nothing in it, as in JSON that Go writes.
+    IsNothing,
 }
 
 /// What a part means that is there only now.

@@ -114,6 +114,25 @@ fn an_absent_value_may_mean_an_empty_one() {
 }
 
 #[test]
+fn an_absent_value_may_mean_nothing_at_all() {
+    let mut policies = Policies::default();
+    let policy = Policy { absent: Absent::IsNothing, added: Added::Passes, ..Policy::default() };
+    policies.set("", policy);
+    let check = |was: &str, is: &str, expect| check(policies.clone(), was, is, expect);
+    check("a=null b=[] c={}", "", None);
+    check("", "a=null b=[] c={}", None);
+    check("a=null b=[] c={}", "a={} b=null c=[]", None);
+    // A zero, an empty text and `false` are values, and a value that is lost is lost.
+    check("a=0", "", Some(("a = 0", "no such field")));
+    check("a=0", "a=null", Some(("a = 0", "a = null")));
+    check("a=", "a=[]", Some(("a = \"\"", "a = nothing ([])")));
+    check("l.0=a", "l=[]", Some(("l.0 = \"a\"", "no such field")));
+    // What is there only now is told, unless there was nothing in its place.
+    check("a=null", "a=1", Some(("a = null", "a = 1")));
+    assert_eq!(compared("a=1", "a=1 b=2 c=null", policies.clone()).added, ["b"]);
+}
+
+#[test]
 fn more_may_be_passed_over_where_the_older_peer_cannot_know_it() {
     let mut policies = Policies::default();
     policies.set("new", Policy { added: Added::Passes, ..Policy::default() });
