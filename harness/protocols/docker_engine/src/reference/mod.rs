@@ -1,0 +1,4 @@
+//! Reference peers of the Docker Engine API.
+
+mod defects;
+mod engine;
