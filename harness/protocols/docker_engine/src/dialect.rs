@@ -60,6 +60,18 @@ pub(crate) struct Dialect {
     pub takes_pathless_runtime: bool,
     /// Whether an empty file is a configuration.
     pub takes_empty_configuration: bool,
+    /// Whether its configuration may name a runtime whose script lies outside the directory of scripts.
+    pub takes_runtime_names_that_lead_away: bool,
+    /// Whether its configuration may say which versions of the API are too old.
+    pub takes_min_api_version: bool,
+    /// Whether it says that it has reloaded also where it could not apply what it had read.
+    pub says_reloaded_after_refusal: bool,
+    /// Whether a container that it cannot reach at the second start in a row has exited, as it says, though it lives.
+    pub forgets_unreachable: bool,
+    /// Whether it counts the containers anew when it has found out at its start which of them live.
+    pub recounts_at_start: bool,
+    /// Whether it takes away at its start what is left of containers that it does not have, or no longer as living.
+    pub reaps_at_start: bool,
     /// The exit status of an exec that cannot start because its program is not there.
     pub exec_missing_status: i32,
     /// How long a stop takes whose container cannot be reached, and what it says: see [`Unreachable`].
@@ -196,6 +208,12 @@ impl Facts for Dialect {
             wrappers: Wrappers::ByName,
             takes_pathless_runtime: true,
             takes_empty_configuration: false,
+            takes_runtime_names_that_lead_away: true,
+            takes_min_api_version: false,
+            says_reloaded_after_refusal: false,
+            forgets_unreachable: false,
+            recounts_at_start: false,
+            reaps_at_start: false,
             exec_missing_status: 126,
             unreachable: Unreachable::Fails,
             containerd: 1,

@@ -102,6 +102,9 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             }),
             change("a runtime needs a path", TRIXIE, |d| d.takes_pathless_runtime = false),
             change("an empty file is a configuration", TRIXIE, |d| d.takes_empty_configuration = true),
+            change("what it cannot reach at two starts in a row has exited, it says, and lives", TRIXIE, |d| {
+                d.forgets_unreachable = true;
+            }),
             change("the CLI names another host, also where it leaves HTTP", TRIXIE, |d| {
                 d.cli.host = "api.moby.localhost";
                 d.cli.hijack_host = "api.moby.localhost";
@@ -130,6 +133,9 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             change("API 1.48", "moby/moby@v28.0.0:api/common.go", |d| d.api_max = api(48)),
             change("a program that is not there is status 127 of exec", FORKY, |d| d.exec_missing_status = 127),
             change("containers are kept by containerd 2", FORKY, |d| d.containerd = 2),
+            change("it says that it has reloaded also where it could not apply what it had read", FORKY, |d| {
+                d.says_reloaded_after_refusal = true;
+            }),
             change("what stands behind a value is refused also where it was cut off", FORKY, |d| {
                 d.bodies = Bodies::RefusedToTheEnd;
             }),
@@ -197,6 +203,9 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 d.numbers_are_faults = false;
             })
             .declares(&[("bad-numbers", "500 -> 400")]),
+            change("its configuration may say which versions of the API are too old", LATEST, |d| {
+                d.takes_min_api_version = true;
+            }),
             change("HTTP/2 is spoken to whoever begins with its preface", LATEST, |d| d.http.prior_knowledge = true),
             change("a body that ends too early is status 499", LATEST, |d| d.http.cut_body_is_499 = true),
         ],
@@ -246,6 +255,29 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 "a script goes only when no living container refers to it",
                 "moby/moby@d222bf097c: what its message promises for reloads, for starts too",
                 |d| d.wrappers = Wrappers::ByContentWhileReferenced,
+            ),
+            change(
+                "a runtime's name does not lead out of the directory of scripts",
+                "harness/ARCHITECTURE.md#bad-input-harms-nobody-else",
+                |d| d.takes_runtime_names_that_lead_away = false,
+            ),
+            change(
+                "it says that it has reloaded when it has",
+                "harness/ARCHITECTURE.md#claims-are-effects",
+                |d| d.says_reloaded_after_refusal = false,
+            ),
+            change(
+                "what lives is said to live, and counted so",
+                "harness/ARCHITECTURE.md#claims-are-effects",
+                |d| {
+                    d.forgets_unreachable = false;
+                    d.recounts_at_start = true;
+                },
+            ),
+            change(
+                "nothing is left of containers that are gone",
+                "harness/ARCHITECTURE.md#what-is-taken-is-given-back",
+                |d| d.reaps_at_start = true,
             ),
             change(
                 "numbers are passed on as they are",
