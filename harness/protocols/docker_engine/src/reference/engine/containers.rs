@@ -56,7 +56,7 @@ impl State {
 pub(crate) struct Record {
     /// 64 hexadecimal digits.
     pub id: String,
-    /// The how manieth it is.
+    /// Its place in the order in which ids were given.
     pub number: u64,
     /// What it is made of, with its name and its runtime.
     pub spec: Spec,

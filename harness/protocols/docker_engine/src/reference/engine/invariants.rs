@@ -8,6 +8,7 @@
 //! | `Stale` | behind a start there is no script that nobody needs |
 //! | `Manageable` | every container that lives can be managed |
 //! | `Truth` | what the daemon says and counts agrees with the processes, and no shim is without a container |
+//! | `Claims` | what the daemon says that it has stopped, killed or removed does not live |
 //! | `Refused` | behind a configuration that was refused everything is as it was |
 
 use std::collections::BTreeSet;
@@ -33,6 +34,8 @@ pub(crate) enum Invariant {
     Manageable,
     /// What the daemon says and counts agrees with the processes, and no shim is without a container.
     Truth,
+    /// What the daemon says that it has stopped, killed or removed does not live.
+    Claims,
     /// Behind a configuration that was refused everything is as it was.
     Refused,
 }
@@ -176,4 +179,16 @@ pub(crate) fn refused_reload(before: &Info, behind: &Info) -> Vec<Broken> {
     }
     let words = format!("a configuration was refused, and {before:?} became {behind:?}");
     vec![Broken { invariant: Invariant::Refused, words }]
+}
+
+/// [`Invariant::Claims`] of a container, by its id, of which the daemon has just said that it was stopped, killed or removed.
+///
+/// # Errors
+/// The directory cannot be read.
+pub(crate) fn claimed_to_have_ended(engine: &Engine, id: &str) -> Result<Vec<Broken>, FileError> {
+    let process = engine.world().shim(id)?.map(|shim| shim.process);
+    let lives = process.filter(|process| process.lives());
+    let words = |process| format!("{id} was stopped, as the daemon says, and its process is {process:?}");
+    let broken = |process| Broken { invariant: Invariant::Claims, words: words(process) };
+    Ok(lives.map(broken).into_iter().collect())
 }

@@ -147,7 +147,7 @@ impl Engine {
         Timed { took_ms, result: self.clear(&id).map_err(Refusal::from) }
     }
 
-    /// The last of a container that does not live, as far as the daemon knows.
+    /// Takes away what is left of a container that does not live, as far as the daemon knows.
     fn clear(&mut self, id: &str) -> Result<(), FileError> {
         let shim = self.world.shim(id)?;
         if shim.is_some_and(|shim| shim.process == Process::Created || self.dialect.reaps_at_start) {

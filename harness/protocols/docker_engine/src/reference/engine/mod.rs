@@ -7,14 +7,16 @@
 //! DIR/data/number             how many ids were given
 //! DIR/shims/ID                the shim and the process of a container       world.rs
 //!
-//! boot ─▶ restore.rs ─▶ create · start · exec · stop …  containers.rs, starts.rs, exec.rs, lifecycle.rs ─▶ shutdown, or nothing at all: a crash
+//! boot      restore.rs: reads all of this, and finds again what lives
+//! requests  containers.rs: create, rename, list · starts.rs · exec.rs · lifecycle.rs: stop, kill, pause, remove · reload.rs
+//! end       shutdown, or none: a crash
 //! ```
 //!
 //! What lies in `shims` outlives the daemon, as shims do. Each change is one file, written whole; a process is made before the
 //! record says so, and ends before the record says so, and the next start believes the process.
 //!
-//! Measured on 20.10.5, 20.10.24, 26.1.5, 28.5.2 and 29.7.2; texts of which none says where they come from are from recordings
-//! or as those of moby's sources.
+//! Measured on 20.10.5, 20.10.24, 26.1.5, 28.5.2 and 29.7.2; texts are those of recordings, and of moby's
+//! sources where nothing was recorded.
 
 mod config;
 mod containers;
@@ -27,6 +29,8 @@ mod reload;
 mod restore;
 mod runtimes;
 mod starts;
+#[cfg(test)]
+mod tests;
 mod world;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -41,7 +45,9 @@ pub(crate) use config::{BadConfiguration, Configuration, Stage};
 pub(crate) use containers::{Record, Refusal, Spec, State, Why};
 pub(crate) use exec::{Exec, ExecRecord};
 pub(crate) use files::FileError;
-pub(crate) use invariants::{Broken, Invariant, broken, refused_reload, stale_scripts, taken_earlier, unit};
+pub(crate) use invariants::{
+    Broken, Invariant, broken, claimed_to_have_ended, refused_reload, stale_scripts, taken_earlier, unit,
+};
 pub(crate) use lifecycle::{Shutdown, Timed};
 pub(crate) use processes::{Program, Stream, with_returns};
 pub(crate) use reload::{Pending, Reloaded};

@@ -127,7 +127,8 @@ impl Engine {
         }
         if self.dialect.reaps_at_start {
             for shim in self.world.shims()? {
-                if !self.records.get(&shim.id).is_some_and(|record| record.state.lives()) {
+                // A process without a container is one that somebody wanted removed.
+                if !shim.process.lives() || !self.records.contains_key(&shim.id) {
                     self.world.remove(&shim.id)?;
                 }
             }
