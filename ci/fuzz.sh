@@ -86,6 +86,10 @@ run libvirt_structured -max_len=512
 run ttrpc_decode -max_len=384 -reduce_inputs=0
 run ttrpc_round_trip -max_len=384
 run ttrpc_structured -max_len=512
+run http1_decode -max_len=512 -reduce_inputs=0 -dict=fuzz/http1.dict
+run http1_round_trip -max_len=512 -dict=fuzz/http1.dict
+run http1_structured -max_len=512
+run multiplex -max_len=384 -reduce_inputs=0
 run json_decode -max_len=384 -reduce_inputs=0
 run json_values -max_len=384 -reduce_inputs=0 -dict=fuzz/json.dict
 run json_dissect -max_len=512 -dict=fuzz/json.dict
@@ -114,4 +118,5 @@ proves() {
 proves planted_defect
 proves libvirt_planted_defect
 proves ttrpc_planted_defect
+proves http1_planted_defect -dict=fuzz/http1.dict
 proves json_planted_defect

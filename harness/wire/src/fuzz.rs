@@ -20,11 +20,13 @@
 //! +---------+-------+-------+--------+----------------------+------------------+
 //! ```
 //!
-//! The variant of LXC is a layout, that of libvirt says whether the decoders know their direction, that of
+//! The variant of HTTP/1.1 says whether the client ends before the server speaks, that of a multiplexed stream how long pieces
+//! are. The variant of LXC is a layout, that of libvirt says whether the decoders know their direction, that of
 //! ttrpc limits, that of JSON limits or rules; its bodies all have such an input. Input of the bodies that end in
 //! `_structured` are choices. Input of `protobuf_walk` is a byte that chooses a message, and the message; that of
 //! `protobuf_schema` a byte that is odd for descriptors and even for text, and those.
 
+pub(crate) mod http1;
 mod json;
 mod libvirt;
 mod lxc;
@@ -35,6 +37,9 @@ mod tests;
 mod told;
 mod ttrpc;
 
+pub use http1::{
+    http1_decode, http1_input, http1_planted_defect, http1_round_trip, http1_structured, multiplex,
+};
 pub use json::{json_decode, json_dissect, json_input, json_planted_defect, json_values};
 pub use libvirt::{
     libvirt_decode, libvirt_input, libvirt_planted_defect, libvirt_round_trip, libvirt_structured,

@@ -12,10 +12,12 @@ mod dissect;
 mod frame;
 #[cfg(any(test, feature = "fuzz"))]
 pub mod fuzz;
+pub mod http1;
 pub mod json;
 pub mod json_lines;
 pub mod libvirt_rpc;
 pub mod lxc;
+pub mod multiplex;
 mod named;
 mod path;
 pub mod policy;

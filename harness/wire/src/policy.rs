@@ -76,6 +76,14 @@ impl Policies {
         self.set(path, Policy { order: Order::Any, ..within });
     }
 
+    /// The same for a message that is a part of another one, there.
+    #[must_use]
+    pub fn within(self, path: &str) -> Self {
+        let below =
+            |own: String| if own.is_empty() { anywhere(path) } else { format!("{}.{own}", anywhere(path)) };
+        Self(self.0.into_iter().map(|(own, policy)| (below(own), policy)).collect())
+    }
+
     /// What holds for a part, where `above` holds for the part that it is in.
     #[must_use]
     pub fn at(&self, above: Policy, path: &str) -> Policy {
@@ -109,5 +117,9 @@ mod tests {
         assert_eq!(policies.at(any, "rows.7.names.3"), sparse);
         assert_eq!(policies.at(any, "rows.7.names.3.plain"), Policy::default());
         assert_eq!(Policies::default().at(Policy::default(), "a.b"), Policy::default());
+        let within = policies.within("body.3");
+        assert_eq!(within.at(Policy::default(), "body.3"), sparse);
+        assert_eq!(within.at(sparse, "body.3.rows.7.names"), any);
+        assert_eq!(within.at(Policy::default(), "rows.7.names"), Policy::default());
     }
 }

@@ -58,6 +58,12 @@ pub trait Scan: Send {
     /// The stream is wrong from here on.
     fn step(&mut self, src: &[u8]) -> Result<Step, Fault>;
 
+    /// What that step is when no more bytes will come: what only the end completes is complete then, and what is for the
+    /// other side to say ends in no frame.
+    fn at_end(&mut self, _src: &[u8], step: Step) -> Step {
+        step
+    }
+
     /// As [`Decoder::note_other`].
     fn note_other(&mut self, _other: &Frame) {}
 }
@@ -106,14 +112,20 @@ impl<S: Scan> StreamDecoder<S> {
         }
         match self.scan.step(src) {
             Ok(step) => {
-                match step {
-                    Step::Complete(extent) => self.offset = self.offset.saturating_add(as_u64(extent.len)),
-                    Step::Partial { at, needed, .. } => self.needed = as_u64(at).saturating_add(needed),
-                    Step::Boundary => self.needed = 0,
-                }
+                self.pass(step);
                 Ok(step)
             }
             Err(fault) => Err(self.fail(fault)),
+        }
+    }
+
+    /// Goes on to what is behind that step.
+    #[inline]
+    fn pass(&mut self, step: Step) {
+        match step {
+            Step::Complete(extent) => self.offset = self.offset.saturating_add(as_u64(extent.len)),
+            Step::Partial { at, needed, .. } => self.needed = as_u64(at).saturating_add(needed),
+            Step::Boundary => self.needed = 0,
         }
     }
 
@@ -284,7 +296,12 @@ impl<S: Scan> Decoder for StreamDecoder<S> {
     }
 
     fn decode_eof(&mut self, src: &mut BytesMut) -> Result<Option<Frame>, DecodeError> {
-        match self.step(src)? {
+        let mut step = self.step(src)?;
+        if !matches!(step, Step::Complete(_)) {
+            step = self.scan.at_end(src, step);
+            self.pass(step);
+        }
+        match step {
             Step::Complete(extent) => Ok(Some(cut(src, extent))),
             Step::Boundary => Ok(None),
             Step::Partial { field, at, needed } => {

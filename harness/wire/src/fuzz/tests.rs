@@ -110,6 +110,43 @@ fn the_planted_defect_of_ttrpc_is_nowhere_else() {
 }
 
 #[test]
+fn regressions_of_http1_decode_stay_fixed() {
+    replay("http1_decode", http1_decode);
+}
+
+#[test]
+fn regressions_of_http1_round_trip_stay_fixed() {
+    replay("http1_round_trip", http1_round_trip);
+}
+
+#[test]
+fn regressions_of_http1_structured_stay_fixed() {
+    replay("http1_structured", http1_structured);
+}
+
+#[test]
+fn regressions_of_multiplex_stay_fixed() {
+    replay("multiplex", multiplex);
+}
+
+/// A request with that body in chunks, and another one.
+fn two_requests(body: &[u8]) -> Vec<u8> {
+    const HEAD: &[u8] = b"PUT / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n";
+    [HEAD, body, b"GET / HTTP/1.1\r\n\r\n"].concat()
+}
+
+#[test]
+#[should_panic(expected = "every byte is in a frame or left over")]
+fn a_lost_byte_behind_a_body_in_chunks_is_noticed() {
+    http1_planted_defect(&http1_input(&two_requests(b"1\r\na\r\n0\r\n\r\n"), b""));
+}
+
+#[test]
+fn the_planted_defect_of_http1_is_nowhere_else() {
+    http1_planted_defect(&http1_input(&two_requests(b"1\r\na\r\n0\r\n"), b"HTTP/1.1 200 OK\r\n\r\nabc"));
+}
+
+#[test]
 fn regressions_of_json_decode_stay_fixed() {
     replay("json_decode", json_decode);
 }
@@ -157,6 +194,10 @@ proptest! {
         ttrpc_decode(&data);
         ttrpc_round_trip(&data);
         ttrpc_structured(&data);
+        http1_decode(&data);
+        http1_round_trip(&data);
+        http1_structured(&data);
+        multiplex(&data);
         json_decode(&data);
         json_values(&data);
         json_dissect(&data);
