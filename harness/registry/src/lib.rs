@@ -16,6 +16,7 @@ pub fn all() -> Vec<Arc<dyn Protocol>> {
         qemu_ga::protocol(),
         kata_agent::protocol(),
         containerd_task::protocol(),
+        docker_engine::protocol(),
     ]
 }
 

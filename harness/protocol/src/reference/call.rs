@@ -107,6 +107,16 @@ impl Caller {
         received
     }
 
+    /// Ends the client's direction.
+    ///
+    /// # Errors
+    /// As for [`Connection::half_close`].
+    pub fn half_close(&self) -> io::Result<()> {
+        self.connection.half_close()?;
+        self.note(Direction::ToServer, EventKind::Eof(Some("half-close".to_owned())));
+        Ok(())
+    }
+
     /// Takes what is there already.
     ///
     /// # Errors
@@ -141,6 +151,12 @@ impl Caller {
                 Ok(Received::Reset) | Err(_) => return Err(End::Reset),
             }
         }
+    }
+
+    /// What came and is in no frame: with the end of the stream it stays so.
+    #[must_use]
+    pub fn rest(&self) -> &[u8] {
+        &self.received
     }
 
     /// At most that many bytes: in one read, or until they are complete or the stream has ended. `None` for a reset.

@@ -1,5 +1,199 @@
-//! `docker-engine`: the Docker Engine API, over HTTP/1.1 on a socket.
+//! `docker-engine`: the Docker Engine API between clients and the daemon, over HTTP/1.1 on a socket.
+//!
+//! Specified by `moby/moby`, `api/swagger.yaml`. The version of the API is a prefix of the path; a daemon announces its highest one in
+//! a header of its answer to `/_ping`, and both settle on the lower one of the two maxima. Attach and exec leave HTTP, for bytes that
+//! are multiplexed or a terminal's.
+//!
+//! ```text
+//! dialect.rs     what each release does, as data     releases.rs   the table, one entry for each change
+//! version.rs     versions of the API, and prefixes   names.rs      which endpoint a request is for
+//! grammar.rs     how a dialect is read               message.rs    requests and answers, part by part
+//! probes.rs      what is asked of every daemon, from texts in probes/
+//! operations.rs  what CLIs do                        settings.rs   how daemons and CLIs are run
+//! checks.rs      what clients and daemons must hold  recorded.rs   what was recorded elsewhere
+//! reference/     daemons, and a CLI
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use matrix::{Build, CaseId, CaseKind, Role};
+use protocol::dialect::{IDEAL, Releases};
+use protocol::effects::Operation;
+use protocol::launch::At;
+use protocol::{Case, Defect, Peers, Protocol, replay};
+use session::Script;
+use transcript::Transcript;
+use verdict::{Check, Cited, Grammar, Reading};
+use wire::http1::Request;
+
+mod checks;
 mod dialect;
+mod grammar;
+mod lock;
+mod message;
+mod names;
+mod operations;
+mod probes;
+mod recorded;
 mod reference;
 mod releases;
+mod settings;
+mod shapes;
 mod version;
+
+use dialect::DIALECTS;
+use grammar::EngineGrammar;
+use version::Asked;
+
+/// Name of the protocol.
+const NAME: &str = "docker-engine";
+
+/// The protocol in all its dialects.
+#[must_use]
+pub fn protocol() -> Arc<dyn Protocol> {
+    Arc::new(DockerEngine)
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct DockerEngine;
+
+impl Protocol for DockerEngine {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn alias(&self) -> &'static str {
+        "docker"
+    }
+
+    fn about(&self) -> &'static str {
+        "the Docker Engine API (moby, api/swagger.yaml)"
+    }
+
+    fn framing(&self) -> &'static str {
+        "http1"
+    }
+
+    fn releases(&self) -> Option<&'static dyn Releases> {
+        Some(&DIALECTS)
+    }
+
+    fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
+        Some(Arc::new(EngineGrammar::new(DIALECTS.for_version(dialect)?)))
+    }
+
+    fn cases(&self) -> Vec<Case> {
+        let operations = operations::OPERATIONS.iter().map(Operation::case);
+        probes::all().into_iter().chain(operations).chain(recorded::cases()).collect()
+    }
+
+    fn operations(&self) -> Vec<&'static dyn Operation> {
+        operations::OPERATIONS.iter().map(|operation| operation as &dyn Operation).collect()
+    }
+
+    fn lacks(&self, client: &Build, case: &CaseId) -> Option<String> {
+        let client = DIALECTS.for_version(&client.dialect)?;
+        let needs = case.is(CaseKind::Client, "annotated").then_some(version::api(43))?;
+        (client.api_max < needs).then(|| format!("a CLI of its release has no option of API {needs}"))
+    }
+
+    fn is_without(&self, daemon: &Build, case: &CaseId) -> Option<String> {
+        let daemon = DIALECTS.for_version(&daemon.dialect)?;
+        let leaves = probes::is_h2_preface(case) && daemon.http.prior_knowledge;
+        leaves.then(|| "it speaks HTTP/2 to who begins with its preface, which is another framing".to_owned())
+    }
+
+    fn cannot_replay(&self, case: &CaseId) -> Option<&'static str> {
+        probes::cannot_replay(case).or_else(|| recorded::cannot_replay(case))
+    }
+
+    /// The container that a recording was made with has a name of its own.
+    fn replay(&self, recorded: &Transcript) -> Script {
+        let version = recorded.provenance.server.version.as_deref();
+        let grammar = version.and_then(|version| self.grammar(version)).or_else(|| self.grammar(IDEAL));
+        let condition = condition_of(recorded);
+        grammar.map(|grammar| replay::script(recorded, &*grammar, condition)).unwrap_or_default()
+    }
+
+    fn checks(&self, case: &CaseId) -> Vec<Check> {
+        let mut own = vec![checks::ERRORS, checks::SAYS_IT_CLOSES];
+        if case.kind == CaseKind::Client {
+            own.push(checks::AGREED_ON);
+        }
+        if recorded::is_recorded(case) {
+            own.extend([recorded::AS_RECORDED, verdict::checks::READABLE_REPLIES]);
+            return own;
+        }
+        if case.kind == CaseKind::Replay {
+            return verdict::checks::of(case.kind);
+        }
+        verdict::checks::of(case.kind).into_iter().chain(own).collect()
+    }
+
+    fn rules(&self) -> Vec<Cited> {
+        checks::RULES.iter().copied().chain(recorded::rules()).collect()
+    }
+
+    /// The version that a client asks for, or the one that a daemon announces.
+    fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
+        let frames = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.requests);
+        let asked = frames.filter_map(|at| Request::of(&at.frame).and_then(|request| {
+            let asked = Asked::of(request.target);
+            (asked.path != "/_ping").then(|| asked.version()).flatten()
+        }));
+        asked.map(|version| version.to_string()).next()
+    }
+
+    fn lock_table(&self) -> matrix::LockTable {
+        lock::lock_table()
+    }
+
+    fn settings_for(&self, _case: &CaseId) -> BTreeMap<String, String> {
+        BTreeMap::new()
+    }
+
+    fn defects(&self) -> &'static [Defect] {
+        reference::DEFECTS
+    }
+
+    /// Whoever serves the API.
+    fn speaks_at(&self, role: Role) -> &'static [At] {
+        if role == Role::Server { &[At::Socket, At::Tcp] } else { &[] }
+    }
+
+    fn peers(&self) -> Peers {
+        Peers { reference_server: Some(reference::server), reference_client: Some(reference::client), ..Peers::default() }
+    }
+}
+
+/// What a daemon must have before a recording is played to it: what the requests of the recording name.
+fn condition_of(recorded: &Transcript) -> Option<String> {
+    let case: CaseId = recorded.provenance.case.parse().ok()?;
+    if let Some(operation) = operations::operation(&case.name).filter(|_| case.kind == CaseKind::Client) {
+        return Some(operation.before.to_owned());
+    }
+    let grammar = EngineGrammar::new(DIALECTS.for_version(recorded.provenance.server.version.as_deref()?)?);
+    let reading = Reading::of(recorded, &grammar);
+    let mut frames = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.replies);
+    frames.find_map(|reply| {
+        let request = reply.request.as_ref().and_then(Request::of)?;
+        let asked = Asked::of(request.target);
+        let succeeds = reply.meaning == verdict::Meaning::Success;
+        let container = names::container(asked.path).filter(|name| !is_id(name) && succeeds);
+        let volume = asked.path.strip_prefix("/volumes/").filter(|_| request.method == "DELETE" && succeeds);
+        match (container, volume) {
+            (Some(name), _) => Some(format!("{} {name}", operations::RUNNING)),
+            (None, Some(name)) => Some(format!("{} {name}", operations::VOLUME)),
+            (None, None) => None,
+        }
+    })
+}
+
+/// Whether a name is one that a daemon has made.
+fn is_id(name: &str) -> bool {
+    name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,57 @@
-//! Faults that can be switched on in reference peers.
+//! Faults that can be switched on in the reference peers, and what must find each.
 
-/// A reload empties the directory of scripts and writes only those of the new configuration.
-pub(crate) const RELOAD_DELETES_WRAPPERS: &str = "reload-deletes-wrappers";
+use transcript::evidence::Shape;
+
+use crate::shapes;
+
+protocol::defects! { pub(crate) DEFECTS;
+    ANSWERS_TWICE, "answers-twice", Server, "ideal", "probe/unknown-payload-0", Shape::ANSWERED_TWICE,
+        "Every answer is sent two times.";
+    UNKNOWN_SUCCEEDS, "unknown-succeeds", Server, "ideal", "probe/unknown-path", Shape::WRONG_SUCCESS,
+        "An endpoint that is not known is answered with success.";
+    UNKNOWN_AS_MISSING, "unknown-as-missing", Server, "ideal", "probe/unknown-path", Shape::WRONG_REFUSAL,
+        "An endpoint that is not known is told as an object that is not there.";
+    MISSING_AS_UNKNOWN, "missing-as-unknown", Server, "ideal", "probe/missing-container", shapes::MISSING_AS_UNKNOWN,
+        "An object that is not there is told as an endpoint that is not known.";
+    TAKES_NEWER, "takes-newer", Server, "ideal", "probe/prefix-too-new", Shape::WRONG_SUCCESS,
+        "A version above the highest one is taken.";
+    TEXT_ERRORS, "text-errors", Server, "ideal", "probe/missing-container", shapes::ERROR_FORM,
+        "Errors are text for everybody.";
+    BLAMES_ITSELF, "blames-itself", Server, "ideal", "probe/json-invalid", shapes::BLAMES_ITSELF,
+        "What a client did wrong is 500.";
+    SOURCES_DISAGREE, "sources-disagree", Server, "ideal", "client/version", shapes::SOURCES_DISAGREE,
+        "Ping and /version announce different versions.";
+    ANNOUNCES_MORE, "announces-more", Server, "ideal", "client/version", shapes::SOURCES_DISAGREE,
+        "Ping announces more than the daemon knows.";
+    HIDES_VERSION, "hides-version", Server, "ideal", "probe/missing-container", shapes::MISSING_AS_UNKNOWN,
+        "No answer announces a version.";
+    TAKES_OWN, "takes-own", Client, "20.10.24", "client/ps", shapes::ABOVE_AGREED,
+        "A client takes its own highest version for that of both.";
+    NEVER_SETTLES, "never-settles", Client, "ideal", "client/ps", shapes::BELOW_AGREED,
+        "A client asks for 1.24 whatever the daemon announces.";
+    FAILED_IS_MAXIMUM, "failed-is-maximum", Client, "ideal with hides-version", "client/ps", shapes::ABOVE_AGREED,
+        "A client that finds no version takes its own highest one.";
+    NO_PREFIX, "no-prefix", Client, "ideal", "client/ps", shapes::NO_PREFIX,
+        "A client asks for no version.";
+    REFUSED_IS_DONE, "refused-is-done", Client, "ideal", "client/missing-container", Shape::SILENT_WRONG,
+        "A client takes a refusal for an answer.";
+    TRUSTS_101, "trusts-101", Client, "20.10.5", "client/reloaded-exec", Shape::SILENT_WRONG,
+        "A client takes the beginning of a stream for the success of its command.";
+    RELOAD_DELETES_WRAPPERS, "reload-deletes-wrappers", Server, "ideal", "client/reloaded-exec", Shape::LOUD_FAIL,
+        "A reload empties the directory of scripts and writes only those of the new configuration.";
+    STOP_SAYS_SUCCESS, "stop-says-success", Server, "ideal", "client/reloaded-stop", Shape::SILENT_WRONG,
+        "A container with a script is not stopped, and the daemon says that it was.";
+}
+
 /// A start of the daemon empties the directory of scripts, also of those to which living containers refer.
 pub(crate) const START_REMOVES_REFERENCED: &str = "start-removes-referenced";
 /// While it is reloaded, requests see the new configuration with the scripts of the old one.
 pub(crate) const TABLE_BEFORE_PATHS: &str = "table-before-paths";
 /// A configuration that is refused is applied in part.
 pub(crate) const REFUSED_RELOAD_APPLIES: &str = "refused-reload-applies";
-/// A container with a script is not stopped, and the daemon says that it was.
-pub(crate) const STOP_SAYS_SUCCESS: &str = "stop-says-success";
 /// At the second start in a row a living container is said to have exited.
 pub(crate) const FORGETS_LIVE: &str = "forgets-live";
 /// A container that has ended still counts as a running one.
 pub(crate) const COUNTS_WRONG: &str = "counts-wrong";
+/// A pin that is lower than what both know is raised.
+pub(crate) const RAISES_PIN: &str = "raises-pin";

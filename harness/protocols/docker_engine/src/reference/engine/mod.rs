@@ -234,6 +234,11 @@ impl Engine {
         Ok((number, hash.iter().map(|byte| format!("{byte:02x}")).collect()))
     }
 
+    /// Where everything lies.
+    pub(crate) fn directory(&self) -> &Path {
+        self.root()
+    }
+
     fn root(&self) -> &Path {
         self.world.files.root()
     }

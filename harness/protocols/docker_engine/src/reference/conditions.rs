@@ -1,0 +1,165 @@
+//! What can be done to a daemon by other means than its socket: conditions, reloads, ends, and what really is so.
+
+use std::any::Any;
+use std::future::ready;
+
+use protocol::effects::effect;
+use protocol::reference::serve::Outside;
+use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Recorder, ServerAct};
+
+use super::daemon::Shared;
+use super::engine::{CONFIGURATION, Engine, Process, Spec};
+use crate::operations::{CONTAINER, IMAGE, OTHERS, RELOADED, RUNNING, RUNTIME, STATE, TINY, VOLUME, WRAPPED};
+
+/// What the containers of conditions run: it says something, and stays.
+const COMMAND: [&str; 3] = ["/bin/sh", "-c", "echo out; echo err >&2; sleep 300"];
+/// A configuration with a runtime that has arguments.
+const WITH_ARGUMENTS: &str = r#"{"runtimes":{"wrap":{"path":"runc","runtimeArgs":["--debug"]}}}"#;
+/// The same runtime without any.
+const WITHOUT_ARGUMENTS: &str = r#"{"runtimes":{"wrap":{"path":"runc"}}}"#;
+
+/// Somebody with their hands on the machine.
+pub(super) struct Hands {
+    state: Shared,
+}
+
+impl Hands {
+    pub(super) fn of(state: Shared) -> Self {
+        Self { state }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Engine) -> Result<T, String>) -> Result<T, LaunchErrorKind> {
+        let mut state = self.state.lock();
+        let engine = state.engine.as_mut().ok_or(LaunchErrorKind::CannotAct)?;
+        let done = act(engine).map_err(LaunchErrorKind::Setup);
+        state.note();
+        done
+    }
+
+    /// Writes the configuration anew; nobody is told.
+    fn configure(&self, text: &str) -> Result<(), LaunchErrorKind> {
+        self.with(|engine| {
+            let file = engine.directory().join(CONFIGURATION);
+            std::fs::write(file, text).map_err(|error| error.to_string())
+        })
+    }
+
+    fn reload(&self) -> Result<(), LaunchErrorKind> {
+        self.with(|engine| {
+            // A configuration that is refused changes nothing, and that is for others to see.
+            let _ = engine.reload();
+            Ok(())
+        })
+    }
+
+    fn start(&self, name: &str, runtime: &str) -> Result<(), LaunchErrorKind> {
+        let mut state = self.state.lock();
+        let engine = state.engine.as_mut().ok_or(LaunchErrorKind::CannotAct)?;
+        let spec = Spec {
+            name: name.to_owned(),
+            image: TINY.to_owned(),
+            runtime: runtime.to_owned(),
+            command: COMMAND.map(str::to_owned).to_vec(),
+            ..Spec::default()
+        };
+        let failed = |error: super::engine::Refusal| LaunchErrorKind::Setup(error.to_string());
+        let id = engine.create(spec).map_err(failed)?;
+        let program = engine.start(&id).map_err(failed)?;
+        state.logs.insert(id, program.output);
+        state.note();
+        Ok(())
+    }
+
+    fn bring_about(&self, condition: &str) -> Result<(), LaunchErrorKind> {
+        let (word, name) = condition.split_once(' ').unwrap_or((condition, CONTAINER));
+        match word {
+            IMAGE => Ok(()),
+            RUNNING => self.start(name, ""),
+            WRAPPED | RELOADED => {
+                self.configure(WITH_ARGUMENTS)?;
+                self.reload()?;
+                self.start(name, RUNTIME)?;
+                if word == RELOADED {
+                    self.configure(WITHOUT_ARGUMENTS)?;
+                    self.reload()?;
+                }
+                Ok(())
+            }
+            VOLUME => {
+                self.state.lock().volumes.push(name.to_owned());
+                Ok(())
+            }
+            _ => Err(LaunchErrorKind::Setup(format!("no condition `{word}`"))),
+        }
+    }
+}
+
+impl Outside for Hands {
+    fn prepare<'a>(
+        &'a mut self,
+        _address: &'a Address,
+        condition: &'a str,
+    ) -> BoxFuture<'a, Result<(), LaunchError>> {
+        let done = self.bring_about(condition);
+        Box::pin(ready(done.map_err(|error| LaunchError::new(format!("prepare `{condition}`"), error))))
+    }
+
+    fn act<'a>(&'a mut self, act: &'a ServerAct) -> Option<BoxFuture<'a, Result<(), LaunchErrorKind>>> {
+        match act {
+            ServerAct::Reload => {
+                let done = self.reload();
+                Some(Box::pin(ready(done)))
+            }
+            ServerAct::Restart => {
+                self.end();
+                None
+            }
+            _ => None,
+        }
+    }
+
+    fn replace<'a>(
+        &'a mut self,
+        _by: &'a (dyn Any + Send + Sync),
+    ) -> Option<BoxFuture<'a, Result<(), LaunchErrorKind>>> {
+        self.end();
+        None
+    }
+
+    fn effects(&mut self, is_gone: bool, recorder: &Recorder) {
+        if is_gone {
+            return;
+        }
+        let state = self.state.lock();
+        let Some(engine) = &state.engine else { return };
+        let own = engine.list().into_iter().find(|record| record.spec.name == CONTAINER);
+        // The process is what is so, whatever the daemon says of it.
+        let process = own.map(|record| (record, engine.world().shim(&record.id).ok().flatten()));
+        let word = match process {
+            None => "gone",
+            Some((_, None)) => match own.map(|record| record.state) {
+                Some(super::engine::State::Created) => "created",
+                _ => "exited",
+            },
+            Some((_, Some(shim))) => match shim.process {
+                Process::Running => "running",
+                Process::Paused => "paused",
+                Process::Created => "created",
+                Process::Exited(_) => "exited",
+            },
+        };
+        effect(recorder, STATE, word);
+        let others = engine.list().len() - usize::from(own.is_some());
+        effect(recorder, OTHERS, &others.to_string());
+    }
+}
+
+impl Hands {
+    /// The daemon is told to end.
+    fn end(&self) {
+        if let Some(engine) = self.state.lock().engine.take() {
+            // What it could not write down, the next one finds as it is.
+            let _ = engine.shutdown();
+        }
+    }
+}
