@@ -19,6 +19,10 @@ use wire::{DecodeError, Decoder, Direction, Frame, Unread};
 
 use crate::grammar::{ConnContext, Due, Grammar, Meaning};
 
+mod turns;
+
+pub use turns::Turns;
+
 /// Most exchanges that are open on one connection. A request beyond that is a frame like any other, and what answers
 /// it answers nothing.
 pub const OPEN_MAX: usize = 4096;
@@ -246,8 +250,37 @@ impl Open {
 /// The pairing of protocols whose servers answer one request after the other, with one frame each.
 pub struct InOrder<G> {
     grammar: G,
-    waiting: VecDeque<Waiting>,
+    waiting: Queue,
 }
+
+impl<G: Grammar> InOrder<G> {
+    /// Nothing waits yet.
+    #[must_use]
+    pub fn new(grammar: G) -> Self {
+        Self { grammar, waiting: Queue::default() }
+    }
+}
+
+impl<G: Grammar> Pairing for InOrder<G> {
+    fn place(&mut self, dir: Direction, frame: &Frame, fresh: Option<ExchangeId>) -> Place {
+        if dir == Direction::ToServer {
+            let due = self.grammar.due(frame);
+            self.waiting.ask(due, frame, fresh);
+            return Place::Opens(due);
+        }
+        match self.grammar.meaning(self.waiting.front().map(|(_, request)| request), frame) {
+            Meaning::Notification => Place::Unasked,
+            meaning => match self.waiting.answer() {
+                Some(id) => Place::Completes(id, meaning),
+                None => Place::Stray(meaning),
+            },
+        }
+    }
+}
+
+/// Requests whose answers come in turn.
+#[derive(Default)]
+struct Queue(VecDeque<Waiting>);
 
 /// What an answer may be to, in order.
 enum Waiting {
@@ -257,52 +290,33 @@ enum Waiting {
     PassedOver(u64),
 }
 
-impl<G: Grammar> InOrder<G> {
-    /// Nothing waits yet.
-    #[must_use]
-    pub fn new(grammar: G) -> Self {
-        Self { grammar, waiting: VecDeque::new() }
+impl Queue {
+    fn ask(&mut self, due: Due, frame: &Frame, fresh: Option<ExchangeId>) {
+        match (fresh, self.0.back_mut()) {
+            _ if due == Due::None => {}
+            (Some(id), _) => self.0.push_back(Waiting::For(id, frame.clone())),
+            (None, Some(Waiting::PassedOver(count))) => *count += 1,
+            (None, _) => self.0.push_back(Waiting::PassedOver(1)),
+        }
     }
 
-    fn asked(&mut self, frame: &Frame, fresh: Option<ExchangeId>) -> Place {
-        let due = self.grammar.due(frame);
-        match (fresh, self.waiting.back_mut()) {
-            _ if due == Due::None => {}
-            (Some(id), _) => self.waiting.push_back(Waiting::For(id, frame.clone())),
-            (None, Some(Waiting::PassedOver(count))) => *count += 1,
-            (None, _) => self.waiting.push_back(Waiting::PassedOver(1)),
+    /// Whose turn it is, if it is remembered.
+    fn front(&self) -> Option<(ExchangeId, &Frame)> {
+        match self.0.front() {
+            Some(Waiting::For(id, request)) => Some((*id, request)),
+            _ => None,
         }
-        Place::Opens(due)
     }
 
     /// Whose turn it was; `None` where nobody asked, or nobody who is remembered.
-    fn answered(&mut self) -> Option<ExchangeId> {
-        if let Some(Waiting::PassedOver(count @ 2..)) = self.waiting.front_mut() {
+    fn answer(&mut self) -> Option<ExchangeId> {
+        if let Some(Waiting::PassedOver(count @ 2..)) = self.0.front_mut() {
             *count -= 1;
             return None;
         }
-        match self.waiting.pop_front()? {
+        match self.0.pop_front()? {
             Waiting::For(id, _) => Some(id),
             Waiting::PassedOver(_) => None,
-        }
-    }
-}
-
-impl<G: Grammar> Pairing for InOrder<G> {
-    fn place(&mut self, dir: Direction, frame: &Frame, fresh: Option<ExchangeId>) -> Place {
-        if dir == Direction::ToServer {
-            return self.asked(frame, fresh);
-        }
-        let request = match self.waiting.front() {
-            Some(Waiting::For(_, request)) => Some(request),
-            _ => None,
-        };
-        match self.grammar.meaning(request, frame) {
-            Meaning::Notification => Place::Unasked,
-            meaning => match self.answered() {
-                Some(id) => Place::Completes(id, meaning),
-                None => Place::Stray(meaning),
-            },
         }
     }
 }

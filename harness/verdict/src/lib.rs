@@ -14,7 +14,7 @@ mod summary;
 
 pub use check::{Check, Evidence, FAULTS, Recorded, judge};
 pub use compare::{Comparison, Difference, Message, compare};
-pub use exchange::{ExchangeId, Exchanges, InOrder, Pairing, Place};
+pub use exchange::{ExchangeId, Exchanges, InOrder, Pairing, Place, Turns};
 pub use finding::{Blame, Cited, Finding, FrameRef, Judgement, Rule, Weight};
 pub use grammar::{ConnContext, Due, Grammar, Meaning};
 pub use matrix::Verdict;

@@ -403,7 +403,7 @@ fn a_flood_of_requests_takes_no_room() {
     for _ in 0..3 * OPEN_MAX {
         pairing.place(UP, &frame, None);
     }
-    assert_eq!(pairing.waiting.len(), 2);
+    assert_eq!(pairing.waiting.0.len(), 2);
 }
 
 /// What the machine should say, worked out from all that was said so far.

@@ -9,13 +9,15 @@ use std::path::Path;
 
 use bytes::Bytes;
 use transcript::{ConnId, Data, Event, EventKind, Transcript};
+use verdict::exchange::OPEN_MAX;
 use verdict::{
     ConnContext, ConnReading, Due, Exchange, ExchangeId, Grammar, Meaning, Pairing, Place, Reading,
 };
+use wire::http1::{BODY_PIECE_MAX, RAW};
 use wire::ttrpc::{Flags, Header, MessageType};
 use wire::{Decoder, Direction, Dissection, Frame};
 
-use crate::http::{Http, RAW};
+use crate::http::Http;
 use crate::toy::Tale;
 use crate::ttrpc::{Ttrpc, frame};
 
@@ -315,7 +317,7 @@ fn how_long_an_answer_is_depends_on_the_request_and_the_status() {
         "http-head.wire",
         &[
             "c2s HEAD /_ping HTTP/1.1 | parts 0+0 | HTTP/1.1 200 OK: Success",
-            "c2s GET /_ping HTTP/1.1 | parts 0+1 | last: Success",
+            "c2s GET /_ping HTTP/1.1 | parts 0+0 | HTTP/1.1 200 OK: Success",
         ],
     );
     check(
@@ -325,7 +327,7 @@ fn how_long_an_answer_is_depends_on_the_request_and_the_status() {
             "c2s POST /v1.51/containers/xforkyforky/stop?t=1 HTTP/1.1 | parts 0+0 | HTTP/1.1 204 No Content: Success",
         ],
     );
-    check("http-half-close.wire", &["c2s GET /_ping HTTP/1.1 | parts 0+1 | last: Success"]);
+    check("http-half-close.wire", &["c2s GET /_ping HTTP/1.1 | parts 0+0 | HTTP/1.1 200 OK: Success"]);
     // The length is the one that an answer to GET would have.
     let (head, get) = (&b"HEAD / HTTP/1.1\r\n\r\n"[..], &b"GET / HTTP/1.1\r\n\r\n"[..]);
     let length = &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"[..];
@@ -338,7 +340,7 @@ fn how_long_an_answer_is_depends_on_the_request_and_the_status() {
         &[
             "c2s HEAD / HTTP/1.1 | parts 0+0 | HTTP/1.1 200 OK: Success",
             "c2s GET / HTTP/1.1 | parts 0+0 | HTTP/1.1 304 Not Modified: Success",
-            "c2s GET / HTTP/1.1 | parts 0+1 | last: Success",
+            "c2s GET / HTTP/1.1 | parts 0+0 | HTTP/1.1 200 OK: Success",
         ],
     );
 }
@@ -348,33 +350,33 @@ fn messages_come_in_chunks() {
     check(
         "http-chunked-answer.wire",
         &[
-            "c2s GET /v1.41/containers/probe/logs?stdout=1&stderr=1 HTTP/1.1 | parts 0+3 | last: Success",
-            "c2s GET /_ping HTTP/1.1 | parts 0+1 | last: Success",
+            "c2s GET /v1.41/containers/probe/logs?stdout=1&stderr=1 HTTP/1.1 | parts 0+0 | HTTP/1.1 200 OK: Success",
+            "c2s GET /_ping HTTP/1.1 | parts 0+0 | HTTP/1.1 200 OK: Success",
         ],
     );
     check(
         "http-chunked-request.wire",
         &[
-            "c2s POST /v1.41/containers/create HTTP/1.1 | parts 3+1 | last: Refused(400)",
-            "c2s GET /_ping HTTP/1.1 | parts 0+1 | last: Success",
+            "c2s POST /v1.41/containers/create HTTP/1.1 | parts 1+0 | HTTP/1.1 400 Bad Request: Refused(400)",
+            "c2s GET /_ping HTTP/1.1 | parts 0+0 | HTTP/1.1 200 OK: Success",
         ],
     );
     let answer = b"HTTP/1.1 501 Not Implemented\r\nTransfer-Encoding: chunked\r\n\r\n2;a=b\r\nok\r\n0\r\nSum: 1\r\n\r\n";
     check_transcript(
         &tale(&[(UP, b"GET / HTTP/1.1\r\n\r\n"), (DOWN, answer)]).transcript(),
         &Http,
-        &["c2s GET / HTTP/1.1 | parts 0+2 | last: NotSupported"],
+        &["c2s GET / HTTP/1.1 | parts 0+0 | HTTP/1.1 501 Not Implemented: NotSupported"],
     );
 }
 
-/// A stream may end between two chunks: no byte is over, and still the answer is not whole.
+/// A stream may end between two chunks.
 #[test]
 fn an_answer_that_lacks_its_last_chunk_is_not_complete() {
     let answer = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n";
     let said = tale(&[(UP, b"GET / HTTP/1.1\r\n\r\n"), (DOWN, answer)]).ends(1).transcript();
-    check_transcript(&said, &Http, &["c2s GET / HTTP/1.1 | parts 0+2 | open"]);
+    check_transcript(&said, &Http, &["c2s GET / HTTP/1.1 | parts 0+0 | open"]);
     let closed = read(&said, &Http).steps[0].closed.expect("it ended");
-    assert_eq!((closed.tail, closed.truncated.map(|error| error.field)), (0, Some("chunk")));
+    assert_eq!((closed.tail, closed.truncated.map(|error| error.field)), (answer.len(), Some("chunk-size")));
 }
 
 /// A refusal may come before all of the request, whose rest is a late part of what it belonged to.
@@ -388,7 +390,7 @@ fn answers_may_come_before_the_request_is_whole() {
     );
     check(
         "http-request-cut.wire",
-        &["c2s POST /v1.41/containers/create HTTP/1.1 | parts 0+1 | last: Refused(400)"],
+        &["c2s POST /v1.41/containers/create HTTP/1.1 | parts 0+0 | HTTP/1.1 400 Bad Request: Refused(400)"],
     );
     let post = &b"POST / HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n"[..];
     let proceed = &b"HTTP/1.1 100 Continue\r\n\r\n"[..];
@@ -415,6 +417,31 @@ fn answers_may_come_before_the_request_is_whole() {
     );
 }
 
+/// Those for which there was no room are passed over in their turn, so that the one behind them gets its own answer.
+#[test]
+fn answers_to_requests_that_are_not_remembered_are_nobodys() {
+    let (get, done) = (&b"GET / HTTP/1.1\r\n\r\n"[..], &b"HTTP/1.1 204 No Content\r\n\r\n"[..]);
+    let fails = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n";
+    let said =
+        [(UP, &get.repeat(OPEN_MAX + 2)[..]), (DOWN, &done.repeat(OPEN_MAX + 2)), (UP, get), (DOWN, fails)];
+    let completed: Vec<_> = completed(&read(&tale(&said).transcript(), &Http)).into_values().collect();
+    assert_eq!(completed.len(), OPEN_MAX + 1);
+    assert_eq!((completed[OPEN_MAX - 1], completed[OPEN_MAX]), (Meaning::Success, Meaning::Refused(404)));
+}
+
+/// A long body comes in pieces, of which those behind the answer are late.
+#[test]
+fn pieces_of_a_body_belong_to_its_request() {
+    let post = format!("POST / HTTP/1.1\r\nContent-Length: {}\r\n\r\n", BODY_PIECE_MAX + 1);
+    let body = vec![b'x'; BODY_PIECE_MAX + 1];
+    let done = b"HTTP/1.1 204 No Content\r\n\r\n";
+    let proceed = b"HTTP/1.1 100 Continue\r\n\r\n";
+    let (front, last) = body.split_at(BODY_PIECE_MAX);
+    let said = [(UP, post.as_bytes()), (DOWN, proceed), (UP, front), (DOWN, done), (UP, last), (DOWN, done)];
+    let expect = ["c2s POST / HTTP/1.1 | parts 2+1 | HTTP/1.1 204 No Content: Success"];
+    assert_eq!(lines(&tale(&said).transcript(), &Http), expect);
+}
+
 #[test]
 fn behind_101_both_directions_are_raw() {
     let start = "/v1.41/exec/c707e8a3f811ebd4b7ea95d03cbd96b8095bcb4a538b028deff62ca8d769aec8/start";
@@ -427,15 +454,15 @@ fn behind_101_both_directions_are_raw() {
 /// The client does not wait for 101: what it has sent is known by the answer, before anything else comes from it.
 #[test]
 fn what_lies_behind_an_upgrade_is_known_by_its_answer() {
-    check("http-raw-before-101.wire", &["c2s POST /v1.41/session HTTP/1.1 | parts 0+1, raw 200+33 | open"]);
-    // In the order in which they can be read, whatever the events.
+    check("http-raw-before-101.wire", &["c2s POST /v1.41/session HTTP/1.1 | parts 0+1, raw 200+0 | open"]);
+    // What is raw is read when it ends, and what the server says did not.
     let conn = read(&golden("http-raw-before-101.wire"), &Http);
     let parts: Vec<_> = conn.exchanges()[0].parts.iter().map(|(dir, at)| (*dir, at.event)).collect();
-    assert_eq!(parts, [(DOWN, 2), (UP, 2), (DOWN, 3), (DOWN, 4)]);
+    assert_eq!(parts, [(DOWN, 2), (UP, 5)]);
     check(
         "http-upgrade-refused.wire",
         &[
-            "c2s POST /v1.41/containers/nope/attach?stream=1&stdout=1 HTTP/1.1 | parts 0+1 | rest: Refused(404)",
+            "c2s POST /v1.41/containers/nope/attach?stream=1&stdout=1 HTTP/1.1 | parts 0+0 | HTTP/1.1 404 Not Found: Refused(404)",
         ],
     );
     // Refused, it is the next request, also for the answer in the same read.
@@ -445,7 +472,7 @@ fn what_lies_behind_an_upgrade_is_known_by_its_answer() {
         &b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n"[..],
     );
     let expect = [
-        "c2s GET /a HTTP/1.1 | parts 0+1 | last: Refused(404)",
+        "c2s GET /a HTTP/1.1 | parts 0+0 | HTTP/1.1 404 Not Found: Refused(404)",
         "c2s HEAD /b HTTP/1.1 | parts 0+0 | HTTP/1.1 200 OK: Success",
     ];
     let both = tale(&[(UP, &[upgrade, get].concat()), (DOWN, &[refused, done].concat())]);
@@ -459,17 +486,24 @@ fn what_lies_behind_an_upgrade_is_known_by_its_answer() {
 #[test]
 fn an_answer_may_go_on_to_the_end_of_the_stream() {
     let start = "/v1.41/exec/0ab7b870fba04e1714b37725255aa184f02b43aa8d7177dbfe973a07ce64e053/start";
-    check("http-to-the-end.wire", &[&format!("c2s POST {start} HTTP/1.1 | parts 1+1 | rest: Success")]);
+    check(
+        "http-to-the-end.wire",
+        &[&format!("c2s POST {start} HTTP/1.1 | parts 1+0 | HTTP/1.1 200 OK: Success")],
+    );
     let answer = b"HTTP/1.1 403 Forbidden\r\n\r\n";
     let said = tale(&[(UP, b"GET / HTTP/1.1\r\n\r\n"), (DOWN, answer)]);
     let open = said.clone().transcript();
-    check_transcript(&open, &Http, &["c2s GET / HTTP/1.1 | parts 0+1 | open"]);
+    check_transcript(&open, &Http, &["c2s GET / HTTP/1.1 | parts 0+0 | open"]);
     assert_eq!(read(&open, &Http).steps[0].answers().count(), 0);
     let reset = said.clone().resets(1).transcript();
-    check_transcript(&reset, &Http, &["c2s GET / HTTP/1.1 | parts 0+1 | open"]);
+    check_transcript(&reset, &Http, &["c2s GET / HTTP/1.1 | parts 0+0 | open"]);
     // The last that came is the answer then, for whoever asks whether there was one.
     let ended = said.ends(1).transcript();
-    check_transcript(&ended, &Http, &["c2s GET / HTTP/1.1 | parts 0+1 | the end: Refused(403)"]);
+    check_transcript(
+        &ended,
+        &Http,
+        &["c2s GET / HTTP/1.1 | parts 0+0 | HTTP/1.1 403 Forbidden: Refused(403)"],
+    );
     let conn = read(&ended, &Http);
     let answers = conn.steps[0].answers_by_request();
     assert_eq!(
