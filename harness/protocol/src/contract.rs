@@ -12,6 +12,7 @@ use transcript::evidence::Expectation;
 use verdict::{Check, Cited, Grammar, Reading};
 use wire::protobuf::Schema;
 
+use crate::captures::BadCapture;
 use crate::dialect::{Changed, IDEAL, Releases};
 use crate::effects::Operation;
 use crate::launch::{At, CommandLine, OwnClient, OwnServers};
@@ -101,13 +102,17 @@ pub trait Protocol: Send + Sync {
     }
 
     /// The script that plays the client's side of a recorded conversation again, as the recorded server's dialect reads it.
-    fn replay(&self, recorded: &Transcript) -> Script {
+    ///
+    /// # Errors
+    /// The recording captures of a reply what is not in it.
+    fn replay(&self, recorded: &Transcript) -> Result<Script, BadCapture> {
         let version = recorded.provenance.server.version.as_deref();
         let grammar = version.and_then(|version| self.grammar(version)).or_else(|| self.grammar(IDEAL));
         let case = recorded.provenance.case.parse().ok();
         let operation = case.and_then(|case| self.operation(&case));
         let condition = operation.and_then(|operation| operation.condition()).map(str::to_owned);
-        grammar.map(|grammar| replay::script(recorded, &*grammar, condition)).unwrap_or_default()
+        grammar
+            .map_or_else(|| Ok(Script::default()), |grammar| replay::script(recorded, &*grammar, condition))
     }
 
     /// The numbers, layouts and limits that its dialects have promised.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use matrix::{CaseId, Expectation, Fit, Verdict};
-use protocol::{Hazard, Protocol};
+use protocol::{Hazard, Protocol, captures};
 use session::{
     Client, Conversation, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start,
     Successors, Transport,
@@ -92,17 +92,28 @@ impl Context<'_> {
                     Err(unusable) => return Ok(unusable.into()),
                 };
                 let _share = self.share(transcript.byte_count());
-                if let Some(Err(what)) =
-                    cell.case.as_deref().map(|case| genuine::check(self.protocol, case, &transcript))
+                let reading = Reading::of(&transcript, &*self.grammar);
+                let captured = match captures::checked(&transcript, &reading, &*self.grammar) {
+                    Ok(captured) => captured,
+                    Err(bad) => return Ok(fixture.damaged(&bad).into()),
+                };
+                if let Some(Err(what)) = cell
+                    .case
+                    .as_deref()
+                    .map(|case| genuine::check(self.protocol, case, &transcript, &captured))
                 {
                     return Ok(fixture.other(what).into());
                 }
-                let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, None);
+                let judgement =
+                    judge_reading(self.protocol, &*self.grammar, case, (&transcript, &reading), None);
                 Ok(Executed::Ran(Box::new(judgement), transcript))
             }
             Work::Play(script) => self.play(cell, &script.make(), None).await,
             Work::Replay(fixture) => match fixture.load() {
-                Ok(recorded) => self.play(cell, &self.protocol.replay(&recorded), Some(&recorded)).await,
+                Ok(recorded) => match self.protocol.replay(&recorded) {
+                    Ok(script) => self.play(cell, &script, Some(&recorded)).await,
+                    Err(bad) => Ok(fixture.damaged(&bad).into()),
+                },
                 Err(unusable) => Ok(unusable.into()),
             },
             Work::Operate(operation) => self.operate(cell, operation).await,
@@ -224,12 +235,22 @@ pub fn judge_transcript(
     recorded: Option<(&Transcript, &dyn Grammar)>,
 ) -> Judgement {
     let reading = Reading::of(transcript, grammar);
+    judge_reading(protocol, grammar, case, (transcript, &reading), recorded)
+}
+
+fn judge_reading(
+    protocol: &dyn Protocol,
+    grammar: &dyn Grammar,
+    case: &CaseId,
+    (transcript, reading): (&Transcript, &Reading),
+    recorded: Option<(&Transcript, &dyn Grammar)>,
+) -> Judgement {
     let before =
         recorded.map(|(transcript, grammar)| (transcript, grammar, Reading::of(transcript, grammar)));
     let evidence = Evidence {
         case,
         transcript,
-        reading: &reading,
+        reading,
         grammar,
         recorded: before.as_ref().map(|(transcript, grammar, reading)| Recorded {
             transcript,
@@ -237,8 +258,8 @@ pub fn judge_transcript(
             reading,
         }),
     };
-    let negotiated = protocol.negotiated(transcript, &reading);
-    let suspects = protocol.suspects(&reading);
+    let negotiated = protocol.negotiated(transcript, reading);
+    let suspects = protocol.suspects(reading);
     Judgement { suspects, ..judge(&evidence, &protocol.checks(case), negotiated) }
 }
 

@@ -22,6 +22,7 @@
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role};
+use protocol::captures::BadCapture;
 use protocol::dialect::{IDEAL, Releases};
 use protocol::effects::Operation;
 use protocol::launch::{At, CommandLine};
@@ -155,8 +156,8 @@ impl Protocol for OvirtGuestAgent {
             .then_some("a script stood for the guest, and there is no agent to compare with")
     }
 
-    fn replay(&self, recorded: &Transcript) -> Script {
-        replay::script(recorded)
+    fn replay(&self, recorded: &Transcript) -> Result<Script, BadCapture> {
+        Ok(replay::script(recorded))
     }
 
     fn lock_table(&self) -> matrix::LockTable {

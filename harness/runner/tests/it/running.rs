@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use matrix::{Build, CaseId, LockTable, Partition, Source};
+use protocol::captures::BadCapture;
 use protocol::effects::Operation;
 use protocol::{Bench, Case, Defect, Peers, Protocol};
 use runner::{Project, RunEvent};
@@ -153,7 +154,7 @@ impl Protocol for Faulty {
     fn suspects(&self, reading: &Reading) -> Vec<String> {
         self.inner.suspects(reading)
     }
-    fn replay(&self, recorded: &Transcript) -> Script {
+    fn replay(&self, recorded: &Transcript) -> Result<Script, BadCapture> {
         self.inner.replay(recorded)
     }
     fn lock_table(&self) -> LockTable {

@@ -198,11 +198,16 @@ fn asks(script: Script, conn: u32, role: Role, args: &[(&str, &str)], request: B
 
 /// One write with a descriptor at its first byte.
 fn with_descriptor(bytes: Bytes) -> Step {
-    Step::Send { conn: ConnId(MAIN), bytes, fds: vec![FdNote("null".to_owned())], creds: None }
+    Step::Send {
+        conn: ConnId(MAIN),
+        payload: bytes.into(),
+        fds: vec![FdNote("null".to_owned())],
+        creds: None,
+    }
 }
 
 fn plain(bytes: Bytes) -> Step {
-    Step::Send { conn: ConnId(MAIN), bytes, fds: Vec::new(), creds: None }
+    Step::Send { conn: ConnId(MAIN), payload: bytes.into(), fds: Vec::new(), creds: None }
 }
 
 /// What comes unasked at the end of a connection.
