@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use matrix::{Build, CaseId, Role, Source};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
@@ -281,8 +282,51 @@ pub struct Case {
     pub about: &'static str,
     /// What it may do to the server.
     pub hazard: Hazard,
+    /// How long its parts may take.
+    pub deadlines: Deadlines,
     /// How it is done.
     pub action: Action,
+}
+
+impl Case {
+    /// A case whose parts take no longer than those of most.
+    #[must_use]
+    pub fn new(id: CaseId, about: &'static str, hazard: Hazard, action: Action) -> Self {
+        Self { id, about, hazard, deadlines: Deadlines::default(), action }
+    }
+
+    /// The same whose parts may take so long.
+    #[must_use]
+    pub fn within(self, deadlines: Deadlines) -> Self {
+        Self { deadlines, ..self }
+    }
+}
+
+/// How long the parts of a case may take, before scaling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// Until its server is ready.
+    pub start: Duration,
+    /// Until a client has carried out its operation.
+    pub operation: Duration,
+    /// Until all is done. Every step has a deadline of its own; this is for a defect of ours.
+    pub cell: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        let [start, operation, cell] = [10, 3, 180].map(Duration::from_secs);
+        Self { start, operation, cell }
+    }
+}
+
+impl Deadlines {
+    /// The same on a machine that takes so many times as long; never shorter.
+    #[must_use]
+    pub fn scaled(self, scale: f64) -> Self {
+        let scaled = |deadline: Duration| deadline.mul_f64(scale.max(1.0));
+        Self { start: scaled(self.start), operation: scaled(self.operation), cell: scaled(self.cell) }
+    }
 }
 
 /// What a case may do to the server that it meets.

@@ -37,6 +37,7 @@ macro_rules! shapes {
 }
 
 pub use contract::{
-    Action, Bench, Case, Hazard, Made, MakesClient, MakesReal, MakesServers, Peers, Protocol, Scripted,
+    Action, Bench, Case, Deadlines, Hazard, Made, MakesClient, MakesReal, MakesServers, Peers, Protocol,
+    Scripted,
 };
 pub use defect::Defect;

@@ -2,10 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use matrix::{CaseId, Expectation, Fit, Verdict};
-use protocol::{Hazard, Protocol, captures};
+use protocol::{Deadlines, Hazard, Protocol, captures};
 use session::{
     Client, Conversation, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start,
     Successors, Transport,
@@ -17,14 +16,6 @@ use verdict::{Evidence, Grammar, Judgement, Reading, Recorded, judge};
 use crate::pool::Pool;
 use crate::simulate::{Budget, Share};
 use crate::{PlanCell, Work, genuine};
-
-/// How long a server may take to become ready, before scaling.
-const START_DEADLINE: Duration = Duration::from_secs(10);
-/// How long an operation of a client may take, before scaling.
-const OPERATION_DEADLINE: Duration = Duration::from_secs(3);
-/// How long a whole cell may take, before scaling. Every step has its own deadline; this is for a defect
-/// of ours.
-const CELL_DEADLINE: Duration = Duration::from_secs(180);
 
 /// What came of one try of a cell.
 #[derive(Debug)]
@@ -62,7 +53,7 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// Does the work of a cell. Never panics on what peers do; never waits longer than its deadlines.
     pub(crate) async fn execute(&self, cell: &PlanCell) -> Executed {
-        let limit = CELL_DEADLINE.mul_f64(self.deadline_scale.max(1.0));
+        let limit = self.deadlines(cell).cell;
         match tokio::time::timeout(limit, self.work(cell)).await {
             Ok(Ok(executed)) => executed,
             Ok(Err(error)) => match error.kind {
@@ -73,9 +64,12 @@ impl Context<'_> {
         }
     }
 
-    fn start(&self) -> Start {
-        let deadline = START_DEADLINE.mul_f64(self.deadline_scale.max(1.0));
-        Start { deadline, transport: self.transport }
+    fn deadlines(&self, cell: &PlanCell) -> Deadlines {
+        cell.deadlines.scaled(self.deadline_scale)
+    }
+
+    fn start(&self, cell: &PlanCell) -> Start {
+        Start { deadline: self.deadlines(cell).start, transport: self.transport }
     }
 
     /// Waits until there is memory for a conversation about that many bytes.
@@ -130,7 +124,7 @@ impl Context<'_> {
     ) -> Result<Executed, LaunchError> {
         let pool = self.pool.ok_or_else(|| no_peer(cell, "server"))?;
         let _share = self.share(script.bytes());
-        let mut server = pool.take(cell.hazard, self.start()).await?;
+        let mut server = pool.take(cell.hazard, self.start(cell)).await?;
         server.set_successors(&self.successors);
         let recorder = Recorder::new();
         let played = Conversation::new(&mut *server, &*self.grammar, &recorder, self.deadline_scale)
@@ -155,11 +149,10 @@ impl Context<'_> {
     async fn operate(&self, cell: &PlanCell, operation: &str) -> Result<Executed, LaunchError> {
         let pool = self.pool.ok_or_else(|| no_peer(cell, "server"))?;
         let client = self.client.ok_or_else(|| no_peer(cell, "client"))?;
-        let scale = self.deadline_scale.max(1.0);
-        let mut server = pool.take(cell.hazard, self.start()).await?;
+        let mut server = pool.take(cell.hazard, self.start(cell)).await?;
         server.set_successors(&self.successors);
         let recorder = Recorder::new();
-        let deadline = OPERATION_DEADLINE.mul_f64(scale);
+        let deadline = self.deadlines(cell).operation;
         let done = client.run(operation, &mut *server, &recorder, deadline).await;
         let endpoint = Endpoint { command: client.command(operation), ..client.endpoint() };
         let transcript = self.transcript(cell, &recorder, pool.launcher(), endpoint);

@@ -16,7 +16,7 @@ use transcript::Endpoint;
 use transcript::evidence::{self, Observation};
 use wire::Direction;
 
-use super::{AGAIN_DEADLINE, Place, within};
+use super::{Place, within};
 use crate::installed::{self, Installed, Process, Software, setup};
 use crate::{Bench, Made};
 
@@ -157,6 +157,7 @@ impl<D: Daemons> DaemonLauncher<D> {
         Ok(Daemon {
             first,
             daemons,
+            deadline,
             place,
             address,
             process,
@@ -192,6 +193,8 @@ pub struct Daemon<D: Daemons> {
     /// The build that was started first.
     first: (Arc<Installed>, Arc<D>),
     daemons: Arc<D>,
+    /// How long a start may take.
+    deadline: Duration,
     /// Where it runs.
     pub place: Place,
     /// Where it listens.
@@ -238,7 +241,7 @@ impl<D: Daemons> Daemon<D> {
     }
 
     async fn start_again(&mut self) -> Result<(), LaunchErrorKind> {
-        let again = within(AGAIN_DEADLINE, self.daemons.start(&self.place));
+        let again = within(self.deadline, self.daemons.start(&self.place));
         (self.process, self.kept) = again.await?;
         self.down = false;
         Ok(())

@@ -223,7 +223,7 @@ fn stories(d: &Description) -> Vec<Case> {
 
 fn case(d: &Description, name: &str, about: &'static str, hazard: Hazard, script: Script) -> Case {
     let script = closing(d, script);
-    Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script.into()) }
+    Case::new(CaseId::new(CaseKind::Probe, name), about, hazard, Action::Script(script.into()))
 }
 
 /// A subject on a connection of its own that is asked once.

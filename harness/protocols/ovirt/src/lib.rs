@@ -109,11 +109,8 @@ impl Protocol for OvirtGuestAgent {
     }
 
     fn cases(&self) -> Vec<Case> {
-        let recorded = RECORDED.iter().map(|(kind, name, about)| Case {
-            id: CaseId::new(*kind, *name),
-            about,
-            hazard: Hazard::Disturbs,
-            action: Action::Recorded,
+        let recorded = RECORDED.iter().map(|(kind, name, about)| {
+            Case::new(CaseId::new(*kind, *name), about, Hazard::Disturbs, Action::Recorded)
         });
         let scenarios = scenarios::all().iter().map(Operation::case);
         probes::all().into_iter().chain(recorded).chain(scenarios).collect()

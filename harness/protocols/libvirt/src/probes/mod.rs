@@ -188,7 +188,7 @@ fn held(d: &Description, name: &str, about: &'static str, sends: Vec<Step>) -> C
 /// A story of its own; a fresh client comes at its end.
 fn case(d: &Description, name: &str, about: &'static str, hazard: Hazard, script: Script) -> Case {
     let script = closing(d, script);
-    Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script.into()) }
+    Case::new(CaseId::new(CaseKind::Probe, name), about, hazard, Action::Script(script.into()))
 }
 
 /// A request and its answer in a role of their own, on an open connection.
