@@ -334,6 +334,9 @@ impl Deadlines {
 pub enum Hazard {
     /// Leaves nothing behind: many cases share one server, one after the other.
     Harmless,
+    /// Changes the server's state in a way that can be brought back: it shares a server, which is reset behind it
+    /// ([`session::Server::reset`]).
+    Resettable,
     /// Changes the server's state, blocks it or may kill it: it gets a server of its own.
     Disturbs,
 }

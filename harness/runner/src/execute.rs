@@ -13,7 +13,7 @@ use transcript::{Endpoint, Provenance, Transcript};
 use verdict::checks::is_only_said;
 use verdict::{Evidence, Grammar, Judgement, Reading, Recorded, judge};
 
-use crate::pool::Pool;
+use crate::pool::{Pool, Then};
 use crate::simulate::{Budget, Share};
 use crate::{PlanCell, Work, genuine};
 
@@ -134,8 +134,8 @@ impl Context<'_> {
         let case = &cell.planned.id.case;
         let recorded = recorded.map(|transcript| (transcript, &*self.recorded_grammar));
         let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, recorded);
-        let reusable = played.is_ok() && self.is_as_good_as_before(cell.hazard, &*server, &judgement);
-        pool.give_back(server, reusable).await;
+        let then = played.as_ref().map_or(Then::Ends, |()| self.then(cell.hazard, &*server, &judgement));
+        pool.give_back(server, then, self.deadlines(cell).start).await;
         match played {
             Ok(()) => Ok(Executed::Ran(Box::new(judgement), Arc::new(transcript))),
             // Through the kernel only root may claim the credentials of somebody else.
@@ -158,20 +158,20 @@ impl Context<'_> {
         let transcript = self.transcript(cell, &recorder, pool.launcher(), endpoint);
         let case = &cell.planned.id.case;
         let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, None);
-        let reusable = done.is_ok() && self.is_as_good_as_before(cell.hazard, &*server, &judgement);
-        pool.give_back(server, reusable).await;
+        let then = done.as_ref().map_or(Then::Ends, |_| self.then(cell.hazard, &*server, &judgement));
+        pool.give_back(server, then, self.deadlines(cell).start).await;
         done?;
         Ok(Executed::Ran(Box::new(judgement), Arc::new(transcript)))
     }
 
-    fn is_as_good_as_before(&self, hazard: Hazard, server: &dyn Server, judgement: &Judgement) -> bool {
+    fn then(&self, hazard: Hazard, server: &dyn Server, judgement: &Judgement) -> Then {
         let mut shapes = judgement.shapes();
         let fit = self.expectation.map(|rule| rule.fit(judgement.verdict, &shapes));
         // A restriction leaves nothing behind.
         if judgement.verdict <= Verdict::Degraded {
             shapes.clear();
         }
-        is_as_good_as_before(hazard, server.forgets(), &shapes, fit)
+        then(hazard, server.forgets(), &shapes, fit)
     }
 
     fn transcript(
@@ -194,12 +194,16 @@ impl Context<'_> {
     }
 }
 
-/// Whether a server may serve the next cell: nothing was found, or what was expected, and that is only something said,
+/// Whether a server may serve the next cell, perhaps when it is reset: nothing was found, or what was expected, and that is only something said,
 /// which the server has forgotten.
-fn is_as_good_as_before(hazard: Hazard, forgets: bool, shapes: &[String], fit: Option<Fit>) -> bool {
+fn then(hazard: Hazard, forgets: bool, shapes: &[String], fit: Option<Fit>) -> Then {
     let harms_nobody =
         || forgets && fit == Some(Fit::AsExpected) && shapes.iter().all(|shape| is_only_said(shape));
-    hazard == Hazard::Harmless && (shapes.is_empty() || harms_nobody())
+    match hazard {
+        Hazard::Harmless if shapes.is_empty() || harms_nobody() => Then::Serves,
+        Hazard::Resettable if shapes.is_empty() || harms_nobody() => Then::IsReset,
+        Hazard::Harmless | Hazard::Resettable | Hazard::Disturbs => Then::Ends,
+    }
 }
 
 fn no_peer(cell: &PlanCell, side: &str) -> LaunchError {
@@ -263,19 +267,24 @@ mod tests {
     #[test]
     fn a_server_is_kept_where_it_is_as_good_as_before() {
         #[track_caller]
-        fn check(hazard: Hazard, forgets: bool, shapes: &[&str], fit: Option<Fit>, expect: bool) {
+        fn check(forgets: bool, shapes: &[&str], fit: Option<Fit>, is_as_before: bool) {
             let shapes: Vec<_> = shapes.iter().map(|shape| (*shape).to_owned()).collect();
-            assert_eq!(is_as_good_as_before(hazard, forgets, &shapes, fit), expect);
+            for (hazard, best) in [
+                (Hazard::Harmless, Then::Serves),
+                (Hazard::Resettable, Then::IsReset),
+                (Hazard::Disturbs, Then::Ends),
+            ] {
+                let expect = if is_as_before { best } else { Then::Ends };
+                assert_eq!(then(hazard, forgets, &shapes, fit), expect, "{hazard:?} {shapes:?}");
+            }
         }
-        let (harmless, expected) = (Hazard::Harmless, Some(Fit::AsExpected));
-        check(harmless, false, &[], None, true);
-        check(Hazard::Disturbs, true, &[], None, false);
-        check(harmless, true, &["changed-meaning", "not-supported"], expected, true);
-        check(harmless, false, &["changed-meaning"], expected, false);
-        check(harmless, true, &["changed-meaning"], None, false);
-        check(harmless, true, &["changed-meaning"], Some(Fit::Otherwise), false);
-        check(harmless, true, &["changed-meaning", "no-reply"], expected, false);
-        check(harmless, true, &["driver-left-behind"], expected, false);
-        check(Hazard::Disturbs, true, &["changed-meaning"], expected, false);
+        let expected = Some(Fit::AsExpected);
+        check(false, &[], None, true);
+        check(true, &["changed-meaning", "not-supported"], expected, true);
+        check(false, &["changed-meaning"], expected, false);
+        check(true, &["changed-meaning"], None, false);
+        check(true, &["changed-meaning"], Some(Fit::Otherwise), false);
+        check(true, &["changed-meaning", "no-reply"], expected, false);
+        check(true, &["driver-left-behind"], expected, false);
     }
 }

@@ -97,6 +97,11 @@ pub trait Daemons: Send + Sync + Sized + 'static {
         ready(Ok(()))
     }
 
+    /// See [`Server::reset`].
+    fn reset(&self, _daemon: &Daemon<Self>) -> impl Future<Output = Result<(), LaunchErrorKind>> + Send {
+        ready(Err(LaunchErrorKind::CannotAct))
+    }
+
     /// See [`Server::effects`].
     fn effects(&self, _daemon: &Daemon<Self>, _recorder: &Recorder) -> impl Future<Output = ()> + Send {
         ready(())
@@ -301,6 +306,13 @@ impl<D: Daemons> Server for Daemon<D> {
         Box::pin(async move {
             let prepared = self.daemons.prepare(self, condition).await;
             prepared.map_err(|kind| self.place.real.error("prepare", kind))
+        })
+    }
+
+    fn reset(&mut self) -> BoxFuture<'_, Result<(), LaunchError>> {
+        Box::pin(async move {
+            let reset = self.daemons.reset(self).await;
+            reset.map_err(|kind| self.place.real.error("reset", kind))
         })
     }
 
