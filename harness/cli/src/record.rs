@@ -13,7 +13,7 @@ use wire::Direction;
 
 use crate::args::{Global, ProxyArgs, Record, Run, Select};
 use crate::exit::Exit;
-use crate::{Done, Failure, run, terminal};
+use crate::{Done, Failure, run, show, terminal};
 
 pub(crate) fn record(global: &Global, args: &Record) -> Done {
     if let (Some(listen), Some(forward), Some(out)) =
@@ -44,10 +44,11 @@ fn by_hand(args: &ProxyArgs, listen: &Address, forward: &Address, out: &Path) ->
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::setup)?;
     let recorder = Recorder::new();
     let code = runtime.block_on(pass_on(args, listen, forward, &recorder))?;
-    let transcript = Transcript { provenance: provenance(args, forward)?, events: recorder.take() };
+    let mut transcript = Transcript { provenance: provenance(args, forward)?, events: recorder.take() };
     if transcript.events.is_empty() {
         return Err(Failure::text(Exit::NothingRan, "nobody connected; nothing is written"));
     }
+    show::give_captures(&mut transcript).map_err(Failure::setup)?;
     transcript::fixture::store(out, &transcript).map_err(Failure::setup)?;
     terminal::print(&format!("{}: {} events\n", out.display(), transcript.events.len()));
     Ok(code)

@@ -19,7 +19,7 @@ use verdict::{CellResult, Outcome, RunResults};
 use crate::args::{FlakyResult, Format, Global, List, Listing, Run, Select, ShowMore, Transport};
 use crate::exit::Exit;
 use crate::folder::{JOURNAL, RESULTS_JSON, ResultsFolder, SAVED, TRANSCRIPTS};
-use crate::{Done, Failure, terminal, warnings};
+use crate::{Done, Failure, show, terminal, warnings};
 
 /// GitHub takes step summaries of less than a mebibyte.
 const MARKDOWN_BYTES_MAX: usize = 1_000_000;
@@ -330,7 +330,7 @@ impl Keep<'_> {
         ) else {
             return Err(format!("cell `{}` has no case that could be saved", result.cell));
         };
-        let store = |path: PathBuf| {
+        let store = |path: PathBuf, transcript: &Transcript| {
             transcript::fixture::store(&path, transcript)
                 .map_err(|error| format!("cannot save {}: {error}", path.display()))
         };
@@ -338,11 +338,14 @@ impl Keep<'_> {
         let conclusive = result.verdict.is_some_and(|verdict| verdict != verdict::Verdict::Inconclusive);
         if self.save && conclusive && !replayed {
             let path = runner::fixture_path(&result.protocol, &client, &server, &case);
-            store(self.results.join(SAVED).join(&path))?;
+            let mut transcript = transcript.clone();
+            show::give_captures(&mut transcript)
+                .map_err(|bad| format!("cannot save {}: {bad}", path.display()))?;
+            store(self.results.join(SAVED).join(&path), &transcript)?;
             self.saved.borrow_mut().push(path);
         }
         if self.all || !result.outcome.is_expected() {
-            store(self.results.join(runner::transcript_path(&result.cell)))?;
+            store(self.results.join(runner::transcript_path(&result.cell)), transcript)?;
         }
         Ok(())
     }

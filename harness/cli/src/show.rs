@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use matrix::BuildId;
+use protocol::captures::{self, BadCapture};
 use transcript::{Event, EventKind, Transcript};
 use verdict::{Grammar, Reading};
 
@@ -138,6 +139,8 @@ pub(crate) fn import(args: &Import) -> Done {
         let mut transcript = load(file)?;
         rename(&mut transcript.provenance, args);
         give_roles(&mut transcript);
+        give_captures(&mut transcript)
+            .map_err(|bad| Failure::text(Exit::Setup, format!("`{}`: {bad}", file.display())))?;
         let is_renamed = args.case.is_some() || !args.ids.is_empty();
         let path = match placed(&transcript.provenance).filter(|_| is_renamed) {
             Some(path) => {
@@ -166,6 +169,11 @@ fn give_roles(transcript: &mut transcript::Transcript) {
     if let Some(protocol::Action::Script(script)) = case.map(|case| &case.action) {
         runner::give_roles(&script.make(), transcript);
     }
+}
+
+/// What later requests quote of replies, where their grammar says that it may be quoted.
+pub(crate) fn give_captures(transcript: &mut Transcript) -> Result<(), BadCapture> {
+    grammar(transcript).map_or(Ok(()), |grammar| captures::give(transcript, &*grammar))
 }
 
 /// Calls builds and case as the project calls them.

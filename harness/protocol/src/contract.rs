@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use matrix::{Build, CaseId, Role, Source};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
@@ -12,6 +13,7 @@ use transcript::evidence::Expectation;
 use verdict::{Check, Cited, Grammar, Reading};
 use wire::protobuf::Schema;
 
+use crate::captures::BadCapture;
 use crate::dialect::{Changed, IDEAL, Releases};
 use crate::effects::Operation;
 use crate::launch::{At, CommandLine, OwnClient, OwnServers};
@@ -101,13 +103,21 @@ pub trait Protocol: Send + Sync {
     }
 
     /// The script that plays the client's side of a recorded conversation again, as the recorded server's dialect reads it.
-    fn replay(&self, recorded: &Transcript) -> Script {
+    ///
+    /// # Errors
+    /// The recording captures of a reply what is not in it.
+    fn replay(&self, recorded: &Transcript) -> Result<Script, BadCapture> {
         let version = recorded.provenance.server.version.as_deref();
         let grammar = version.and_then(|version| self.grammar(version)).or_else(|| self.grammar(IDEAL));
+        let Some(grammar) = grammar else { return Ok(Script::default()) };
+        replay::script(recorded, &*grammar, self.condition(recorded))
+    }
+
+    /// The condition in which a server must be before a recording is played to it, as a word of `Server::prepare`.
+    fn condition(&self, recorded: &Transcript) -> Option<String> {
         let case = recorded.provenance.case.parse().ok();
         let operation = case.and_then(|case| self.operation(&case));
-        let condition = operation.and_then(|operation| operation.condition()).map(str::to_owned);
-        grammar.map(|grammar| replay::script(recorded, &*grammar, condition)).unwrap_or_default()
+        operation.and_then(|operation| operation.condition()).map(str::to_owned)
     }
 
     /// The numbers, layouts and limits that its dialects have promised.
@@ -276,8 +286,51 @@ pub struct Case {
     pub about: &'static str,
     /// What it may do to the server.
     pub hazard: Hazard,
+    /// How long its parts may take.
+    pub deadlines: Deadlines,
     /// How it is done.
     pub action: Action,
+}
+
+impl Case {
+    /// A case whose parts take no longer than those of most.
+    #[must_use]
+    pub fn new(id: CaseId, about: &'static str, hazard: Hazard, action: Action) -> Self {
+        Self { id, about, hazard, deadlines: Deadlines::default(), action }
+    }
+
+    /// The same whose parts may take so long.
+    #[must_use]
+    pub fn within(self, deadlines: Deadlines) -> Self {
+        Self { deadlines, ..self }
+    }
+}
+
+/// How long the parts of a case may take, before scaling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Deadlines {
+    /// Until its server is ready.
+    pub start: Duration,
+    /// Until a client has carried out its operation.
+    pub operation: Duration,
+    /// Until all is done. Every step has a deadline of its own; this is for a defect of ours.
+    pub cell: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        let [start, operation, cell] = [10, 3, 180].map(Duration::from_secs);
+        Self { start, operation, cell }
+    }
+}
+
+impl Deadlines {
+    /// The same on a machine that takes so many times as long; never shorter.
+    #[must_use]
+    pub fn scaled(self, scale: f64) -> Self {
+        let scaled = |deadline: Duration| deadline.mul_f64(scale.max(1.0));
+        Self { start: scaled(self.start), operation: scaled(self.operation), cell: scaled(self.cell) }
+    }
 }
 
 /// What a case may do to the server that it meets.
@@ -285,6 +338,9 @@ pub struct Case {
 pub enum Hazard {
     /// Leaves nothing behind: many cases share one server, one after the other.
     Harmless,
+    /// Changes the server's state in a way that can be brought back: it shares a server, which is reset behind it
+    /// ([`session::Server::reset`]).
+    Resettable,
     /// Changes the server's state, blocks it or may kill it: it gets a server of its own.
     Disturbs,
 }

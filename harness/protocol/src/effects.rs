@@ -25,7 +25,7 @@ use transcript::evidence::{ClaimedExit, EXIT, Expectation, Observation};
 use transcript::{ConnId, EventKind, ExitStatus};
 use wire::Direction;
 
-use crate::{Action, Case, Hazard};
+use crate::{Action, Case, Deadlines, Hazard};
 pub use verdict::checks::UNTOLD;
 
 /// One thing that a client can do, and what it is for.
@@ -46,6 +46,11 @@ pub trait Operation: Sync + 'static {
         Hazard::Disturbs
     }
 
+    /// How long it may take, and its server to start.
+    fn deadlines(&self) -> Deadlines {
+        Deadlines::default()
+    }
+
     /// What has to be so before, as a word of `Server::prepare`.
     fn condition(&self) -> Option<&'static str> {
         None
@@ -61,12 +66,8 @@ pub trait Operation: Sync + 'static {
 
     /// The case in which it is carried out.
     fn case(&'static self) -> Case {
-        Case {
-            id: CaseId::new(self.kind(), self.name()),
-            about: self.about(),
-            hazard: self.hazard(),
-            action: Action::Operation(self.name()),
-        }
+        let id = CaseId::new(self.kind(), self.name());
+        Case::new(id, self.about(), self.hazard(), Action::Operation(self.name())).within(self.deadlines())
     }
 }
 

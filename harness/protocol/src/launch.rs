@@ -16,8 +16,6 @@ mod place;
 mod ready;
 mod tiny_root;
 
-use std::time::Duration;
-
 use matrix::{Build, Role, Source};
 use session::{Client, Launcher};
 
@@ -28,9 +26,6 @@ pub use own::{OwnClient, OwnServers};
 pub use place::{NOBODY, Place, make_own};
 pub use ready::{QUESTION_DEADLINE, ask, ready, within};
 pub use tiny_root::TinyRoot;
-
-/// How long a server may take to be ready when it is started again.
-const AGAIN_DEADLINE: Duration = Duration::from_secs(10);
 
 /// A launcher of a server build of a protocol, which may be a command line.
 ///

@@ -6,6 +6,7 @@
 //! defect.rs      faults of reference peers, and which of them are switched on
 //! probe.rs       the probes that every protocol gets, from a small description
 //! replay.rs      recorded conversations as scripts
+//! captures.rs    what recorded requests quote of replies
 //! effects.rs     the words for what clients did
 //! reference/     what reference servers and clients are made with
 //! installed/     builds that are installed, and their processes
@@ -14,6 +15,7 @@
 //! testing.rs     what tests of protocols share
 //! ```
 
+pub mod captures;
 mod contract;
 pub mod defect;
 pub mod dialect;
@@ -35,6 +37,7 @@ macro_rules! shapes {
 }
 
 pub use contract::{
-    Action, Bench, Case, Hazard, Made, MakesClient, MakesReal, MakesServers, Peers, Protocol, Scripted,
+    Action, Bench, Case, Deadlines, Hazard, Made, MakesClient, MakesReal, MakesServers, Peers, Protocol,
+    Scripted,
 };
 pub use defect::Defect;

@@ -280,7 +280,7 @@ pub const SUBJECT_CONN: u32 = MAIN;
 pub const WITNESS_CONN: u32 = WITNESS;
 
 fn case(name: &str, about: &'static str, hazard: Hazard, script: impl Into<Scripted>) -> Case {
-    Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script.into()) }
+    Case::new(CaseId::new(CaseKind::Probe, name), about, hazard, Action::Script(script.into()))
 }
 
 /// Shows how the server answers good requests and whether it keeps a connection afterwards.

@@ -3,17 +3,19 @@
 //! Where the recorded server answered, the script waits for one reply; where it closed instead, for
 //! either; where it closed after its answer, only for a moment: how long a connection lives is a habit
 //! of the release and no part of what an answer means. Where it was silent, the script waits for nothing.
+//! What is quoted of an earlier reply ([`crate::captures`]) is taken from the reply of whoever is met.
 //! Credentials of root are left to the kernel; others are claimed with the pid of whoever plays the script.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use session::{Script, ServerAct, Step};
-use transcript::evidence::{Observation, Role};
+use transcript::evidence::{Capture, Observation, Role};
 use transcript::{ConnId, Credentials, EventKind, Transcript};
-use verdict::{ConnContext, Exchanges, Grammar};
+use verdict::{ConnContext, Exchanges, Grammar, Reading};
 use wire::Direction;
 
+use crate::captures::{BadCapture, Forms, captured};
 use crate::probe::{QUIET_MS, REPLY_MS, SETTLE_MS, STALL_MS};
 
 /// The shortest: it may only have been luck that it did not take longer.
@@ -33,13 +35,21 @@ struct Side {
 
 /// The script of a recorded conversation, as the dialect of its server reads it. The condition is the one that the
 /// recorded case asked of its server.
-#[must_use]
-pub fn script(recorded: &Transcript, grammar: &dyn Grammar, condition: Option<String>) -> Script {
+///
+/// # Errors
+/// What it captures of replies is not in them.
+pub fn script(
+    recorded: &Transcript,
+    grammar: &dyn Grammar,
+    condition: Option<String>,
+) -> Result<Script, BadCapture> {
+    let mut values = values(recorded, grammar)?;
+    let mut quoted = Forms::default();
     let mut script = Script { condition, ..Script::new() };
     let mut open: BTreeMap<ConnId, Side> = BTreeMap::new();
     let mut ended: BTreeSet<ConnId> = BTreeSet::new();
     let mut last_us = 0;
-    for event in &recorded.events {
+    for (index, event) in recorded.events.iter().enumerate() {
         let conn = event.conn;
         let gap_us = event.at_us.saturating_sub(last_us);
         last_us = event.at_us;
@@ -54,13 +64,18 @@ pub fn script(recorded: &Transcript, grammar: &dyn Grammar, condition: Option<St
             (EventKind::Mark(mark), _) if mark.role() == Some(Role::Server) => {
                 ServerAct::of_mark(mark).map(Step::Server).into_iter().collect()
             }
+            (EventKind::Mark(_), _) if values.contains_key(&index) => {
+                let captured = values.remove(&index);
+                captured.iter().for_each(|(capture, value)| quoted.learn(capture, value));
+                captured.map(|(capture, _)| Step::Capture(conn, capture)).into_iter().collect()
+            }
             (EventKind::Mark(mark), _) if conn != ConnId(0) => vec![Step::Mark(conn, mark.clone())],
             (EventKind::Data(data), Direction::ToServer) => {
                 if let Some(side) = open.get_mut(&conn) {
                     side.sent(&data.bytes);
                 }
-                let (bytes, fds) = (data.bytes.clone(), data.fds.clone());
-                vec![Step::Send { conn, bytes, fds, creds: data.creds.and_then(claimed) }]
+                let (payload, fds) = (quoted.payload(&data.bytes), data.fds.clone());
+                vec![Step::Send { conn, payload, fds, creds: data.creds.and_then(claimed) }]
             }
             (EventKind::Data(data), Direction::ToClient) => {
                 let frames = open.get_mut(&conn).map_or(0, |side| side.received(&data.bytes));
@@ -87,7 +102,21 @@ pub fn script(recorded: &Transcript, grammar: &dyn Grammar, condition: Option<St
         };
         script.steps.extend(steps);
     }
-    script
+    Ok(script)
+}
+
+/// What the recording captures, by the index of the mark that says so.
+fn values(
+    recorded: &Transcript,
+    grammar: &dyn Grammar,
+) -> Result<BTreeMap<usize, (Capture, String)>, BadCapture> {
+    // Most capture nothing, and need not be read for it.
+    if !recorded.events.iter().any(|event| matches!(&event.kind, EventKind::Mark(mark) if mark.is_capture()))
+    {
+        return Ok(BTreeMap::new());
+    }
+    let found = captured(recorded, &Reading::of(recorded, grammar), grammar)?;
+    Ok(found.into_iter().map(|captured| (captured.event, (captured.capture, captured.value))).collect())
 }
 
 /// How long to wait for an answer that took so long when it was recorded: a server that took its time may do so again.

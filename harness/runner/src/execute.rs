@@ -2,10 +2,9 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
 
 use matrix::{CaseId, Expectation, Fit, Verdict};
-use protocol::{Hazard, Protocol};
+use protocol::{Deadlines, Hazard, Protocol, captures};
 use session::{
     Client, Conversation, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start,
     Successors, Transport,
@@ -14,17 +13,9 @@ use transcript::{Endpoint, Provenance, Transcript};
 use verdict::checks::is_only_said;
 use verdict::{Evidence, Grammar, Judgement, Reading, Recorded, judge};
 
-use crate::pool::Pool;
+use crate::pool::{Pool, Then};
 use crate::simulate::{Budget, Share};
 use crate::{PlanCell, Work, genuine};
-
-/// How long a server may take to become ready, before scaling.
-const START_DEADLINE: Duration = Duration::from_secs(10);
-/// How long an operation of a client may take, before scaling.
-const OPERATION_DEADLINE: Duration = Duration::from_secs(3);
-/// How long a whole cell may take, before scaling. Every step has its own deadline; this is for a defect
-/// of ours.
-const CELL_DEADLINE: Duration = Duration::from_secs(180);
 
 /// What came of one try of a cell.
 #[derive(Debug)]
@@ -62,7 +53,7 @@ pub(crate) struct Context<'a> {
 impl Context<'_> {
     /// Does the work of a cell. Never panics on what peers do; never waits longer than its deadlines.
     pub(crate) async fn execute(&self, cell: &PlanCell) -> Executed {
-        let limit = CELL_DEADLINE.mul_f64(self.deadline_scale.max(1.0));
+        let limit = self.deadlines(cell).cell;
         match tokio::time::timeout(limit, self.work(cell)).await {
             Ok(Ok(executed)) => executed,
             Ok(Err(error)) => match error.kind {
@@ -73,9 +64,12 @@ impl Context<'_> {
         }
     }
 
-    fn start(&self) -> Start {
-        let deadline = START_DEADLINE.mul_f64(self.deadline_scale.max(1.0));
-        Start { deadline, transport: self.transport }
+    fn deadlines(&self, cell: &PlanCell) -> Deadlines {
+        cell.deadlines.scaled(self.deadline_scale)
+    }
+
+    fn start(&self, cell: &PlanCell) -> Start {
+        Start { deadline: self.deadlines(cell).start, transport: self.transport }
     }
 
     /// Waits until there is memory for a conversation about that many bytes.
@@ -92,17 +86,28 @@ impl Context<'_> {
                     Err(unusable) => return Ok(unusable.into()),
                 };
                 let _share = self.share(transcript.byte_count());
-                if let Some(Err(what)) =
-                    cell.case.as_deref().map(|case| genuine::check(self.protocol, case, &transcript))
+                let reading = Reading::of(&transcript, &*self.grammar);
+                let captured = match captures::checked(&transcript, &reading, &*self.grammar) {
+                    Ok(captured) => captured,
+                    Err(bad) => return Ok(fixture.damaged(&bad).into()),
+                };
+                if let Some(Err(what)) = cell
+                    .case
+                    .as_deref()
+                    .map(|case| genuine::check(self.protocol, case, &transcript, &captured))
                 {
                     return Ok(fixture.other(what).into());
                 }
-                let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, None);
+                let judgement =
+                    judge_reading(self.protocol, &*self.grammar, case, (&transcript, &reading), None);
                 Ok(Executed::Ran(Box::new(judgement), transcript))
             }
             Work::Play(script) => self.play(cell, &script.make(), None).await,
             Work::Replay(fixture) => match fixture.load() {
-                Ok(recorded) => self.play(cell, &self.protocol.replay(&recorded), Some(&recorded)).await,
+                Ok(recorded) => match self.protocol.replay(&recorded) {
+                    Ok(script) => self.play(cell, &script, Some(&recorded)).await,
+                    Err(bad) => Ok(fixture.damaged(&bad).into()),
+                },
                 Err(unusable) => Ok(unusable.into()),
             },
             Work::Operate(operation) => self.operate(cell, operation).await,
@@ -119,7 +124,7 @@ impl Context<'_> {
     ) -> Result<Executed, LaunchError> {
         let pool = self.pool.ok_or_else(|| no_peer(cell, "server"))?;
         let _share = self.share(script.bytes());
-        let mut server = pool.take(cell.hazard, self.start()).await?;
+        let mut server = pool.take(cell.hazard, self.start(cell)).await?;
         server.set_successors(&self.successors);
         let recorder = Recorder::new();
         let played = Conversation::new(&mut *server, &*self.grammar, &recorder, self.deadline_scale)
@@ -129,8 +134,8 @@ impl Context<'_> {
         let case = &cell.planned.id.case;
         let recorded = recorded.map(|transcript| (transcript, &*self.recorded_grammar));
         let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, recorded);
-        let reusable = played.is_ok() && self.is_as_good_as_before(cell.hazard, &*server, &judgement);
-        pool.give_back(server, reusable).await;
+        let then = played.as_ref().map_or(Then::Ends, |()| self.then(cell.hazard, &*server, &judgement));
+        pool.give_back(server, then, self.deadlines(cell).start).await;
         match played {
             Ok(()) => Ok(Executed::Ran(Box::new(judgement), Arc::new(transcript))),
             // Through the kernel only root may claim the credentials of somebody else.
@@ -144,30 +149,29 @@ impl Context<'_> {
     async fn operate(&self, cell: &PlanCell, operation: &str) -> Result<Executed, LaunchError> {
         let pool = self.pool.ok_or_else(|| no_peer(cell, "server"))?;
         let client = self.client.ok_or_else(|| no_peer(cell, "client"))?;
-        let scale = self.deadline_scale.max(1.0);
-        let mut server = pool.take(cell.hazard, self.start()).await?;
+        let mut server = pool.take(cell.hazard, self.start(cell)).await?;
         server.set_successors(&self.successors);
         let recorder = Recorder::new();
-        let deadline = OPERATION_DEADLINE.mul_f64(scale);
+        let deadline = self.deadlines(cell).operation;
         let done = client.run(operation, &mut *server, &recorder, deadline).await;
         let endpoint = Endpoint { command: client.command(operation), ..client.endpoint() };
         let transcript = self.transcript(cell, &recorder, pool.launcher(), endpoint);
         let case = &cell.planned.id.case;
         let judgement = judge_transcript(self.protocol, &*self.grammar, case, &transcript, None);
-        let reusable = done.is_ok() && self.is_as_good_as_before(cell.hazard, &*server, &judgement);
-        pool.give_back(server, reusable).await;
+        let then = done.as_ref().map_or(Then::Ends, |_| self.then(cell.hazard, &*server, &judgement));
+        pool.give_back(server, then, self.deadlines(cell).start).await;
         done?;
         Ok(Executed::Ran(Box::new(judgement), Arc::new(transcript)))
     }
 
-    fn is_as_good_as_before(&self, hazard: Hazard, server: &dyn Server, judgement: &Judgement) -> bool {
+    fn then(&self, hazard: Hazard, server: &dyn Server, judgement: &Judgement) -> Then {
         let mut shapes = judgement.shapes();
         let fit = self.expectation.map(|rule| rule.fit(judgement.verdict, &shapes));
         // A restriction leaves nothing behind.
         if judgement.verdict <= Verdict::Degraded {
             shapes.clear();
         }
-        is_as_good_as_before(hazard, server.forgets(), &shapes, fit)
+        then(hazard, server.forgets(), &shapes, fit)
     }
 
     fn transcript(
@@ -190,12 +194,16 @@ impl Context<'_> {
     }
 }
 
-/// Whether a server may serve the next cell: nothing was found, or what was expected, and that is only something said,
+/// Whether a server may serve the next cell, perhaps when it is reset: nothing was found, or what was expected, and that is only something said,
 /// which the server has forgotten.
-fn is_as_good_as_before(hazard: Hazard, forgets: bool, shapes: &[String], fit: Option<Fit>) -> bool {
+fn then(hazard: Hazard, forgets: bool, shapes: &[String], fit: Option<Fit>) -> Then {
     let harms_nobody =
         || forgets && fit == Some(Fit::AsExpected) && shapes.iter().all(|shape| is_only_said(shape));
-    hazard == Hazard::Harmless && (shapes.is_empty() || harms_nobody())
+    match hazard {
+        Hazard::Harmless if shapes.is_empty() || harms_nobody() => Then::Serves,
+        Hazard::Resettable if shapes.is_empty() || harms_nobody() => Then::IsReset,
+        Hazard::Harmless | Hazard::Resettable | Hazard::Disturbs => Then::Ends,
+    }
 }
 
 fn no_peer(cell: &PlanCell, side: &str) -> LaunchError {
@@ -224,12 +232,22 @@ pub fn judge_transcript(
     recorded: Option<(&Transcript, &dyn Grammar)>,
 ) -> Judgement {
     let reading = Reading::of(transcript, grammar);
+    judge_reading(protocol, grammar, case, (transcript, &reading), recorded)
+}
+
+fn judge_reading(
+    protocol: &dyn Protocol,
+    grammar: &dyn Grammar,
+    case: &CaseId,
+    (transcript, reading): (&Transcript, &Reading),
+    recorded: Option<(&Transcript, &dyn Grammar)>,
+) -> Judgement {
     let before =
         recorded.map(|(transcript, grammar)| (transcript, grammar, Reading::of(transcript, grammar)));
     let evidence = Evidence {
         case,
         transcript,
-        reading: &reading,
+        reading,
         grammar,
         recorded: before.as_ref().map(|(transcript, grammar, reading)| Recorded {
             transcript,
@@ -237,8 +255,8 @@ pub fn judge_transcript(
             reading,
         }),
     };
-    let negotiated = protocol.negotiated(transcript, &reading);
-    let suspects = protocol.suspects(&reading);
+    let negotiated = protocol.negotiated(transcript, reading);
+    let suspects = protocol.suspects(reading);
     Judgement { suspects, ..judge(&evidence, &protocol.checks(case), negotiated) }
 }
 
@@ -249,19 +267,24 @@ mod tests {
     #[test]
     fn a_server_is_kept_where_it_is_as_good_as_before() {
         #[track_caller]
-        fn check(hazard: Hazard, forgets: bool, shapes: &[&str], fit: Option<Fit>, expect: bool) {
+        fn check(forgets: bool, shapes: &[&str], fit: Option<Fit>, is_as_before: bool) {
             let shapes: Vec<_> = shapes.iter().map(|shape| (*shape).to_owned()).collect();
-            assert_eq!(is_as_good_as_before(hazard, forgets, &shapes, fit), expect);
+            for (hazard, best) in [
+                (Hazard::Harmless, Then::Serves),
+                (Hazard::Resettable, Then::IsReset),
+                (Hazard::Disturbs, Then::Ends),
+            ] {
+                let expect = if is_as_before { best } else { Then::Ends };
+                assert_eq!(then(hazard, forgets, &shapes, fit), expect, "{hazard:?} {shapes:?}");
+            }
         }
-        let (harmless, expected) = (Hazard::Harmless, Some(Fit::AsExpected));
-        check(harmless, false, &[], None, true);
-        check(Hazard::Disturbs, true, &[], None, false);
-        check(harmless, true, &["changed-meaning", "not-supported"], expected, true);
-        check(harmless, false, &["changed-meaning"], expected, false);
-        check(harmless, true, &["changed-meaning"], None, false);
-        check(harmless, true, &["changed-meaning"], Some(Fit::Otherwise), false);
-        check(harmless, true, &["changed-meaning", "no-reply"], expected, false);
-        check(harmless, true, &["driver-left-behind"], expected, false);
-        check(Hazard::Disturbs, true, &["changed-meaning"], expected, false);
+        let expected = Some(Fit::AsExpected);
+        check(false, &[], None, true);
+        check(true, &["changed-meaning", "not-supported"], expected, true);
+        check(false, &["changed-meaning"], expected, false);
+        check(true, &["changed-meaning"], None, false);
+        check(true, &["changed-meaning"], Some(Fit::Otherwise), false);
+        check(true, &["changed-meaning", "no-reply"], expected, false);
+        check(true, &["driver-left-behind"], expected, false);
     }
 }

@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use matrix::{BuildId, Builds, CaseId, CaseKind};
-use transcript::fixture::LoadError;
 use transcript::{Endpoint, Provenance, Transcript};
 
 use crate::Executed;
@@ -100,7 +99,7 @@ impl Fixture {
         )
     }
 
-    fn damaged(&self, error: &LoadError) -> Unusable {
+    pub(crate) fn damaged(&self, error: &dyn std::error::Error) -> Unusable {
         Unusable::Damaged { path: self.path.clone(), what: error.to_string() }
     }
 

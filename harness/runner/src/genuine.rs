@@ -7,8 +7,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
+use protocol::captures::Captured;
 use protocol::{Action, Case, Protocol};
-use session::{Script, ServerAct, Step};
+use session::{Script, ServerAct, Step, Variables};
 use transcript::evidence::{Expectation, Observation, Role};
 use transcript::{ConnId, EventKind, Mark, Transcript};
 use wire::Direction;
@@ -29,9 +30,14 @@ struct Part {
 ///
 /// # Errors
 /// What does not fit, for people.
-pub(crate) fn check(protocol: &dyn Protocol, case: &Case, transcript: &Transcript) -> Result<(), String> {
+pub(crate) fn check(
+    protocol: &dyn Protocol,
+    case: &Case,
+    transcript: &Transcript,
+    captured: &[Captured],
+) -> Result<(), String> {
     match &case.action {
-        Action::Script(script) => same_script(&script.make(), transcript),
+        Action::Script(script) => same_script(&script.make(), captured, transcript),
         Action::Operation(_) => same_expectations(protocol, case, transcript),
         // Nothing in it explains itself: no mark and no expectation of it is read by a check.
         Action::Recorded => Ok(()),
@@ -47,8 +53,8 @@ fn same_expectations(protocol: &dyn Protocol, case: &Case, transcript: &Transcri
     if due == found { Ok(()) } else { Err(format!("it expects {found:?}, the operation {due:?}")) }
 }
 
-fn same_script(script: &Script, transcript: &Transcript) -> Result<(), String> {
-    let due = of_script(script);
+fn same_script(script: &Script, captured: &[Captured], transcript: &Transcript) -> Result<(), String> {
+    let due = of_script(script, captured);
     let (found, failed) = of_transcript(transcript);
     if let Some(conn) = found.keys().find(|conn| !due.contains_key(conn)) {
         return Err(format!("the probe has no connection {conn}"));
@@ -152,7 +158,10 @@ fn same_looks(script: &Script, transcript: &Transcript) -> Result<(), String> {
     Ok(())
 }
 
-fn of_script(script: &Script) -> BTreeMap<ConnId, Timeline> {
+/// What a script does with what the recording has captured of replies.
+fn of_script(script: &Script, captured: &[Captured]) -> BTreeMap<ConnId, Timeline> {
+    let mut variables = Variables::default();
+    let mut captured = captured.iter();
     let mut all: BTreeMap<ConnId, Timeline> = BTreeMap::new();
     for step in &script.steps {
         match step {
@@ -162,7 +171,14 @@ fn of_script(script: &Script) -> BTreeMap<ConnId, Timeline> {
             Step::Mark(conn, mark) => {
                 all.entry(*conn).or_default().push(Part { mark: mark.clone(), ..Part::default() });
             }
-            Step::Send { conn, bytes, .. } => last(&mut all, *conn).sent.push(bytes.clone()),
+            Step::Capture(_, capture) => {
+                let found = captured.find(|captured| captured.capture == *capture);
+                variables.bind(&capture.var, found.map(|captured| captured.value.clone()));
+            }
+            Step::Send { conn, payload, .. } => {
+                // What could not be filled in was not sent.
+                last(&mut all, *conn).sent.extend(payload.fill(&variables));
+            }
             _ => {}
         }
     }
@@ -183,6 +199,7 @@ fn of_transcript(transcript: &Transcript) -> (BTreeMap<ConnId, Timeline>, Vec<Co
                 all.entry(event.conn).or_default();
             }
             EventKind::ConnectFailed(_) => failed.push(event.conn),
+            EventKind::Mark(mark) if mark.is_capture() => {}
             EventKind::Mark(mark) => {
                 let cut = gone.contains(&event.conn);
                 all.entry(event.conn).or_default().push(Part { mark: mark.clone(), cut, ..Part::default() });

@@ -8,7 +8,7 @@ use matrix::{
     Build, BuildId, Builds, CaseId, CaseKind, CasePattern, CellGroup, CellId, CellInfo, Partition,
     PlanConflict, PlannedCell, Role, RunFile, Selection, Settings, SourceKind, merge_cells,
 };
-use protocol::{Action, Case, Hazard, Scripted};
+use protocol::{Action, Case, Deadlines, Hazard, Scripted};
 
 use crate::{Fixture, Project, ProtocolFiles};
 
@@ -58,6 +58,8 @@ pub struct PlanCell {
     pub work: Work,
     /// What it may do to the server.
     pub hazard: Hazard,
+    /// How long its parts may take, before scaling.
+    pub deadlines: Deadlines,
     /// The builds by which the server is replaced meanwhile, by release.
     pub successors: BTreeMap<Arc<str>, Build>,
 }
@@ -249,7 +251,6 @@ fn successor(builds: &Builds, server: &Build, kind: SourceKind, release: &str) -
 }
 
 fn without_successors(files: &ProtocolFiles, planned: PlannedCell) -> PlanCell {
-    let successors = BTreeMap::new();
     let id = &planned.id;
     if id.case.kind == CaseKind::Replay {
         let fixture = files.fixtures().find_replayed(&id.client, &id.case);
@@ -261,16 +262,18 @@ fn without_successors(files: &ProtocolFiles, planned: PlannedCell) -> PlanCell {
             },
             None => Work::Missing("the fixture is gone".to_owned()),
         };
-        return PlanCell { work, hazard: hazard(case.as_deref()), case, planned, successors };
+        return of_case(planned, work, case);
     }
     let case = files.case(&id.case).cloned();
     let work = work(files, &planned, case.as_deref());
-    PlanCell { work, hazard: hazard(case.as_deref()), case, planned, successors }
+    of_case(planned, work, case)
 }
 
-/// What a case may do to a server; a replay does what the recorded case did.
-fn hazard(case: Option<&Case>) -> Hazard {
-    case.map_or(Hazard::Disturbs, |case| case.hazard)
+/// A cell of a case. A replay does to its server what the recorded case did, and has as long.
+fn of_case(planned: PlannedCell, work: Work, case: Option<Arc<Case>>) -> PlanCell {
+    let of = case.as_deref().map(|case| (case.hazard, case.deadlines));
+    let (hazard, deadlines) = of.unwrap_or((Hazard::Disturbs, Deadlines::default()));
+    PlanCell { planned, case, work, hazard, deadlines, successors: BTreeMap::new() }
 }
 
 /// What a cell means that is no replay.
@@ -379,6 +382,7 @@ pub(crate) mod tests {
             case: None,
             work: Work::Explain(String::new()),
             hazard: Hazard::Harmless,
+            deadlines: Deadlines::default(),
             successors: BTreeMap::new(),
         }
     }

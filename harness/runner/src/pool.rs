@@ -1,21 +1,35 @@
-//! Servers that are running: a fresh one for a case that disturbs, a shared one for cases that do not.
+//! Servers that are running: a fresh one for a case that disturbs, a shared one for cases that do not, or that let themselves
+//! be undone.
 //!
 //! Real servers take longer to come and go than most conversations with them. So the next fresh one starts while a cell
 //! runs, and what is no longer needed ends during the next cell.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use matrix::SourceKind;
 use protocol::Hazard;
 use session::{LaunchError, Launcher, Recorder, Server, Start};
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use transcript::EventKind;
 
 /// How many servers of a build are started ahead.
 const AHEAD: usize = 1;
 /// How many servers of a build may be on their way out.
 const ENDING_MAX: usize = 2;
+
+/// What becomes of a server behind a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// It serves the next case.
+    Serves,
+    /// The same, once it is brought back to the state after its start.
+    IsReset,
+    /// It was disturbed, or something was wrong.
+    Ends,
+}
 
 type Started = Result<Box<dyn Server>, LaunchError>;
 
@@ -54,12 +68,12 @@ impl Pool {
         }
     }
 
-    /// A server for one case: an idle one if the case is harmless and there is one, else a new one.
+    /// A server for one case: an idle one if the case leaves nothing behind and there is one, else a new one.
     pub(crate) async fn take(&self, hazard: Hazard, how: Start) -> Started {
         if !self.keeps {
             return self.launcher.start(how).await;
         }
-        if hazard == Hazard::Harmless {
+        if hazard < Hazard::Disturbs {
             while let Some(mut server) = pop(&self.idle) {
                 if is_alive(&mut *server) {
                     return Ok(server);
@@ -95,11 +109,17 @@ impl Pool {
         }
     }
 
-    /// Gives a server back after a case. One that was disturbed, or on which something was wrong, is ended.
-    pub(crate) async fn give_back(&self, server: Box<dyn Server>, reusable: bool) {
+    /// Gives a server back after a case. One that is not reset in time is ended.
+    pub(crate) async fn give_back(&self, mut server: Box<dyn Server>, then: Then, deadline: Duration) {
         if !self.keeps {
-            server.stop().await;
-        } else if reusable {
+            return server.stop().await;
+        }
+        let is_as_before = match then {
+            Then::Serves => true,
+            Then::IsReset => matches!(timeout(deadline, server.reset()).await, Ok(Ok(()))),
+            Then::Ends => false,
+        };
+        if is_as_before {
             lock(&self.idle).push(server);
         } else {
             self.end(server).await;
@@ -159,31 +179,46 @@ fn pop<T>(mutex: &Mutex<Vec<T>>) -> Option<T> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicBool;
-    use std::time::Duration;
 
     use session::{Address, BoxFuture, LaunchErrorKind};
-    use transcript::{ConnId, Endpoint, ExitStatus};
+    use transcript::evidence::Observation;
+    use transcript::{ConnId, Endpoint, Event, ExitStatus};
     use wire::Direction;
 
     use super::*;
+
+    const SOON: Duration = Duration::from_secs(1);
 
     /// What became of the servers of a build.
     #[derive(Default)]
     struct Counts {
         started: AtomicUsize,
         stopped: AtomicUsize,
+        reset: AtomicUsize,
         /// Every server dies while nobody has it.
         die: AtomicBool,
         /// The next start fails.
         fail: AtomicBool,
     }
 
-    struct Build(Arc<Counts>);
+    struct Build(Arc<Counts>, Resets);
 
     struct Running {
         number: usize,
         address: Address,
         counts: Arc<Counts>,
+        resets: Resets,
+        /// A case has left something behind.
+        used: bool,
+    }
+
+    /// What comes of a reset.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+    enum Resets {
+        #[default]
+        Well,
+        Fails,
+        NeverEnds,
     }
 
     impl Launcher for Build {
@@ -199,7 +234,8 @@ mod tests {
                 }
                 let number = self.0.started.fetch_add(1, Ordering::SeqCst);
                 let address = Address::Abstract(format!("server-{number}").into_bytes());
-                Ok(Box::new(Running { number, address, counts: Arc::clone(&self.0) }) as Box<dyn Server>)
+                let (counts, resets) = (Arc::clone(&self.0), self.1);
+                Ok(Box::new(Running { number, address, counts, resets, used: false }) as Box<dyn Server>)
             })
         }
     }
@@ -214,6 +250,26 @@ mod tests {
             if self.counts.die.load(Ordering::SeqCst) && self.number < 2 {
                 recorder.record(ConnId(0), Direction::ToClient, EventKind::Exit(ExitStatus::Signal(11)));
             }
+            recorder.observe(Direction::ToClient, Observation::HeldBytes, if self.used { "1" } else { "0" });
+        }
+
+        fn prepare<'a>(&'a mut self, _condition: &'a str) -> BoxFuture<'a, Result<(), LaunchError>> {
+            self.used = true;
+            Box::pin(async { Ok(()) })
+        }
+
+        fn reset(&mut self) -> BoxFuture<'_, Result<(), LaunchError>> {
+            Box::pin(async {
+                self.counts.reset.fetch_add(1, Ordering::SeqCst);
+                match self.resets {
+                    Resets::Well => {
+                        self.used = false;
+                        Ok(())
+                    }
+                    Resets::Fails => Err(LaunchError::new("reset it", LaunchErrorKind::CannotAct)),
+                    Resets::NeverEnds => std::future::pending().await,
+                }
+            })
         }
 
         fn stop(self: Box<Self>) -> BoxFuture<'static, ()> {
@@ -225,7 +281,7 @@ mod tests {
 
     fn pool(source: SourceKind, disturbing: usize) -> (Pool, Arc<Counts>) {
         let counts = Arc::new(Counts::default());
-        let pool = Pool::new(Arc::new(Build(Arc::clone(&counts))), source);
+        let pool = Pool::new(Arc::new(Build(Arc::clone(&counts), Resets::Well)), source);
         (0..disturbing).for_each(|_| pool.expect(Hazard::Disturbs));
         (pool, counts)
     }
@@ -234,9 +290,10 @@ mod tests {
     /// then, and that none is left at the end.
     async fn cells(pool: &Pool, counts: &Counts, hazard: Hazard, count: usize) -> usize {
         for _ in 0..count {
-            let server = pool.take(hazard, Start::within(Duration::from_secs(1))).await;
+            let server = pool.take(hazard, Start::within(SOON)).await;
             tokio::time::sleep(Duration::from_millis(20)).await;
-            pool.give_back(server.expect("it starts"), hazard == Hazard::Harmless).await;
+            let then = if hazard == Hazard::Harmless { Then::Serves } else { Then::Ends };
+            pool.give_back(server.expect("it starts"), then, SOON).await;
         }
         let started = counts.started.load(Ordering::SeqCst);
         pool.stop().await;
@@ -259,6 +316,70 @@ mod tests {
         assert_eq!(cells(&pool, &counts, Hazard::Harmless, 4).await, 1);
     }
 
+    /// Three cells whose doings can be undone, behind the second of which that becomes of its server: how many servers were
+    /// started, and how many resets were asked for.
+    async fn resettable(resets: Resets, second: Then) -> (usize, usize) {
+        let counts = Arc::new(Counts::default());
+        let pool = Pool::new(Arc::new(Build(Arc::clone(&counts), resets)), SourceKind::Debian);
+        for then in [Then::IsReset, second, Then::IsReset] {
+            pool.expect(Hazard::Resettable);
+            let server = pool.take(Hazard::Resettable, Start::within(SOON)).await.expect("it starts");
+            pool.give_back(server, then, SOON).await;
+        }
+        pool.stop().await;
+        let [started, stopped, reset] =
+            [&counts.started, &counts.stopped, &counts.reset].map(|count| count.load(Ordering::SeqCst));
+        assert_eq!(started, stopped);
+        (started, reset)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_server_that_is_reset_is_shared() {
+        assert_eq!(resettable(Resets::Well, Then::IsReset).await, (1, 3));
+        // Something unexpected was found there.
+        assert_eq!(resettable(Resets::Well, Then::Ends).await, (2, 2));
+        assert_eq!(resettable(Resets::Fails, Then::IsReset).await, (3, 3));
+        assert_eq!(resettable(Resets::NeverEnds, Then::IsReset).await, (3, 3));
+    }
+
+    /// Every order of these.
+    fn orders<T: Copy>(of: &[T]) -> Vec<Vec<T>> {
+        let Some((first, rest)) = of.split_first() else { return vec![Vec::new()] };
+        let with =
+            |order: Vec<T>| (0..=order.len()).map(move |at| [&order[..at], &[*first], &order[at..]].concat());
+        orders(rest).into_iter().flat_map(with).collect()
+    }
+
+    /// A case finds the state after the start, whatever came before it.
+    #[tokio::test(start_paused = true)]
+    async fn the_order_of_cells_does_not_show() {
+        let cells = [
+            (Hazard::Harmless, Then::Serves),
+            (Hazard::Harmless, Then::Ends),
+            (Hazard::Resettable, Then::IsReset),
+            (Hazard::Resettable, Then::Ends),
+            (Hazard::Disturbs, Then::Ends),
+        ];
+        for resets in [Resets::Well, Resets::Fails] {
+            for order in orders(&cells) {
+                let pool = Pool::new(Arc::new(Build(Arc::default(), resets)), SourceKind::Debian);
+                order.iter().for_each(|(hazard, _)| pool.expect(*hazard));
+                for (hazard, then) in &order {
+                    let mut server = pool.take(*hazard, Start::within(SOON)).await.expect("it starts");
+                    let look = Recorder::new();
+                    server.watch(&look);
+                    let is_new = |event: &Event| event.kind.observed() == Some((Observation::HeldBytes, "0"));
+                    assert!(look.take().iter().any(is_new), "{hazard:?} of {order:?}");
+                    if *hazard > Hazard::Harmless || *then == Then::Ends {
+                        server.prepare("used").await.expect("it is");
+                    }
+                    pool.give_back(server, *then, SOON).await;
+                }
+                pool.stop().await;
+            }
+        }
+    }
+
     #[tokio::test(start_paused = true)]
     async fn reference_servers_are_neither_kept_nor_started_ahead() {
         let (pool, counts) = pool(SourceKind::Reference, 4);
@@ -276,17 +397,17 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_start_ahead_that_fails_is_tried_again() {
         let (pool, counts) = pool(SourceKind::Debian, 3);
-        let how = Start::within(Duration::from_secs(1));
+        let how = Start::within(SOON);
         for _ in 0..2 {
             let server = pool.take(Hazard::Disturbs, how).await.expect("it starts");
             // Until here one is started ahead; that for the third cell fails while nobody waits for it.
             counts.fail.store(counts.started.load(Ordering::SeqCst) == 2, Ordering::SeqCst);
             tokio::time::sleep(Duration::from_millis(20)).await;
-            pool.give_back(server, false).await;
+            pool.give_back(server, Then::Ends, SOON).await;
         }
         assert!(!counts.fail.load(Ordering::SeqCst), "the start ahead has failed");
         let third = pool.take(Hazard::Disturbs, how).await.expect("it is started again");
-        pool.give_back(third, false).await;
+        pool.give_back(third, Then::Ends, SOON).await;
         pool.stop().await;
         assert_eq!(counts.started.load(Ordering::SeqCst), 3);
         assert_eq!(counts.stopped.load(Ordering::SeqCst), 3);

@@ -57,7 +57,7 @@ fn marks_of(script: &Script) -> BTreeMap<ConnId, Vec<Due>> {
                 let at = sent.get(conn).copied().unwrap_or(0);
                 due.entry(*conn).or_default().push(Due { at, mark: mark.clone() });
             }
-            Step::Send { conn, bytes, .. } => *sent.entry(*conn).or_default() += bytes.len(),
+            Step::Send { conn, payload, .. } => *sent.entry(*conn).or_default() += payload.literal_len(),
             _ => {}
         }
     }

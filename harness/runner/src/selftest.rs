@@ -275,6 +275,7 @@ fn planned(protocol: &dyn Protocol, case: &Case, server: &Build) -> PlanCell {
         work,
         // Each proof has a server of its own: nothing may leak from one into the next.
         hazard: protocol::Hazard::Disturbs,
+        deadlines: case.deadlines,
         successors: std::collections::BTreeMap::new(),
     }
 }

@@ -1,5 +1,7 @@
 //! Plays scripts to a server and writes down what happens. It acts and does not judge.
 
+mod heard;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,9 +19,10 @@ use wire::Direction;
 
 use crate::patience::{Pace, REST_AGAIN, Wait, is_at_rest, until_at_rest};
 use crate::{
-    Actor, ClientAct, Connection, Injection, Received, Recorder, Script, SendEnd, Server, ServerAct, Step,
-    Worker, errno_name,
+    Actor, Capture, ClientAct, Connection, Injection, Payload, Received, Recorder, Script, SendEnd, Server,
+    ServerAct, Step, Variables, Worker, errno_name,
 };
+use heard::Heard;
 
 /// Most bytes that are taken while waiting for one reply; a server that sends more floods.
 pub const REPLY_BYTES_MAX: usize = 16 << 20;
@@ -49,6 +52,9 @@ pub struct Conversation<'a> {
     /// The last write, if nothing else was done since.
     asked: Option<(ConnId, Instant)>,
     pace: Pace,
+    /// Whether anything is captured of replies, and what was.
+    captures: bool,
+    variables: Variables,
     open: BTreeMap<ConnId, Open>,
 }
 
@@ -58,6 +64,10 @@ struct Open {
     /// Replies that came while nobody waited for one.
     early: usize,
     awaited: Awaited,
+    /// The last reply, where something is captured of replies.
+    heard: Option<Heard>,
+    /// The last write was withheld: nobody waits for what answers it.
+    withheld: bool,
     /// The server ended the stream, or its bytes can no longer be framed.
     ended: bool,
 }
@@ -96,6 +106,7 @@ impl Open {
             }
             Direction::ToClient => {
                 self.awaited.answer(placed);
+                self.heard.iter_mut().for_each(|heard| heard.hear(placed));
                 grammar.is_awaited(&placed.frame)
             }
         }
@@ -156,6 +167,8 @@ impl<'a> Conversation<'a> {
             first_fds: None,
             asked: None,
             pace: Pace::default(),
+            captures: false,
+            variables: Variables::default(),
             open: BTreeMap::new(),
         }
     }
@@ -175,6 +188,7 @@ impl<'a> Conversation<'a> {
         if let Some(condition) = &script.condition {
             self.server.prepare(condition).await.map_err(io::Error::other)?;
         }
+        self.captures = script.steps.iter().any(|step| matches!(step, Step::Capture(..)));
         for step in &script.steps {
             if !matches!(step, Step::Mark(..) | Step::AwaitReply { .. } | Step::AwaitAnswers { .. }) {
                 self.asked = None;
@@ -185,7 +199,8 @@ impl<'a> Conversation<'a> {
                     self.catch_up().await?;
                     self.recorder.mark(*conn, mark.clone());
                 }
-                Step::Send { conn, bytes, fds, creds } => self.send(*conn, bytes, fds, *creds).await?,
+                Step::Send { conn, payload, fds, creds } => self.fill(*conn, payload, fds, *creds).await?,
+                Step::Capture(conn, capture) => self.capture(*conn, capture),
                 Step::AwaitReply { conn, deadline_ms } => {
                     let deadline = self.scaled(*deadline_ms);
                     self.await_frames(*conn, deadline, |_| true).await?;
@@ -307,6 +322,8 @@ impl<'a> Conversation<'a> {
                         exchanges: Exchanges::new(self.grammar, &ConnContext { conn }),
                         early: 0,
                         awaited: Awaited::default(),
+                        heard: self.captures.then(Heard::default),
+                        withheld: false,
                         ended: false,
                     },
                 );
@@ -316,6 +333,44 @@ impl<'a> Conversation<'a> {
             Err(error) => {
                 let name = errno_name(&error).into_owned();
                 self.recorder.record(conn, Direction::ToServer, EventKind::ConnectFailed(name));
+                Ok(())
+            }
+        }
+    }
+
+    /// Takes a value from the last reply.
+    fn capture(&mut self, conn: ConnId, capture: &Capture) {
+        let heard = self.open.get(&conn).and_then(|open| open.heard.as_ref());
+        let value = heard.filter(|heard| !heard.is_empty()).ok_or("there is no reply").and_then(|heard| {
+            let found = verdict::quoted(self.grammar, heard.reply(), &capture.field);
+            found.ok_or("the reply has no such field")
+        });
+        match &value {
+            Ok(_) => self.recorder.mark(conn, capture.mark()),
+            Err(why) => {
+                let text = format!("`{}` as `{}`: {why}", capture.field, capture.var);
+                self.observe(conn, Direction::ToClient, Observation::NotCaptured, &text);
+            }
+        }
+        self.variables.bind(&capture.var, value.ok());
+    }
+
+    /// Sends what can be filled in.
+    async fn fill(
+        &mut self,
+        conn: ConnId,
+        payload: &Payload,
+        notes: &[FdNote],
+        creds: Option<Credentials>,
+    ) -> io::Result<()> {
+        let filled = payload.fill(&self.variables);
+        if let Some(open) = self.open.get_mut(&conn) {
+            open.withheld = filled.is_err();
+        }
+        match filled {
+            Ok(bytes) => self.send(conn, &bytes, notes, creds).await,
+            Err(unbound) => {
+                self.observe(conn, Direction::ToServer, Observation::NotSent, &unbound.to_string());
                 Ok(())
             }
         }
@@ -374,6 +429,9 @@ impl<'a> Conversation<'a> {
     /// Takes frames until the last write is answered; where it is due no answer, one frame that comes behind it.
     async fn await_answers(&mut self, conn: ConnId, deadline: Duration) -> io::Result<()> {
         let Some(open) = self.open.get_mut(&conn) else { return Ok(()) };
+        if open.withheld {
+            return Ok(());
+        }
         // Whose these are is known already.
         open.early = 0;
         match (open.awaited.asked, open.awaited.open.is_empty()) {
@@ -394,7 +452,7 @@ impl<'a> Conversation<'a> {
         let is_seen = self.server.worker().is_some();
         let asked = self.asked.take().filter(|(asked, _)| *asked == conn).map(|(_, at)| at);
         let mut intake = Intake::default();
-        while let Some(open) = self.open.get_mut(&conn) {
+        while let Some(open) = self.open.get_mut(&conn).filter(|open| !open.withheld) {
             if let Some(much) = intake.flood() {
                 let lacks = if intake.bytes > REPLY_BYTES_MAX { "a frame" } else { "an answer" };
                 self.observe(

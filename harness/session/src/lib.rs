@@ -10,6 +10,7 @@ mod connection;
 mod conversation;
 mod errno;
 mod patience;
+mod payload;
 mod peer;
 pub mod process;
 pub mod proxy;
@@ -26,10 +27,11 @@ pub use connection::{
 pub use conversation::{Conversation, REPLY_BYTES_MAX};
 pub use errno::errno_name;
 pub use patience::{Look, Pair, Worker, is_at_rest, until, until_at_rest};
+pub use payload::{Payload, Piece, Template, Unbound, Variables};
 pub use peer::{
     Address, BoxFuture, Client, ClientReport, LaunchError, LaunchErrorKind, Launcher, Server, Stage, Start,
     Successors,
 };
 pub use recorder::{RECORDED_BYTES_MAX, RECORDED_EVENTS_MAX, Recorder};
 pub use script::{ClientAct, Closes, Injection, Script, Step, mark};
-pub use transcript::evidence::{ServerAct, Successor};
+pub use transcript::evidence::{Capture, ServerAct, Successor};

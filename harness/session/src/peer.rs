@@ -218,6 +218,12 @@ pub trait Server: Send {
         None
     }
 
+    /// Brings it back to the state after its start, for cases of others: whatever its clients have made is gone. An error
+    /// means that nobody knows in which state it is; it serves no other case then.
+    fn reset(&mut self) -> BoxFuture<'_, Result<(), LaunchError>> {
+        Box::pin(async { Err(LaunchError::new("reset the server", LaunchErrorKind::CannotAct)) })
+    }
+
     /// Writes into the recorder what really is so after an operation: observations `effect.<name>`, as
     /// far as this server can see them. The names belong to the protocol.
     fn effects<'a>(&'a mut self, _recorder: &'a Recorder) -> BoxFuture<'a, ()> {

@@ -7,8 +7,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use transcript::evidence::{Role, ServerAct, Successor};
+use transcript::evidence::{Capture, Role, ServerAct, Successor};
 use transcript::{ConnId, Credentials, FdNote, Mark};
+
+use crate::{Payload, Template};
 
 /// Steps in the order in which they are played.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -30,13 +32,16 @@ pub enum Step {
     Send {
         /// On which connection.
         conn: ConnId,
-        /// What.
-        bytes: Bytes,
+        /// What. A template that quotes what could not be captured is not sent, which is observed.
+        payload: Payload,
         /// Descriptors to open and pass with the first byte, by kind: `null`, `pipe`, `socket`, `dir`.
         fds: Vec<FdNote>,
         /// Credentials to attach.
         creds: Option<Credentials>,
     },
+    /// Takes the value of a field from the last reply on a connection. Where that is not there, the variable has no value
+    /// any more, which is observed.
+    Capture(ConnId, Capture),
     /// Waits for one complete frame, the end of the stream, or the deadline.
     AwaitReply {
         /// On which connection.
@@ -140,11 +145,11 @@ impl Script {
         Self::default()
     }
 
-    /// How many bytes it sends.
+    /// How many bytes it sends, those of what it quotes not counted.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         let sent = self.steps.iter().map(|step| match step {
-            Step::Send { bytes, .. } => bytes.len() as u64,
+            Step::Send { payload, .. } => payload.literal_len() as u64,
             _ => 0,
         });
         sent.sum()
@@ -178,7 +183,24 @@ impl Script {
     /// Sends bytes in one write.
     #[must_use]
     pub fn send(self, conn: u32, bytes: impl Into<Bytes>) -> Self {
-        self.then(Step::Send { conn: ConnId(conn), bytes: bytes.into(), fds: Vec::new(), creds: None })
+        self.payload(conn, bytes.into().into())
+    }
+
+    /// Sends in one write what quotes the server.
+    #[must_use]
+    pub fn send_filled(self, conn: u32, template: Template) -> Self {
+        self.payload(conn, template.into())
+    }
+
+    fn payload(self, conn: u32, payload: Payload) -> Self {
+        self.then(Step::Send { conn: ConnId(conn), payload, fds: Vec::new(), creds: None })
+    }
+
+    /// Takes the value of a field from the last reply; from then on, a template may quote it by that name.
+    #[must_use]
+    pub fn capture(self, conn: u32, field: &str, var: &str) -> Self {
+        let capture = Capture { field: field.to_owned(), var: var.to_owned(), short: None };
+        self.then(Step::Capture(ConnId(conn), capture))
     }
 
     /// Waits for one reply.

@@ -1,11 +1,13 @@
 //! The words of evidence: what the parts of a transcript are for, what is expected of them, what is seen outside the wire,
 //! and what can be wrong. Each word is in one table; what is written in files never changes.
 
+mod capture;
 mod server;
 
 use std::borrow::Cow;
 use std::fmt;
 
+pub use capture::Capture;
 pub use server::{ServerAct, Successor};
 
 use crate::{EventKind, ExitStatus};
@@ -179,6 +181,10 @@ pub enum Observation<'a> {
     HeldBytes,
     /// Our bytes could not be sent, and why.
     SendFailed,
+    /// What later requests quote could not be taken from a reply, and why.
+    NotCaptured,
+    /// A request was not sent, since nobody knows what it is to quote.
+    NotSent,
     /// Nothing could be received, and why.
     RecvFailed,
     /// Bytes could not be passed on, and why.
@@ -219,6 +225,8 @@ impl<'a> Observation<'a> {
         ("cpu_ms", Observation::CpuMs),
         ("held_bytes", Observation::HeldBytes),
         ("send-failed", Observation::SendFailed),
+        ("not-captured", Observation::NotCaptured),
+        ("not-sent", Observation::NotSent),
         ("recv-failed", Observation::RecvFailed),
         ("forward-failed", Observation::ForwardFailed),
         ("flood", Observation::Flood),

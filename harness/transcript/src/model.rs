@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use wire::Direction;
 
-use crate::evidence::Role;
+use crate::evidence::{Capture, Role};
 
 /// Everything that happened in one run of a cell, in time order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -112,7 +112,8 @@ pub enum ExitStatus {
 }
 
 /// A remark in the stream of events. A *role mark* starts a step on its connection: it names what
-/// the events that follow on that connection are for, until the next mark there.
+/// the events that follow on that connection are for, until the next mark there. A *capture* says what later requests
+/// quote of the reply in front of it, and starts none.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Mark {
     /// The word, e.g. `subject`, `canary`, `witness`, `fresh`, or the free text of an imported mark.
@@ -126,6 +127,12 @@ impl Mark {
     #[must_use]
     pub fn role(&self) -> Option<Role> {
         Role::parse(&self.label)
+    }
+
+    /// Whether it says what is captured of the reply in front of it.
+    #[must_use]
+    pub fn is_capture(&self) -> bool {
+        self.label == Capture::LABEL
     }
 }
 

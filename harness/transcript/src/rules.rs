@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use wire::Direction;
 
+use crate::evidence::Capture;
 use crate::{ConnId, Event, EventKind, MaskedSpan, Transcript};
 
 /// Most bytes in one [`crate::Data`] event: the offsets of a dump have six digits.
@@ -46,6 +47,9 @@ pub enum Broken {
         /// `eof` or `reset`.
         ended: &'static str,
     },
+    /// A mark of a capture does not say what is captured.
+    #[error("mark `capture` without what it needs: `field` and `var`, perhaps `short` with a number above 0")]
+    CaptureUnclear,
     /// A masked span has no name.
     #[error("masked span without a name")]
     MaskUnnamed,
@@ -138,6 +142,10 @@ impl Rules {
                 self.side(event)?.ended.get_or_insert("eof");
             }
             EventKind::Reset => self.side(event)?.ended = Some("reset"),
+            EventKind::Mark(mark) if mark.is_capture() && event.conn != ConnId::default() => {
+                self.side(event)?;
+                Capture::of_mark(mark).ok_or(Broken::CaptureUnclear)?;
+            }
             // A wait can be for no connection in particular; the rest is not on the wire.
             EventKind::Timeout(_)
             | EventKind::ConnectFailed(_)

@@ -1,6 +1,8 @@
 //! How one dialect of one protocol is read. Implemented by the protocols; used by everything that
 //! turns bytes into frames and frames into meanings.
 
+use std::borrow::Cow;
+
 use transcript::ConnId;
 use wire::{Decoder, Direction, Dissection, Frame};
 
@@ -29,8 +31,36 @@ pub trait Grammar: Send + Sync {
         true
     }
 
+    /// The fields of a reply whose values later requests may quote: names that the server gives, which are others the next
+    /// time. A conversation that is played again takes them from the replies of the server that it meets.
+    fn quotable(&self, _reply: &Frame, _request: Option<&Frame>) -> Vec<Quotable> {
+        Vec::new()
+    }
+
     /// What a frame from the server says about the request that it answers.
     fn meaning(&self, request: Option<&Frame>, reply: &Frame) -> Meaning;
+}
+
+/// A field of a reply whose value later requests may quote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Quotable {
+    /// Its name in the dissection of the reply.
+    pub field: Cow<'static, str>,
+    /// How many of the first bytes of its value stand for all of it, where so many do.
+    pub short: Option<usize>,
+}
+
+/// The text that a reply, of which these are the frames with what they answer, has in a field; where several frames have that
+/// field, in the last of them.
+pub fn quoted<'a>(
+    grammar: &dyn Grammar,
+    reply: impl DoubleEndedIterator<Item = (&'a Frame, Option<&'a Frame>)>,
+    field: &str,
+) -> Option<String> {
+    reply.rev().find_map(|(frame, request)| {
+        let dissection = grammar.dissect(Direction::ToClient, frame, request);
+        dissection.field(field)?.value.quoted().map(Cow::into_owned)
+    })
 }
 
 /// What is known of a connection before its first byte.

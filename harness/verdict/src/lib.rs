@@ -16,7 +16,7 @@ pub use check::{Check, Evidence, FAULTS, Recorded, judge};
 pub use compare::{Comparison, Difference, Message, compare};
 pub use exchange::{ExchangeId, Exchanges, InOrder, Pairing, Place, Turns};
 pub use finding::{Blame, Cited, Finding, FrameRef, Judgement, Rule, Weight};
-pub use grammar::{ConnContext, Due, Grammar, Meaning};
+pub use grammar::{ConnContext, Due, Grammar, Meaning, Quotable, quoted};
 pub use matrix::Verdict;
 pub use reading::{Closed, ConnReading, Exchange, FrameAt, ObservedAt, Reading, ReplyAt, Step};
 pub use results::{Attempt, BuildRecord, CellResult, Outcome, Reproduction, RunResults, Tally};

@@ -338,6 +338,7 @@ impl Track {
 
     fn event(&mut self, index: usize, dir: Direction, kind: &EventKind) {
         match (kind, dir) {
+            (EventKind::Mark(mark), _) if mark.is_capture() => {}
             (EventKind::Mark(mark), _) => {
                 self.steps.push(Step { mark: mark.clone(), event: index, ..Step::default() });
             }

@@ -78,6 +78,19 @@ pub struct Problem {
     pub what: String,
 }
 
+impl Value {
+    /// The text in which a message of text would say it again: of a text itself, of an integer its digits.
+    #[must_use]
+    pub fn quoted(&self) -> Option<Cow<'_, str>> {
+        match self {
+            Self::Text(text) => Some(Cow::Borrowed(text)),
+            Self::Uint(number) => Some(Cow::Owned(number.to_string())),
+            Self::Int(number) => Some(Cow::Owned(number.to_string())),
+            _ => None,
+        }
+    }
+}
+
 impl Dissection {
     /// The field of that name.
     #[must_use]

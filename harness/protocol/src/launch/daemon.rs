@@ -16,7 +16,7 @@ use transcript::Endpoint;
 use transcript::evidence::{self, Observation};
 use wire::Direction;
 
-use super::{AGAIN_DEADLINE, Place, within};
+use super::{Place, within};
 use crate::installed::{self, Installed, Process, Software, setup};
 use crate::{Bench, Made};
 
@@ -97,6 +97,11 @@ pub trait Daemons: Send + Sync + Sized + 'static {
         ready(Ok(()))
     }
 
+    /// See [`Server::reset`].
+    fn reset(&self, _daemon: &Daemon<Self>) -> impl Future<Output = Result<(), LaunchErrorKind>> + Send {
+        ready(Err(LaunchErrorKind::CannotAct))
+    }
+
     /// See [`Server::effects`].
     fn effects(&self, _daemon: &Daemon<Self>, _recorder: &Recorder) -> impl Future<Output = ()> + Send {
         ready(())
@@ -157,6 +162,7 @@ impl<D: Daemons> DaemonLauncher<D> {
         Ok(Daemon {
             first,
             daemons,
+            deadline,
             place,
             address,
             process,
@@ -192,6 +198,8 @@ pub struct Daemon<D: Daemons> {
     /// The build that was started first.
     first: (Arc<Installed>, Arc<D>),
     daemons: Arc<D>,
+    /// How long a start may take.
+    deadline: Duration,
     /// Where it runs.
     pub place: Place,
     /// Where it listens.
@@ -238,7 +246,7 @@ impl<D: Daemons> Daemon<D> {
     }
 
     async fn start_again(&mut self) -> Result<(), LaunchErrorKind> {
-        let again = within(AGAIN_DEADLINE, self.daemons.start(&self.place));
+        let again = within(self.deadline, self.daemons.start(&self.place));
         (self.process, self.kept) = again.await?;
         self.down = false;
         Ok(())
@@ -298,6 +306,13 @@ impl<D: Daemons> Server for Daemon<D> {
         Box::pin(async move {
             let prepared = self.daemons.prepare(self, condition).await;
             prepared.map_err(|kind| self.place.real.error("prepare", kind))
+        })
+    }
+
+    fn reset(&mut self) -> BoxFuture<'_, Result<(), LaunchError>> {
+        Box::pin(async move {
+            let reset = self.daemons.reset(self).await;
+            reset.map_err(|kind| self.place.real.error("reset", kind))
         })
     }
 

@@ -21,7 +21,6 @@ use transcript::evidence::{Expectation, Observation};
 use transcript::{ConnId, Endpoint, EventKind};
 use wire::Direction;
 
-use super::AGAIN_DEADLINE;
 use super::command_line::{At, CommandLine, Ready, Spot, Started};
 use crate::effects;
 use crate::installed::watch;
@@ -58,14 +57,14 @@ impl OwnServers {
         if line.at() != At::Terminal {
             let directory = line.directory();
             let started = line.serve_in(&directory, &spot, Ready::Connects, deadline).await?;
-            return Ok(OwnServer { directory, ..OwnServer::of(line, spot, started) });
+            return Ok(OwnServer { directory, ..OwnServer::of(line, spot, started, deadline) });
         }
         let address = spot.address();
         let hosts = Listener::bind(address.clone(), BACKLOG)?;
         let (terminal, running) = line.start_at_terminal("")?;
         let group = Group::of(&running);
         let terminal = Some(Line::start(hosts, terminal, Arc::new(group))?);
-        Ok(OwnServer { terminal, ..OwnServer::of(line, spot, Started { running, address }) })
+        Ok(OwnServer { terminal, ..OwnServer::of(line, spot, Started { running, address }, deadline) })
     }
 }
 
@@ -113,6 +112,8 @@ struct OwnServer {
     /// What was started first, and what runs now.
     first: Arc<CommandLine>,
     line: Arc<CommandLine>,
+    /// How long a start may take.
+    deadline: Duration,
     successors: Successors,
     replaced_by: Option<Successor>,
     directory: PathBuf,
@@ -133,10 +134,16 @@ impl Worker for OwnServer {
 }
 
 impl OwnServer {
-    fn of(line: Arc<CommandLine>, spot: Spot, Started { running, address }: Started) -> Self {
+    fn of(
+        line: Arc<CommandLine>,
+        spot: Spot,
+        Started { running, address }: Started,
+        deadline: Duration,
+    ) -> Self {
         Self {
             first: Arc::clone(&line),
             line,
+            deadline,
             successors: Successors::default(),
             replaced_by: None,
             directory: PathBuf::new(),
@@ -192,7 +199,7 @@ impl OwnServer {
         self.kill().await;
         // One that was killed has left it, and the next one could not bind.
         self.spot.clear();
-        let again = self.line.serve_in(&self.directory, &self.spot, Ready::Connects, AGAIN_DEADLINE);
+        let again = self.line.serve_in(&self.directory, &self.spot, Ready::Connects, self.deadline);
         let started = again.await?;
         self.group = Group::of(&started.running);
         self.running = Some(started.running);

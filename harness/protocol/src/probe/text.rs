@@ -96,7 +96,7 @@ impl Row {
 
     fn made(&self, name: &str, hazard: Hazard, script: Script) -> Case {
         let id = CaseId::new(CaseKind::Probe, name);
-        Case { id, about: self.about, hazard, action: Action::Script(script.into()) }
+        Case::new(id, self.about, hazard, Action::Script(script.into()))
     }
 }
 

@@ -81,7 +81,7 @@ fn starts_program(case: &CaseId) -> bool {
 struct ContainerdTask;
 
 fn recorded(kind: CaseKind, name: &'static str, about: &'static str) -> Case {
-    Case { id: CaseId::new(kind, name), about, hazard: Hazard::Disturbs, action: Action::Recorded }
+    Case::new(CaseId::new(kind, name), about, Hazard::Disturbs, Action::Recorded)
 }
 
 fn is_lifecycle(case: &CaseId) -> bool {

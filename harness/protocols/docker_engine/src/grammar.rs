@@ -9,7 +9,7 @@
 //!
 //! The status alone says nothing: an object that is not there is 404 too, and then a handler says so, under its version.
 
-use verdict::{ConnContext, Due, Grammar, Meaning, Pairing, Turns};
+use verdict::{ConnContext, Due, Grammar, Meaning, Pairing, Quotable, Turns};
 use wire::http1::{BODY, Body, CHUNKED, MessageDecoder, PIECE, RAW, Request, Response, SWITCH};
 use wire::json::Document;
 use wire::{Decoder, Direction, Dissection, Frame};
@@ -22,6 +22,9 @@ use crate::version::ApiVersion;
 const PAGE_NOT_FOUND: &str = "page not found";
 /// What it says of one that is newer than the prefix.
 const REQUIRES_NEWER: &str = "requires minimum API version";
+
+/// How many digits of an id are enough for people.
+const SHORT_ID: usize = 12;
 
 /// The reading of one dialect.
 #[derive(Debug, Clone, Copy)]
@@ -62,6 +65,13 @@ impl Grammar for EngineGrammar {
                 None => Due::None,
             },
         }
+    }
+
+    /// Ids of containers and execs. People and scripts write the first twelve digits of them.
+    fn quotable(&self, reply: &Frame, _request: Option<&Frame>) -> Vec<Quotable> {
+        let is_success = Response::of(reply).is_some_and(|response| matches!(response.status, 200 | 201));
+        let id = Quotable { field: "body.Id".into(), short: Some(SHORT_ID) };
+        if is_success && reply.kind != SWITCH { vec![id] } else { Vec::new() }
     }
 
     fn meaning(&self, _request: Option<&Frame>, reply: &Frame) -> Meaning {

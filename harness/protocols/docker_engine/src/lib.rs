@@ -18,11 +18,10 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role};
-use protocol::dialect::{IDEAL, Releases};
+use protocol::dialect::Releases;
 use protocol::effects::Operation;
 use protocol::launch::At;
-use protocol::{Case, Defect, Peers, Protocol, replay};
-use session::Script;
+use protocol::{Case, Defect, Peers, Protocol};
 use transcript::Transcript;
 use verdict::{Check, Cited, Grammar, Reading};
 use wire::http1::Request;
@@ -109,11 +108,8 @@ impl Protocol for DockerEngine {
     }
 
     /// The container that a recording was made with has a name of its own.
-    fn replay(&self, recorded: &Transcript) -> Script {
-        let version = recorded.provenance.server.version.as_deref();
-        let grammar = version.and_then(|version| self.grammar(version)).or_else(|| self.grammar(IDEAL));
-        let condition = condition_of(recorded);
-        grammar.map(|grammar| replay::script(recorded, &*grammar, condition)).unwrap_or_default()
+    fn condition(&self, recorded: &Transcript) -> Option<String> {
+        condition_of(recorded)
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {

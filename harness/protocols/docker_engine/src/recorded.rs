@@ -136,11 +136,8 @@ const PROBED: &[Row] = &[
 
 /// The cases of all that was recorded elsewhere and is no probe of ours.
 pub(crate) fn cases() -> Vec<Case> {
-    let case = |kind, row: &Row| Case {
-        id: CaseId::new(kind, format!("{RECORDED}{}", row.name)),
-        about: row.about,
-        hazard: Hazard::Disturbs,
-        action: Action::Recorded,
+    let case = |kind, row: &Row| {
+        Case::new(CaseId::new(kind, format!("{RECORDED}{}", row.name)), row.about, Hazard::Disturbs, Action::Recorded)
     };
     let clients = ROWS.iter().map(|row| case(CaseKind::Client, row));
     clients.chain(PROBED.iter().map(|row| case(CaseKind::Probe, row))).collect()

@@ -58,11 +58,9 @@ const RECORDED: &[Recorded] = &[
 
 /// The cases of all of it.
 pub(super) fn cases() -> impl Iterator<Item = Case> {
-    RECORDED.iter().map(|recorded| Case {
-        id: CaseId::new(recorded.kind, recorded.name),
-        about: recorded.about,
-        hazard: Hazard::Disturbs,
-        action: Action::Recorded,
+    RECORDED.iter().map(|recorded| {
+        let id = CaseId::new(recorded.kind, recorded.name);
+        Case::new(id, recorded.about, Hazard::Disturbs, Action::Recorded)
     })
 }
 

@@ -259,12 +259,8 @@ impl Scene {
         }
         let script = [A, B, C].into_iter().fold(self.script, Script::close);
         let script = closing(&self.d, script);
-        Ok(Case {
-            id: CaseId::new(CaseKind::Scenario, self.name),
-            about: self.about,
-            hazard: Hazard::Disturbs,
-            action: Action::Script(script.into()),
-        })
+        let id = CaseId::new(CaseKind::Scenario, self.name);
+        Ok(Case::new(id, self.about, Hazard::Disturbs, Action::Script(script.into())))
     }
 }
 

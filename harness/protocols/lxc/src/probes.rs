@@ -223,7 +223,7 @@ fn stories(d: &Description) -> Vec<Case> {
 
 fn case(d: &Description, name: &str, about: &'static str, hazard: Hazard, script: Script) -> Case {
     let script = closing(d, script);
-    Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script.into()) }
+    Case::new(CaseId::new(CaseKind::Probe, name), about, hazard, Action::Script(script.into()))
 }
 
 /// A subject on a connection of its own that is asked once.
@@ -318,7 +318,7 @@ fn seccomp_half_closed(d: &Description) -> Case {
 fn seccomp_with_descriptor(d: &Description) -> Case {
     let second = Step::Send {
         conn: ConnId(MAIN),
-        bytes: Bytes::from_static(&[0]),
+        payload: Bytes::from_static(&[0]).into(),
         fds: vec![FdNote("null".to_owned())],
         creds: None,
     };
@@ -379,7 +379,7 @@ fn descriptors_on_a_head(d: &Description) -> Case {
     for (conn, count) in [(MAIN, 1), (OTHER, 200)] {
         let send = Step::Send {
             conn: ConnId(conn),
-            bytes: d.canary.clone(),
+            payload: d.canary.clone().into(),
             fds: vec![FdNote("null".to_owned()); count],
             creds: None,
         };
@@ -397,7 +397,7 @@ fn descriptors_on_a_head(d: &Description) -> Case {
 fn denied_user(d: &Description) -> Case {
     let send = Step::Send {
         conn: ConnId(MAIN),
-        bytes: d.canary.clone(),
+        payload: d.canary.clone().into(),
         fds: Vec::new(),
         creds: Some(Credentials { pid: 0, uid: 1000, gid: 1000 }),
     };

@@ -22,6 +22,7 @@
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role};
+use protocol::captures::BadCapture;
 use protocol::dialect::{IDEAL, Releases};
 use protocol::effects::Operation;
 use protocol::launch::{At, CommandLine};
@@ -108,11 +109,8 @@ impl Protocol for OvirtGuestAgent {
     }
 
     fn cases(&self) -> Vec<Case> {
-        let recorded = RECORDED.iter().map(|(kind, name, about)| Case {
-            id: CaseId::new(*kind, *name),
-            about,
-            hazard: Hazard::Disturbs,
-            action: Action::Recorded,
+        let recorded = RECORDED.iter().map(|(kind, name, about)| {
+            Case::new(CaseId::new(*kind, *name), about, Hazard::Disturbs, Action::Recorded)
         });
         let scenarios = scenarios::all().iter().map(Operation::case);
         probes::all().into_iter().chain(recorded).chain(scenarios).collect()
@@ -155,8 +153,8 @@ impl Protocol for OvirtGuestAgent {
             .then_some("a script stood for the guest, and there is no agent to compare with")
     }
 
-    fn replay(&self, recorded: &Transcript) -> Script {
-        replay::script(recorded)
+    fn replay(&self, recorded: &Transcript) -> Result<Script, BadCapture> {
+        Ok(replay::script(recorded))
     }
 
     fn lock_table(&self) -> matrix::LockTable {

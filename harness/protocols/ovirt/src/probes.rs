@@ -145,7 +145,7 @@ fn reconnections() -> impl Iterator<Item = Case> {
 
 fn named(name: &str, about: &'static str, script: Script) -> Case {
     let id = CaseId::new(CaseKind::Probe, name);
-    Case { id, about, hazard: Hazard::Disturbs, action: Action::Script(script.into()) }
+    Case::new(id, about, Hazard::Disturbs, Action::Script(script.into()))
 }
 
 #[cfg(test)]

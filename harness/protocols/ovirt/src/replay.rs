@@ -27,7 +27,8 @@ pub(super) fn script(recorded: &Transcript) -> Script {
             (EventKind::Connect, Direction::ToServer) => Step::Connect(event.conn),
             (EventKind::Connect, Direction::ToClient) => Step::Server(fate(recorded, last_us, event.at_us)),
             (EventKind::Data(data), Direction::ToServer) => {
-                Step::Send { conn: event.conn, bytes: data.bytes.clone(), fds: Vec::new(), creds: None }
+                let payload = data.bytes.clone().into();
+                Step::Send { conn: event.conn, payload, fds: Vec::new(), creds: None }
             }
             (EventKind::Eof(_), Direction::ToServer) => Step::Close(event.conn),
             _ => continue,

@@ -91,12 +91,10 @@ impl Protocol for QemuGa {
     }
 
     fn cases(&self) -> Vec<Case> {
-        let recorded = Case {
-            id: CaseId::new(CaseKind::Probe, REQUESTS_AND_BAD_INPUT),
-            about: "requests and bad input, and behind each of them ff and guest-sync-delimited; recorded elsewhere",
-            hazard: Hazard::Disturbs,
-            action: Action::Recorded,
-        };
+        let about =
+            "requests and bad input, and behind each of them ff and guest-sync-delimited; recorded elsewhere";
+        let id = CaseId::new(CaseKind::Probe, REQUESTS_AND_BAD_INPUT);
+        let recorded = Case::new(id, about, Hazard::Disturbs, Action::Recorded);
         let operations = operations::OPERATIONS.iter().map(Operation::case);
         probes::all().into_iter().chain([recorded]).chain(operations).collect()
     }

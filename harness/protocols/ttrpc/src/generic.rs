@@ -7,7 +7,7 @@ use protocol::probe::{
     AboveLimit, Answers, Bad, Clients, Description, Lengths, SUBJECT_CONN, around_large, generic, reply_ms,
 };
 use protocol::{Action, Case, Hazard, Scripted};
-use session::{Script, Step};
+use session::{Payload, Script, Step};
 use transcript::ConnId;
 use transcript::evidence::Expect;
 use wire::ttrpc::{DATA_MAX, Flags, HEAD_LEN, Header, MessageType};
@@ -102,7 +102,7 @@ pub fn probes(d: &Description, good: Good<'static>) -> Vec<Case> {
 fn on_new_streams(mut script: Script) -> Script {
     let mut conns: BTreeMap<ConnId, Numbering> = BTreeMap::new();
     for step in &mut script.steps {
-        if let Step::Send { conn, bytes, .. } = step {
+        if let Step::Send { conn, payload: Payload::Fixed(bytes), .. } = step {
             let mut renumbered = BytesMut::from(&bytes[..]);
             conns.entry(*conn).or_default().renumber(&mut renumbered);
             *bytes = renumbered.freeze();
@@ -156,7 +156,7 @@ mod tests {
             let script =
                 Script::new().send(1, three[..at].to_vec()).send(2, request(1)).send(1, three[at..].to_vec());
             let sent = on_new_streams(script).steps.into_iter().filter_map(|step| match step {
-                Step::Send { conn: ConnId(1), bytes, .. } => Some(bytes),
+                Step::Send { conn: ConnId(1), payload: Payload::Fixed(bytes), .. } => Some(bytes),
                 _ => None,
             });
             assert_eq!(sent.collect::<Vec<_>>().concat(), due, "cut at {at}");

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use matrix::{Build, CaseId, LockTable, Partition, Source};
+use protocol::captures::BadCapture;
 use protocol::effects::Operation;
-use protocol::{Bench, Case, Defect, Peers, Protocol};
+use protocol::{Bench, Case, Deadlines, Defect, Peers, Protocol};
 use runner::{Project, RunEvent};
 use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start};
-use transcript::{ConnId, Endpoint, EventKind, ExitStatus, Transcript};
+use transcript::evidence::Capture;
+use transcript::{ConnId, Endpoint, Event, EventKind, ExitStatus, Transcript};
 use verdict::{Check, Cited, Grammar, Outcome, Reading};
 use wire::Direction;
 
@@ -27,6 +29,8 @@ enum Fault {
     /// Keeps busy, so that not even virtual time passes.
     Busy,
     Dead,
+    /// Takes longer to start than its cases give it.
+    Late(Deadlines),
     /// Is fine, but a release takes its place in every case.
     IsReplacedBy(&'static str),
 }
@@ -82,6 +86,10 @@ impl Launcher for Starter {
                 Fault::FailsToStart => Err(error(LaunchErrorKind::Ended("code 1".to_owned()))),
                 Fault::FailsOnce if first => Err(error(LaunchErrorKind::NotReady(1))),
                 Fault::NeverReady => std::future::pending().await,
+                Fault::Late(_) => {
+                    tokio::time::sleep(how.deadline).await;
+                    Err(error(LaunchErrorKind::NotReady(how.deadline.as_millis().try_into().unwrap_or(0))))
+                }
                 Fault::Busy => loop {
                     tokio::task::yield_now().await;
                 },
@@ -129,7 +137,11 @@ impl Protocol for Faulty {
         self.inner.grammar(dialect)
     }
     fn cases(&self) -> Vec<Case> {
-        self.inner.cases()
+        let cases = self.inner.cases().into_iter();
+        match self.fault {
+            Fault::Late(deadlines) => cases.map(|case| case.within(deadlines)).collect(),
+            _ => cases.collect(),
+        }
     }
     fn operations(&self) -> Vec<&'static dyn Operation> {
         self.inner.operations()
@@ -153,7 +165,7 @@ impl Protocol for Faulty {
     fn suspects(&self, reading: &Reading) -> Vec<String> {
         self.inner.suspects(reading)
     }
-    fn replay(&self, recorded: &Transcript) -> Script {
+    fn replay(&self, recorded: &Transcript) -> Result<Script, BadCapture> {
         self.inner.replay(recorded)
     }
     fn lock_table(&self) -> LockTable {
@@ -214,6 +226,16 @@ async fn a_damaged_recording_is_found_when_its_cell_runs() {
     assert!(reason.starts_with(&format!("fixture {path}: cannot read ")), "{reason}");
     assert!(reason.contains("expected `connect`"), "{reason}");
     assert!(results.cells[0].reproduction.is_some());
+    let mut captures = transcript::text::parse(&good).expect("it is good");
+    let capture = Capture { field: "pid".to_owned(), var: "id-1".to_owned(), short: None };
+    let mark = Event { kind: EventKind::Mark(capture.mark()), ..captures.events[0].clone() };
+    captures.events.insert(1, mark);
+    files.write(path, &transcript::text::render(&captures));
+    let (results, _) = run(files.project(), "recorded", With::default()).await;
+    assert_eq!(outcomes(&results), ["harness-error", "missing-build"]);
+    let reason = results.cells[0].reason.clone().unwrap_or_default();
+    let says = "event 1: `mark capture field=pid` stands behind no reply";
+    assert_eq!(reason, format!("fixture {path}: {says}"));
 }
 
 #[tokio::test]
@@ -272,6 +294,17 @@ async fn a_server_that_is_never_ready_is_given_up() {
         Outcome::HarnessError,
         "was not done after 180 s",
     );
+}
+
+#[tokio::test]
+async fn a_case_says_how_long_its_parts_may_take() {
+    let check = async |start, cell, says| {
+        let [start, cell] = [start, cell].map(std::time::Duration::from_secs);
+        let deadlines = Deadlines { start, cell, ..Deadlines::default() };
+        check(&with_fault(Fault::Late(deadlines), With::default()).await, Outcome::HarnessError, says);
+    };
+    check(20, 60, "not ready within 20000 ms").await;
+    check(20, 15, "was not done after 15 s").await;
 }
 
 #[tokio::test]

@@ -119,8 +119,9 @@ fn client_side(case: &str) -> Vec<Event> {
         match step {
             Step::Connect(conn) => events.push(event(*conn, EventKind::Connect)),
             Step::Mark(conn, mark) => events.push(event(*conn, EventKind::Mark(mark.clone()))),
-            Step::Send { conn, bytes, .. } => {
-                let data = Data { bytes: bytes.clone(), ..Data::default() };
+            Step::Send { conn, payload, .. } => {
+                let bytes = payload.fixed().expect("the probes of lxc quote nothing").clone();
+                let data = Data { bytes, ..Data::default() };
                 events.push(event(*conn, EventKind::Data(data)));
             }
             Step::Watch => events.extend(["alive", "fds"].map(|key| event(ConnId(0), see(key)))),

@@ -13,7 +13,7 @@
 //! |---|---|
 //! | `hex` | [`Data`], one event each |
 //! | `connect` from the client | a connection with a new number; `conn` labels (`"A"`, `"B"`) are numbered as they open |
-//! | `eof` with `detail` | [`EventKind::Eof`] with the detail; one that begins with `SHUT_WR` is a `half-close` |
+//! | `eof` with `detail` | [`EventKind::Eof`] with the detail; one that begins with `SHUT_WR` is a `half-close`, and so is one without a detail behind which the client is still told something |
 //! | `detail` of any other event | an observation `detail` right behind it |
 //! | `timeout` | [`EventKind::Timeout`] of the `2 s` or `300 ms` that the detail names, else of the time that had passed |
 //! | `exit` | [`ExitStatus::Gone`]: raw recordings do not say how |
@@ -22,7 +22,7 @@
 //! | `observed` | observations `observed.<key>` on connection 0 whose value is JSON: for a list of `[t_ms, value]` one at each of these times, else one at the end. No check of the wire needs them |
 //! | header keys that are not known | left out |
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use bytes::Bytes;
 use serde::Deserialize;
@@ -296,7 +296,7 @@ impl Reader {
         }
         let note = |(at_us, kind)| Event { at_us, conn: ConnId::default(), dir: Direction::ToServer, kind };
         let mut events: Vec<_> = notes.into_iter().map(note).collect();
-        events.extend(self.events);
+        events.extend(still_reading(self.events));
         // Stable: what was not on the wire stays before what happened at the same time.
         events.sort_by_key(|event| event.at_us);
         let end_us = events.last().map_or(0, |event| event.at_us);
@@ -323,9 +323,28 @@ impl Reader {
     }
 }
 
+/// A client that is told something behind its end has closed one half, whether or not that was written down.
+fn still_reading(mut events: Vec<Event>) -> Vec<Event> {
+    let mut told: HashSet<ConnId> = HashSet::new();
+    for event in events.iter_mut().rev() {
+        match (&event.kind, event.dir) {
+            (EventKind::Data(_), Direction::ToClient) => drop(told.insert(event.conn)),
+            (EventKind::Eof(None), Direction::ToServer) if told.contains(&event.conn) => {
+                event.kind = EventKind::Eof(Some(HALF_CLOSE.to_owned()));
+            }
+            (EventKind::Connect, _) => drop(told.remove(&event.conn)),
+            _ => {}
+        }
+    }
+    events
+}
+
+/// How it is written down that a client has closed one half.
+const HALF_CLOSE: &str = "half-close";
+
 /// How the end of a direction is told: a client that goes on reading has closed one half.
 fn half_close(how: String) -> String {
-    if how.starts_with("SHUT_WR") { "half-close".to_owned() } else { how }
+    if how.starts_with("SHUT_WR") { HALF_CLOSE.to_owned() } else { how }
 }
 
 fn observed(key: &str, value: &Value) -> EventKind {

@@ -299,11 +299,12 @@ impl<'a> Parser<'a> {
         Err(Fault::new(line.number, column, ParseErrorKind::Miscounted { what, stated, counted }))
     }
 
-    /// A rule that the event of this line breaks, at the word that breaks it: time, direction or connection.
+    /// A rule that the event of this line breaks, at the word that breaks it: time, direction, connection or kind.
     fn broken(line: &Line<'_>, broken: Broken) -> Fault {
         let word = match broken {
             Broken::TimeGoesBack { .. } => 1,
             Broken::BytesAfterEnd { .. } => 2,
+            Broken::CaptureUnclear => 4,
             _ => 3,
         };
         let at = line.text().match_indices(' ').nth(word - 1).map_or(0, |(at, _)| at + 1);

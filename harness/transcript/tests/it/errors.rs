@@ -315,6 +315,25 @@ fn says_which_rule_is_broken() {
 }
 
 #[test]
+fn says_that_a_capture_is_unclear() {
+    const MARK: &str = "# 0.000002 c2s conn=1 mark canary expect=echo";
+    let unclear = "line 17, column 23: mark `capture` without what it needs: `field` and `var`, perhaps `short` with a \
+                   number above 0";
+    for args in ["", " field=body.Id", " var=id-1", " field=body.Id short=0 var=id-1"] {
+        check(MARK, &format!("# 0.000002 c2s conn=1 mark capture{args}"), unclear);
+    }
+    let whole = "mark capture field=body.Id short=12 var=id-1";
+    check(
+        MARK,
+        &format!("# 0.000002 c2s conn=2 {whole}"),
+        "line 17, column 16: connection 2 is not open: no client connected on it before",
+    );
+    assert!(parse(&SMALL.replace("mark canary expect=echo", whole)).is_ok());
+    // A remark of whoever recorded it.
+    assert!(parse(&SMALL.replace("conn=1 mark canary expect=echo", "conn=0 mark capture")).is_ok());
+}
+
+#[test]
 fn says_that_the_end_does_not_fit() {
     check(
         "# end events=5",

@@ -10,12 +10,13 @@
 //! | client | what was expected of the operation, and bytes of the client |
 //! | state | what the reader said of what it found, and what became of the files |
 //! | scenario | subjects that came to an end; the state read back before the first and after the last of them; a fresh client, and behind it a server that is alive |
-//! | replay | the recording, all bytes of its client, and a look at the server where it has one |
-//! | any | of a server that was to be replaced, what it says by what it was |
+//! | replay | the recording, all writes of its client, and a look at the server where it has one |
+//! | any | of a server that was to be replaced, what it says by what it was; whatever quotes a reply was sent |
 
 use matrix::CaseKind;
 use transcript::evidence::{ClaimedExit, EXIT, Observation, Role, ServerAct, Shape, Successor};
-use transcript::{EventKind, Transcript};
+use transcript::{ConnId, Event, EventKind, Transcript};
+use wire::Direction;
 
 use crate::checks::state::{FILES, LOADS, Loads, RUNS};
 use crate::checks::{Report, answered};
@@ -48,11 +49,22 @@ impl Report<'_> {
         let limit = self.evidence.reading.observed(Observation::Overflow);
         let cut = limit.map(|limit| format!("the transcript was cut after {limit}"));
         let ignored = not_replaced(self.evidence.transcript);
-        for what in missing.into_iter().chain(ignored).chain(cut) {
+        let withheld = withheld(self.evidence.reading);
+        for what in missing.into_iter().chain(ignored).chain(withheld).chain(cut) {
             let (due, was) = ("a complete transcript", "not in the transcript");
             self.violation(Shape::INCOMPLETE, RULE, what).blame(Blame::Harness).push(due, was);
         }
     }
+}
+
+/// What was not sent, since nobody knew what it was to quote of a reply, and why that was not known.
+fn withheld(reading: &Reading) -> Vec<String> {
+    let told = |seen: &ObservedAt| match seen.what() {
+        Observation::NotCaptured => Some(format!("nothing was captured of a reply: {}", seen.value)),
+        Observation::NotSent => Some(format!("a request was not sent: {}", seen.value)),
+        _ => None,
+    };
+    reading.observations.iter().filter_map(told).collect()
 }
 
 /// Replacements that a script asked for and no server says to have come about.
@@ -226,13 +238,10 @@ fn of_replay(evidence: &Evidence<'_>) -> Vec<String> {
         // A connection that could not be made is judged by other checks.
         let Some(now) = now else { continue };
         let refused = evidence.reading.connect_failures.iter().any(|(_, conn, _)| *conn == now.conn);
-        if sent(now) < sent(then) && !refused && !now.steps.iter().any(is_over) {
-            missing.push(format!(
-                "connection {}: {} of the {} recorded bytes were sent",
-                now.conn,
-                sent(now),
-                sent(then)
-            ));
+        // What quotes a reply may be longer or shorter than it was.
+        let (made, due) = (writes(evidence.transcript, now.conn), writes(recorded.transcript, then.conn));
+        if made < due && !refused && !now.steps.iter().any(is_over) {
+            missing.push(format!("connection {}: {made} of the {due} recorded writes were made", now.conn));
         }
     }
     let looks = |reading: &Reading| reading.all_observed(Observation::Alive).count();
@@ -240,6 +249,14 @@ fn of_replay(evidence: &Evidence<'_>) -> Vec<String> {
         missing.push("nobody looked whether the server is alive where the recording did".to_owned());
     }
     missing
+}
+
+/// How often the client wrote on a connection.
+fn writes(transcript: &Transcript, conn: ConnId) -> usize {
+    let is_write = |event: &&Event| {
+        event.conn == conn && event.dir == Direction::ToServer && matches!(event.kind, EventKind::Data(_))
+    };
+    transcript.events.iter().filter(is_write).count()
 }
 
 fn sent(conn: &ConnReading) -> usize {

@@ -53,6 +53,8 @@ pub(crate) fn rows() -> Vec<Row> {
             None,
         ),
         ("a subject without expectation", Probe, closing(opening().asks(5, Role::Subject, &[])), None),
+        ("a request that nobody could fill in", Probe, closing(asked().notes(5, "not-sent")), None),
+        ("a reply of which nothing was captured", Probe, closing(asked().notes(5, "not-captured")), None),
         ("no fresh client", Probe, asked().watch("10", "1000"), None),
         (
             "a fresh client before the subject",

@@ -235,7 +235,7 @@ async fn a_replacement_is_a_mark_and_what_the_server_says_of_it_and_no_end() {
     let mark = at(&EventKind::Mark(to("2.0").mark())).expect("a mark");
     assert_eq!(at(&Observation::ReplacedBy.event("2.0")), Some(mark + 1));
     assert!(!transcript.events.iter().any(|event| matches!(event.kind, EventKind::Exit(_))));
-    let replayed = replay::script(&transcript, &Lines, None);
+    let replayed = replay::script(&transcript, &Lines, None).expect("it captures nothing");
     let acts = replayed.steps.iter().filter(|step| matches!(step, Act::Server(_)));
     assert_eq!(acts.collect::<Vec<_>>(), [&Act::Server(to("2.0"))]);
 }
@@ -244,7 +244,7 @@ async fn a_replacement_is_a_mark_and_what_the_server_says_of_it_and_no_end() {
 async fn a_successor_that_has_lost_the_state_is_found_and_so_is_none_at_all() {
     let directory = tempfile::tempdir().expect("a directory");
     let recorded = play(&mut *start(release("2.0"), &directory).await, &story()).await;
-    let script = replay::script(&recorded, &Lines, None);
+    let script = replay::script(&recorded, &Lines, None).expect("it captures nothing");
     let check = async |server: &mut dyn Server, verdict, shapes: &[Shape]| {
         let judgement = judged(&recorded, &play(server, &script).await);
         let expect: Vec<_> = shapes.iter().map(|shape| shape.word()).collect();

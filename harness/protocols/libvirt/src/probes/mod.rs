@@ -188,7 +188,7 @@ fn held(d: &Description, name: &str, about: &'static str, sends: Vec<Step>) -> C
 /// A story of its own; a fresh client comes at its end.
 fn case(d: &Description, name: &str, about: &'static str, hazard: Hazard, script: Script) -> Case {
     let script = closing(d, script);
-    Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script.into()) }
+    Case::new(CaseId::new(CaseKind::Probe, name), about, hazard, Action::Script(script.into()))
 }
 
 /// A request and its answer in a role of their own, on an open connection.
@@ -198,11 +198,16 @@ fn asks(script: Script, conn: u32, role: Role, args: &[(&str, &str)], request: B
 
 /// One write with a descriptor at its first byte.
 fn with_descriptor(bytes: Bytes) -> Step {
-    Step::Send { conn: ConnId(MAIN), bytes, fds: vec![FdNote("null".to_owned())], creds: None }
+    Step::Send {
+        conn: ConnId(MAIN),
+        payload: bytes.into(),
+        fds: vec![FdNote("null".to_owned())],
+        creds: None,
+    }
 }
 
 fn plain(bytes: Bytes) -> Step {
-    Step::Send { conn: ConnId(MAIN), bytes, fds: Vec::new(), creds: None }
+    Step::Send { conn: ConnId(MAIN), payload: bytes.into(), fds: Vec::new(), creds: None }
 }
 
 /// What comes unasked at the end of a connection.

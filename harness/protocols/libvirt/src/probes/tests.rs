@@ -199,9 +199,9 @@ fn nothing_is_sent_that_spoils_the_rest() {
         let Action::Script(script) = &case.action else { panic!("{} is no script", case.id) };
         for step in &script.make().steps {
             match step {
-                Step::Send { bytes, .. } if bytes.len() < 1 << 20 => {
+                Step::Send { payload, .. } if payload.literal_len() < 1 << 20 => {
                     let mut decoder = MessageDecoder::towards(Direction::ToServer);
-                    let mut bytes = BytesMut::from(&bytes[..]);
+                    let mut bytes = BytesMut::from(&payload.fixed().expect("it quotes nothing")[..]);
                     while let Ok(Some(frame)) = wire::Decoder::decode(&mut decoder, &mut bytes) {
                         let Some(header) = Header::of_frame(&frame) else { continue };
                         let asks_for_pings = header.program == crate::names::program::REMOTE
@@ -243,7 +243,7 @@ fn writes_what_real_clients_write() {
         let case = all().into_iter().find(|case| *case.id.name == *name).expect("a probe");
         let Action::Script(script) = &case.action else { panic!("no script") };
         let sent = script.make().steps.iter().any(|step| match step {
-            Step::Send { bytes: sent, .. } => hex(sent).contains(bytes),
+            Step::Send { payload, .. } => payload.fixed().is_some_and(|sent| hex(sent).contains(bytes)),
             _ => false,
         });
         assert!(sent, "{name} does not send {bytes}");

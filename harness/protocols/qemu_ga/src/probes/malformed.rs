@@ -118,5 +118,5 @@ fn token_65_mib(d: &Description) -> Case {
     });
     let about = "a text above the limit of 64 MiB is refused, and given back (QGA-11)";
     let id = CaseId::new(CaseKind::Probe, "token-65-mib");
-    Case { id, about, hazard: Hazard::Disturbs, action: Action::Script(script) }
+    Case::new(id, about, Hazard::Disturbs, Action::Script(script))
 }

@@ -79,7 +79,7 @@ pub(crate) fn all() -> Vec<Case> {
 
 fn case(d: &Description, name: &str, about: &'static str, hazard: Hazard, script: Script) -> Case {
     let script = closing(d, script);
-    Case { id: CaseId::new(CaseKind::Probe, name), about, hazard, action: Action::Script(script.into()) }
+    Case::new(CaseId::new(CaseKind::Probe, name), about, hazard, Action::Script(script.into()))
 }
 
 /// A subject in one write, and a canary behind it.

@@ -77,7 +77,9 @@ impl Table {
                 self.event(*conn, Direction::ToServer, EventKind::Connect);
             }
             Step::Mark(conn, mark) => self.mark(*conn, mark.clone()),
-            Step::Send { conn, bytes, .. } => self.send(*conn, bytes, server),
+            Step::Send { conn, payload, .. } => {
+                self.send(*conn, payload.fixed().expect("its scripts quote nothing"), server);
+            }
             Step::AwaitReply { conn, deadline_ms } | Step::AwaitAnswers { conn, deadline_ms } => {
                 if !self.take(*conn) && self.waiting.contains_key(conn) {
                     self.event(*conn, Direction::ToClient, EventKind::Timeout(*deadline_ms));
@@ -106,7 +108,7 @@ impl Table {
                 }
             }
             Step::Pause { ms } => server.waits(*ms),
-            Step::HalfClose(_) | Step::Client(_) | Step::Inject(_) | Step::Release => {}
+            Step::Capture(..) | Step::HalfClose(_) | Step::Client(_) | Step::Inject(_) | Step::Release => {}
         }
     }
 
