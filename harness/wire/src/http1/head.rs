@@ -144,8 +144,7 @@ pub(super) struct Says {
     pub(super) coding: Coding,
     /// The client wants to leave HTTP.
     pub(super) upgrade: bool,
-    /// The method is HEAD.
-    pub(super) is_head: bool,
+    /// That of an answer.
     pub(super) status: u16,
 }
 
@@ -221,7 +220,6 @@ impl Says {
             Direction::ToServer => {
                 let mut request = httparse::Request::new(&mut []);
                 let read = config.parse_request_with_uninit_headers(&mut request, src, room);
-                says.is_head = request.method == Some("HEAD");
                 (read, &*request.headers, request.version)
             }
             Direction::ToClient => {
