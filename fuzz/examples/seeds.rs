@@ -14,13 +14,14 @@ use wire::Direction;
 type Input = fn(&[u8], &[u8]) -> Vec<u8>;
 
 /// The targets of a framing. They start from the recordings of all protocols that it carries.
-const TARGETS: [(&str, &[(&str, Input)]); 5] = [
+const TARGETS: [(&str, &[(&str, Input)]); 6] = [
     ("lxc", &[("lxc_decode", wire::fuzz::lxc_input), ("lxc_round_trip", wire::fuzz::lxc_input)]),
     (
         "libvirt-rpc",
         &[("libvirt_decode", wire::fuzz::libvirt_input), ("libvirt_round_trip", wire::fuzz::libvirt_input)],
     ),
     ("ttrpc", &[("ttrpc_decode", wire::fuzz::ttrpc_input), ("ttrpc_round_trip", wire::fuzz::ttrpc_input)]),
+    ("http1", &[("http1_decode", wire::fuzz::http1_input), ("http1_round_trip", wire::fuzz::http1_input)]),
     ("json-lines", &[("json_decode", wire::fuzz::json_input), ("json_dissect", wire::fuzz::json_input)]),
     ("json-values", &[("json_values", wire::fuzz::json_input), ("json_dissect", wire::fuzz::json_input)]),
 ];

@@ -230,3 +230,34 @@ proptest! {
         }
     }
 }
+
+const NEARLY_HTTP1: &[&[u8]] = &[
+    include_bytes!("../../../../fuzz/regressions/http1_decode/pipelined"),
+    include_bytes!("../../../../fuzz/regressions/http1_decode/byte-by-byte"),
+    include_bytes!("../../../../fuzz/regressions/http1_decode/length-and-chunked"),
+    include_bytes!("../../../../fuzz/regressions/http1_decode/upgrade-and-raw"),
+    include_bytes!("../../../../fuzz/regressions/http1_decode/upgrade-refused"),
+    include_bytes!("../../../../fuzz/regressions/http1_decode/to-the-end"),
+];
+
+proptest! {
+    /// Random bytes are no head; those with a few wrong bytes nearly are.
+    #[test]
+    fn http1_holds_with_a_few_wrong_bytes(
+        input in prop::sample::select(NEARLY_HTTP1),
+        changes in prop::collection::vec(
+            (any::<prop::sample::Index>(), prop_oneof![any::<u8>(), prop::sample::select(&b"\r\n :;,05"[..])]),
+            0..6,
+        ),
+        pieces in any::<[u8; 2]>(),
+    ) {
+        let mut data = input.to_vec();
+        for (at, byte) in changes {
+            let at = at.index(data.len());
+            data.splice(at..=at, [byte]);
+        }
+        data.splice(1..3, pieces);
+        http1_decode(&data);
+        http1_round_trip(&data);
+    }
+}

@@ -87,6 +87,7 @@ impl Chunks {
     #[inline]
     pub(super) fn step(&mut self, src: &[u8], mut show: impl FnMut(Range<usize>)) -> Result<Found, Fault> {
         loop {
+            self.whole_chunks(src, &mut show);
             // What might not fit in this piece begins the next one, whatever its length is.
             let longest = match self.element {
                 Element::Line => CHUNK_LINE_MAX,
@@ -106,6 +107,34 @@ impl Chunks {
             if let Some(found) = found {
                 return Ok(found);
             }
+        }
+    }
+
+    /// Passes over chunks that are all there, far from every limit, and nothing but digits and data.
+    #[inline]
+    fn whole_chunks(&mut self, src: &[u8], show: &mut impl FnMut(Range<usize>)) {
+        if !matches!(self.element, Element::Line) {
+            return;
+        }
+        let (mut at, mut data, mut lines) = (self.at, self.data, self.lines);
+        let limit = self.limits.piece.saturating_sub(CHUNK_LINE_MAX);
+        while let Some(rest) = src.get(at..) {
+            let (Some(size @ 1..), digits) = size(rest) else { break };
+            let (Ok(len), begin) = (usize::try_from(size), digits + 2) else { break };
+            let end = begin.saturating_add(len);
+            let Some([b'\r', b'\n']) = rest.get(digits..begin) else { break };
+            let Some([b'\r', b'\n']) = rest.get(end..end.saturating_add(2)) else { break };
+            let behind = at.saturating_add(end).saturating_add(2);
+            let sums = (data.saturating_add(size), lines.saturating_add(as_u64(digits)).saturating_add(4));
+            if behind > limit || sums.0 > self.limits.data || sums.1 > self.limits.lines {
+                break;
+            }
+            show(at.saturating_add(begin)..at.saturating_add(end));
+            (at, data, lines) = (behind, sums.0, sums.1);
+        }
+        (self.data, self.lines) = (data, lines);
+        if at != self.at {
+            self.begin(Element::Line, at);
         }
     }
 

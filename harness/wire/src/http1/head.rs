@@ -25,13 +25,31 @@ pub(super) struct Lines {
     checked: bool,
 }
 
+/// What was found of a head.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Seen {
+    /// All of it, and how long it is.
+    Head(Says, usize),
+    /// A part of it, or nothing.
+    Part(Step),
+}
+
 /// So many bytes of a first line are looked at before it is complete.
 const PEEK_LEN: usize = 64;
 
 impl Lines {
-    /// Goes on in the same bytes, and perhaps more; the length of the head and its number of lines, where it is complete.
+    /// Goes on in the same bytes, and perhaps more.
     #[inline]
-    pub(super) fn step(&mut self, dir: Direction, src: &[u8]) -> Result<Result<(usize, usize), Step>, Fault> {
+    pub(super) fn step(&mut self, dir: Direction, src: &[u8]) -> Result<Seen, Fault> {
+        if self.scanned == 0
+            && let Some((says, len)) = Says::at_once(dir, src)?
+        {
+            return Ok(Seen::Head(says, len));
+        }
+        self.look(dir, src)
+    }
+
+    fn look(&mut self, dir: Direction, src: &[u8]) -> Result<Seen, Fault> {
         let window = src.get(..HEAD_LEN_MAX).unwrap_or(src);
         let from = self.scanned;
         for lf in memchr_iter(b'\n', window.get(from..).unwrap_or(&[])) {
@@ -45,7 +63,8 @@ impl Lines {
             if !is_empty {
                 self.count = self.count.saturating_add(1);
             } else if self.count > 0 {
-                return Ok(Ok((behind, self.count)));
+                let head = src.get(..behind).unwrap_or(src);
+                return Ok(Seen::Head(Says::of(dir, head, self.count)?, behind));
             } else if dir == Direction::ToClient {
                 return Err(syntax("start-line", 0));
             } else {
@@ -53,7 +72,7 @@ impl Lines {
             }
         }
         self.scanned = window.len();
-        self.partial(dir, src).map(Err)
+        self.partial(dir, src).map(Seen::Part)
     }
 
     #[cold]
@@ -125,8 +144,7 @@ pub(super) struct Says {
     pub(super) coding: Coding,
     /// The client wants to leave HTTP.
     pub(super) upgrade: bool,
-    /// The method is HEAD.
-    pub(super) is_head: bool,
+    /// That of an answer.
     pub(super) status: u16,
 }
 
@@ -145,50 +163,87 @@ pub(super) enum Coding {
 /// Room for the headers of nearly all heads, without an allocation.
 const FEW: usize = 64;
 
+/// What httparse makes of a head.
+enum Read {
+    /// It reads it, up to there.
+    Head(Says, usize),
+    /// It does, and what the head says is wrong.
+    Fault(Fault),
+    /// It does not read it.
+    Refused(httparse::Error),
+    /// It is not complete, or its lines do not end in CR LF.
+    Other,
+}
+
 impl Says {
-    /// Reads a whole head of that many lines.
+    /// Reads a head at the front of `src` and says how long it is, if there is nothing odd about it; without looking for
+    /// its end first.
+    #[inline]
+    pub(super) fn at_once(dir: Direction, src: &[u8]) -> Result<Option<(Self, usize)>, Fault> {
+        if matches!(src, [] | [b'\r' | b'\n', ..]) {
+            return Ok(None);
+        }
+        let window = src.get(..HEAD_LEN_MAX).unwrap_or(src);
+        match Self::read(dir, window, &mut [const { MaybeUninit::uninit() }; FEW]) {
+            Read::Head(says, len) => Ok(Some((says, len))),
+            Read::Fault(fault) => Err(fault),
+            _ => Ok(None),
+        }
+    }
+
+    /// Reads a whole head of that many lines, which end in CR LF.
     #[inline]
     pub(super) fn of(dir: Direction, head: &[u8], lines: usize) -> Result<Self, Fault> {
         if lines > LINES_MAX {
             return Err(first_of(dir, head, blank(head), above("headers", LINES_MAX, 0)));
         }
-        if lines <= FEW {
+        let read = if lines <= FEW {
             Self::read(dir, head, &mut [const { MaybeUninit::uninit() }; FEW])
         } else {
             let steps = [1 << 10, 8 << 10, LINES_MAX];
             let room = steps.into_iter().find(|room| lines <= *room).unwrap_or(LINES_MAX);
             Self::read(dir, head, &mut vec![MaybeUninit::uninit(); room])
+        };
+        match read {
+            Read::Head(says, _) => Ok(says),
+            Read::Fault(fault) => Err(fault),
+            Read::Refused(error) => Err(refused(dir, head, error)),
+            Read::Other => Err(syntax("head", 0)),
         }
     }
 
     #[inline]
-    fn read<'h>(
-        dir: Direction,
-        head: &'h [u8],
-        room: &mut [MaybeUninit<httparse::Header<'h>>],
-    ) -> Result<Self, Fault> {
+    fn read<'h>(dir: Direction, src: &'h [u8], room: &mut [MaybeUninit<httparse::Header<'h>>]) -> Read {
         let config = httparse::ParserConfig::default();
-        let refused = |error| refused(dir, head, error);
         let mut says = Self::default();
-        let (headers, minor) = match dir {
+        let (read, headers, minor) = match dir {
             Direction::ToServer => {
                 let mut request = httparse::Request::new(&mut []);
-                config.parse_request_with_uninit_headers(&mut request, head, room).map_err(refused)?;
-                says.is_head = request.method == Some("HEAD");
-                (&*request.headers, request.version)
+                let read = config.parse_request_with_uninit_headers(&mut request, src, room);
+                (read, &*request.headers, request.version)
             }
             Direction::ToClient => {
                 let mut response = httparse::Response::new(&mut []);
-                config.parse_response_with_uninit_headers(&mut response, head, room).map_err(refused)?;
+                let read = config.parse_response_with_uninit_headers(&mut response, src, room);
                 says.status = response.code.unwrap_or(0);
-                if says.status < 100 {
-                    return Err(syntax("status", 0));
-                }
-                (&*response.headers, response.version)
+                (read, &*response.headers, response.version)
             }
         };
-        says.look_at(dir, head, headers, minor)?;
-        Ok(says)
+        let len = match read {
+            Ok(httparse::Status::Complete(len)) => len,
+            Ok(httparse::Status::Partial) => return Read::Other,
+            Err(error) => return Read::Refused(error),
+        };
+        if !lines_end_in_crlf(src, headers, len) {
+            return Read::Other;
+        }
+        if dir == Direction::ToClient && says.status < 100 {
+            return Read::Fault(syntax("status", 0));
+        }
+        match says.look_at(dir, src, headers, minor) {
+            Ok(()) => Read::Head(says, len),
+            Err(fault) => Read::Fault(fault),
+        }
     }
 
     #[inline]
@@ -231,6 +286,15 @@ impl Says {
         }
         Ok(())
     }
+}
+
+/// Whether there is a CR before the LF of each line of a head that httparse has read, which would do without: behind each
+/// line there is the name of a header, or the empty line.
+#[inline]
+fn lines_end_in_crlf(src: &[u8], headers: &[httparse::Header<'_>], len: usize) -> bool {
+    let ends = |at: usize| at.checked_sub(2).and_then(|cr| src.get(cr)) == Some(&b'\r');
+    let last = len.saturating_sub(2);
+    ends(len) && ends(last) && headers.iter().all(|header| ends(offset(src, header.name.as_bytes())))
 }
 
 /// What the Transfer-Encoding headers of a head say, in a row.

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::chunked::{Chunks, Found, above};
-use super::head::{Coding, Lines, Says};
+use super::head::{Coding, Lines, Says, Seen};
 use super::{
     BODY, BODY_LEN_MAX, BODY_PIECE_MAX, CHUNKED, HEAD, INTERIM, PIECE, RAW, RAW_LEN_MAX, RESPONSE, SWITCH,
     WHOLE,
@@ -78,8 +78,8 @@ impl Scan for MessageScan {
         loop {
             let found = match &mut self.next {
                 Next::Head(lines) => match lines.step(self.dir, src)? {
-                    Ok((len, lines)) => self.head(src, len, lines)?,
-                    Err(step) => Some(step),
+                    Seen::Head(says, len) => self.head(&says, len)?,
+                    Seen::Part(step) => Some(step),
                 },
                 Next::Sized(head_len, left) => {
                     let (head_len, left) = (*head_len, *left);
@@ -140,12 +140,10 @@ impl Scan for MessageScan {
 impl MessageScan {
     /// A whole head; the step, if it is a frame by itself.
     #[inline]
-    fn head(&mut self, src: &[u8], len: usize, lines: usize) -> Result<Option<Step>, Fault> {
-        let head = src.get(..len).unwrap_or(src);
-        let says = Says::of(self.dir, head, lines)?;
+    fn head(&mut self, says: &Says, len: usize) -> Result<Option<Step>, Fault> {
         match self.dir {
-            Direction::ToServer => Ok(Some(complete(self.request(&says), len, len))),
-            Direction::ToClient => Ok(self.response(&says, len)?.map(|kind| complete(kind, len, len))),
+            Direction::ToServer => Ok(Some(complete(self.request(says), len, len))),
+            Direction::ToClient => Ok(self.response(says, len)?.map(|kind| complete(kind, len, len))),
         }
     }
 

@@ -247,6 +247,9 @@ fn limits_and_one_more() {
     };
     check(UP, &head(HEAD_LEN_MAX), None);
     check(UP, &head(HEAD_LEN_MAX + 1), Some(("head", HEAD_LEN_MAX, 0)));
+    // What else is wrong with such a head does not matter.
+    let wrong = [b"GET / HTTP/1.1\r\nContent-Length: x\r\n", &head(HEAD_LEN_MAX)[16..]].concat();
+    check(UP, &wrong, Some(("head", HEAD_LEN_MAX, 0)));
     let headers = |count: usize| [b"GET / HTTP/1.1\r\n", &b"a: b\r\n".repeat(count)[..], b"\r\n"].concat();
     for count in [63, 64, 1023, 1024, 20_000, LINES_MAX - 1] {
         check(UP, &headers(count), None);

@@ -8,7 +8,7 @@ use memchr::memchr_iter;
 
 use super::chunked::Chunked;
 use super::head::{Coding, Says, offset};
-use super::{BODY, CHUNKED, HEAD, INTERIM, LINES_MAX, PIECE, RAW, RESPONSE, SWITCH, WHOLE};
+use super::{BODY, CHUNKED, HEAD, INTERIM, LINES_MAX, RESPONSE, SWITCH, WHOLE};
 use crate::{Direction, Frame, Problem};
 
 /// A version of HTTP by its minor number; the major one is 1.
@@ -206,13 +206,13 @@ pub struct Body<'a> {
 
 impl<'a> Body<'a> {
     /// The body that one frame carries: all of it for a [`RESPONSE`], and for a [`BODY`] or [`CHUNKED`] without a
-    /// [`PIECE`] in front of it. `None` where that is cut.
+    /// [`super::PIECE`] in front of it. `None` where that is cut.
     #[must_use]
     pub fn of(frame: &'a Frame) -> Option<Self> {
         Self::read(is_chunked(frame), frame.payload())
     }
 
-    /// The body that frames carry together: those of kind [`PIECE`], and the [`BODY`] or [`CHUNKED`] behind them.
+    /// The body that frames carry together: those of kind [`super::PIECE`], and the [`BODY`] or [`CHUNKED`] behind them.
     #[must_use]
     pub fn join(frames: &[&Frame]) -> Option<Body<'static>> {
         let last = frames.last().filter(|last| matches!(last.kind, BODY | CHUNKED))?;
@@ -247,7 +247,6 @@ pub(super) fn is_chunked(frame: &Frame) -> bool {
         RESPONSE if !frame.payload().is_empty() => {
             says(frame).is_some_and(|says| says.coding == Coding::Chunked)
         }
-        BODY | PIECE | RAW => false,
         _ => false,
     }
 }
