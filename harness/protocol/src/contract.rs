@@ -199,10 +199,8 @@ pub trait Protocol: Send + Sync {
         let peers = self.peers();
         let made = match source {
             Source::Reference { defects } => peers.reference_server.map(|make| make(build, defects, bench)),
-            Source::Debian(_) | Source::Path { .. } => {
-                peers.real_server.map(|make| make(build, source, bench))
-            }
-            Source::Recorded => None,
+            real if real.is_live() => peers.real_server.map(|make| make(build, real, bench)),
+            _ => None,
         };
         made.unwrap_or_else(|| Err(cannot_launch(build, source, self.speaks_at(Role::Server))))
     }
@@ -215,10 +213,8 @@ pub trait Protocol: Send + Sync {
         let peers = self.peers();
         let made = match source {
             Source::Reference { defects } => peers.reference_client.map(|make| make(build, defects)),
-            Source::Debian(_) | Source::Path { .. } => {
-                peers.real_client.map(|make| make(build, source, bench))
-            }
-            Source::Recorded => None,
+            real if real.is_live() => peers.real_client.map(|make| make(build, real, bench)),
+            _ => None,
         };
         made.unwrap_or_else(|| Err(cannot_launch(build, source, self.speaks_at(Role::Client))))
     }

@@ -75,8 +75,8 @@ impl Installed {
         let found = match source {
             Source::Debian(debian) => Self::debian(software, endpoint, debian, cache),
             Source::Path { path, args } => Self::path(software, endpoint, path, args, cache),
-            Source::Reference { .. } | Source::Recorded => {
-                let why = format!("source `{}` is not a real build", source.word());
+            _ => {
+                let why = format!("source `{}` is not an installed build", source.word());
                 Err(LaunchErrorKind::Setup(why))
             }
         };
