@@ -184,7 +184,7 @@ pub(crate) fn execute(
         },
         deadline_scale: args.deadline_scale.unwrap_or(plan.settings.deadline_scale),
         retries: args.retries.map_or(plan.settings.retries, usize::from),
-        bench: Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: cache_dir() },
+        bench: Bench::new(work_dir.path(), cache_dir()),
         flags: flags.clone(),
         clock: clock(),
         stop: stopped,

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, Role, Source};
+use session::containers::{Engine, NoEngine};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
 use transcript::evidence::Expectation;
@@ -261,6 +262,15 @@ pub struct Bench {
     pub work_dir: PathBuf,
     /// Fetched root file systems and packages.
     pub cache_dir: PathBuf,
+    /// What starts containers.
+    pub engine: Arc<dyn Engine>,
+}
+
+impl Bench {
+    /// A bench without containers.
+    pub fn new(work_dir: impl Into<PathBuf>, cache_dir: impl Into<PathBuf>) -> Self {
+        Self { work_dir: work_dir.into(), cache_dir: cache_dir.into(), engine: Arc::new(NoEngine) }
+    }
 }
 
 /// Something that can be done to a pair.
