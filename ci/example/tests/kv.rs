@@ -33,7 +33,7 @@ fn run(builds: &[String]) -> RunResults {
         transport: Transport::Unix,
         deadline_scale: 1.0,
         retries: 2,
-        bench: Bench { work_dir: work_dir.path().to_owned(), cache_dir: PathBuf::new() },
+        bench: Bench::new(work_dir.path(), ""),
         flags: builds.to_vec(),
         clock: Clock {
             today: jiff::civil::date(2026, 1, 1),

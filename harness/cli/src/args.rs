@@ -110,7 +110,7 @@ pub(crate) struct Select {
     /// A build of your own, e.g. `lxc@dev=path:./target/lxc`; `,dialect=7.0.0` says which release it is like (the
     /// newest, if nothing does), `,role=server` that it is no client. With `,arg={socket}`, `{address}`, `{port}` or `{pty}`
     /// it is a command line that speaks there.
-    #[arg(long = "build", value_name = "PROTOCOL@ID=path:PATH")]
+    #[arg(long = "build", value_name = "PROTOCOL@ID=SOURCE:…")]
     pub(crate) builds: Vec<BuildFlag>,
     /// One shard of the cells, e.g. `hash:1/4`.
     #[arg(long, value_name = "SHARD")]
@@ -267,7 +267,7 @@ pub(crate) struct Record {
     #[arg(long, value_name = "FILE", default_value = "matrices/live.toml")]
     pub(crate) matrix: PathBuf,
     /// A build of your own.
-    #[arg(long = "build", value_name = "PROTOCOL@ID=path:PATH")]
+    #[arg(long = "build", value_name = "PROTOCOL@ID=SOURCE:…")]
     pub(crate) builds: Vec<BuildFlag>,
     #[command(flatten)]
     pub(crate) proxy: ProxyArgs,
@@ -364,7 +364,7 @@ pub(crate) struct Single {
     #[arg(long, value_name = "FILE", default_value = "matrices/default.toml")]
     pub(crate) matrix: PathBuf,
     /// A build of your own.
-    #[arg(long = "build", value_name = "PROTOCOL@ID=path:PATH")]
+    #[arg(long = "build", value_name = "PROTOCOL@ID=SOURCE:…")]
     pub(crate) builds: Vec<BuildFlag>,
     /// The seed that the failure was printed with.
     #[arg(long, value_name = "N")]
@@ -479,7 +479,7 @@ pub(crate) struct Bump {
     #[arg(value_name = "PROTOCOL@FROM..TO")]
     pub(crate) releases: String,
     /// A build of your own that is one of both, e.g. `lxc@dev=path:./target/lxc,dialect=7.0.0`.
-    #[arg(long = "build", value_name = "PROTOCOL@ID=path:PATH")]
+    #[arg(long = "build", value_name = "PROTOCOL@ID=SOURCE:…")]
     pub(crate) builds: Vec<BuildFlag>,
     #[command(flatten)]
     pub(crate) measure: Measure,

@@ -76,6 +76,9 @@ fn source_words(files: &ProtocolFiles, build: &Build, source: &Source, cache: &C
             format!("recorded: {} fixtures", files.fixtures().all.iter().filter(of).count())
         }
         Source::Path { path, .. } => format!("path {}", path.display()),
+        Source::Container { image, digest: None } => format!("container {image}"),
+        Source::Container { image, digest: Some(digest) } => format!("container {image}@{digest}"),
+        Source::Dockerfile { path } => format!("dockerfile {}", path.display()),
         Source::Reference { .. } => "reference".to_owned(),
     }
 }

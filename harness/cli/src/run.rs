@@ -135,7 +135,7 @@ fn partition(flag: Option<&str>) -> Result<Option<Partition>, Failure> {
 
 /// Goes into the sandbox if a live peer is to be started. `Some` is the exit status of the run inside.
 pub(crate) fn enter_sandbox(plan: &Plan) -> Result<Option<ExitCode>, Failure> {
-    let live = |source: Option<SourceKind>| matches!(source, Some(SourceKind::Debian | SourceKind::Path));
+    let live = |source: Option<SourceKind>| source.is_some_and(SourceKind::is_live);
     let needed =
         plan.cells.iter().any(|cell| live(cell.planned.server_source) || live(cell.planned.client_source));
     if !needed || sandbox::Sandbox::inside().is_some() {
@@ -184,7 +184,7 @@ pub(crate) fn execute(
         },
         deadline_scale: args.deadline_scale.unwrap_or(plan.settings.deadline_scale),
         retries: args.retries.map_or(plan.settings.retries, usize::from),
-        bench: Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: cache_dir() },
+        bench: Bench::new(work_dir.path(), cache_dir()),
         flags: flags.clone(),
         clock: clock(),
         stop: stopped,

@@ -10,7 +10,7 @@ use crate::{Done, Failure, run, terminal};
 pub(crate) fn selftest(global: &Global, args: &Selftest) -> Done {
     let project = Project::load(&global.root, &registry::all(), &[])?;
     let work_dir = session::sandbox::WorkDir::make().map_err(Failure::setup)?;
-    let bench = Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: run::cache_dir() };
+    let bench = Bench::new(work_dir.path(), run::cache_dir());
     let name = args.name.as_deref().unwrap_or_default();
     let proofs = runner::selftest(&project, &bench, name);
     let mut out = String::new();

@@ -1,7 +1,9 @@
 //! `--build lxc@dev=path:target/release/lxcd,role=server`: a build of the user's own, for one run.
 //!
 //! ```text
-//! <protocol or alias>@<id>=path:<path>[,dialect=<dialect>][,version=<version>][,role=<role>][,arg=<text>]…[,set=<word>=<value>]…
+//! <protocol or alias>@<id>=<source>[,dialect=<dialect>][,version=<version>][,role=<role>][,arg=<text>]…[,set=<word>=<value>]…
+//!
+//! source    path:<path> | container:<image>[@<digest>] | dockerfile:<path>
 //! ```
 //!
 //! `role`, `arg` and `set` may be repeated; two commas stand for one in a value. What stands in an argument and is
@@ -11,10 +13,9 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
 use std::str::FromStr;
 
-use crate::builds::{Builds, Name};
+use crate::builds::{Builds, ImageName, Name};
 use crate::section::FromText;
 use crate::{Build, BuildId, Role, Source};
 
@@ -25,10 +26,8 @@ pub struct BuildFlag {
     pub protocol: String,
     /// Id of the build.
     pub id: BuildId,
-    /// Executable or directory.
-    pub path: PathBuf,
-    /// Arguments put before those of the launcher.
-    pub args: Vec<String>,
+    /// Where it comes from: an executable or a directory, an image, or the file that one is built of.
+    pub source: Source,
     /// Dialect, if it is not that of the newest build.
     pub dialect: Option<String>,
     /// Version, if it is not the dialect.
@@ -68,8 +67,15 @@ pub enum BuildFlagError {
 
 impl fmt::Display for BuildFlag {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let path = self.path.display().to_string().replace(',', ",,");
-        write!(f, "{}@{}=path:{path}", self.protocol, self.id)?;
+        let (place, args) = match &self.source {
+            Source::Path { path, args } => (path.display().to_string(), &**args),
+            Source::Dockerfile { path } => (path.display().to_string(), [].as_slice()),
+            Source::Container { image, digest: None } => (image.clone(), [].as_slice()),
+            Source::Container { image, digest: Some(digest) } => (format!("{image}@{digest}"), [].as_slice()),
+            // No flag brings these.
+            Source::Reference { .. } | Source::Debian(_) | Source::Recorded => (String::new(), [].as_slice()),
+        };
+        write!(f, "{}@{}={}:{}", self.protocol, self.id, self.source.word(), place.replace(',', ",,"))?;
         for (key, value) in [("dialect", &self.dialect), ("version", &self.version)] {
             if let Some(value) = value {
                 write!(f, ",{key}={value}")?;
@@ -78,7 +84,7 @@ impl fmt::Display for BuildFlag {
         for role in &self.roles {
             write!(f, ",role={role}")?;
         }
-        for arg in &self.args {
+        for arg in args {
             write!(f, ",arg={}", arg.replace(',', ",,"))?;
         }
         self.settings
@@ -96,22 +102,18 @@ impl FromStr for BuildFlag {
         let (protocol, id) = name.split_once('@').ok_or_else(|| error("it has no `@` before the `=`"))?;
         let protocol = Name::from_text(protocol).map_err(|bad| error(&bad.message))?.0;
         let id = BuildId::from_text(id).map_err(|bad| error(&bad.message))?;
-        let source = source
-            .strip_prefix("path:")
-            .ok_or_else(|| error("the source must be `path:...`; others belong in `builds.toml`"))?;
+        let (word, source) = source.split_once(':').unwrap_or_default();
+        let mut parts = parts(source).into_iter();
+        let place = parts.next().unwrap_or_default();
         let mut flag = Self {
             protocol,
             id,
-            path: PathBuf::new(),
-            args: Vec::new(),
+            source: read_source(word, place).map_err(|reason| error(&reason))?,
             dialect: None,
             version: None,
             roles: Vec::new(),
             settings: BTreeMap::new(),
         };
-        let mut parts = parts(source).into_iter();
-        flag.path =
-            parts.next().filter(|path| !path.is_empty()).ok_or_else(|| error("the path is empty"))?.into();
         for part in parts {
             let (key, value) = part.split_once('=').ok_or_else(|| {
                 let known = "expected `dialect=`, `version=`, `role=`, `arg=` or `set=` after a comma";
@@ -132,7 +134,10 @@ impl BuildFlag {
             "dialect" => self.dialect = Some(value.to_owned()),
             "version" => self.version = Some(value.to_owned()),
             "role" => self.roles.push(Role::from_text(value).map_err(|bad| bad.message)?),
-            "arg" => self.args.push(value.to_owned()),
+            "arg" => match &mut self.source {
+                Source::Path { args, .. } => args.push(value.to_owned()),
+                other => return Err(format!("a `{}` takes no `arg=`", other.word())),
+            },
             "set" => {
                 let setting =
                     value.split_once('=').filter(|(word, value)| !word.is_empty() && !value.is_empty());
@@ -178,10 +183,26 @@ impl BuildFlag {
             roles,
             version: self.version.clone().unwrap_or_else(|| dialect.clone()),
             dialect,
-            sources: vec![Source::Path { path: self.path.clone(), args: self.args.clone() }],
+            sources: vec![self.source.clone()],
             like: None,
             settings: self.settings.clone(),
         })
+    }
+}
+
+fn read_source(word: &str, place: String) -> Result<Source, String> {
+    match word {
+        "path" | "dockerfile" if place.is_empty() => Err("the path is empty".to_owned()),
+        "path" => Ok(Source::Path { path: place.into(), args: Vec::new() }),
+        "dockerfile" => Ok(Source::Dockerfile { path: place.into() }),
+        "container" => {
+            let name = ImageName::from_text(&place).map_err(|bad| bad.message)?;
+            Ok(name.into_source())
+        }
+        _ => {
+            let known = "`path:...`, `container:...` or `dockerfile:...`";
+            Err(format!("the source must be {known}; others belong in `builds.toml`"))
+        }
     }
 }
 
@@ -250,6 +271,14 @@ mod tests {
             r#"dev 7.1 7.0 [Client, Server] [Path { path: "x", args: ["-v", "--x=y"] }]"#,
         );
         check(
+            "lxc@dev=container:my/lxc:7.0,role=server",
+            r#"dev 7.0 7.0 [Server] [Container { image: "my/lxc:7.0", digest: None }]"#,
+        );
+        check(
+            "lxc@dev=dockerfile:ci/Dockerfile",
+            r#"dev 7.0 7.0 [Client, Server] [Dockerfile { path: "ci/Dockerfile" }]"#,
+        );
+        check(
             "lxc@dev=path:x,,y,arg=a,,b,arg={socket},set=heartbeat=1000",
             r#"dev 7.0 7.0 [Client, Server] [Path { path: "x,y", args: ["a,b", "{socket}"] }] heartbeat=1000"#,
         );
@@ -257,8 +286,14 @@ mod tests {
 
     #[test]
     fn is_written_as_it_was_read() {
-        for text in ["lxc@dev=path:x,arg=a,,b,set=heartbeat=1000", "lxc@dev=path:x,dialect=4.0.6,role=server"]
-        {
+        let pinned = format!("lxc@dev=container:my/lxc:7.0@sha256:{},role=server", "0a".repeat(32));
+        for text in [
+            "lxc@dev=path:x,arg=a,,b,set=heartbeat=1000",
+            "lxc@dev=path:x,dialect=4.0.6,role=server",
+            "lxc@dev=dockerfile:x,,y/Dockerfile",
+            "lxc@dev=container:my/lxc",
+            &pinned,
+        ] {
             let flag: BuildFlag = text.parse().expect("the test's own flag parses");
             assert_eq!(flag.to_string(), text);
         }
@@ -271,8 +306,15 @@ mod tests {
         check("lxc@=path:x", "`` cannot be a name");
         check("lxc@a..b=path:x", "`a..b` cannot be a name");
         check("lxc@probe=path:x", "`probe` is the harness's own script");
-        check("lxc@dev=debian:sid", "the source must be `path:...`; others belong in `builds.toml`");
+        check(
+            "lxc@dev=debian:sid",
+            "the source must be `path:...`, `container:...` or `dockerfile:...`; others belong in `builds.toml`",
+        );
         check("lxc@dev=path:", "the path is empty");
+        check("lxc@dev=dockerfile:", "the path is empty");
+        check("lxc@dev=container:", "`` is not a name of an image");
+        check("lxc@dev=container:x@latest", "`latest` is not a digest");
+        check("lxc@dev=container:x,arg=-v", "a `container` takes no `arg=`");
         check("lxc@dev=path:x,dialct=7", "unknown key `dialct`, did you mean `dialect`?");
         check("lxc@dev=path:x,role=sever", "unknown role `sever`");
         check("lxc@dev=path:x,dialect=", "`dialect=` is empty");

@@ -12,6 +12,8 @@
 //! recorded = true                 # its fixtures are under `fixtures/<protocol>/`
 //! path = "/opt/lxc"               # or { path = "…", args = ["…"] }
 //! debian = { suite = "bullseye", packages = ["lxc=1:4.0.6-2+deb11u2"], extra = ["busybox-static"] }
+//! container = "lxc:4.0.6"         # or { image = "…", digest = "sha256:…" }, or "…@sha256:…"
+//! dockerfile = "lxc/Dockerfile"   # relative to this file; its folder is the context
 //! reference = { defects = [] }    # or `true`
 //!
 //! [[build]]
@@ -29,6 +31,7 @@ use std::sync::Arc;
 
 use toml::Spanned;
 
+use crate::builds_lock::Digest;
 use crate::error::{ConfigError, Location, did_you_mean, read_text};
 use crate::section::{BadText, FromText, Section, read_document};
 use crate::version::Version;
@@ -52,7 +55,14 @@ impl Builds {
     /// # Errors
     /// Everything that is wrong with it, each with its place.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::parse(&path.display().to_string(), &read_text(path)?)
+        let mut builds = Self::parse(&path.display().to_string(), &read_text(path)?)?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for source in builds.builds.iter_mut().flat_map(|build| &mut build.sources) {
+            if let Source::Dockerfile { path } = source {
+                *path = folder.join(&*path);
+            }
+        }
+        Ok(builds)
     }
 
     /// Reads a text; `name` is what errors call it.
@@ -212,7 +222,7 @@ fn find_base<'a>(section: &Section<'_>, like: &Spanned<BuildId>, above: &'a [Bui
 fn read_sources(section: &mut Section<'_>) -> Vec<Source> {
     let path = section.text_or_table(
         "path",
-        |path| Source::Path { path: path.into(), args: Vec::new() },
+        |path: String| Source::Path { path: path.into(), args: Vec::new() },
         |section| {
             let path = section.required::<String>("path");
             let args = section.optional("args").unwrap_or_default();
@@ -224,8 +234,16 @@ fn read_sources(section: &mut Section<'_>) -> Vec<Source> {
             Some(Source::Reference { defects: section.optional("defects").unwrap_or_default() })
         });
     let debian = section.optional_table("debian", read_debian);
+    let container = section.text_or_table("container", ImageName::into_source, |section| {
+        let name = section.required::<ImageName>("image");
+        let digest = section.optional::<Digest>("digest").map(|digest| digest.0);
+        let ImageName { image, digest: of_name } = name?;
+        Some(Source::Container { image, digest: digest.or(of_name) })
+    });
+    let dockerfile =
+        section.optional::<String>("dockerfile").map(|path| Source::Dockerfile { path: path.into() });
     let recorded = section.optional::<bool>("recorded").unwrap_or(false).then_some(Source::Recorded);
-    [path, reference, debian, recorded].into_iter().flatten().collect()
+    [path, reference, debian, container, dockerfile, recorded].into_iter().flatten().collect()
 }
 
 /// A build has sources of its own or those of another one, never both and never none.
@@ -233,7 +251,7 @@ fn check_sources(section: &Section<'_>, like: bool, own: &[Source]) {
     let problem = match (like, own.is_empty()) {
         (true, true) | (false, false) => return,
         (false, true) => section.problem(section.span(), "the build has no source", "this build").help(
-            "say where it comes from: `recorded = true`, `reference = true`, `path = ...` or `debian = { ... }`"
+            "say where it comes from: `recorded = true`, `reference = true`, `path = ...`, `debian = { ... }`, `container = ...` or `dockerfile = ...`"
                 .to_owned(),
         ),
         (true, false) => {
@@ -370,6 +388,37 @@ impl FromText for LocaleName {
             return Err(BadText::new(format!("`{text}` is not a locale"), help));
         }
         Ok(Self(text.to_owned()))
+    }
+}
+
+/// An image as engines call it, `name[:tag][@sha256:…]`: see
+/// <https://github.com/distribution/reference/blob/v0.6.0/reference.go#L4-L25>. What is refused here no engine has.
+pub(crate) struct ImageName {
+    image: String,
+    digest: Option<String>,
+}
+
+impl ImageName {
+    pub(crate) fn into_source(self) -> Source {
+        Source::Container { image: self.image, digest: self.digest }
+    }
+}
+
+impl FromText for ImageName {
+    const WANTED: &'static str = "the name of an image";
+
+    fn from_text(text: &str) -> Result<Self, BadText> {
+        let (image, digest) = match text.split_once('@') {
+            Some((image, digest)) => (image, Some(Digest::from_text(digest)?.0)),
+            None => (text, None),
+        };
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:".contains(&byte);
+        let starts_well = image.bytes().next().is_some_and(|byte| byte.is_ascii_alphanumeric());
+        if !starts_well || !image.bytes().all(allowed) || image.ends_with(['/', ':']) {
+            let help = "give a name and a tag, e.g. `debian:bookworm`".to_owned();
+            return Err(BadText::new(format!("`{text}` is not a name of an image"), help));
+        }
+        Ok(Self { image: image.to_owned(), digest })
     }
 }
 

@@ -258,7 +258,7 @@ fn build_drift(old: &LockedBuild, new: &LockedBuild) -> Vec<LockDriftKind> {
 fn read_build(section: &mut Section<'_>) -> Option<(BuildId, LockedBuild)> {
     let id = section.required::<BuildId>("id");
     let suite = section.required::<Name>("suite");
-    let root = section.required::<RootDigest>("root");
+    let root = section.required::<Digest>("root");
     let mut packages = BTreeMap::new();
     section.tables("packages", |section| {
         let name = section.required::<String>("name");
@@ -293,9 +293,10 @@ impl FromText for Sha256Text {
     }
 }
 
-struct RootDigest(String);
+/// A digest of a root or of an image.
+pub(crate) struct Digest(pub(crate) String);
 
-impl FromText for RootDigest {
+impl FromText for Digest {
     const WANTED: &'static str = "`sha256:` and 64 lower case hexadecimal digits";
 
     fn from_text(text: &str) -> Result<Self, BadText> {

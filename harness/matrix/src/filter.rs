@@ -7,7 +7,7 @@
 //! predicate = "all" | "none" | name "(" argument ")"
 //!
 //! protocol(glob)   client(glob or range)   server(glob or range)   case(pattern)   cell(pattern)
-//! kind(replay | probe | client | scenario)      source(reference | path | debian | recorded)
+//! kind(replay | probe | client | scenario)      source(reference | path | debian | container | dockerfile | recorded)
 //! verdict(compatible | degraded | refused | broken | inconclusive)
 //! ```
 //!

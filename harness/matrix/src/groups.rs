@@ -22,8 +22,8 @@
 //! ```
 //!
 //! An id that is written out must exist, play the role and have one of the sources. A pattern takes
-//! the builds that do; one that takes none is an error, except where `path` is among the sources:
-//! builds of that source come by flag.
+//! the builds that do; one that takes none is an error, except where `path`, `container` or `dockerfile` is among the
+//! sources: builds of those come by flag.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -45,12 +45,37 @@ pub enum SourceKind {
     Path,
     /// [`Source::Debian`].
     Debian,
+    /// [`Source::Container`].
+    Container,
+    /// [`Source::Dockerfile`].
+    Dockerfile,
     /// [`Source::Recorded`].
     Recorded,
 }
 
 impl SourceKind {
-    const ALL: [Self; 4] = [Self::Reference, Self::Path, Self::Debian, Self::Recorded];
+    const ALL: [Self; 6] =
+        [Self::Reference, Self::Path, Self::Debian, Self::Container, Self::Dockerfile, Self::Recorded];
+
+    /// Whether a build of it is real: started as processes, on real time, in a sandbox.
+    #[must_use]
+    pub fn is_live(self) -> bool {
+        match self {
+            Self::Path | Self::Debian | Self::Container | Self::Dockerfile => true,
+            Self::Reference | Self::Recorded => false,
+        }
+    }
+
+    /// Whether an engine for containers starts it.
+    #[must_use]
+    pub fn is_container(self) -> bool {
+        matches!(self, Self::Container | Self::Dockerfile)
+    }
+
+    /// Whether `--build` brings builds of it.
+    fn comes_by_flag(self) -> bool {
+        matches!(self, Self::Path | Self::Container | Self::Dockerfile)
+    }
 
     /// The word for it in files and reports.
     #[must_use]
@@ -59,6 +84,8 @@ impl SourceKind {
             Self::Reference => "reference",
             Self::Path => "path",
             Self::Debian => "debian",
+            Self::Container => "container",
+            Self::Dockerfile => "dockerfile",
             Self::Recorded => "recorded",
         }
     }
@@ -72,6 +99,8 @@ impl Source {
             Self::Reference { .. } => SourceKind::Reference,
             Self::Path { .. } => SourceKind::Path,
             Self::Debian(_) => SourceKind::Debian,
+            Self::Container { .. } => SourceKind::Container,
+            Self::Dockerfile { .. } => SourceKind::Dockerfile,
             Self::Recorded => SourceKind::Recorded,
         }
     }
@@ -354,7 +383,7 @@ fn read_group(section: &mut Section<'_>, builds: &Builds) -> Option<CellGroup> {
     if sourceless && section.context().problem_count() == problems_before {
         section.context().report(
             section.problem(section.span(), "the group has no source", "this group").help(
-                "add `source = ...` for both sides, or `client-source` and `server-source`: `reference`, `recorded`, `debian` or `path`"
+                "add `source = ...` for both sides, or `client-source` and `server-source`: `reference`, `recorded`, `debian`, `path`, `container` or `dockerfile`"
                     .to_owned(),
             ),
         );
@@ -385,6 +414,7 @@ fn check_side(
     role: Role,
     kinds: &[SourceKind],
 ) {
+    let by_flag = kinds.iter().any(|kind| kind.comes_by_flag());
     for spanned in globs {
         let glob = spanned.get_ref();
         let report = |message: String, help: Option<String>| {
@@ -406,7 +436,7 @@ fn check_side(
         let named: Vec<_> = builds.iter().filter(|build| glob.matches(build.id.as_str())).collect();
         let playing: Vec<_> = named.iter().filter(|build| build.roles.contains(&role)).collect();
         let had = playing.iter().filter(|build| build.first_source(kinds).is_some()).count();
-        if had > 0 || (kinds.contains(&SourceKind::Path) && (!glob.is_literal() || named.is_empty())) {
+        if had > 0 || (by_flag && (!glob.is_literal() || named.is_empty())) {
             continue;
         }
         if named.is_empty() {

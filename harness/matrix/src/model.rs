@@ -66,6 +66,18 @@ pub enum Source {
     },
     /// Exact packages of a Debian suite.
     Debian(DebianSource),
+    /// An image of an engine for containers.
+    Container {
+        /// Its name, with a tag unless that is `latest`.
+        image: String,
+        /// The digest that it must have: its own, or that of its manifest in a registry.
+        digest: Option<String>,
+    },
+    /// An image that is built of this file, with its folder for a context.
+    Dockerfile {
+        /// The file.
+        path: PathBuf,
+    },
     /// The fixtures that were once taken from the real build stand in for it.
     Recorded,
 }
@@ -89,12 +101,13 @@ impl Source {
     /// The word for it in files and reports.
     #[must_use]
     pub fn word(&self) -> &'static str {
-        match self {
-            Self::Reference { .. } => "reference",
-            Self::Path { .. } => "path",
-            Self::Debian(_) => "debian",
-            Self::Recorded => "recorded",
-        }
+        self.kind().word()
+    }
+
+    /// See [`SourceKind::is_live`].
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.kind().is_live()
     }
 }
 

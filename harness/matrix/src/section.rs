@@ -294,16 +294,16 @@ impl<'a> Section<'a> {
     }
 
     /// A value that is a string or a table: `path = "target/x"`, `path = { path = "target/x", args = [] }`.
-    pub(crate) fn text_or_table<T>(
+    pub(crate) fn text_or_table<S: FromValue, T>(
         &mut self,
         key: &'static str,
-        plain: impl FnOnce(String) -> T,
+        plain: impl FnOnce(S) -> T,
         read: impl FnOnce(&mut Section<'a>) -> Option<T>,
     ) -> Option<T> {
         let value = self.get(key)?;
         match value.get_ref() {
             DeValue::Table(table) => self.nested(table, value.span(), read),
-            DeValue::String(_) => String::from_value(value, self.context).map(plain),
+            DeValue::String(_) => S::from_value(value, self.context).map(plain),
             _ => {
                 self.context.wrong_type(value, "a string or a table");
                 None

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use matrix::{Build, CaseId, Role, Source};
+use session::containers::{Engine, NoEngine};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
 use transcript::Transcript;
 use transcript::evidence::Expectation;
@@ -209,10 +210,8 @@ pub trait Protocol: Send + Sync {
         let peers = self.peers();
         let made = match source {
             Source::Reference { defects } => peers.reference_server.map(|make| make(build, defects, bench)),
-            Source::Debian(_) | Source::Path { .. } => {
-                peers.real_server.map(|make| make(build, source, bench))
-            }
-            Source::Recorded => None,
+            real if real.is_live() => peers.real_server.map(|make| make(build, real, bench)),
+            _ => None,
         };
         made.unwrap_or_else(|| Err(cannot_launch(build, source, self.speaks_at(Role::Server))))
     }
@@ -225,10 +224,8 @@ pub trait Protocol: Send + Sync {
         let peers = self.peers();
         let made = match source {
             Source::Reference { defects } => peers.reference_client.map(|make| make(build, defects)),
-            Source::Debian(_) | Source::Path { .. } => {
-                peers.real_client.map(|make| make(build, source, bench))
-            }
-            Source::Recorded => None,
+            real if real.is_live() => peers.real_client.map(|make| make(build, real, bench)),
+            _ => None,
         };
         made.unwrap_or_else(|| Err(cannot_launch(build, source, self.speaks_at(Role::Client))))
     }
@@ -275,6 +272,15 @@ pub struct Bench {
     pub work_dir: PathBuf,
     /// Fetched root file systems and packages.
     pub cache_dir: PathBuf,
+    /// What starts containers.
+    pub engine: Arc<dyn Engine>,
+}
+
+impl Bench {
+    /// A bench without containers.
+    pub fn new(work_dir: impl Into<PathBuf>, cache_dir: impl Into<PathBuf>) -> Self {
+        Self { work_dir: work_dir.into(), cache_dir: cache_dir.into(), engine: Arc::new(NoEngine) }
+    }
 }
 
 /// Something that can be done to a pair.

@@ -5,16 +5,20 @@
 //! <slot>/w          files of the slot; every root shows them as /wireskew
 //! <slot>/r/<root>   the root of a build, as it is mounted in the slot
 //! ```
+//!
+//! A build that is an image runs in a container instead, whose root is that of the build.
 
 mod process;
 mod root;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use matrix::{Build, DebianSource, Source};
+use session::containers::{Engine, Image, Rights};
 use session::rootfs::{Cache, MOUNT_POINT, hex_sha256};
-use session::sandbox::{Slot, SlotCommand, SlotError};
+use session::sandbox::{Place, PlaceCommand, PlaceError, Sandbox, Slot};
 use session::{LaunchError, LaunchErrorKind};
 use transcript::Endpoint;
 
@@ -22,6 +26,9 @@ use crate::Bench;
 pub use process::Process;
 pub(crate) use process::watch;
 pub use root::{Kind, Root};
+
+/// The directory of a slot in which roots are mounted.
+const ROOTS: &str = "r";
 
 /// What a build is recognised by, and where a directory of its tools may have them.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +58,8 @@ pub struct Installed {
     pub args: Vec<String>,
     /// Where fetched builds are.
     pub cache: Cache,
+    /// What starts its containers, if it is an image.
+    container: Option<(Arc<dyn Engine>, Image)>,
 }
 
 impl Installed {
@@ -75,8 +84,11 @@ impl Installed {
         let found = match source {
             Source::Debian(debian) => Self::debian(software, endpoint, debian, cache),
             Source::Path { path, args } => Self::path(software, endpoint, path, args, cache),
-            Source::Reference { .. } | Source::Recorded => {
-                let why = format!("source `{}` is not a real build", source.word());
+            Source::Container { .. } | Source::Dockerfile { .. } => {
+                Self::image(software, endpoint, source, bench, cache)
+            }
+            _ => {
+                let why = format!("source `{}` is not an installed build", source.word());
                 Err(LaunchErrorKind::Setup(why))
             }
         };
@@ -101,7 +113,25 @@ impl Installed {
             ..endpoint
         };
         let root = Root::new(Kind::Whole(rootfs.root), software);
-        Ok(Self { endpoint, root, args: Vec::new(), cache })
+        Ok(Self { endpoint, root, args: Vec::new(), cache, container: None })
+    }
+
+    fn image(
+        software: &'static Software,
+        endpoint: Endpoint,
+        source: &Source,
+        bench: &Bench,
+        cache: Cache,
+    ) -> Result<Self, LaunchErrorKind> {
+        let image = bench.engine.find(source).map_err(|obstacle| LaunchErrorKind::Missing {
+            why: obstacle.what,
+            hint: format!("try: {}", obstacle.help),
+        })?;
+        let said = format!("{} {}", source.word(), image.name);
+        let endpoint = Endpoint { source: Some(said), digest: Some(image.digest.clone()), ..endpoint };
+        let root = Root::new(Kind::Image(image.id.clone()), software);
+        let container = Some((Arc::clone(&bench.engine), image));
+        Ok(Self { endpoint, root, args: Vec::new(), cache, container })
     }
 
     fn path(
@@ -137,7 +167,8 @@ impl Installed {
         let digest = std::fs::read(&file).map(|bytes| format!("sha256:{}", hex_sha256(&bytes)));
         let endpoint =
             Endpoint { source: Some("path".to_owned()), digest: digest.ok(), modified: true, ..endpoint };
-        Ok(Self { endpoint, root: Root::new(kind, software), args: args.to_vec(), cache })
+        let root = Root::new(kind, software);
+        Ok(Self { endpoint, root, args: args.to_vec(), cache, container: None })
     }
 
     /// An error that says what was attempted with which build.
@@ -145,21 +176,50 @@ impl Installed {
         LaunchError::new(format!("{attempt} {} {}", self.endpoint.name, self.endpoint.id), kind)
     }
 
-    /// Shows the build's root in a slot, once, and says where.
+    /// Opens a place for its processes: a slot, or a container of its image. Its root is still to be shown there.
     ///
     /// # Errors
-    /// See [`SlotError`].
-    pub async fn mount(&self, slot: &Slot) -> Result<PathBuf, SlotError> {
-        let target = slot.directory().join("r").join(self.root.name());
+    /// There is no sandbox, or something cannot be made; then nothing of the place stays.
+    pub(crate) async fn open(&self, rights: Rights) -> Result<Arc<dyn Place>, PlaceError> {
+        if let Some((engine, image)) = &self.container {
+            return engine.open(image, rights).await;
+        }
+        let sandbox = Sandbox::inside().ok_or(PlaceError::NoSandbox)?;
+        let slot: Arc<dyn Place> = Arc::new(Slot::open(&sandbox).await?);
+        for directory in [slot.directory().join(ROOTS), slot.work()] {
+            let made = std::fs::create_dir(directory);
+            made.map_err(|source| PlaceError::Io { what: "make a directory of the slot", source })?;
+        }
+        Ok(slot)
+    }
+
+    /// Shows the build's root in a place, once, and says where.
+    ///
+    /// # Errors
+    /// See [`PlaceError`].
+    pub async fn mount(&self, slot: &dyn Place) -> Result<PathBuf, PlaceError> {
+        match (slot.image(), self.root.image()) {
+            (None, None) => {}
+            (there, own) if there == own => return Ok(PathBuf::from("/")),
+            _ => {
+                let why = "a container has the root of its own image and no other: both sides have to be of one image, \
+                           or none of one";
+                return Err(PlaceError::Refused {
+                    what: "show a root in another build's place",
+                    why: why.to_owned(),
+                });
+            }
+        }
+        let target = slot.directory().join(ROOTS).join(self.root.name());
         if !target.is_dir() {
-            slot.mount(self.root.steps(&target, &work(slot))).await?;
+            slot.mount(self.root.steps(&target, &slot.work())).await?;
         }
         Ok(target)
     }
 
     /// A command of the build, as it runs in a slot in which the build's root was mounted.
-    pub fn command(&self, mounted: PathBuf, argv: Vec<String>) -> SlotCommand {
-        SlotCommand { root: mounted, argv, env: self.root.environment(), ..SlotCommand::default() }
+    pub fn command(&self, mounted: PathBuf, argv: Vec<String>) -> PlaceCommand {
+        PlaceCommand { root: mounted, argv, env: self.root.environment(), ..PlaceCommand::default() }
     }
 }
 
@@ -169,15 +229,10 @@ fn pinned(source: &DebianSource, package: &str) -> Option<String> {
     named.or(source.packages.first()).map(|(name, version)| format!("{name} {version}"))
 }
 
-/// Where the files lie that all roots of a slot show as `/wireskew`.
-pub fn work(slot: &Slot) -> PathBuf {
-    slot.directory().join("w")
-}
-
-/// Why a slot failed, as the reason why a launch did.
-pub fn setup(error: SlotError) -> LaunchErrorKind {
+/// Why a place failed, as the reason why a launch did.
+pub fn setup(error: PlaceError) -> LaunchErrorKind {
     match error {
-        SlotError::Io { source, .. } => LaunchErrorKind::Io(source),
+        PlaceError::Io { source, .. } => LaunchErrorKind::Io(source),
         other => LaunchErrorKind::Setup(other.to_string()),
     }
 }

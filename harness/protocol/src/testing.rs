@@ -96,7 +96,7 @@ pub async fn starts_many(id: &str, launcher: &Arc<dyn Launcher>, deadline: Durat
 #[must_use]
 pub fn bench() -> Bench {
     let state = Sandbox::inside().expect("a live test is inside").state().to_owned();
-    Bench { work_dir: state, cache_dir: Cache::default_directory() }
+    Bench::new(state, Cache::default_directory())
 }
 
 /// What holds for every release table.

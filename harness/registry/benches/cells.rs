@@ -182,7 +182,7 @@ fn running(ground: &Ground) -> usize {
 /// Runs the default matrix, as the command line does, without its journal and reports.
 fn results(ground: &Ground) -> RunResults {
     let work_dir = tempfile::tempdir().expect("a temporary directory can be made");
-    let bench = Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: PathBuf::new() };
+    let bench = Bench::new(work_dir.path(), "");
     let (_stop, stopped) = watch::channel(false);
     let settings = ground.plan.settings;
     let clock = Clock {

@@ -85,9 +85,7 @@ impl PlanCell {
     /// Whether nobody outside of this process has a part in it.
     #[must_use]
     pub fn is_simulated(&self) -> bool {
-        let ours = |source: Option<SourceKind>| {
-            matches!(source, None | Some(SourceKind::Reference | SourceKind::Recorded))
-        };
+        let ours = |source: Option<SourceKind>| !source.is_some_and(SourceKind::is_live);
         ours(self.planned.client_source) && ours(self.planned.server_source)
     }
 }

@@ -7,6 +7,7 @@
 
 mod actor;
 mod connection;
+pub mod containers;
 mod conversation;
 mod errno;
 mod patience;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::future::Future;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use transcript::evidence;
 use transcript::{ConnId, Endpoint, ExitStatus};
 
-use crate::sandbox::Slot;
+use crate::sandbox::Place;
 use crate::{Injection, Port, Recorder, ServerAct, Successor, Transport, Worker};
 
 /// A future behind a pointer, for contracts that must be usable as objects.
@@ -26,8 +27,8 @@ pub enum Address {
     Path(PathBuf),
     /// A unix socket in the abstract namespace; the name without its leading NUL.
     Abstract(Vec<u8>),
-    /// The same in the network namespace of a slot.
-    InSlot(Arc<Slot>, Vec<u8>),
+    /// The same in the network namespace of a slot or a container.
+    InSlot(Arc<dyn Place>, Vec<u8>),
     /// A vsock port of a virtual machine, behind the unix socket of its muxer, as Firecracker and Cloud Hypervisor have it.
     HybridVsock {
         /// The muxer's socket.
@@ -140,12 +141,12 @@ impl Start {
 
 /// Something real that a reference server can answer with: a process and a cgroup that stand for what it serves, so
 /// that the tools of a real client find what they look for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Stage {
     /// The pid of the process as the client sees it.
     pub pid_for_client: i32,
-    /// The pid of the same process as we see it.
-    pub pid: i32,
+    /// A descriptor of the same process.
+    pub init: Arc<OwnedFd>,
     /// The directory of its cgroup as we see it.
     pub cgroup: PathBuf,
 }

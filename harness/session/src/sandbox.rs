@@ -23,9 +23,13 @@ mod agent;
 mod cgroup;
 mod check;
 mod enter;
+mod guest;
 mod init;
+mod link;
 mod look;
 mod loopback;
+mod netns;
+mod place;
 mod slot;
 mod streams;
 mod work;
@@ -35,9 +39,13 @@ use std::path::{Path, PathBuf};
 pub use agent::{Filesystem, MountStep};
 pub use cgroup::Cgroup;
 pub use check::{Obstacle, needed_and_possible};
-pub use enter::{SandboxError, enter};
+pub use enter::{SandboxError, enter, is_over, used_shared};
+pub use guest::{Guest, Outpost};
+pub use link::{AgentLink, Ended};
 pub use look::{look_at_group, ran};
-pub use slot::{Ended, Input, NetNs, Slot, SlotCommand, SlotError};
+pub use netns::NetNs;
+pub use place::{Input, Place, PlaceCommand, PlaceError, fresh_id};
+pub use slot::Slot;
 pub use work::WorkDir;
 
 /// Says which part of the sandbox a process plays. Unset for the command that the user typed and for the run inside.
@@ -48,16 +56,26 @@ const STATE: &str = "WIRESKEW_SANDBOX_STATE";
 const CGROUP: &str = "WIRESKEW_SANDBOX_CGROUP";
 /// Where the tmpfs of the sandbox is mounted, below the state directory.
 const INSIDE: &str = "inside";
+/// What those outside of the sandbox see as well, likewise.
+const SHARED: &str = "shared";
 
 /// To be called first in `main`, before any thread is started: when this process is a part of the
 /// sandbox it does its work here, and the result is its exit status.
 #[must_use]
 pub fn hook() -> Option<u8> {
+    hook_and(|_| {})
+}
+
+/// The same for programs that start what the kernel does not end with the sandbox: the cleaner does that as well when the
+/// run has ended, however it did. It gets the directory that is [`Sandbox::run`] inside.
+#[must_use]
+pub fn hook_and(clean: impl FnOnce(&Path)) -> Option<u8> {
     match std::env::var(ROLE).ok()?.as_str() {
-        "cleaner" => Some(enter::clean()),
+        "cleaner" => Some(enter::clean(clean)),
         "sweeper" => Some(work::clean()),
         "init" => Some(init::run()),
-        "agent" => Some(agent::run()),
+        "agent" => Some(agent::run_in_slot()),
+        "guest" => Some(guest::run()),
         _ => None,
     }
 }
@@ -65,6 +83,7 @@ pub fn hook() -> Option<u8> {
 /// The sandbox in which this process runs.
 #[derive(Debug, Clone)]
 pub struct Sandbox {
+    run: PathBuf,
     state: PathBuf,
     cgroup: Cgroup,
 }
@@ -74,8 +93,26 @@ impl Sandbox {
     #[must_use]
     pub fn inside() -> Option<Self> {
         let cgroup = Cgroup::at(PathBuf::from(std::env::var_os(CGROUP)?));
-        let state = Path::new(&std::env::var_os(STATE)?).join(INSIDE);
-        Some(Self { state, cgroup })
+        let run = PathBuf::from(std::env::var_os(STATE)?);
+        Some(Self { state: run.join(INSIDE), run, cgroup })
+    }
+
+    /// The directory of the run, whose name no other run has. As long as one of its processes outside lives, somebody holds
+    /// a lock on it: see [`is_over`].
+    #[must_use]
+    pub fn run(&self) -> &Path {
+        &self.run
+    }
+
+    /// A directory that those outside of the sandbox see as well, made when it is first asked for and removed with the
+    /// run.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn shared(&self) -> std::io::Result<PathBuf> {
+        let shared = self.run.join(SHARED);
+        std::fs::create_dir_all(&shared)?;
+        Ok(shared)
     }
 
     /// A directory in memory that vanishes with the sandbox.

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use session::sandbox::{self, Cgroup, Filesystem, Input, MountStep, Sandbox, Slot, SlotCommand};
+use session::sandbox::{self, Cgroup, Filesystem, Input, MountStep, Place, PlaceCommand, Sandbox, Slot};
 use session::{Address, Connection, Listener, Look, Worker};
 use transcript::ExitStatus as Exit;
 
@@ -150,12 +150,12 @@ fn environ_says(cgroup: &Path, token: &str) -> bool {
 /// Inside: a slot with a daemon, a frozen child cgroup, a socket and mounts; then nothing for a long time.
 async fn workload() {
     let sandbox = Sandbox::inside().expect("main checked it");
-    let slot = Arc::new(Slot::open(&sandbox).await.expect("a slot can be made"));
+    let slot: Arc<dyn Place> = Arc::new(Slot::open(&sandbox).await.expect("a slot can be made"));
     let daemon = "setsid sleep 1000 </dev/null >/dev/null 2>&1 & mkdir $0/deep && echo 1 >$0/deep/cgroup.freeze \
                   && sh -c 'echo 0 >$0/cgroup.procs; sleep 1000' $0/deep </dev/null >/dev/null 2>&1 &";
     let cgroup = slot.cgroup().path().display().to_string();
     let argv = ["sh", "-c", daemon, &cgroup].map(str::to_owned).to_vec();
-    let command = SlotCommand { root: "/".into(), argv, env: path_variable(), ..SlotCommand::default() };
+    let command = PlaceCommand { root: "/".into(), argv, env: path_variable(), ..PlaceCommand::default() };
     let output = slot.run(&command, Duration::from_secs(5), None).await.expect("sh can be run");
     assert!(output.success(), "{output:?}");
     let steps = vec![MountStep::New {
@@ -263,7 +263,7 @@ async fn slots() {
     let name = b"wireskew-test".to_vec();
     let mut held = Vec::new();
     for _ in 0..2 {
-        let slot = Arc::new(Slot::open(&sandbox).await.expect("a slot can be made"));
+        let slot: Arc<dyn Place> = Arc::new(Slot::open(&sandbox).await.expect("a slot can be made"));
         let address = Address::InSlot(Arc::clone(&slot), name.clone());
         let listener = Listener::bind(address.clone(), 1).expect("the name is free in every slot");
         Connection::connect(&address, Duration::from_secs(1)).await.expect("it is found in its slot");
@@ -276,7 +276,8 @@ async fn slots() {
     let mut seen = BTreeSet::new();
     for (slot, _) in &held {
         let argv = ["sh", "-c", script].map(str::to_owned).to_vec();
-        let command = SlotCommand { root: "/".into(), argv, env: path_variable(), ..SlotCommand::default() };
+        let command =
+            PlaceCommand { root: "/".into(), argv, env: path_variable(), ..PlaceCommand::default() };
         let output = slot.run(&command, Duration::from_secs(5), None).await.expect("sh can be run");
         assert_eq!(output.exit, Some(Exit::Signal(11)));
         seen.insert(output.stdout.text());
@@ -284,42 +285,42 @@ async fn slots() {
     assert_eq!(seen, BTreeSet::from(["0::/\n".to_owned()]), "each is the root of its own view");
 
     let slot = &held[0].0;
-    let command = SlotCommand {
+    let command = PlaceCommand {
         root: "/".into(),
         argv: ["cat"].map(str::to_owned).to_vec(),
         env: path_variable(),
         input: Input::Bytes(b"typed".to_vec()),
-        ..SlotCommand::default()
+        ..PlaceCommand::default()
     };
     assert_eq!(
         slot.run(&command, Duration::from_secs(5), None).await.expect("cat can be run").stdout.text(),
         "typed"
     );
     // It sleeps while its server is at work, and is waited for; by itself it is not.
-    let sleeps = SlotCommand { argv: ["sleep", "1"].map(str::to_owned).to_vec(), ..command.clone() };
+    let sleeps = PlaceCommand { argv: ["sleep", "1"].map(str::to_owned).to_vec(), ..command.clone() };
     let short = Duration::from_millis(200);
     let alone = slot.run(&sleeps, short, None).await.expect("sleep can be run");
     assert_eq!(alone.exit, None, "it was killed at its deadline");
     let asking = slot.run(&sleeps, short, Some(&Starved)).await.expect("sleep can be run");
     assert_eq!(asking.exit, Some(Exit::Code(0)));
     let script = "echo Ready; read answer && echo got $answer";
-    let asks = SlotCommand {
+    let asks = PlaceCommand {
         argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
         input: Input::After { prompt: b"eady".to_vec(), typed: b"this\n".to_vec() },
         ..command.clone()
     };
     let output = slot.run(&asks, Duration::from_secs(5), None).await.expect("sh can be run");
     assert_eq!(output.stdout.text(), "Ready\ngot this\n");
-    let nobody = SlotCommand {
+    let nobody = PlaceCommand {
         argv: ["sh", "-c", "id -u; id -G"].map(str::to_owned).to_vec(),
         user: Some((65534, 65534)),
         ..command.clone()
     };
     let output = slot.run(&nobody, Duration::from_secs(5), None).await.expect("sh can be run");
     assert_eq!(output.stdout.text(), "65534\n65534\n");
-    let missing = SlotCommand { argv: vec!["no-such-program".to_owned()], input: Input::Nothing, ..command };
-    let output = slot.run(&missing, Duration::from_secs(5), None).await.expect("chroot can be run");
-    assert_eq!(output.exit, Some(Exit::Code(127)));
+    let missing = PlaceCommand { argv: vec!["no-such-program".to_owned()], input: Input::Nothing, ..command };
+    let error = slot.run(&missing, Duration::from_secs(5), None).await.expect_err("there is none");
+    assert!(error.to_string().contains("No such file"), "{error}");
     for (slot, _) in &held {
         slot.close().await;
         assert!(!slot.directory().exists() && !slot.cgroup().path().exists());

@@ -18,6 +18,7 @@ fn reads_every_source_and_fills_in_what_is_absent() {
         path = { path = "/opt/p", args = ["-v"] }
         debian = { suite = "sid", packages = ["pp=1:1.0-1+b2", "libp=1.0~rc1"], extra = ["busybox"], snapshot = "20261120T000000Z" }
         reference = { defects = ["no-drain"] }
+        container = { image = "registry.example.org:5000/p:1.0", digest = "sha256:00000000000000000000000000000000000000000000000000000000000000aa" }
         recorded = true
         [[build]]
         id = "main"
@@ -25,12 +26,14 @@ fn reads_every_source_and_fills_in_what_is_absent() {
         dialect = "1.0"
         roles = ["server"]
         path = "target/p"
+        container = "p@sha256:00000000000000000000000000000000000000000000000000000000000000bb"
+        dockerfile = "p/Dockerfile"
     "#;
     let builds = Builds::parse("builds.toml", text).expect("the text is right");
     insta::assert_debug_snapshot!(builds.iter().collect::<Vec<_>>());
     assert_eq!(
         builds.location(&BuildId::new("main")).map(ToString::to_string).as_deref(),
-        Some("builds.toml:10:14")
+        Some("builds.toml:11:14")
     );
 }
 
@@ -88,6 +91,20 @@ fn points_at_values_that_cannot_be() {
     assert_snapshot!(refuse(
         "protocol = \"p\"\n[[build]]\nid = \"1.0\"\ndebian = { suite = \"sid\", packages = [] }\n"
     ));
+    assert_snapshot!(refuse(
+        "protocol = \"p\"\n[[build]]\nid = \"1.0\"\ncontainer = \"my lxc\"\n[[build]]\nid = \"1.1\"\ncontainer = { image = \"lxc:1\", digest = \"1.1\" }\n"
+    ));
+}
+
+#[test]
+fn a_dockerfile_lies_beside_the_builds() {
+    let folder = tempfile::tempdir().expect("a temporary directory can be made");
+    let file = folder.path().join("builds.toml");
+    std::fs::write(&file, "protocol = 'p'\nbuild = [{ id = '1', dockerfile = 'p/Dockerfile' }]\n")
+        .expect("it can be written");
+    let builds = Builds::load(&file).unwrap_or_else(|error| panic!("{error}"));
+    let sources = builds.get(&BuildId::new("1")).map(|build| &*build.sources);
+    assert_eq!(sources, Some(&[Source::Dockerfile { path: folder.path().join("p/Dockerfile") }][..]));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! What is seen of a process that was started in a slot.
+//! What is seen of a process that was started in a place.
 #![expect(clippy::disallowed_methods, reason = "it waits for real processes")]
 
 use std::fs;
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::Signal;
-use session::sandbox::{Slot, SlotError, ran};
+use session::sandbox::{Place, PlaceError, ran};
 use session::{Look, Recorder, Worker};
 use transcript::evidence::Observation;
 use transcript::{ConnId, EventKind, ExitStatus};
@@ -19,17 +19,17 @@ const DYING_MAX: Duration = Duration::from_millis(500);
 /// (`PF_EXITING`, `PF_DUMPCORE`, `PF_SIGNALED` of `include/linux/sched.h`).
 const DYING_FLAGS: u64 = 0x4 | 0x200 | 0x400;
 
-/// A process in a slot.
+/// A process in a place.
 #[derive(Debug, Clone)]
 pub struct Process {
-    slot: Arc<Slot>,
-    /// In the slot's pid namespace.
+    slot: Arc<dyn Place>,
+    /// In the place's pid namespace.
     pid: i32,
 }
 
 impl Process {
-    /// That of this pid in the slot.
-    pub fn new(slot: &Arc<Slot>, pid: i32) -> Self {
+    /// That of this pid in the place.
+    pub fn new(slot: &Arc<dyn Place>, pid: i32) -> Self {
         Self { slot: Arc::clone(slot), pid }
     }
 
@@ -54,8 +54,8 @@ impl Process {
     /// Sends it a signal that ends it, and waits for that; `None` when it is still there after the deadline.
     ///
     /// # Errors
-    /// When the slot is gone.
-    pub async fn end(&self, signal: Signal, deadline: Duration) -> Result<Option<ExitStatus>, SlotError> {
+    /// When the place is gone.
+    pub async fn end(&self, signal: Signal, deadline: Duration) -> Result<Option<ExitStatus>, PlaceError> {
         self.slot.kill(self.pid, false, signal).await?;
         Ok(self.slot.wait(self.pid, deadline).await)
     }
@@ -63,8 +63,8 @@ impl Process {
     /// Sends it a signal that does not end it.
     ///
     /// # Errors
-    /// When the slot is gone.
-    pub async fn signal(&self, signal: Signal) -> Result<(), SlotError> {
+    /// When the place is gone.
+    pub async fn signal(&self, signal: Signal) -> Result<(), PlaceError> {
         self.slot.kill(self.pid, false, signal).await
     }
 
@@ -106,7 +106,7 @@ pub(crate) fn watch(proc: &Path, recorder: &Recorder) {
 }
 
 impl Worker for Process {
-    /// What it and all others in its slot do: a daemon that waits for a script is at work.
+    /// What it and all others in its place do: a daemon that waits for a script is at work.
     fn look(&self) -> Option<Look> {
         self.slot.look_beside(self.pid)
     }

@@ -20,6 +20,8 @@ pub enum Kind {
     Whole(PathBuf),
     /// A directory of tools, which run in the root of the machine.
     Tools(PathBuf),
+    /// An image, whose containers have it for their root.
+    Image(String),
 }
 
 /// A root directory that can be shown in slots. It is never written to.
@@ -33,8 +35,11 @@ pub struct Root {
 impl Root {
     /// That of a build of this software.
     pub fn new(kind: Kind, software: &'static Software) -> Self {
-        let (Kind::Whole(path) | Kind::Tools(path)) = &kind;
-        let name = hex_sha256(path.as_os_str().as_encoded_bytes()).chars().take(12).collect();
+        let known_by = match &kind {
+            Kind::Whole(path) | Kind::Tools(path) => path.as_os_str().as_encoded_bytes(),
+            Kind::Image(id) => id.as_bytes(),
+        };
+        let name = hex_sha256(known_by).chars().take(12).collect();
         Self { kind, name, software }
     }
 
@@ -52,7 +57,15 @@ impl Root {
     pub fn whole(&self) -> Option<&Path> {
         match &self.kind {
             Kind::Whole(path) => Some(path),
-            Kind::Tools(_) => None,
+            Kind::Tools(_) | Kind::Image(_) => None,
+        }
+    }
+
+    /// The image, if it is one.
+    pub fn image(&self) -> Option<&str> {
+        match &self.kind {
+            Kind::Image(id) => Some(id),
+            Kind::Whole(_) | Kind::Tools(_) => None,
         }
     }
 
@@ -80,6 +93,8 @@ impl Root {
         match &self.kind {
             Kind::Whole(path) => steps.push(bind(path.clone(), target.to_owned(), true)),
             Kind::Tools(_) => steps.extend(machine(target)),
+            // It is there, as the root of a container.
+            Kind::Image(_) => return Vec::new(),
         }
         steps.push(new(Filesystem::Proc, at("proc"), ""));
         steps.push(new(Filesystem::Sysfs, at("sys"), ""));

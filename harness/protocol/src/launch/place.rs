@@ -1,21 +1,22 @@
-//! A slot of the sandbox with the root of an installed build in it.
+//! A slot of the sandbox, or a container, with the root of an installed build in it.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use session::containers::Rights;
 use session::process::Output;
 use session::proxy::Proxy;
-use session::sandbox::{MountStep, Sandbox, Slot, SlotCommand, SlotError};
+use session::sandbox::{self, MountStep, PlaceCommand};
 use session::{Address, LaunchError, LaunchErrorKind, Recorder, Worker};
 use transcript::ConnId;
 
 use super::within;
-use crate::installed::{Installed, Process, setup, work};
+use crate::installed::{Installed, Process, setup};
 
 /// The user and the group as whom daemons run that need not be root. The user has an entry in `passwd`.
 pub const NOBODY: u32 = 65534;
@@ -29,28 +30,39 @@ const TAIL_LINES: usize = 4;
 pub struct Place {
     /// The build.
     pub real: Arc<Installed>,
-    /// The slot.
-    pub slot: Arc<Slot>,
+    /// The slot, or whatever stands for one.
+    pub slot: Arc<dyn sandbox::Place>,
     /// The build's root, as the slot sees it.
     pub root: PathBuf,
 }
 
 impl Place {
-    /// Opens a slot, has its files written, and shows the build's root in it. What is to be seen below `/wireskew` has to be
-    /// mounted before the root is: those steps `files` gives back.
+    /// Opens a slot, has its files written below the directory that is `/wireskew` there, and shows the build's root in it.
+    /// What is to be mounted below that directory has to be so before the root is: those steps `files` gives back.
     ///
     /// # Errors
     /// There is no sandbox, or something cannot be made; then nothing of the slot stays.
     pub async fn open(
         real: &Arc<Installed>,
-        files: impl FnOnce(&Slot) -> io::Result<Vec<MountStep>>,
+        files: impl FnOnce(&Path) -> io::Result<Vec<MountStep>>,
     ) -> Result<Self, LaunchErrorKind> {
-        let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
-        let slot = Arc::new(Slot::open(&sandbox).await.map_err(setup)?);
-        fs::create_dir(slot.directory().join("r"))?;
-        fs::create_dir(work(&slot))?;
-        let steps = files(&slot)?;
-        if !steps.is_empty() {
+        Self::open_with(real, Rights::Plain, files).await
+    }
+
+    /// The same for processes that need more rights than every container has; a slot has them all.
+    ///
+    /// # Errors
+    /// The same.
+    pub async fn open_with(
+        real: &Arc<Installed>,
+        rights: Rights,
+        files: impl FnOnce(&Path) -> io::Result<Vec<MountStep>>,
+    ) -> Result<Self, LaunchErrorKind> {
+        let slot = real.open(rights).await.map_err(setup)?;
+        let steps = files(&slot.work())?;
+        if slot.image().is_some() {
+            copies(&steps)?;
+        } else if !steps.is_empty() {
             slot.mount(steps).await.map_err(setup)?;
         }
         Self::within(real, slot).await
@@ -60,20 +72,23 @@ impl Place {
     ///
     /// # Errors
     /// It cannot be mounted.
-    pub async fn within(real: &Arc<Installed>, slot: Arc<Slot>) -> Result<Self, LaunchErrorKind> {
-        let root = real.mount(&slot).await.map_err(setup)?;
+    pub async fn within(
+        real: &Arc<Installed>,
+        slot: Arc<dyn sandbox::Place>,
+    ) -> Result<Self, LaunchErrorKind> {
+        let root = real.mount(&*slot).await.map_err(setup)?;
         Ok(Self { real: Arc::clone(real), slot, root })
     }
 
     /// The directory that is `/wireskew` for the processes of the slot.
     #[must_use]
     pub fn work(&self) -> PathBuf {
-        work(&self.slot)
+        self.slot.work()
     }
 
     /// A command of the build.
     #[must_use]
-    pub fn command(&self, argv: Vec<String>) -> SlotCommand {
+    pub fn command(&self, argv: Vec<String>) -> PlaceCommand {
         self.real.command(self.root.clone(), argv)
     }
 
@@ -83,7 +98,7 @@ impl Place {
     /// The slot is gone, or there is no such program.
     pub async fn run(
         &self,
-        command: &SlotCommand,
+        command: &PlaceCommand,
         deadline: Duration,
         server: Option<&dyn Worker>,
     ) -> Result<Output, LaunchErrorKind> {
@@ -92,8 +107,8 @@ impl Place {
 
     /// A command of the build that [`NOBODY`] runs.
     #[must_use]
-    pub fn command_of_nobody(&self, argv: Vec<String>) -> SlotCommand {
-        SlotCommand { user: Some((NOBODY, NOBODY)), ..self.command(argv) }
+    pub fn command_of_nobody(&self, argv: Vec<String>) -> PlaceCommand {
+        PlaceCommand { user: Some((NOBODY, NOBODY)), ..self.command(argv) }
     }
 
     /// Runs a client to its end behind a proxy that writes down what passes between it and the server: it speaks at `listen`.
@@ -105,7 +120,7 @@ impl Place {
         &self,
         listen: Address,
         (server, worker): (&Address, Option<&dyn Worker>),
-        command: &SlotCommand,
+        command: &PlaceCommand,
         recorder: &Recorder,
         deadline: Duration,
     ) -> Result<(Output, usize), LaunchErrorKind> {
@@ -120,7 +135,7 @@ impl Place {
     ///
     /// # Errors
     /// The slot is gone, or there is no such program.
-    pub async fn spawn(&self, command: &SlotCommand) -> Result<Process, LaunchErrorKind> {
+    pub async fn spawn(&self, command: &PlaceCommand) -> Result<Process, LaunchErrorKind> {
         let said = OpenOptions::new().create(true).append(true).open(self.work().join(SAID))?;
         let streams = [OwnedFd::from(File::open("/dev/null")?), said.try_clone()?.into(), said.into()];
         let pid = self.slot.spawn(command, streams).await.map_err(setup)?;
@@ -158,6 +173,39 @@ impl Place {
     }
 }
 
+/// Copies what would be shown: a container sees nothing of what is mounted in the sandbox.
+fn copies(steps: &[MountStep]) -> io::Result<()> {
+    for step in steps {
+        match step {
+            MountStep::Bind { source, target, .. } => copy(source, target)?,
+            other => {
+                return Err(io::Error::other(format!(
+                    "{other:?} cannot be done before a container is there"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Copies directories, files and links.
+fn copy(from: &Path, to: &Path) -> io::Result<()> {
+    let kind = fs::symlink_metadata(from)?.file_type();
+    if kind.is_symlink() {
+        return symlink(fs::read_link(from)?, to);
+    }
+    if !kind.is_dir() {
+        return fs::copy(from, to).map(drop);
+    }
+    fs::create_dir_all(to)?;
+    fs::set_permissions(to, fs::metadata(from)?.permissions())?;
+    for entry in fs::read_dir(from)? {
+        let name = entry?.file_name();
+        copy(&from.join(&name), &to.join(&name))?;
+    }
+    Ok(())
+}
+
 /// A directory of [`NOBODY`] alone. The mode is asked for: libvirtd takes no other for its sockets.
 ///
 /// # Errors
@@ -166,4 +214,32 @@ pub fn make_own(directory: &Path) -> io::Result<()> {
     fs::create_dir(directory)?;
     fs::set_permissions(directory, Permissions::from_mode(0o700))?;
     chown(directory, Some(NOBODY), Some(NOBODY))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_container_cannot_be_shown_is_copied() {
+        let folder = tempfile::tempdir().expect("a temporary directory can be made");
+        let (from, to) = (folder.path().join("from"), folder.path().join("to"));
+        fs::create_dir_all(from.join("bin"))
+            .and_then(|()| fs::write(from.join("bin/busybox"), "x"))
+            .and_then(|()| fs::set_permissions(from.join("bin/busybox"), Permissions::from_mode(0o755)))
+            .and_then(|()| symlink("busybox", from.join("bin/sh")))
+            .expect("it can be written");
+        let step = |target: &Path| MountStep::Bind {
+            source: from.clone(),
+            target: target.to_owned(),
+            recursive: false,
+            read_only: true,
+        };
+        copies(&[step(&to)]).expect("it can be copied");
+        assert_eq!(fs::read_link(to.join("bin/sh")).ok().as_deref(), Some(Path::new("busybox")));
+        let mode = fs::metadata(to.join("bin/sh")).expect("the link leads there").permissions().mode();
+        assert_eq!(mode & 0o777, 0o755);
+        let error = copies(&[MountStep::Unmount(to)]).expect_err("that is no file");
+        assert!(error.to_string().contains("before a container is there"), "{error}");
+    }
 }

@@ -132,7 +132,7 @@ fn peer(told: &str) -> Source {
 }
 
 fn bench(dir: &Path) -> Bench {
-    Bench { work_dir: dir.to_owned(), cache_dir: dir.to_owned() }
+    Bench::new(dir, dir)
 }
 
 fn line(source: &Source, role: Role, at: &[At], dir: &Path) -> Result<Option<CommandLine>, LaunchError> {

@@ -254,7 +254,7 @@ mod tests {
             };
             let args = args.iter().map(|arg| (*arg).to_owned()).collect();
             let source = Source::Path { path: program.into(), args };
-            let bench = Bench { work_dir: Path::new("/").to_owned(), cache_dir: Path::new("/").to_owned() };
+            let bench = Bench::new("/", "/");
             let made = protocol::launch::server(&ContainerdTask, &build, &source, &bench);
             let made = made.map(drop).map_err(|error| error.kind.to_string());
             assert_eq!(made, expect.map_err(str::to_owned));

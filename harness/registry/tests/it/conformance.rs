@@ -138,7 +138,7 @@ fn default_run(filter: &str) -> RunResults {
     let plan = plan(&project, &request).expect("its groups do not contradict each other");
     let work_dir = tempfile::tempdir().expect("a temporary directory");
     let (_stop, stop) = watch::channel(false);
-    let bench = Bench { work_dir: work_dir.path().to_path_buf(), cache_dir: PathBuf::new() };
+    let bench = Bench::new(work_dir.path(), "");
     let clock =
         Clock { today: jiff::civil::date(2026, 1, 1), now: String::new(), environment: BTreeMap::new() };
     let options = RunOptions {

@@ -176,7 +176,7 @@ pub(crate) async fn run_with_events(
         transport: Transport::Memory,
         deadline_scale: 1.0,
         retries: with.retries,
-        bench: Bench { work_dir: work.path().to_path_buf(), cache_dir: work.path().to_path_buf() },
+        bench: Bench::new(work.path(), work.path()),
         flags: Vec::new(),
         clock: Clock {
             today: jiff::civil::date(2026, 11, 20),

@@ -1,23 +1,27 @@
 //! Pid 1 of a slot: mounts, spawns and kills on request, and tells how every process in the slot ended,
 //! daemons included. That is how the death of a monitor by SIGSEGV is known.
 //!
-//! Requests and replies are JSON, one per packet of a `SOCK_SEQPACKET` socket on standard input; descriptors travel
-//! beside them. When the socket ends, so does the agent, and the kernel kills the slot.
+//! Requests and replies are JSON, one per packet of a `SOCK_SEQPACKET` socket, for a slot on standard input; descriptors
+//! travel beside them. When the socket ends, so does the agent, and the kernel kills the slot. The agent of a container is
+//! the same one: see `guest`.
 
 use std::ffi::CString;
 use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use rustix::fs::{Mode, symlink};
-use rustix::mount::{MountFlags, mount, mount_bind, mount_bind_recursive, mount_remount};
+use rustix::mount::{
+    MountFlags, UnmountFlags, mount, mount_bind, mount_bind_recursive, mount_remount, unmount,
+};
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer};
 use rustix::net::{SendAncillaryMessage, SendFlags, recvmsg, sendmsg};
 use rustix::process::{
-    Pid, Resource, Rlimit, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group, wait,
+    Pid, PidfdFlags, Resource, Rlimit, Signal, WaitOptions, WaitStatus, kill_process, kill_process_group,
+    pidfd_open, wait,
 };
 use serde::{Deserialize, Serialize};
 use tokio::io::Interest;
@@ -51,6 +55,8 @@ pub(super) enum Op {
         /// Its user and group, if they are not root's.
         user: Option<(u32, u32)>,
     },
+    /// Opens a descriptor of a process, which comes with the reply.
+    OpenProcess(i32),
     /// Signals a process, or a process group.
     Kill { pid: i32, group: bool, signal: i32 },
 }
@@ -93,6 +99,8 @@ pub enum MountStep {
         /// Its options, as in the fourth column of fstab, without the flags.
         options: String,
     },
+    /// Takes away what is mounted there, with all below it.
+    Unmount(PathBuf),
     /// Makes a directory.
     Directory(PathBuf),
     /// Makes an empty file, e.g. to bind a device over.
@@ -151,6 +159,7 @@ impl MountStep {
                 let options = CString::new(options.as_str())?;
                 mount(filesystem.name(), target, filesystem.name(), MountFlags::empty(), options.as_c_str())?;
             }
+            Self::Unmount(path) => unmount(path, UnmountFlags::DETACH)?,
             Self::Directory(path) => match rustix::fs::mkdir(path, Mode::from_raw_mode(0o755)) {
                 Ok(()) | Err(rustix::io::Errno::EXIST) => {}
                 Err(error) => return Err(error.into()),
@@ -213,51 +222,60 @@ pub(super) fn recv<T: for<'a> Deserialize<'a>>(
     Ok(Some(Packet { body, fds, sender }))
 }
 
-/// Serves until the socket ends; the exit status of the agent.
-pub(super) fn run() -> u8 {
+/// The agent of a slot.
+pub(super) fn run_in_slot() -> u8 {
+    // A copy, so that standard input can be closed in children as usual.
+    match rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3) {
+        Ok(socket) => run(socket, &[]),
+        Err(_) => 1,
+    }
+}
+
+/// Shows these descriptors, and serves until the socket ends; the exit status of the agent.
+pub(super) fn run(socket: OwnedFd, shown: &[BorrowedFd<'_>]) -> u8 {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    match runtime.and_then(|runtime| runtime.block_on(serve())) {
+    match runtime.and_then(|runtime| runtime.block_on(serve(socket, shown))) {
         Ok(()) => 0,
         Err(_) => 1,
     }
 }
 
-async fn serve() -> io::Result<()> {
+async fn serve(socket: OwnedFd, shown: &[BorrowedFd<'_>]) -> io::Result<()> {
     // Crashes are expected here. One byte is the limit at which the kernel neither writes a core nor
     // starts a program that collects it: `fs/coredump.c` names it.
     let no_cores = Rlimit { current: Some(1), maximum: Some(1) };
     rustix::process::setrlimit(Resource::Core, no_cores)?;
     let mut children = signal(SignalKind::child())?;
     // The stream type serves any connected socket: only its readiness is used, packets go through
-    // `sendmsg` and `recvmsg`. A copy, so that standard input can be closed in children as usual.
-    let socket = rustix::io::fcntl_dupfd_cloexec(io::stdin(), 3)?;
+    // `sendmsg` and `recvmsg`.
     rustix::io::ioctl_fionbio(&socket, true)?;
     let socket = UnixStream::from_std(socket.into())?;
-    send(socket.as_fd(), &Report::Ready, &[])?;
+    send(socket.as_fd(), &Report::Ready, shown)?;
     let mut buffer = vec![0; PACKET_LEN_MAX];
     loop {
         tokio::select! {
             received = socket.async_io(Interest::READABLE, || recv::<Request>(socket.as_fd(), &mut buffer)) => {
                 let Some(Packet { body: request, fds, .. }) = received? else { return Ok(()) };
                 let seq = request.seq;
-                let report = match carry_out(request.op, fds) {
-                    Ok(pid) => Report::Done { seq, pid },
-                    Err(error) => Report::Failed { seq, error: error.to_string() },
+                let (report, fd) = match carry_out(request.op, fds) {
+                    Ok((pid, fd)) => (Report::Done { seq, pid }, fd),
+                    Err(error) => (Report::Failed { seq, error: error.to_string() }, None),
                 };
-                report_to(&socket, &report).await?;
+                report_to(&socket, &report, fd.as_ref()).await?;
             }
             _ = children.recv() => {
                 // One signal may stand for many.
                 while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-                    report_to(&socket, &ended(pid, status)).await?;
+                    report_to(&socket, &ended(pid, status), None).await?;
                 }
             }
         }
     }
 }
 
-async fn report_to(socket: &UnixStream, report: &Report) -> io::Result<()> {
-    socket.async_io(Interest::WRITABLE, || send(socket.as_fd(), report, &[])).await
+async fn report_to(socket: &UnixStream, report: &Report, fd: Option<&OwnedFd>) -> io::Result<()> {
+    let fds: Vec<_> = fd.into_iter().map(AsFd::as_fd).collect();
+    socket.async_io(Interest::WRITABLE, || send(socket.as_fd(), report, &fds)).await
 }
 
 fn ended(pid: Pid, status: WaitStatus) -> Report {
@@ -265,36 +283,58 @@ fn ended(pid: Pid, status: WaitStatus) -> Report {
     Report::Ended { pid: pid.as_raw_nonzero().get(), code: status.exit_status(), signal }
 }
 
-fn carry_out(op: Op, fds: Vec<OwnedFd>) -> io::Result<i32> {
+/// A command in a root directory. For the root of the place itself no program is needed, which images may not have.
+fn command_in(root: &Path, argv: &[String], user: Option<(u32, u32)>) -> io::Result<Command> {
+    if root == Path::new("/") {
+        let (program, args) = argv.split_first().ok_or(io::ErrorKind::InvalidInput)?;
+        let mut command = Command::new(program);
+        command.args(args).current_dir("/");
+        if let Some((user, group)) = user {
+            // This drops all other groups, too.
+            command.uid(user).gid(group);
+        }
+        return Ok(command);
+    }
+    let mut command = Command::new("/usr/sbin/chroot");
+    if let Some((user, group)) = user {
+        command.arg(format!("--userspec=+{user}:+{group}")).arg("--groups=");
+    }
+    command.arg(root).args(argv);
+    Ok(command)
+}
+
+/// Does what is asked; the pid that it is about, and a descriptor that was asked for.
+fn carry_out(op: Op, fds: Vec<OwnedFd>) -> io::Result<(i32, Option<OwnedFd>)> {
     match op {
         Op::Mount(steps) => {
             for step in steps {
                 step.carry_out()
                     .map_err(|error| io::Error::new(error.kind(), format!("{step:?}: {error}")))?;
             }
-            Ok(0)
+            Ok((0, None))
         }
         Op::Spawn { root, argv, env, user } => {
             let [stdin, stdout, stderr] = <[OwnedFd; 3]>::try_from(fds)
                 .map_err(|_| io::Error::new(io::ErrorKind::InvalidInput, "three streams are needed"))?;
-            let mut command = Command::new("/usr/sbin/chroot");
-            if let Some((user, group)) = user {
-                command.arg(format!("--userspec=+{user}:+{group}")).arg("--groups=");
-            }
-            command.arg(root).args(argv).env_clear().envs(env).process_group(0);
+            let mut command = command_in(&root, &argv, user)?;
+            command.env_clear().envs(env).process_group(0);
             command.stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout)).stderr(Stdio::from(stderr));
             // It is reaped with all others, by `wait`.
-            Ok(command.spawn()?.id().cast_signed())
+            Ok((command.spawn()?.id().cast_signed(), None))
+        }
+        Op::OpenProcess(pid) => {
+            let process = Pid::from_raw(pid).ok_or(rustix::io::Errno::SRCH)?;
+            Ok((pid, Some(pidfd_open(process, PidfdFlags::empty())?)))
         }
         Op::Kill { pid, group, signal } => {
-            let pid = Pid::from_raw(pid).ok_or(rustix::io::Errno::SRCH)?;
+            let process = Pid::from_raw(pid).ok_or(rustix::io::Errno::SRCH)?;
             let signal = Signal::from_named_raw(signal).ok_or(rustix::io::Errno::INVAL)?;
             if group {
-                kill_process_group(pid, signal)?
+                kill_process_group(process, signal)?
             } else {
-                kill_process(pid, signal)?
+                kill_process(process, signal)?
             };
-            Ok(0)
+            Ok((pid, None))
         }
     }
 }

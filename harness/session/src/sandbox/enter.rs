@@ -15,7 +15,7 @@ use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{CGROUP, Cgroup, INSIDE, Obstacle, ROLE, STATE, init, needed_and_possible, unshared};
+use super::{CGROUP, Cgroup, INSIDE, Obstacle, ROLE, SHARED, STATE, init, needed_and_possible, unshared};
 use crate::process::exit_status;
 
 /// How long a run may take to end after a signal before it is killed.
@@ -59,7 +59,7 @@ fn context(what: impl Into<String>) -> impl FnOnce(io::Error) -> SandboxError {
 pub fn enter() -> Result<u8, SandboxError> {
     needed_and_possible()?;
     sweep(&base());
-    let place = Place::make(&base())?;
+    let place = Footprint::make(&base())?;
     // One thread: the death signal of `setpriv` is that of the thread that started it.
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(context("runtime"))?;
@@ -74,13 +74,13 @@ fn base() -> PathBuf {
 }
 
 /// What has to be removed by hand: a directory and a cgroup.
-struct Place {
+struct Footprint {
     state: PathBuf,
     cgroup: Cgroup,
     _lock: File,
 }
 
-impl Place {
+impl Footprint {
     fn make(base: &Path) -> Result<Self, SandboxError> {
         let own = Cgroup::own().ok_or_else(|| {
             SandboxError::Obstacle(Obstacle::new("no cgroup2 file system is mounted", "mount -t cgroup2 …"))
@@ -106,6 +106,21 @@ impl Place {
     }
 }
 
+/// Whether the run of this directory has ended: nobody holds its lock, or it is gone.
+#[must_use]
+pub fn is_over(run: &Path) -> bool {
+    match File::open(run) {
+        Ok(directory) => flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+/// Whether a run, by its directory, has shared anything with those outside of its sandbox.
+#[must_use]
+pub fn used_shared(run: &Path) -> bool {
+    run.join(SHARED).is_dir()
+}
+
 pub(super) fn lock_shared(state: &Path) -> io::Result<File> {
     let directory = File::open(state)?;
     flock(&directory, FlockOperation::LockShared)?;
@@ -121,7 +136,9 @@ fn remove(state: &Path, cgroup: Option<&Cgroup>) {
         tracing::warn!(cgroup = %cgroup.path().display(), %error, "cgroup could not be removed");
         return;
     }
-    // Not `remove_dir_all`: a tmpfs that is still mounted here belongs to somebody, and must not be emptied.
+    // What is on the disk. The rest not by `remove_dir_all`: a tmpfs that is still mounted here belongs to somebody, and must
+    // not be emptied.
+    let _ = fs::remove_dir_all(state.join(SHARED));
     let _ = fs::remove_file(state.join(CGROUP_FILE));
     let _ = fs::remove_dir(state.join(INSIDE));
     let _ = fs::remove_dir(state);
@@ -167,7 +184,7 @@ fn sweep(base: &Path) {
     }
 }
 
-async fn run(place: &Place) -> Result<u8, SandboxError> {
+async fn run(place: &Footprint) -> Result<u8, SandboxError> {
     let mut interrupt = signal(SignalKind::interrupt()).map_err(context("handle SIGINT"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(context("handle SIGTERM"))?;
     let mut hangup = signal(SignalKind::hangup()).map_err(context("handle SIGHUP"))?;
@@ -210,7 +227,7 @@ fn control() -> io::Result<(pipe::Sender, OwnedFd)> {
     Ok((pipe::Sender::from_owned_fd(write)?, read))
 }
 
-fn cleaner(place: &Place, control: OwnedFd) -> io::Result<Child> {
+fn cleaner(place: &Footprint, control: OwnedFd) -> io::Result<Child> {
     // Its own session: neither Ctrl-C nor the end of the terminal reaches it.
     Command::new("setsid")
         .arg("--wait")
@@ -222,7 +239,7 @@ fn cleaner(place: &Place, control: OwnedFd) -> io::Result<Child> {
         .spawn()
 }
 
-fn sandbox(place: &Place, control: OwnedFd) -> io::Result<Child> {
+fn sandbox(place: &Footprint, control: OwnedFd) -> io::Result<Child> {
     let (program, args) = unshared(&place.cgroup, &["setpriv", "--pdeathsig=KILL"])?;
     Command::new(program)
         .args(args)
@@ -232,13 +249,15 @@ fn sandbox(place: &Place, control: OwnedFd) -> io::Result<Child> {
         .spawn()
 }
 
-/// The cleaner: waits for the end of the process outside, then removes what it left.
-pub(super) fn clean() -> u8 {
+/// The cleaner: waits for the end of the process outside, then removes what it left. What else there is to clean comes
+/// first, as long as its files are there.
+pub(super) fn clean(first: impl FnOnce(&Path)) -> u8 {
     let Some(state) = std::env::var_os(STATE).map(PathBuf::from) else { return 1 };
     // Held until the end: while we work, nobody else sweeps.
     let _lock = lock_shared(&state);
     let mut byte = [0];
     while let Ok(1..) = io::stdin().read(&mut byte) {}
+    first(&state);
     let cgroup = std::env::var_os(CGROUP).map(|path| Cgroup::at(path.into()));
     remove(&state, cgroup.as_ref());
     0

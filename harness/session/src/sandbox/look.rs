@@ -1,10 +1,10 @@
-//! What the processes of a slot do, by `proc(5)`.
+//! What the processes of a place do, by `proc(5)`.
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use super::Slot;
+use super::Place;
 use crate::{Look, Worker};
 
 /// A clock tick in `/proc/<pid>/stat`: Linux tells user space 100 of them for each second.
@@ -13,8 +13,8 @@ const TICK: Duration = Duration::from_millis(10);
 /// waits for the kernel to do what it was asked.
 const ASLEEP: [&str; 5] = ["S", "I", "Z", "X", "T"];
 
-impl Slot {
-    /// What the processes of the slot do, as long as that one is there.
+impl dyn Place + '_ {
+    /// What the processes of the place do, as long as that one is there.
     #[must_use]
     pub fn look_beside(&self, pid: i32) -> Option<Look> {
         let mut look = Look::default();
@@ -53,15 +53,15 @@ fn group(stat: &str) -> Option<i32> {
     stat.rsplit_once(") ")?.1.split(' ').nth(2)?.parse().ok()
 }
 
-/// A process of a slot, with whatever else is there.
+/// A process of a place, with whatever else is there.
 pub(super) struct Beside<'a> {
-    pub(super) slot: &'a Slot,
+    pub(super) place: &'a dyn Place,
     pub(super) pid: i32,
 }
 
 impl Worker for Beside<'_> {
     fn look(&self) -> Option<Look> {
-        self.slot.look_beside(self.pid)
+        self.place.look_beside(self.pid)
     }
 }
 

@@ -11,22 +11,22 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::net::unix::pipe;
 use tokio::task::AbortHandle;
 
-use super::slot::{Input, SlotError, context};
+use super::place::{Input, PlaceError, context};
 
 /// Time between two attempts at typing.
 const TYPING_INTERVAL: Duration = Duration::from_millis(50);
 
-pub(super) fn new_pipe() -> Result<(OwnedFd, OwnedFd), SlotError> {
+pub(super) fn new_pipe() -> Result<(OwnedFd, OwnedFd), PlaceError> {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC).map_err(|e| context("make a pipe")(e.into()))
 }
 
-pub(super) fn receiver(fd: OwnedFd) -> Result<pipe::Receiver, SlotError> {
+pub(super) fn receiver(fd: OwnedFd) -> Result<pipe::Receiver, PlaceError> {
     rustix::io::ioctl_fionbio(&fd, true).map_err(|e| context("set O_NONBLOCK")(e.into()))?;
     pipe::Receiver::from_owned_fd(fd).map_err(context("register a pipe"))
 }
 
 /// The stream that a process reads, and who types into it later.
-pub(super) fn open_input(input: &Input) -> Result<(OwnedFd, Option<Typist>), SlotError> {
+pub(super) fn open_input(input: &Input) -> Result<(OwnedFd, Option<Typist>), PlaceError> {
     match input {
         Input::Nothing => Ok((File::open("/dev/null").map_err(context("open /dev/null"))?.into(), None)),
         Input::Bytes(bytes) => {

@@ -4,10 +4,9 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-use protocol::installed::work;
 use protocol::launch::TinyRoot;
 use rustix::fs::{FileType, Mode};
-use session::sandbox::{MountStep, Slot};
+use session::sandbox::MountStep;
 use tokio::io::AsyncReadExt;
 use tokio::net::unix::pipe;
 use tokio::sync::OnceCell;
@@ -48,8 +47,8 @@ pub(super) static TINY: TinyRoot = TinyRoot {
 };
 
 /// Writes a slot's files and shows the containers' root among them.
-pub(super) fn prepare(slot: &Slot, rootfs: &Path) -> io::Result<Vec<MountStep>> {
-    let (work, run) = (work(slot), run_of(slot));
+pub(super) fn prepare(work: &Path, rootfs: &Path) -> io::Result<Vec<MountStep>> {
+    let run = run_of(work);
     let bundle = run.join("bundle").join(CONTAINER);
     for directory in [work.join("rootfs"), work.join("lib"), run.join("containerd"), bundle.join("rootfs")] {
         fs::create_dir_all(directory)?;
@@ -71,11 +70,10 @@ pub(super) struct Fifo(JoinHandle<()>);
 
 impl Fifo {
     /// Reads one from now on.
-    pub(super) fn read(slot: &Slot, name: &str) -> io::Result<Self> {
-        let fifo = run_of(slot).join("bundle").join(CONTAINER).join(name);
+    pub(super) fn read(work: &Path, name: &str) -> io::Result<Self> {
+        let fifo = run_of(work).join("bundle").join(CONTAINER).join(name);
         let mut from = pipe::OpenOptions::new().read_write(true).open_receiver(fifo)?;
-        let file = work(slot).join(name);
-        let mut file = OpenOptions::new().create(true).append(true).open(file)?;
+        let mut file = OpenOptions::new().create(true).append(true).open(work.join(name))?;
         Ok(Self(tokio::spawn(async move {
             let mut buffer = [0; 4 << 10];
             let mut left = FIFO_LEN_MAX;

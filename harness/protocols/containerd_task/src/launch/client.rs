@@ -26,7 +26,7 @@ use protocol::launch::{Place, within};
 use protocol::reference::call::{Tools, client};
 use session::process::Output;
 use session::proxy::Proxy;
-use session::sandbox::Slot;
+use session::sandbox;
 use session::{Address, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
 use transcript::evidence::Observation;
 use transcript::{ConnId, ExitStatus};
@@ -114,7 +114,7 @@ impl Containerd {
     async fn meet(
         &self,
         operation: &'static Operation,
-        (slot, of_shim): (Arc<Slot>, Arc<Installed>),
+        (slot, of_shim): (Arc<dyn sandbox::Place>, Arc<Installed>),
         recorder: &Recorder,
         deadline: Duration,
     ) -> Result<Asked, LaunchErrorKind> {

@@ -6,9 +6,9 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
-use protocol::installed::{Installed, setup, work};
+use protocol::installed::{Installed, setup};
 use protocol::launch::Place;
-use session::sandbox::{MountStep, Slot, SlotCommand};
+use session::sandbox::{self, MountStep, PlaceCommand};
 use session::{Address, LaunchErrorKind};
 
 use super::bootstrap::At;
@@ -30,7 +30,10 @@ const ENTERED: [&str; 7] = ["unshare", "--mount", "--propagation=private", "--",
 static MET: Mutex<Vec<Met>> = Mutex::new(Vec::new());
 
 /// Shows a build's root in a slot that is there, with `/run` in it; once.
-pub(super) async fn within(real: &Arc<Installed>, slot: Arc<Slot>) -> Result<Place, LaunchErrorKind> {
+pub(super) async fn within(
+    real: &Arc<Installed>,
+    slot: Arc<dyn sandbox::Place>,
+) -> Result<Place, LaunchErrorKind> {
     let place = Place::within(real, slot).await?;
     share_run(&place).await?;
     Ok(place)
@@ -49,16 +52,16 @@ pub(super) async fn share_run(place: &Place) -> Result<(), LaunchErrorKind> {
 
 /// The directory that is `/run`, as we see it.
 pub(super) fn run(place: &Place) -> PathBuf {
-    place.work().join(RUN)
+    run_of(&place.work())
 }
 
 /// The same before there is a place.
-pub(super) fn run_of(slot: &Slot) -> PathBuf {
-    work(slot).join(RUN)
+pub(super) fn run_of(work: &Path) -> PathBuf {
+    work.join(RUN)
 }
 
 /// A command of the build in a mount namespace of its own, of which the build's root is the root.
-pub(super) fn entered(place: &Place, directory: &str, argv: &[&str]) -> SlotCommand {
+pub(super) fn entered(place: &Place, directory: &str, argv: &[&str]) -> PlaceCommand {
     let mut command = place.command(ENTERED.map(str::to_owned).to_vec());
     command.argv.extend(["sh".to_owned(), place.root.display().to_string(), directory.to_owned()]);
     command.argv.extend(argv.iter().map(|&arg| arg.to_owned()));
@@ -112,7 +115,7 @@ fn replace_link(to: &Path, link: &Path) -> io::Result<()> {
 /// A shim that runs.
 struct Met {
     address: Address,
-    slot: Weak<Slot>,
+    slot: Weak<dyn sandbox::Place>,
     real: Arc<Installed>,
 }
 
@@ -125,7 +128,7 @@ pub(super) fn can_be_met(address: &Address, place: &Place) {
 }
 
 /// The slot of a shim at that address, and its build.
-pub(super) fn met(address: &Address) -> Option<(Arc<Slot>, Arc<Installed>)> {
+pub(super) fn met(address: &Address) -> Option<(Arc<dyn sandbox::Place>, Arc<Installed>)> {
     let met = MET.lock().unwrap_or_else(PoisonError::into_inner);
     let found = met.iter().rev().find(|met| met.address == *address)?;
     Some((found.slot.upgrade()?, Arc::clone(&found.real)))

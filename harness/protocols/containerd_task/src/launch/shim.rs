@@ -9,8 +9,9 @@ use std::time::Duration;
 use protocol::installed::{Installed, Process, setup};
 use protocol::launch::{Daemon, Daemons, Place, QUESTION_DEADLINE, ready, within};
 use rustix::process::Signal;
+use session::containers::Rights;
 use session::process::Output;
-use session::sandbox::{Sandbox, SlotError};
+use session::sandbox::{PlaceError, Sandbox};
 use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Recorder, Server, Worker};
 use transcript::evidence::Observation;
 use ttrpc::Values;
@@ -65,9 +66,10 @@ impl Daemons for Shims {
 
     /// A slot with a bundle in it.
     async fn open(&self, real: &Arc<Installed>) -> Result<Place, LaunchErrorKind> {
-        let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
+        let sandbox = Sandbox::inside().ok_or_else(|| setup(PlaceError::NoSandbox))?;
         let rootfs = bundle::TINY.path(&sandbox, &real.root, &real.cache).await?;
-        let place = Place::open(real, |slot| bundle::prepare(slot, rootfs)).await?;
+        let place =
+            Place::open_with(real, Rights::StartsContainers, |work| bundle::prepare(work, rootfs)).await?;
         share_run(&place).await?;
         Ok(place)
     }
@@ -77,7 +79,7 @@ impl Daemons for Shims {
     }
 
     async fn start(&self, place: &Place) -> Result<(Process, Kept), LaunchErrorKind> {
-        let fifos = [LOG, STDOUT, STDERR].map(|name| Fifo::read(&place.slot, name));
+        let fifos = [LOG, STDOUT, STDERR].map(|name| Fifo::read(&place.work(), name));
         let fifos = fifos.into_iter().collect::<io::Result<_>>()?;
         let events = Events::take(place)?;
         let argv = self.command_line(&place.real);

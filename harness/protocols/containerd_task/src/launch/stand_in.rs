@@ -11,8 +11,9 @@ use std::sync::Arc;
 use protocol::installed::{Installed, setup};
 use protocol::launch::{Place, within};
 use rustix::fs::{FileType, Mode};
+use session::containers::Rights;
 use session::proxy::Proxy;
-use session::sandbox::{Sandbox, SlotError};
+use session::sandbox::{PlaceError, Sandbox};
 use session::{Address, LaunchErrorKind, Recorder};
 use transcript::ConnId;
 
@@ -34,9 +35,10 @@ pub(super) async fn open(
     shim: &Address,
     recorder: &Recorder,
 ) -> Result<(Place, Proxy), LaunchErrorKind> {
-    let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
+    let sandbox = Sandbox::inside().ok_or_else(|| setup(PlaceError::NoSandbox))?;
     let rootfs = bundle::TINY.path(&sandbox, &real.root, &real.cache).await?;
-    let place = Place::open(real, |slot| bundle::prepare(slot, rootfs)).await?;
+    let place =
+        Place::open_with(real, Rights::StartsContainers, |work| bundle::prepare(work, rootfs)).await?;
     let stands = stand(&place, shim, recorder).await;
     if stands.is_err() {
         place.slot.close().await;

@@ -87,7 +87,7 @@ fn agent(told: &str) -> Source {
 }
 
 fn launcher(build: &Build, source: &Source, dir: &Path) -> Result<Arc<dyn Launcher>, LaunchError> {
-    let bench = Bench { work_dir: dir.to_owned(), cache_dir: dir.to_owned() };
+    let bench = Bench::new(dir, dir);
     protocol::launch::server(&KataAgent, build, source, &bench)
 }
 

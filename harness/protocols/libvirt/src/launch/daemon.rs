@@ -7,8 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use protocol::installed::{Installed, Process, setup, work};
-use session::sandbox::Slot;
+use protocol::installed::{Installed, Process, setup};
 use session::{Address, Connection, LaunchErrorKind};
 use wire::libvirt_rpc::{HEAD_LEN, Header};
 
@@ -55,8 +54,8 @@ impl Daemons for Libvirtd {
 
     /// A place with what the settings ask for.
     async fn open(&self, real: &Arc<Installed>) -> Result<Place, LaunchErrorKind> {
-        let own = |slot: &Slot| OWN.iter().try_for_each(|name| make_own(&work(slot).join(name)));
-        let place = Place::open(real, |slot| own(slot).map(|()| Vec::new())).await?;
+        let own = |work: &Path| OWN.iter().try_for_each(|name| make_own(&work.join(name)));
+        let place = Place::open(real, |work| own(work).map(|()| Vec::new())).await?;
         let work = place.work();
         if self.settings.real_interfaces {
             let driver = find_driver(&place.slot.path(&place.root))?;

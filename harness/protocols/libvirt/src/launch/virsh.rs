@@ -1,18 +1,18 @@
 //! `virsh` of a real build.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use session::rootfs::MOUNT_POINT;
-use session::sandbox::Slot;
 use session::{Address, Client, ClientReport, LaunchError, Recorder, Server};
 
 use crate::beside::Beside;
 use crate::claims::{self, Printed};
 use crate::operations::{self, NEW_INTERFACE_XML, Operation};
 use protocol::effects;
-use protocol::installed::{Installed, work};
+use protocol::installed::Installed;
 use protocol::launch::Place;
 use protocol::reference::call::{Tools, client};
 
@@ -54,7 +54,7 @@ impl Tools for Virsh {
     ) -> Result<ClientReport, LaunchError> {
         let error = |kind| self.real.error("run virsh of", kind);
         let files =
-            |slot: &Slot| fs::write(work(slot).join(INTERFACE_FILE), NEW_INTERFACE_XML).map(|()| Vec::new());
+            |work: &Path| fs::write(work.join(INTERFACE_FILE), NEW_INTERFACE_XML).map(|()| Vec::new());
         let place = Place::open(&self.real, files).await.map_err(error)?;
         let address = server.address().clone();
         let mut beside = Beside::open(&address).await;

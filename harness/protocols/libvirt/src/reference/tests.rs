@@ -36,7 +36,7 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 fn bench() -> Bench {
-    Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir() }
+    Bench::new(std::env::temp_dir(), std::env::temp_dir())
 }
 
 fn servers(dialect: &str, settings: &[(&str, &str)], defects: &[&str]) -> Arc<dyn Launcher> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use session::process::Output;
-use session::sandbox::{Input, Slot};
+use session::sandbox::{self, Input};
 use session::{Address, Client, ClientReport, LaunchError, LaunchErrorKind, Recorder, Server};
 use transcript::ExitStatus;
 
@@ -27,7 +27,7 @@ pub(super) struct LxcTools {
 
 /// Where a client runs.
 struct Meeting {
-    slot: Arc<Slot>,
+    slot: Arc<dyn sandbox::Place>,
     /// The container that a reference server answers with.
     stage: Option<Box<Monitor>>,
 }
@@ -84,7 +84,7 @@ impl LxcTools {
             return Ok(Meeting { slot: Arc::clone(slot), stage: None });
         }
         let monitor = DaemonLauncher::new(Arc::clone(&self.real), Monitors).launch(deadline).await?;
-        let stage = monitor::stage(&monitor).ok_or_else(|| {
+        let stage = monitor::stage(&monitor).await.ok_or_else(|| {
             let why = "the container that stands in for a reference server's is gone".to_owned();
             self.real.error("run a tool of", LaunchErrorKind::Ended(why))
         })?;
@@ -95,7 +95,7 @@ impl LxcTools {
     /// Runs the tool behind a proxy; what it printed, and how many descriptors the server passed to it.
     async fn run_in(
         &self,
-        slot: &Arc<Slot>,
+        slot: &Arc<dyn sandbox::Place>,
         operation: &Operation,
         server: &Address,
         recorder: &Recorder,

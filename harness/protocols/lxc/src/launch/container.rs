@@ -4,12 +4,11 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-use session::sandbox::{MountStep, Slot};
+use session::sandbox::MountStep;
 use tokio::sync::OnceCell;
 
 use super::PROXY_LXCPATH;
 use crate::effects::{CONTAINER, LXCPATH};
-use protocol::installed::work;
 use protocol::launch::TinyRoot;
 
 /// Ends on every signal by which a container is asked to stop; prints one line, for the console.
@@ -43,8 +42,7 @@ pub(super) static ROOTFS: TinyRoot = TinyRoot {
 };
 
 /// Writes a slot's files and shows the container's root among them.
-pub(super) fn prepare(slot: &Slot, rootfs: &Path) -> io::Result<Vec<MountStep>> {
-    let work = work(slot);
+pub(super) fn prepare(work: &Path, rootfs: &Path) -> io::Result<Vec<MountStep>> {
     for name in ["rootfs", "mnt"] {
         fs::create_dir_all(work.join(name))?;
     }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use session::containers::Rights;
 use session::process::Output;
-use session::sandbox::{Cgroup, Sandbox, Slot, SlotCommand, SlotError};
+use session::sandbox::{self, Cgroup, PlaceCommand, PlaceError, Sandbox};
 use session::{Address, Connection, LaunchErrorKind, Recorder, Stage};
 use transcript::ExitStatus;
 
@@ -54,9 +55,9 @@ impl Daemons for Monitors {
 
     /// A slot with the files of a container in it.
     async fn open(&self, real: &Arc<Installed>) -> Result<Place, LaunchErrorKind> {
-        let sandbox = Sandbox::inside().ok_or_else(|| setup(SlotError::NoSandbox))?;
+        let sandbox = Sandbox::inside().ok_or_else(|| setup(PlaceError::NoSandbox))?;
         let rootfs = container::ROOTFS.path(&sandbox, &real.root, &real.cache).await?;
-        Place::open(real, |slot| container::prepare(slot, rootfs)).await
+        Place::open_with(real, Rights::StartsContainers, |work| container::prepare(work, rootfs)).await
     }
 
     fn address(&self, place: &Place) -> Address {
@@ -71,7 +72,7 @@ impl Daemons for Monitors {
         if !output.success() {
             return Err(LaunchErrorKind::Ended(why_not_started(place, &output)));
         }
-        let (slot, address) = (&place.slot, self.address(place));
+        let (slot, address) = (&*place.slot, self.address(place));
         // It goes into the background: until it answers nobody knows which process it is, nor whether it has ended.
         let runs = || async { (state(&address).await.ok() == Some(names::RUNNING)).then_some(()) };
         ready(runs, || None).await?;
@@ -84,7 +85,7 @@ impl Daemons for Monitors {
         ready(|| async { catches_power_failure(slot, init).then_some(()) }, || None).await?;
         let monitor =
             parent(slot, init).ok_or_else(|| LaunchErrorKind::Ended("init has no parent".to_owned()))?;
-        Ok((Process::new(slot, monitor), i32::try_from(init).unwrap_or_default()))
+        Ok((Process::new(&place.slot, monitor), i32::try_from(init).unwrap_or_default()))
     }
 
     async fn prepare(&self, monitor: &Monitor, condition: &str) -> Result<(), LaunchErrorKind> {
@@ -113,12 +114,10 @@ fn why_not_started(place: &Place, output: &Output) -> String {
 }
 
 /// The container, for a reference server to answer with.
-pub(super) fn stage(monitor: &Monitor) -> Option<Stage> {
+pub(super) async fn stage(monitor: &Monitor) -> Option<Stage> {
     let payload = payload(&monitor.place)?;
-    // All of the container's processes are in one pid namespace, whose first process is init.
-    let pids = payload.processes().ok()?;
-    let pid = pids.into_iter().find(|pid| is_first_in_namespace(*pid))?;
-    Some(Stage { pid_for_client: monitor.kept, pid, cgroup: payload.path().to_owned() })
+    let init = monitor.place.slot.pidfd(monitor.kept).await.ok()?;
+    Some(Stage { pid_for_client: monitor.kept, init: Arc::new(init), cgroup: payload.path().to_owned() })
 }
 
 async fn freeze(place: &Place) -> Result<(), LaunchErrorKind> {
@@ -151,15 +150,15 @@ async fn device_allowed(place: &Place) -> Option<bool> {
         "node=$1/probed; [ -e $node ] || mknod $node {PROBED_DEVICE} || exit 9; \
          echo 0 >$2/cgroup.procs || exit 9; exec 3<$node"
     );
-    let argv = ["sh", "-c", &script, "sh"]
-        .map(str::to_owned)
-        .into_iter()
-        .chain([place.slot.directory().display().to_string(), payload.path().display().to_string()]);
+    let argv = ["sh", "-c", &script, "sh"].map(str::to_owned).into_iter().chain(
+        [place.slot.directory().to_owned(), place.slot.inside(payload.path())]
+            .map(|path| path.display().to_string()),
+    );
     let env = vec![
         ("PATH".to_owned(), "/usr/sbin:/usr/bin:/sbin:/bin".to_owned()),
         ("LC_ALL".to_owned(), "C".to_owned()),
     ];
-    let command = SlotCommand { root: "/".into(), argv: argv.collect(), env, ..SlotCommand::default() };
+    let command = PlaceCommand { root: "/".into(), argv: argv.collect(), env, ..PlaceCommand::default() };
     let output = place.run(&command, QUESTION_DEADLINE, None).await.ok()?;
     match output.exit {
         Some(ExitStatus::Code(9)) | None => None,
@@ -183,22 +182,15 @@ async fn state_at_last(address: &Address) -> Option<i32> {
     None
 }
 
-/// Whether a process is pid 1 in its innermost pid namespace.
-fn is_first_in_namespace(pid: i32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let pids = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
-    pids.and_then(|pids| pids.split_whitespace().last()) == Some("1")
-}
-
 /// Whether init is ready to be asked to stop: it catches SIGPWR.
-fn catches_power_failure(slot: &Slot, init: i64) -> bool {
+fn catches_power_failure(slot: &dyn sandbox::Place, init: i64) -> bool {
     let status = fs::read_to_string(slot.path(format!("/proc/{init}/status"))).unwrap_or_default();
     let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
     let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
     caught & (1 << (SIGPWR - 1)) != 0
 }
 
-fn parent(slot: &Slot, pid: i64) -> Option<i32> {
+fn parent(slot: &dyn sandbox::Place, pid: i64) -> Option<i32> {
     let stat = fs::read_to_string(slot.path(format!("/proc/{pid}/stat"))).ok()?;
     stat.rsplit_once(") ")?.1.split(' ').nth(1)?.parse().ok()
 }

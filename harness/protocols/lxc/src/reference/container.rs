@@ -13,10 +13,11 @@ use std::fs;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use protocol::reference::serve::Peer;
 use rustix::fs::{Mode, OFlags};
-use rustix::process::{Pid, PidfdFlags, getpid, pidfd_open};
+use rustix::process::{PidfdFlags, getpid, pidfd_open};
 use session::Stage;
 
 use super::super::dialect::{Keys, ServerFacts, View};
@@ -31,6 +32,15 @@ const INIT_PID: u32 = 4711;
 /// What the init of every container that wireskew starts prints.
 const CONSOLE: &[u8] = b"init up 1\r\n";
 
+/// The process that is shown as init.
+#[derive(Debug)]
+enum Init {
+    /// This one, as a container that has no processes has no other.
+    Ourselves,
+    /// That of a real container.
+    Of(Arc<OwnedFd>),
+}
+
 /// A container as its monitor sees it.
 #[derive(Debug)]
 pub(super) struct Container {
@@ -40,8 +50,8 @@ pub(super) struct Container {
     pub(super) view: View,
     /// Pid that is answered for init.
     pub(super) init_pid: u32,
-    /// The same process as we see it.
-    own_init_pid: Pid,
+    /// The same process, whatever we call it.
+    own_init: Init,
     /// What the console printed and nobody read.
     pub(super) console: Vec<u8>,
     /// Who waits for which states.
@@ -75,7 +85,7 @@ impl Container {
             state: RUNNING,
             view: facts.view,
             init_pid: INIT_PID,
-            own_init_pid: getpid(),
+            own_init: Init::Ourselves,
             console: CONSOLE.to_vec(),
             waiters: Vec::new(),
             leases_granted: 0,
@@ -90,8 +100,8 @@ impl Container {
     /// Answers with a real init and its cgroup from now on. A dialect with version 1 controllers keeps its
     /// stand-in: there is no such cgroup on a machine with cgroup2 alone.
     pub(super) fn set_stage(&mut self, stage: &Stage) {
-        if let (Ok(pid), Some(own)) = (u32::try_from(stage.pid_for_client), Pid::from_raw(stage.pid)) {
-            (self.init_pid, self.own_init_pid) = (pid, own);
+        if let Ok(pid) = u32::try_from(stage.pid_for_client) {
+            (self.init_pid, self.own_init) = (pid, Init::Of(Arc::clone(&stage.init)));
         }
         if self.view == View::Unified {
             self.cgroup = CgroupDir { path: stage.cgroup.clone(), made: true, real: true };
@@ -100,7 +110,10 @@ impl Container {
 
     /// Opens a descriptor of init.
     pub(super) fn open_init(&self) -> io::Result<OwnedFd> {
-        Ok(pidfd_open(self.own_init_pid, PidfdFlags::empty())?)
+        match &self.own_init {
+            Init::Ourselves => Ok(pidfd_open(getpid(), PidfdFlags::empty())?),
+            Init::Of(init) => init.try_clone(),
+        }
     }
 
     /// Leases a terminal and gives its number; zero is the console, a negative number any terminal.

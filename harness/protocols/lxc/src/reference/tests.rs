@@ -44,7 +44,7 @@ fn build(dialect: &str, roles: &[Role]) -> Build {
 }
 
 fn bench() -> Bench {
-    Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir() }
+    Bench::new(std::env::temp_dir(), std::env::temp_dir())
 }
 
 fn launcher(dialect: &str, defects: &[&str]) -> Arc<dyn Launcher> {

@@ -28,7 +28,7 @@ const AGENT: &str = "1.0.16";
 const HOST: &str = "4.50.7";
 
 fn bench(dir: &Path) -> Bench {
-    Bench { work_dir: dir.to_owned(), cache_dir: dir.to_owned() }
+    Bench::new(dir, dir)
 }
 
 fn build(version: &str, role: Role) -> Build {

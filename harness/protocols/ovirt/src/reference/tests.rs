@@ -43,7 +43,7 @@ fn build(version: &str, heartbeat_ms: u64) -> Build {
 }
 
 fn bench() -> Bench {
-    Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir() }
+    Bench::new(std::env::temp_dir(), std::env::temp_dir())
 }
 
 fn defects(names: &[&str]) -> Vec<String> {

@@ -16,7 +16,7 @@ use crate::message::Reply;
 use crate::names::{BLOCKED, INFO};
 use crate::settings::Settings;
 use crate::{checks, request};
-use protocol::installed::{Installed, Process, work};
+use protocol::installed::{Installed, Process};
 use protocol::launch::{Daemon, Daemons, NOBODY, Place, QUESTION_DEADLINE, ask, make_own, ready};
 
 /// Where the agent's own files are, as it sees it.
@@ -62,7 +62,7 @@ impl Daemons for Agents {
     }
 
     async fn open(&self, real: &Arc<Installed>) -> Result<Place, LaunchErrorKind> {
-        Place::open(real, |slot| make_own(&work(slot).join("run")).map(|()| Vec::new())).await
+        Place::open(real, |work| make_own(&work.join("run")).map(|()| Vec::new())).await
     }
 
     fn address(&self, place: &Place) -> Address {

@@ -113,7 +113,7 @@ fn build(dialect: &str, setting: Option<(&str, &str)>) -> Build {
 
 /// Plays a case to a reference server of its own: verdict, and the shapes of all findings.
 async fn played(case: &Case, build: &Build) -> (Verdict, Vec<String>) {
-    let bench = Bench { work_dir: std::env::temp_dir(), cache_dir: std::env::temp_dir() };
+    let bench = Bench::new(std::env::temp_dir(), std::env::temp_dir());
     let servers = reference::server(build, &[], &bench).expect("a reference server");
     let mut server = servers.start(Start::in_memory()).await.expect("it starts");
     let grammar = LibvirtGrammar::new(DIALECTS.for_version(&build.dialect).expect("in the table"));

@@ -63,7 +63,7 @@ fn events(client: (&str, &[&str]), server: Peer, operation: &str) -> Vec<Event> 
         let client = super::client(&build(client.0, &[]), &defects).expect("a reference client");
         let work_dir = tempfile::tempdir().expect("a temporary directory");
         let path = work_dir.path().to_path_buf();
-        let bench = Bench { work_dir: path.clone(), cache_dir: path };
+        let bench = Bench::new(path.clone(), path);
         let servers = reference::server(&build(server.dialect, server.settings), &[], &bench);
         let mut server: Box<dyn Server> =
             servers.expect("a reference server").start(Start::in_memory()).await.expect("started");
