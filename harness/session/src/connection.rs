@@ -89,7 +89,10 @@ pub enum Received {
 #[derive(Debug)]
 pub enum SendEnd {
     /// The other side no longer takes any: `EPIPE` or `ECONNRESET`.
-    Closed,
+    Closed {
+        /// How many bytes went out before.
+        sent: usize,
+    },
     /// The deadline passed before the other side took them all.
     Timeout {
         /// How many bytes went out.
@@ -229,7 +232,7 @@ impl Connection {
                         Ok(waited) => waited.map_err(SendEnd::Io)?,
                     }
                 }
-                Err(error) => return Err(send_end(error)),
+                Err(error) => return Err(send_end(error, sent)),
             }
         }
         Ok(())
@@ -292,7 +295,7 @@ impl Connection {
         match self.stream.try_send(bytes, fds, None) {
             Ok(count) => Ok(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(error) => Err(send_end(error)),
+            Err(error) => Err(send_end(error, 0)),
         }
     }
 
@@ -467,10 +470,10 @@ fn raw(fd: BorrowedFd<'_>) -> i32 {
     std::os::fd::AsRawFd::as_raw_fd(&fd)
 }
 
-fn send_end(error: io::Error) -> SendEnd {
+fn send_end(error: io::Error, sent: usize) -> SendEnd {
     match error.kind() {
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected => {
-            SendEnd::Closed
+            SendEnd::Closed { sent }
         }
         _ => SendEnd::Io(error),
     }

@@ -3,8 +3,9 @@
 //! First it asks `HEAD /_ping`, and settles on the lower one of both maxima; `DOCKER_API_VERSION` pins a version, which it takes as it
 //! is. What a container says, and what became of it, is the evidence; exit codes are claims.
 
-use protocol::effects;
-use protocol::Hazard;
+use std::time::Duration;
+
+use protocol::{Deadlines, Hazard, effects};
 use transcript::evidence::Expectation;
 
 /// Condition: the image is there, and no container.
@@ -13,7 +14,9 @@ pub(crate) const IMAGE: &str = "image";
 pub(crate) const VOLUME: &str = "volume";
 /// Condition: a container of that image runs, called [`CONTAINER`].
 pub(crate) const RUNNING: &str = "running";
-/// Condition: the same, with a runtime that has arguments.
+/// Condition: a container runs on a terminal.
+pub(crate) const TERMINAL: &str = "terminal";
+/// Condition: the same as [`RUNNING`], with a runtime that has arguments.
 pub(crate) const WRAPPED: &str = "wrapped";
 /// Condition: the same, and behind that the runtime has no arguments, and the daemon was told to reload.
 pub(crate) const RELOADED: &str = "reloaded";
@@ -31,6 +34,8 @@ pub(crate) const PRINTED: &str = "printed";
 pub(crate) const REFUSED: &str = "refused";
 /// Effect: what became of the container: `running`, `paused`, `exited` or `gone`.
 pub(crate) const STATE: &str = "state";
+/// Effect: whether the shim of a container that is over is `gone` or `left`.
+pub(crate) const SHIM: &str = "shim";
 /// Effect: how many containers there are besides.
 pub(crate) const OTHERS: &str = "others";
 
@@ -154,7 +159,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         argv: &["stop", "-t", "1", CONTAINER],
         exit: 0,
         claims: &[],
-        effects: &[(STATE, "exited"), (OTHERS, "0")],
+        effects: &[(STATE, "exited"), (OTHERS, "0"), (SHIM, "gone")],
     },
     Operation {
         name: "rm",
@@ -163,7 +168,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         argv: &["rm", "-f", CONTAINER],
         exit: 0,
         claims: &[],
-        effects: &[(STATE, "gone"), (OTHERS, "0")],
+        effects: &[(STATE, "gone"), (OTHERS, "0"), (SHIM, "gone")],
     },
     Operation {
         name: "missing-container",
@@ -199,7 +204,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         argv: &["stop", "-t", "1", CONTAINER],
         exit: 0,
         claims: &[],
-        effects: &[(STATE, "exited"), (OTHERS, "0")],
+        effects: &[(STATE, "exited"), (OTHERS, "0"), (SHIM, "gone")],
     },
 ];
 
@@ -215,6 +220,15 @@ impl effects::Operation for Operation {
 
     fn about(&self) -> &'static str {
         self.about
+    }
+
+    /// A daemon that cannot reach a container takes twelve seconds to end it.
+    fn deadlines(&self) -> Deadlines {
+        Deadlines {
+            start: Duration::from_secs(60),
+            operation: Duration::from_secs(40),
+            ..Deadlines::default()
+        }
     }
 
     fn hazard(&self) -> Hazard {

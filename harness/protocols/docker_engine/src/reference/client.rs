@@ -165,7 +165,8 @@ impl Cli<'_> {
             }
             "images" => {
                 let listed = self.get("/images/json").await?;
-                let tags = listed.as_array().into_iter().flatten().flat_map(|image| image["RepoTags"].as_array());
+                let tags =
+                    listed.as_array().into_iter().flatten().flat_map(|image| image["RepoTags"].as_array());
                 let mut tags = tags.flatten().filter_map(Value::as_str);
                 let known = tags.clone().next().unwrap_or_default().to_owned();
                 let found = tags.find(|tag| *tag == TINY).map(ToOwned::to_owned);
@@ -217,7 +218,8 @@ impl Cli<'_> {
             self.api = FALLBACK;
         }
         if let Some(pin) = &self.of.pin {
-            let lower = pin.parse::<ApiVersion>().ok().filter(|pin| has(defects::RAISES_PIN) && *pin < self.api);
+            let lower =
+                pin.parse::<ApiVersion>().ok().filter(|pin| has(defects::RAISES_PIN) && *pin < self.api);
             self.prefix = if lower.is_some() { format!("/v{}", self.api) } else { format!("/v{pin}") };
             return Ok(());
         }
@@ -234,12 +236,20 @@ impl Cli<'_> {
     async fn link(&mut self) -> Result<Link, Failed> {
         self.conns += 1;
         let trace = Some((self.recorder.clone(), ConnId(self.conns)));
-        let caller = Caller::connect(&self.address, trace, self.patience).await.map_err(|_| Failed::Loudly)?;
+        let caller =
+            Caller::connect(&self.address, trace, self.patience).await.map_err(|_| Failed::Loudly)?;
         Ok(Link { caller, decoder: MessageDecoder::new(Direction::ToClient) })
     }
 
     /// Sends a request on a connection.
-    async fn send(&self, link: &mut Link, method: &str, target: &str, body: Option<&Value>, upgrade: bool) -> Result<(), Failed> {
+    async fn send(
+        &self,
+        link: &mut Link,
+        method: &str,
+        target: &str,
+        body: Option<&Value>,
+        upgrade: bool,
+    ) -> Result<(), Failed> {
         let dialect = self.of.dialect;
         let body = body.map(|body| format!("{body}\n").into_bytes());
         let agent = format!("Docker-Client/{} (linux)", dialect.name);
@@ -283,7 +293,8 @@ impl Cli<'_> {
         };
         self.send(&mut link, method, target, body, false).await?;
         let answer = self.answer(&mut link).await?;
-        let closes = Response::of(&answer).is_some_and(|response| response.headers.lists("connection", "close"));
+        let closes =
+            Response::of(&answer).is_some_and(|response| response.headers.lists("connection", "close"));
         if !closes {
             self.first = Some(link);
         }
@@ -307,7 +318,8 @@ impl Cli<'_> {
             return Ok(Value::Null);
         }
         let reads_both = self.of.dialect.cli.reads_old_json_errors || self.api >= api(24);
-        let message = value.filter(|_| reads_both).and_then(|value| Some(value["message"].as_str()?.to_owned()));
+        let message =
+            value.filter(|_| reads_both).and_then(|value| Some(value["message"].as_str()?.to_owned()));
         Err(Failed::Refused(message.unwrap_or_else(|| String::from_utf8_lossy(&body).trim_end().to_owned())))
     }
 
@@ -393,7 +405,8 @@ impl Cli<'_> {
         link.caller.half_close().map_err(|_| Failed::Loudly)?;
         let said = self.said(&mut link).await?;
         let state = self.get(&format!("/exec/{id}/json")).await?;
-        let code = state["ExitCode"].as_i64().and_then(|code| i32::try_from(code).ok()).ok_or(Failed::Loudly)?;
+        let code =
+            state["ExitCode"].as_i64().and_then(|code| i32::try_from(code).ok()).ok_or(Failed::Loudly)?;
         let code = if self.of.switches.has(defects::TRUSTS_101) { 0 } else { code };
         Ok(Outcome { code, printed: Some(said) })
     }

@@ -9,10 +9,14 @@ use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Recorder, Server
 
 use super::daemon::Shared;
 use super::engine::{CONFIGURATION, Engine, Process, Spec};
-use crate::operations::{CONTAINER, IMAGE, OTHERS, RELOADED, RUNNING, RUNTIME, STATE, TINY, VOLUME, WRAPPED};
+use crate::operations::{
+    CONTAINER, IMAGE, OTHERS, RELOADED, RUNNING, RUNTIME, SHIM, STATE, TERMINAL, TINY, VOLUME, WRAPPED,
+};
 
 /// What the containers of conditions run: it says something, and stays.
 const COMMAND: [&str; 3] = ["/bin/sh", "-c", "echo out; echo err >&2; sleep 300"];
+/// What a container on a terminal runs.
+const ON_TERMINAL: [&str; 3] = ["/bin/sh", "-c", "echo tty; sleep 300"];
 /// A configuration with a runtime that has arguments.
 const WITH_ARGUMENTS: &str = r#"{"runtimes":{"wrap":{"path":"runc","runtimeArgs":["--debug"]}}}"#;
 /// The same runtime without any.
@@ -52,14 +56,15 @@ impl Hands {
         })
     }
 
-    fn start(&self, name: &str, runtime: &str) -> Result<(), LaunchErrorKind> {
+    fn start(&self, name: &str, runtime: &str, command: &[&str], tty: bool) -> Result<(), LaunchErrorKind> {
         let mut state = self.state.lock();
         let engine = state.engine.as_mut().ok_or(LaunchErrorKind::CannotAct)?;
         let spec = Spec {
             name: name.to_owned(),
             image: TINY.to_owned(),
             runtime: runtime.to_owned(),
-            command: COMMAND.map(str::to_owned).to_vec(),
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            tty,
             ..Spec::default()
         };
         let failed = |error: super::engine::Refusal| LaunchErrorKind::Setup(error.to_string());
@@ -71,14 +76,18 @@ impl Hands {
     }
 
     fn bring_about(&self, condition: &str) -> Result<(), LaunchErrorKind> {
-        let (word, name) = condition.split_once(' ').unwrap_or((condition, CONTAINER));
+        let mut words = condition.split(' ');
+        let (word, name) = (words.next().unwrap_or_default(), words.next().unwrap_or(CONTAINER));
+        let own: Vec<&str> = words.collect();
+        let command = if own.is_empty() { &COMMAND[..] } else { &own[..] };
         match word {
             IMAGE => Ok(()),
-            RUNNING => self.start(name, ""),
+            RUNNING => self.start(name, "", command, false),
+            TERMINAL => self.start(name, "", &ON_TERMINAL, true),
             WRAPPED | RELOADED => {
                 self.configure(WITH_ARGUMENTS)?;
                 self.reload()?;
-                self.start(name, RUNTIME)?;
+                self.start(name, RUNTIME, command, false)?;
                 if word == RELOADED {
                     self.configure(WITHOUT_ARGUMENTS)?;
                     self.reload()?;
@@ -149,6 +158,8 @@ impl Outside for Hands {
             },
         };
         effect(recorder, STATE, word);
+        let left = engine.world().shims().is_ok_and(|shims| shims.iter().any(|shim| !shim.process.lives()));
+        effect(recorder, SHIM, if left { "left" } else { "gone" });
         let others = engine.list().len() - usize::from(own.is_some());
         effect(recorder, OTHERS, &others.to_string());
     }
