@@ -20,7 +20,7 @@ use wire::Direction;
 
 use crate::checks::state::{FILES, LOADS, Loads, RUNS};
 use crate::checks::{Report, answered};
-use crate::{Blame, Check, ConnReading, Due, Evidence, FrameAt, ObservedAt, Reading, Step};
+use crate::{Blame, Check, ConnReading, Due, Evidence, FrameAt, Meaning, ObservedAt, Reading, Step};
 
 /// Says what a transcript lacks.
 pub const EVIDENCE_COMPLETE: Check = Check { name: "evidence-complete", judge: evidence_complete };
@@ -109,7 +109,13 @@ impl Report<'_> {
 }
 
 /// What was not sent, since nobody knew what it was to quote of a reply, and why that was not known.
+///
+/// Where a request was refused, nothing of its answer can be quoted: that is a fault or none, but it was seen.
 fn withheld(reading: &Reading) -> Vec<String> {
+    let mut replies = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.replies);
+    if replies.any(|reply| matches!(reply.meaning, Meaning::Refused(_) | Meaning::NotSupported)) {
+        return Vec::new();
+    }
     let told = |seen: &ObservedAt| match seen.what() {
         Observation::NotCaptured => Some(format!("nothing was captured of a reply: {}", seen.value)),
         Observation::NotSent => Some(format!("a request was not sent: {}", seen.value)),
