@@ -12,7 +12,7 @@ mod muxer;
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,6 +35,8 @@ pub use memory::Port;
 pub const FDS_PER_MESSAGE_MAX: usize = 253;
 /// Most bytes taken in one read.
 pub const READ_LEN_MAX: usize = 64 << 10;
+/// Any port of the loopback device that is free.
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// How long to wait before trying again to connect to a server whose backlog is full.
 const BACKLOG_RETRY: Duration = Duration::from_millis(2);
 
@@ -46,6 +48,9 @@ pub enum Transport {
     Memory,
     /// Unix sockets of the kernel, which peers in other processes can reach as well.
     Unix,
+    /// TCP over the loopback device, in real time: what is under way there is nobody's, and a virtual clock would pass over
+    /// it. Neither descriptors nor credentials travel.
+    Tcp,
 }
 
 impl From<Transport> for evidence::Transport {
@@ -53,6 +58,7 @@ impl From<Transport> for evidence::Transport {
         match transport {
             Transport::Memory => Self::Memory,
             Transport::Unix => Self::Unix,
+            Transport::Tcp => Self::Tcp,
         }
     }
 }
@@ -159,6 +165,15 @@ impl Connection {
                 let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
                 let (a, b) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
                 Ok((Self::new(a)?, Self::new(b)?))
+            }
+            Transport::Tcp => {
+                let listener = std::net::TcpListener::bind(LOOPBACK)?;
+                let a = std::net::TcpStream::connect(listener.local_addr()?)?;
+                let (b, _) = listener.accept()?;
+                for stream in [&a, &b] {
+                    stream.set_nonblocking(true)?;
+                }
+                Ok((Self::tcp(TcpStream::from_std(a)?)?, Self::tcp(TcpStream::from_std(b)?)?))
             }
         }
     }
@@ -527,6 +542,7 @@ impl Listener {
                 let number = NUMBER.fetch_add(1, Ordering::Relaxed);
                 Address::Abstract(format!("wireskew-{}-{number}", std::process::id()).into_bytes())
             }
+            Transport::Tcp => Address::Tcp(LOOPBACK),
         };
         Self::bind(address, backlog)
     }
