@@ -125,6 +125,8 @@ pub(crate) enum Transport {
     Memory,
     /// Unix sockets; what the kernel refuses without root is skipped.
     Unix,
+    /// TCP of this machine, in real time; what passes descriptors or claims credentials is skipped.
+    Tcp,
 }
 
 /// What flaky cells mean for the exit code.

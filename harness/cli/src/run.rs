@@ -181,6 +181,7 @@ pub(crate) fn execute(
         transport: match args.transport {
             Transport::Memory => session::Transport::Memory,
             Transport::Unix => session::Transport::Unix,
+            Transport::Tcp => session::Transport::Tcp,
         },
         deadline_scale: args.deadline_scale.unwrap_or(plan.settings.deadline_scale),
         retries: args.retries.map_or(plan.settings.retries, usize::from),

@@ -297,7 +297,9 @@ fn of_replay(evidence: &Evidence<'_>) -> Vec<String> {
         let refused = evidence.reading.connect_failures.iter().any(|(_, conn, _)| *conn == now.conn);
         // What quotes a reply may be longer or shorter than it was.
         let (made, due) = (writes(evidence.transcript, now.conn), writes(recorded.transcript, then.conn));
-        if made < due && !refused && !now.steps.iter().any(is_over) {
+        // What could not be sent is told, or explained by a refusal: see `withheld`.
+        let not_sent = evidence.reading.all_observed(Observation::NotSent).count();
+        if made + not_sent < due && !refused && !now.steps.iter().any(is_over) {
             missing.push(format!("connection {}: {made} of the {due} recorded writes were made", now.conn));
         }
     }
