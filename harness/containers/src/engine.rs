@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error;
+use bollard::models::ImageInspect;
 use matrix::Source;
 use session::BoxFuture;
 use session::containers::{Engine, Image, ROOT_LABEL, Rights};
@@ -118,8 +119,12 @@ impl Running {
     }
 
     fn image(&self, name: &str, digest: Option<&str>) -> Result<Image, Obstacle> {
-        let (docker, asked) = (self.docker.clone(), name.to_owned());
-        let found = self.ask(ANSWER_DEADLINE, async move { docker.inspect_image(&asked).await });
+        // What was pulled by its digest has no tag.
+        let pulled = digest.map(|digest| format!("{}@{digest}", untagged(name)));
+        let mut found = self.inspect(pulled.as_deref().unwrap_or(name));
+        if pulled.is_some() && found.is_err() {
+            found = self.inspect(name);
+        }
         let found = found.map_err(|error| no_image(name, digest, &error))?;
         let id = found.id.unwrap_or_default();
         let manifests = found.repo_digests.unwrap_or_default();
@@ -135,6 +140,11 @@ impl Running {
         let root =
             found.config.and_then(|config| config.labels).and_then(|mut labels| labels.remove(ROOT_LABEL));
         Ok(Image { name: name.to_owned(), digest: root.unwrap_or_else(|| id.clone()), id })
+    }
+
+    fn inspect(&self, name: &str) -> Result<ImageInspect, Error> {
+        let (docker, name) = (self.docker.clone(), name.to_owned());
+        self.ask(ANSWER_DEADLINE, async move { docker.inspect_image(&name).await })
     }
 
     fn build(&self, file: &Path) -> Result<Image, Obstacle> {
@@ -221,6 +231,11 @@ fn no_image(name: &str, digest: Option<&str>, error: &Error) -> Obstacle {
     Obstacle::new(format!("the engine has no image `{name}`"), helps)
 }
 
+/// A name without its tag. What stands behind the last colon is none where a folder follows: `host:5000/x`.
+fn untagged(name: &str) -> &str {
+    name.rsplit_once(':').filter(|(_, tag)| !tag.contains('/')).map_or(name, |(name, _)| name)
+}
+
 fn folder(file: &Path) -> &Path {
     file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
@@ -260,6 +275,12 @@ mod tests {
         check("a/b", Some("sha256:0"), "the engine has no image `a/b`; try: docker pull a/b@sha256:0");
         check("wireskew/lxc:5", None, "the engine has no image `wireskew/lxc:5`; try: ci/images.sh");
         assert!(no_image("a", None, &of(500)).what.contains("does not say"));
+    }
+
+    #[test]
+    fn a_name_may_have_a_tag() {
+        let names = ["a", "a:1", "host:5000/a", "host:5000/a:1"].map(untagged);
+        assert_eq!(names, ["a", "a", "host:5000/a", "host:5000/a"]);
     }
 
     #[test]
