@@ -417,6 +417,8 @@ pub(crate) enum Builds {
         /// Builds, `4.0.6` or `lxc@4.0.6`; without any, all.
         ids: Vec<String>,
     },
+    /// Say what the image of each build that is a container is made of, one a line, for `ci/images.sh`.
+    Images,
     /// Pin the newest versions of the suites and write `builds.lock` anew.
     Update {
         /// Builds, `4.0.6` or `lxc@4.0.6`; without any, all.
