@@ -63,6 +63,15 @@ pub trait Daemons: Send + Sync + Sized + 'static {
         ready(Ok(()))
     }
 
+    /// Writes the configuration of that name, of which nobody tells a daemon that runs.
+    fn configure(
+        &self,
+        _place: &Place,
+        _name: &str,
+    ) -> impl Future<Output = Result<(), LaunchErrorKind>> + Send {
+        ready(Err(LaunchErrorKind::CannotAct))
+    }
+
     /// The place of a daemon of another build that has ended, with what that one has left, as one of this build finds it:
     /// see [`Place::within`]. It must listen at the same address there.
     fn take_over(
@@ -227,6 +236,7 @@ impl<D: Daemons> Daemon<D> {
         match act {
             ServerAct::Reload if D::RELOADS => self.process.signal(Signal::HUP).await.map_err(setup),
             ServerAct::Replace(by) if D::COMES_BACK => self.replace(by).await,
+            ServerAct::Configure(name) => self.daemons.configure(&self.place, name).await,
             ServerAct::Kill if D::COMES_BACK => self.end(Signal::KILL).await,
             ServerAct::Restart if D::COMES_BACK => {
                 self.end(Signal::TERM).await?;

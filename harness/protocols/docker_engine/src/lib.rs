@@ -10,11 +10,12 @@
 //! grammar.rs     how a dialect is read               message.rs    requests and answers, part by part
 //! probes.rs      what is asked of every daemon, from texts in probes/
 //! operations.rs  what CLIs do                        settings.rs   how daemons and CLIs are run
-//! checks.rs      what clients and daemons must hold  recorded.rs   what was recorded elsewhere
+//! scenarios.rs   reloads, restarts, other releases   configuration.rs  what daemons are told in them
+//! checks.rs      what clients and daemons must hold  states.rs     what they say of containers
+//! recorded.rs    what was recorded elsewhere         lock.rs       what every release has promised
 //! reference/     daemons, and a CLI
 //! ```
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role};
@@ -31,6 +32,7 @@ use verdict::{Check, Cited, Grammar, Reading};
 use wire::http1::Request;
 
 mod checks;
+mod configuration;
 mod dialect;
 mod grammar;
 mod lock;
@@ -41,8 +43,10 @@ mod probes;
 mod recorded;
 mod reference;
 mod releases;
+mod scenarios;
 mod settings;
 mod shapes;
+mod states;
 mod version;
 
 use dialect::DIALECTS;
@@ -88,7 +92,7 @@ impl Protocol for DockerEngine {
 
     fn cases(&self) -> Vec<Case> {
         let operations = operations::OPERATIONS.iter().map(Operation::case);
-        probes::all().into_iter().chain(operations).chain(recorded::cases()).collect()
+        probes::all().into_iter().chain(operations).chain(scenarios::all()).chain(recorded::cases()).collect()
     }
 
     fn operations(&self) -> Vec<&'static dyn Operation> {
@@ -136,11 +140,12 @@ impl Protocol for DockerEngine {
             }
             kind => verdict::checks::of(kind),
         };
-        of_kind.into_iter().chain(own).chain(agreed).collect()
+        let states = (case.kind == CaseKind::Scenario).then_some(states::STATES);
+        of_kind.into_iter().chain(own).chain(agreed).chain(states).collect()
     }
 
     fn rules(&self) -> Vec<Cited> {
-        checks::RULES.iter().copied().chain(recorded::rules()).collect()
+        checks::RULES.iter().copied().chain(recorded::rules()).chain(states::rules()).collect()
     }
 
     /// The version that a client asks for, or the one that a daemon announces.
@@ -159,8 +164,8 @@ impl Protocol for DockerEngine {
         lock::lock_table()
     }
 
-    fn settings_for(&self, _case: &CaseId) -> BTreeMap<String, String> {
-        BTreeMap::new()
+    fn replaced_by(&self, case: &CaseId) -> Vec<String> {
+        scenarios::replaced_by(case)
     }
 
     fn defects(&self) -> &'static [Defect] {

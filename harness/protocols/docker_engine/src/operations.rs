@@ -21,10 +21,17 @@ pub(crate) const WRAPPED: &str = "wrapped";
 /// Condition: the same, and behind that the runtime has no arguments, and the daemon was told to reload.
 pub(crate) const RELOADED: &str = "reloaded";
 
+/// Condition: the same, and a plain one beside it, called [`PLAIN`].
+pub(crate) const BOTH: &str = "both";
+/// Condition: the same, of a daemon that lets containers live when it ends.
+pub(crate) const BOTH_LIVE: &str = "both-live";
+
 /// The image that everybody has.
 pub(crate) const TINY: &str = "tiny:1";
 /// The container of conditions.
 pub(crate) const CONTAINER: &str = "aa";
+/// The plain one of conditions that have two.
+pub(crate) const PLAIN: &str = "pp";
 /// The runtime with arguments.
 pub(crate) const RUNTIME: &str = "wrap";
 
@@ -34,6 +41,8 @@ pub(crate) const PRINTED: &str = "printed";
 pub(crate) const REFUSED: &str = "refused";
 /// Effect: what became of the container: `running`, `paused`, `exited` or `gone`.
 pub(crate) const STATE: &str = "state";
+/// Effect: the containers whose processes live, whatever a daemon says of them.
+pub(crate) const LIVING: &str = "living";
 /// Effect: whether the shim of a container that is over is `gone` or `left`.
 pub(crate) const SHIM: &str = "shim";
 /// Effect: how many containers there are besides.

@@ -9,19 +9,16 @@ use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Recorder, Server
 
 use super::daemon::Shared;
 use super::engine::{CONFIGURATION, Engine, Process, Spec};
+use crate::configuration;
 use crate::operations::{
-    CONTAINER, IMAGE, OTHERS, RELOADED, RUNNING, RUNTIME, SHIM, STATE, TERMINAL, TINY, VOLUME, WRAPPED,
+    BOTH, BOTH_LIVE, CONTAINER, IMAGE, LIVING, OTHERS, PLAIN, RELOADED, RUNNING, RUNTIME, SHIM, STATE, TERMINAL, TINY, VOLUME,
+    WRAPPED,
 };
 
 /// What the containers of conditions run: it says something, and stays.
 const COMMAND: [&str; 3] = ["/bin/sh", "-c", "echo out; echo err >&2; sleep 300"];
 /// What a container on a terminal runs.
 const ON_TERMINAL: [&str; 3] = ["/bin/sh", "-c", "echo tty; sleep 300"];
-/// A configuration with a runtime that has arguments.
-const WITH_ARGUMENTS: &str = r#"{"runtimes":{"wrap":{"path":"runc","runtimeArgs":["--debug"]}}}"#;
-/// The same runtime without any.
-const WITHOUT_ARGUMENTS: &str = r#"{"runtimes":{"wrap":{"path":"runc"}}}"#;
-
 /// Somebody with their hands on the machine.
 pub(super) struct Hands {
     state: Shared,
@@ -40,8 +37,10 @@ impl Hands {
         done
     }
 
-    /// Writes the configuration anew; nobody is told.
-    fn configure(&self, text: &str) -> Result<(), LaunchErrorKind> {
+    /// Writes the configuration of that name; nobody is told.
+    fn configure(&self, name: &str) -> Result<(), LaunchErrorKind> {
+        let unknown = || LaunchErrorKind::Setup(format!("no configuration `{name}`"));
+        let text = configuration::text(name).ok_or_else(unknown)?;
         self.with(|engine| {
             let file = engine.directory().join(CONFIGURATION);
             std::fs::write(file, text).map_err(|error| error.to_string())
@@ -84,15 +83,22 @@ impl Hands {
             IMAGE => Ok(()),
             RUNNING => self.start(name, "", command, false),
             TERMINAL => self.start(name, "", &ON_TERMINAL, true),
-            WRAPPED | RELOADED => {
-                self.configure(WITH_ARGUMENTS)?;
+            WRAPPED | RELOADED | BOTH | BOTH_LIVE => {
+                self.configure(if word == BOTH_LIVE {
+                    configuration::LIVE
+                } else {
+                    configuration::ARGUMENTS
+                })?;
                 self.reload()?;
                 self.start(name, RUNTIME, command, false)?;
-                if word == RELOADED {
-                    self.configure(WITHOUT_ARGUMENTS)?;
-                    self.reload()?;
+                match word {
+                    BOTH | BOTH_LIVE => self.start(PLAIN, "", command, false),
+                    RELOADED => {
+                        self.configure(configuration::NO_ARGUMENTS)?;
+                        self.reload()
+                    }
+                    _ => Ok(()),
                 }
-                Ok(())
             }
             VOLUME => {
                 self.state.lock().volumes.push(name.to_owned());
@@ -115,10 +121,8 @@ impl Outside for Hands {
 
     fn act<'a>(&'a mut self, act: &'a ServerAct) -> Option<BoxFuture<'a, Result<(), LaunchErrorKind>>> {
         match act {
-            ServerAct::Reload => {
-                let done = self.reload();
-                Some(Box::pin(ready(done)))
-            }
+            ServerAct::Reload => Some(Box::pin(ready(self.reload()))),
+            ServerAct::Configure(name) => Some(Box::pin(ready(self.configure(name)))),
             ServerAct::Restart => {
                 self.end();
                 None
@@ -133,6 +137,19 @@ impl Outside for Hands {
     ) -> Option<BoxFuture<'a, Result<(), LaunchErrorKind>>> {
         self.end();
         None
+    }
+
+    /// What lives, whatever the daemon says.
+    fn watch(&mut self, recorder: &Recorder) {
+        let state = self.state.lock();
+        let Some(engine) = &state.engine else { return };
+        let shims = engine.world().shims().unwrap_or_default();
+        let living = shims.iter().filter(|shim| shim.process.lives());
+        let mut names: Vec<&str> = living
+            .filter_map(|shim| engine.inspect(&shim.id).ok().map(|record| record.spec.name.as_str()))
+            .collect();
+        names.sort_unstable();
+        effect(recorder, LIVING, &names.join(","));
     }
 
     fn effects(&mut self, is_gone: bool, recorder: &Recorder) {
