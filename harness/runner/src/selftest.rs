@@ -4,9 +4,11 @@
 //! |---|---|
 //! | each seeded defect is found | the ideal peer with that defect runs the case that must find it |
 //! | ideal peers raise nothing | every case runs between ideal peers |
-//! | each recorded known bug is found again | the fixture of its cell is judged anew |
+//! | each known bug is found again | the fixture of its cell is judged anew; a cell of reference peers is run |
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::Arc;
 
 use matrix::{
     Build, BuildId, CaseId, CellId, KnownBug, KnownBugCell, PlannedCell, Role, Source, SourceKind, Verdict,
@@ -15,9 +17,10 @@ use matrix::{
 use protocol::{Action, Bench, Case, Defect, Protocol};
 use session::{Successors, Transport};
 use transcript::Provenance;
-use verdict::Judgement;
+use verdict::{Grammar, Judgement};
 
 use crate::execute::Context;
+use crate::fixtures::Fixture;
 use crate::pool::Pool;
 use crate::simulate::{Budget, Queue, processors, simulate};
 use crate::{Executed, PlanCell, Project, ProtocolFiles, Work};
@@ -72,7 +75,7 @@ pub fn selftest(project: &Project, bench: &Bench, name: &str) -> Vec<Proof> {
             .collect()
     });
     for files in project.protocols.values() {
-        proofs.extend(prove_bugs(files, name));
+        proofs.extend(prove_bugs(files, bench, &memory, name));
     }
     proofs.sort_by(|a, b| a.claim.cmp(&b.claim));
     proofs
@@ -112,7 +115,7 @@ fn prove_defect(
     bench: &Bench,
     memory: &Budget,
 ) -> Result<(), String> {
-    let case = case_of(protocol, defect.case).ok_or("there is no such case")?;
+    let case = case_of(protocol, defect.case)?;
     let judgement = run_between(protocol, &case, Some(defect), bench, memory)?;
     if judgement.findings.iter().any(|finding| finding.shape == defect.shape) {
         return Ok(());
@@ -129,36 +132,46 @@ fn prove_ideal(protocol: &dyn Protocol, case: &Case, bench: &Bench, memory: &Bud
     Err(format!("verdict {}: {}", judgement.verdict, words.join("; ")))
 }
 
-fn prove_bugs(files: &ProtocolFiles, name: &str) -> Vec<Proof> {
+fn prove_bugs(files: &ProtocolFiles, bench: &Bench, memory: &Budget, name: &str) -> Vec<Proof> {
     let mut proofs = Vec::new();
     for bug in files.known_bugs.iter() {
         for found in &bug.cells {
             let claim = format!("{} is found again by {} as {}", bug.id, found.cell, found.shapes.join(", "));
             if claim.contains(name) {
-                proofs.push(Proof { claim, refuted: prove_bug(files, bug, found).err() });
+                proofs.push(Proof { claim, refuted: prove_bug(files, bug, found, bench, memory).err() });
             }
         }
     }
     proofs
 }
 
-/// Judges the fixture of a known bug's cell anew.
-fn prove_bug(files: &ProtocolFiles, bug: &KnownBug, found: &KnownBugCell) -> Result<(), String> {
+/// Judges the fixture of a known bug's cell anew, or runs the cell where both sides are reference peers.
+fn prove_bug(
+    files: &ProtocolFiles,
+    bug: &KnownBug,
+    found: &KnownBugCell,
+    bench: &Bench,
+    memory: &Budget,
+) -> Result<(), String> {
     let cell = &found.cell;
     let is_affected = |id: &BuildId| bug.affected.contains_text(files.version(id));
     let third = files.protocol.takes_part(&cell.case).and_then(|who| Version::of_package(&who));
     let is_third = third.is_some_and(|version| bug.affected.contains(&version));
+    let replayed = files.fixtures().find_replayed(&cell.client, &cell.case);
+    let is_third = is_third || replayed.is_some_and(|fixture| is_affected(&fixture.server));
     if !(is_affected(&cell.client) || is_affected(&cell.server) || is_third) {
         return Err(format!("nobody there is of a version that has the bug: {}", bug.affected));
     }
-    let fixture = files
-        .fixtures()
-        .find(&cell.client, &cell.server, &cell.case)
-        .ok_or("there is no fixture of this cell")?;
+    let protocol = &*files.protocol;
     let build = files.builds.get(&cell.server).ok_or("there is no such server")?;
-    let grammar = files.protocol.grammar(&build.dialect).ok_or("the server's dialect is not known")?;
-    let transcript = fixture.load().map_err(|unusable| unusable.to_string())?;
-    let judgement = crate::judge_transcript(&*files.protocol, &*grammar, &cell.case, &transcript, None);
+    let judgement = match files.fixtures().find(&cell.client, &cell.server, &cell.case) {
+        Some(fixture) => {
+            let grammar = protocol.grammar(&build.dialect).ok_or("the server's dialect is not known")?;
+            let transcript = fixture.load().map_err(|unusable| unusable.to_string())?;
+            crate::judge_transcript(protocol, &*grammar, &cell.case, &transcript, None)
+        }
+        None => run_references(files, cell, build, bench, memory)?,
+    };
     let shapes = judgement.shapes();
     if found.is_found(judgement.verdict, &shapes) {
         Ok(())
@@ -167,9 +180,44 @@ fn prove_bug(files: &ProtocolFiles, bug: &KnownBug, found: &KnownBugCell) -> Res
     }
 }
 
-fn case_of(protocol: &dyn Protocol, id: &str) -> Option<Case> {
-    let id: CaseId = id.parse().ok()?;
-    protocol.cases().into_iter().find(|case| case.id == id)
+/// Runs a cell of which there is no fixture.
+fn run_references(
+    files: &ProtocolFiles,
+    cell: &CellId,
+    server: &Build,
+    bench: &Bench,
+    memory: &Budget,
+) -> Result<Judgement, String> {
+    let protocol = &*files.protocol;
+    let replayed = files.fixtures().find_replayed(&cell.client, &cell.case);
+    let case = match replayed {
+        Some(fixture) => Case { id: cell.case.clone(), ..case_with(protocol, &fixture.case)? },
+        None => case_with(protocol, &cell.case)?,
+    };
+    let side = |build: &Build| {
+        let reference = |source: &&Source| matches!(source, Source::Reference { .. });
+        let source = build.sources.iter().find(reference).cloned();
+        source.map(|source| (build.clone(), source)).ok_or("there is no fixture of this cell")
+    };
+    let server = side(server)?;
+    if let Some(fixture) = replayed {
+        let recorded = files.builds.get(&fixture.server).ok_or("there is no build of what was recorded")?;
+        let recorded = protocol.grammar(&recorded.dialect).ok_or("the recorded dialect is not known")?;
+        return run_pair(protocol, &case, server, Partner::Recorded(fixture, recorded), bench, memory);
+    }
+    let client = match files.builds.get(&cell.client) {
+        Some(client) => side(client)?,
+        None => (build(protocol, IDEAL), Source::Reference { defects: Vec::new() }),
+    };
+    run_pair(protocol, &case, server, Partner::Client(client), bench, memory)
+}
+
+fn case_of(protocol: &dyn Protocol, id: &str) -> Result<Case, String> {
+    case_with(protocol, &id.parse().map_err(|error| format!("{error}"))?)
+}
+
+fn case_with(protocol: &dyn Protocol, id: &CaseId) -> Result<Case, String> {
+    protocol.cases().into_iter().find(|case| case.id == *id).ok_or_else(|| "there is no such case".to_owned())
 }
 
 /// Runs a case between ideal peers, of which one may have a defect, and the other what the defect says of it.
@@ -185,28 +233,58 @@ fn run_between(
         Some(defect) => defect.beside(),
         None => (IDEAL, None),
     };
-    let source =
-        |side: Role| Source::Reference { defects: of_side(side).1.map(str::to_owned).into_iter().collect() };
-    let dialect = |side: Role| of_side(side).0;
-    let settings = protocol.settings_for(&case.id);
-    let server = Build { settings, ..build(protocol, dialect(Role::Server)) };
-    let client = build(protocol, dialect(Role::Client));
+    let made = |side: Role, settings| {
+        let (dialect, defect) = of_side(side);
+        let defects = defect.map(str::to_owned).into_iter().collect();
+        (Build { settings, ..build(protocol, dialect) }, Source::Reference { defects })
+    };
+    let server = made(Role::Server, protocol.settings_for(&case.id));
+    let client = Partner::Client(made(Role::Client, BTreeMap::new()));
+    run_pair(protocol, case, server, client, bench, memory)
+}
+
+/// Who meets a server.
+enum Partner<'a> {
+    /// A reference client, if the case has one.
+    Client((Build, Source)),
+    /// What was once recorded, of a server of that grammar.
+    Recorded(&'a Arc<Fixture>, Arc<dyn Grammar>),
+}
+
+/// Runs a case with a reference server.
+fn run_pair(
+    protocol: &dyn Protocol,
+    case: &Case,
+    (server, server_source): (Build, Source),
+    partner: Partner<'_>,
+    bench: &Bench,
+    memory: &Budget,
+) -> Result<Judgement, String> {
     let launcher =
-        protocol.server(&server, &source(Role::Server), bench).map_err(|error| error.to_string())?;
+        protocol.server(&server, &server_source, bench).map_err(|error| error.to_string())?;
     let pool = Pool::new(launcher, SourceKind::Reference);
-    let client = match case.action {
-        Action::Operation(_) => {
-            Some(protocol.client(&client, &source(Role::Client), bench).map_err(|error| error.to_string())?)
+    let grammar = protocol.grammar(&server.dialect).ok_or("the dialect is not known")?;
+    let mut cell = planned(protocol, case, &server);
+    let mut recorded_grammar = grammar.clone();
+    let client = match (partner, &case.action) {
+        (Partner::Recorded(fixture, grammar), _) => {
+            cell.work = Work::Replay(fixture.clone());
+            recorded_grammar = grammar;
+            None
         }
-        Action::Script(_) => None,
-        Action::Recorded => return Err("there are only recordings of this case".to_owned()),
+        (Partner::Client((client, source)), Action::Operation(_)) => {
+            Some(protocol.client(&client, &source, bench).map_err(|error| error.to_string())?)
+        }
+        (Partner::Client(_), Action::Script(_)) => None,
+        (Partner::Client(_), Action::Recorded) => {
+            return Err("there are only recordings of this case".to_owned());
+        }
     };
     let successors = successors(protocol, case, &server, bench)?;
-    let grammar = protocol.grammar(&server.dialect).ok_or("the dialect is not known")?;
     let provenance = Provenance::default();
     let context = Context {
         protocol,
-        recorded_grammar: grammar.clone(),
+        recorded_grammar,
         grammar,
         pool: Some(&pool),
         client: client.as_deref(),
@@ -217,7 +295,6 @@ fn run_between(
         deadline_scale: 1.0,
         provenance: &provenance,
     };
-    let cell = planned(protocol, case, &server);
     let executed = simulate(Transport::Memory, context.execute(&cell))?;
     match executed {
         Executed::Ran(judgement, _) => Ok(*judgement),
@@ -249,7 +326,7 @@ fn build(protocol: &dyn Protocol, dialect: &str) -> Build {
         dialect: dialect.to_owned(),
         sources: Vec::new(),
         like: None,
-        settings: std::collections::BTreeMap::new(),
+        settings: BTreeMap::new(),
     }
 }
 
@@ -276,6 +353,6 @@ fn planned(protocol: &dyn Protocol, case: &Case, server: &Build) -> PlanCell {
         // Each proof has a server of its own: nothing may leak from one into the next.
         hazard: protocol::Hazard::Disturbs,
         deadlines: case.deadlines,
-        successors: std::collections::BTreeMap::new(),
+        successors: BTreeMap::new(),
     }
 }

@@ -157,14 +157,17 @@ fn asks(
 
 /// Ping and `/version` are two sources of one fact.
 fn sources(report: &mut Report<'_>, conn: u32, at: &FrameAt, exchange: &Exchange<'_>, heard: Heard) {
-    let Heard::Version(pinged) = heard else { return };
     let Some(said) = answer(exchange).and_then(grammar::said_version) else { return };
-    if said != pinged {
-        report
-            .violation(shapes::SOURCES_DISAGREE, ONE_SOURCE, "ping and /version announce different versions")
-            .at_request(conn, at)
-            .push(format!("ApiVersion {pinged}, as ping says"), said.to_string());
-    }
+    let pinged = match heard {
+        Heard::Nothing => return,
+        Heard::Silence => "no version".to_owned(),
+        Heard::Version(pinged) if pinged == said => return,
+        Heard::Version(pinged) => pinged.to_string(),
+    };
+    report
+        .violation(shapes::SOURCES_DISAGREE, ONE_SOURCE, "ping and /version announce different versions")
+        .at_request(conn, at)
+        .push(format!("{pinged}, as ping says"), said.to_string());
 }
 
 /// How errors are told.

@@ -40,6 +40,8 @@ pub(crate) struct Dialect {
     pub bodies: Bodies,
     /// Whether a number in the query that is none is the server's fault.
     pub numbers_are_faults: bool,
+    /// Whether a build context that is no archive is the server's fault.
+    pub archives_are_faults: bool,
     /// Whether filters that are no JSON are the server's fault.
     pub filters_are_faults: bool,
     /// What becomes of an endpoint that the daemon knows and the prefix does not.
@@ -198,6 +200,7 @@ impl Facts for Dialect {
             },
             bodies: Bodies::Fault,
             numbers_are_faults: true,
+            archives_are_faults: true,
             filters_are_faults: true,
             newer_than_prefix: NewerThanPrefix::Served,
             ping_says_more: false,

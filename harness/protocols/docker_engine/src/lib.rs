@@ -164,6 +164,10 @@ impl Protocol for DockerEngine {
         lock::lock_table()
     }
 
+    fn takes_part(&self, case: &CaseId) -> Option<String> {
+        scenarios::replaced_by(case).pop()
+    }
+
     fn replaced_by(&self, case: &CaseId) -> Vec<String> {
         scenarios::replaced_by(case)
     }

@@ -275,6 +275,11 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 },
             ),
             change(
+                "a build context that is no archive is the client's fault",
+                "harness/ARCHITECTURE.md#claims-are-effects",
+                |d| d.archives_are_faults = false,
+            ),
+            change(
                 "nothing is left of containers that are gone",
                 "harness/ARCHITECTURE.md#what-is-taken-is-given-back",
                 |d| d.reaps_at_start = true,

@@ -218,9 +218,7 @@ impl Cli<'_> {
             self.api = FALLBACK;
         }
         if let Some(pin) = &self.of.pin {
-            let lower =
-                pin.parse::<ApiVersion>().ok().filter(|pin| has(defects::RAISES_PIN) && *pin < self.api);
-            self.prefix = if lower.is_some() { format!("/v{}", self.api) } else { format!("/v{pin}") };
+            self.prefix = format!("/v{pin}");
             return Ok(());
         }
         if dialect.client_min.is_some_and(|min| theirs < min) {

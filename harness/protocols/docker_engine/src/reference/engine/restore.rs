@@ -174,7 +174,7 @@ impl Engine {
             self.world.put(&Shim { process: Process::Exited(KILLED), lost: true, ..shim })?;
             return self.exited_uncounted(&id, UNKNOWN);
         }
-        if !self.snapshot.configuration.live_restore {
+        if !self.snapshot.configuration.live_restore || self.switches.has(defects::LOSES_LIVE) {
             // Whoever cannot be stopped stays as it is: the daemon writes so to its log, and goes on.
             let ended = self.end(&id, Ended::Killed)?;
             let _said = ended.result;
