@@ -104,7 +104,11 @@ impl Running {
             Ok(docker) => {
                 Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime), docker, program })
             }
-            Err(why) => Err(no_engine(&why)),
+            Err(why) => {
+                // Whoever asks may be a task, in which no runtime may be waited for.
+                runtime.shutdown_background();
+                Err(no_engine(&why))
+            }
         }
     }
 
