@@ -62,66 +62,46 @@ impl fmt::Debug for Container {
 }
 
 impl Container {
-    /// Starts one and waits for its agent. Where that fails, nothing of it stays.
+    /// Starts one and waits for its agent. Where that fails, nothing of it stays. To be called in the runtime of the engine, where it
+    /// goes on when nobody waits for it any more, and then ends what it has started.
     pub(crate) async fn start(
-        running: &Arc<Running>,
-        image: &Image,
+        running: Arc<Running>,
+        image: Image,
         rights: Rights,
     ) -> Result<Arc<Self>, PlaceError> {
-        let sandbox = Sandbox::inside().ok_or(PlaceError::NoSandbox)?;
-        let id = fresh_id();
-        let directory = made(&sandbox, id)?;
-        let outpost = Outpost::bind(&directory.join(SOCKET)).map_err(io("make the agent's socket"))?;
-        let name = format!("{}-{id}", sandbox.run().file_name().unwrap_or_default().to_string_lossy());
-        let request = request(running, image, rights, &directory, &outpost, &sandbox, &name);
-        let started = running.handle.spawn(request.start()).await;
-        let handle = match started {
-            Ok(Ok(handle)) => handle,
-            failed => {
-                let why = match failed {
-                    Ok(Err(error)) => error.to_string(),
-                    _ => "the engine's client panicked".to_owned(),
-                };
+        let room = Room::make()?;
+        let outpost = Outpost::bind(&room.directory.join(SOCKET)).map_err(io("make the agent's socket"))?;
+        let handle = match request(&running, &image, rights, &room, &outpost).start().await {
+            Ok(handle) => handle,
+            Err(error) => {
                 // A container that could not be started stays with the engine.
-                let docker = running.docker.clone();
-                let removed = running.handle.spawn(async move { remove(&docker, &name).await }).await;
+                let removed = remove(&running.docker, &room.name).await;
                 tracing::debug!(?removed, "a container did not start");
-                let _ = fs::remove_dir_all(&directory);
-                return Err(PlaceError::Refused { what: "start a container", why });
+                let _ = fs::remove_dir_all(&room.directory);
+                return Err(PlaceError::Refused { what: "start a container", why: error.to_string() });
             }
         };
-        match tokio::time::timeout(READY_DEADLINE, outpost.met()).await {
-            Ok(Ok(guest)) => {
-                let Guest { agent, root, netns, root_descriptor } = guest;
-                let cgroup = Cgroup::at(root.join(CGROUP.trim_start_matches('/')));
-                let container = Arc::new(Self {
-                    id,
-                    directory,
-                    cgroup,
-                    image: image.id.clone(),
-                    root,
-                    _root: root_descriptor,
-                    netns,
-                    agent,
-                    running: Arc::clone(running),
-                    handle: Mutex::new(Some(handle)),
-                });
-                container.prepare(rights).await?;
-                Ok(container)
+        let Guest { agent, root, netns, root_descriptor } = match met(outpost, &room).await {
+            Ok(guest) => guest,
+            Err(why) => {
+                end(&running, handle, &room.directory).await;
+                return Err(PlaceError::Refused { what: "wait for the agent of a container", why });
             }
-            late_or_wrong => {
-                let why = match late_or_wrong {
-                    Ok(Err(error)) => error.to_string(),
-                    _ => format!(
-                        "nobody came to `{}` in {} s: the engine has to be of this machine and see that folder, which TMPDIR moves",
-                        directory.display(),
-                        READY_DEADLINE.as_secs()
-                    ),
-                };
-                end(running, handle, &directory).await;
-                Err(PlaceError::Refused { what: "wait for the agent of a container", why })
-            }
-        }
+        };
+        let container = Arc::new(Self {
+            id: room.id,
+            directory: room.directory,
+            cgroup: Cgroup::at(root.join(CGROUP.trim_start_matches('/'))),
+            image: image.id,
+            root,
+            _root: root_descriptor,
+            netns,
+            agent,
+            running,
+            handle: Mutex::new(Some(handle)),
+        });
+        container.prepare(rights).await?;
+        Ok(container)
     }
 
     /// Gives a container that starts others what a slot has: a cgroup of version 2 alone, to make others in.
@@ -143,12 +123,41 @@ impl Container {
     }
 }
 
-/// The directory of a container, with what the engine has to find in it.
-fn made(sandbox: &Sandbox, id: u64) -> Result<PathBuf, PlaceError> {
-    let shared = sandbox.shared().map_err(io("make a directory for containers"))?;
-    let directory = shared.join(format!("c-{id}"));
-    fs::create_dir_all(directory.join("w")).map_err(io("make the container's directory"))?;
-    Ok(directory)
+/// What a container has of ours.
+struct Room {
+    id: u64,
+    /// What the engine calls it.
+    name: String,
+    /// The directory of the run.
+    run: PathBuf,
+    /// The directory of the container.
+    directory: PathBuf,
+}
+
+impl Room {
+    /// Makes it, with what the engine has to find in the directory.
+    fn make() -> Result<Self, PlaceError> {
+        let sandbox = Sandbox::inside().ok_or(PlaceError::NoSandbox)?;
+        let shared = sandbox.shared().map_err(io("make a directory for containers"))?;
+        let id = fresh_id();
+        let directory = shared.join(format!("c-{id}"));
+        fs::create_dir_all(directory.join("w")).map_err(io("make the container's directory"))?;
+        let run = sandbox.run().to_owned();
+        let name = format!("{}-{id}", run.file_name().unwrap_or_default().to_string_lossy());
+        Ok(Self { id, name, run, directory })
+    }
+}
+
+/// Waits for the agent; why it has not come.
+async fn met(outpost: Outpost, room: &Room) -> Result<Guest, String> {
+    match tokio::time::timeout(READY_DEADLINE, outpost.met()).await {
+        Ok(met) => met.map_err(|error| error.to_string()),
+        Err(_) => Err(format!(
+            "nobody came to `{}` in {} s: the engine has to be of this machine and see that folder, which TMPDIR moves",
+            room.directory.display(),
+            READY_DEADLINE.as_secs()
+        )),
+    }
 }
 
 fn io(what: &'static str) -> impl FnOnce(std::io::Error) -> PlaceError {
@@ -160,10 +169,8 @@ fn request(
     running: &Running,
     image: &Image,
     rights: Rights,
-    directory: &Path,
+    room: &Room,
     outpost: &Outpost,
-    sandbox: &Sandbox,
-    name: &str,
 ) -> ContainerRequest<GenericImage> {
     let (program, args) = &running.program.command;
     // By its id: whatever the name means by now.
@@ -176,16 +183,16 @@ fn request(
     let mut request = GenericImage::new(algorithm, hash)
         .with_entrypoint(program)
         .with_cmd(args)
-        .with_container_name(name)
-        .with_label(RUN_LABEL, text(sandbox.run()))
+        .with_container_name(&room.name)
+        .with_label(RUN_LABEL, text(&room.run))
         .with_network("none")
         .with_hostname(uname.nodename().to_string_lossy())
         .with_cgroupns_mode(CgroupnsMode::Private)
         .with_readonly_rootfs(true)
         .with_ulimit("nofile", soft, Some(hard))
         .with_startup_timeout(START_DEADLINE)
-        .with_mount(Mount::bind_mount(text(directory), text(directory)))
-        .with_mount(Mount::bind_mount(text(&directory.join("w")), format!("/{MOUNT_POINT}")))
+        .with_mount(Mount::bind_mount(text(&room.directory), text(&room.directory)))
+        .with_mount(Mount::bind_mount(text(&room.directory.join("w")), format!("/{MOUNT_POINT}")))
         .with_host_config_modifier(move |host| host_config(host, rights));
     for (variable, value) in outpost.variables() {
         request = request.with_env_var(variable, value.to_string_lossy());

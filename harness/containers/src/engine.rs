@@ -104,7 +104,11 @@ impl Running {
             Ok(docker) => {
                 Ok(Self { handle: runtime.handle().clone(), runtime: Some(runtime), docker, program })
             }
-            Err(why) => Err(no_engine(&why)),
+            Err(why) => {
+                // Whoever asks may be a task, in which no runtime may be waited for.
+                runtime.shutdown_background();
+                Err(no_engine(&why))
+            }
         }
     }
 
@@ -192,7 +196,12 @@ impl Engine for Docked {
                 why: obstacle.to_string(),
             };
             let running = self.running().map_err(refused)?;
-            Ok(Container::start(&running, image, rights).await? as Arc<dyn Place>)
+            let started = running.handle.spawn(Container::start(Arc::clone(&running), image.clone(), rights));
+            let container = started.await.map_err(|panic| {
+                let what = "start a container";
+                PlaceError::Refused { what, why: format!("the engine's client: {panic}") }
+            })?;
+            Ok(container? as Arc<dyn Place>)
         })
     }
 }

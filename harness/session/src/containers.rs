@@ -1,6 +1,6 @@
 //! What makes places of images, for whoever has no engine for containers at hand but this contract.
 //!
-//! The implementation, `harness/containers`, brings two hundred crates. So nobody depends on it but the command, and there
+//! The implementation, `harness/containers`, brings 134 crates. So nobody depends on it but the command, and there
 //! only where it was asked for.
 
 use std::fmt;

@@ -71,7 +71,7 @@ impl fmt::Display for Address {
 }
 
 /// Starts servers of one build. One launcher serves a whole run; what is expensive is done once.
-/// A container launcher is one more implementation; nothing here assumes a process on this host.
+/// Nothing here assumes a process on this host.
 pub trait Launcher: Any + Send + Sync {
     /// Who this is, for the provenance of transcripts.
     fn endpoint(&self) -> Endpoint;

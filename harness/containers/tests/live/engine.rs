@@ -125,7 +125,11 @@ fn says_when_there_is_no_engine() {
 /// A process of its own: the client of testcontainers reads its variables once.
 fn no_engine() {
     let image = Source::Container { image: "wireskew/none:1".to_owned(), digest: None };
-    println!("{}", containers::engine().find(&image).expect_err("there is none"));
+    // From a task, as a run asks: there no runtime may be waited for.
+    let runtime = Runtime::new().expect("a runtime can be made");
+    let asked = runtime.spawn(async move { containers::engine().find(&image) });
+    let found = runtime.block_on(asked).expect("asking does not panic");
+    println!("{}", found.expect_err("there is none"));
 }
 
 fn what_is_done_in_a_container(runtime: &Runtime, dockerfile: &Path) {
