@@ -44,6 +44,7 @@ pub struct Document {
     numbers: Vec<u64>,
     version: String,
     file: String,
+    digest: String,
     operations: Vec<Operation>,
     schemas: Vec<Schema>,
 }
@@ -53,6 +54,8 @@ pub struct Document {
 struct Operation {
     /// In capitals.
     method: &'static str,
+    /// As it was written.
+    template: String,
     path: Vec<Segment>,
     /// By status, or `default`; nothing where an answer has no body.
     responses: BTreeMap<String, Option<Parts>>,
@@ -240,6 +243,18 @@ impl Document {
     #[must_use]
     pub fn file(&self) -> &str {
         &self.file
+    }
+
+    /// What is in the file: SHA-256, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> &str {
+        &self.digest
+    }
+
+    /// What is asked, in its words: `GET /things/{id}`.
+    #[must_use]
+    pub fn operation_of(&self, asked: Asked<'_>) -> Option<String> {
+        self.operation(asked).map(|operation| format!("{} {}", operation.method, operation.template))
     }
 
     /// What it says of an answer.

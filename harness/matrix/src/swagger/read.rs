@@ -9,6 +9,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 use serde_saphyr::{Budget, DuplicateKeyPolicy, Spanned};
+use sha2::{Digest as _, Sha256};
 
 use super::{Document, Documents, Operation, Parts, Schema, Segment, Type, numbers};
 use crate::error::{ConfigError, Problem, SourceText};
@@ -374,6 +375,7 @@ impl<'a> Reader<'a> {
         let operation =
             |(method, path, responses): (_, &String, BTreeMap<String, Option<usize>>)| Operation {
                 method,
+                template: path.clone(),
                 path: path.split('/').skip(1).map(segment).collect(),
                 responses: responses
                     .iter()
@@ -392,6 +394,7 @@ impl<'a> Reader<'a> {
             numbers: order,
             version: version.value.0.clone(),
             file: name.to_owned(),
+            digest: digest(self.text),
             operations: operations.into_iter().map(operation).collect(),
             schemas: self.nodes.iter().map(schema).collect(),
         })
@@ -525,6 +528,10 @@ impl RawPath {
         ];
         all.into_iter().filter_map(|(method, operation)| Some((method, operation.as_ref()?)))
     }
+}
+
+fn digest(text: &str) -> String {
+    Sha256::digest(text).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn segment(text: &str) -> Segment {

@@ -5,6 +5,7 @@
 //! | `agreed` | what clients do | `above-agreed`, `below-agreed`, `pin-changed`, `asks-refused`, `no-prefix`, `sources-disagree` |
 //! | `errors` | everything | `error-form`, `blames-itself`, `missing-as-unknown`, `unknown-as-missing` |
 //! | `says-it-closes` | everything | `closes-unsaid` |
+//! | `documented` | everything, where the user gives documents | those of `documented.rs` |
 
 use matrix::CaseKind;
 use transcript::evidence::{Expect, Role};

@@ -10,6 +10,7 @@
 //! grammar.rs     how a dialect is read               message.rs    requests and answers, part by part
 //! probes.rs      what is asked of every daemon, from texts in probes/
 //! operations.rs  what CLIs do                        settings.rs   how daemons and CLIs are run
+//! documented.rs  what documents of the user say of replies
 //! checks.rs      what clients and daemons must hold  recorded.rs   what was recorded elsewhere
 //! reference/     daemons, and a CLI
 //! ```
@@ -17,6 +18,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use matrix::swagger::Documents;
 use matrix::{Build, CaseId, CaseKind, Role};
 use protocol::dialect::Releases;
 use protocol::effects::Operation;
@@ -28,6 +30,7 @@ use wire::http1::Request;
 
 mod checks;
 mod dialect;
+mod documented;
 mod grammar;
 mod lock;
 mod message;
@@ -51,11 +54,14 @@ const NAME: &str = "docker-engine";
 /// The protocol in all its dialects.
 #[must_use]
 pub fn protocol() -> Arc<dyn Protocol> {
-    Arc::new(DockerEngine)
+    Arc::new(DockerEngine::default())
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct DockerEngine;
+#[derive(Debug, Clone, Default)]
+struct DockerEngine {
+    /// What the user has given of the API.
+    documents: Option<Arc<Documents>>,
+}
 
 impl Protocol for DockerEngine {
     fn name(&self) -> &'static str {
@@ -79,7 +85,7 @@ impl Protocol for DockerEngine {
     }
 
     fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
-        Some(Arc::new(EngineGrammar::new(DIALECTS.for_version(dialect)?)))
+        Some(Arc::new(EngineGrammar::new(DIALECTS.for_version(dialect)?).with(self.documents.clone())))
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -113,7 +119,9 @@ impl Protocol for DockerEngine {
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
+        let documented = self.documents.is_some().then_some(documented::DOCUMENTED);
         let mut own = vec![checks::ERRORS, checks::SAYS_IT_CLOSES];
+        own.extend(documented);
         if case.kind == CaseKind::Client {
             own.push(checks::AGREED_ON);
         }
@@ -122,13 +130,13 @@ impl Protocol for DockerEngine {
             return own;
         }
         if case.kind == CaseKind::Replay {
-            return verdict::checks::of(case.kind);
+            return verdict::checks::of(case.kind).into_iter().chain(documented).collect();
         }
         verdict::checks::of(case.kind).into_iter().chain(own).collect()
     }
 
     fn rules(&self) -> Vec<Cited> {
-        checks::RULES.iter().copied().chain(recorded::rules()).collect()
+        checks::RULES.iter().chain(documented::RULES).copied().chain(recorded::rules()).collect()
     }
 
     /// The version that a client asks for, or the one that a daemon announces.
@@ -139,6 +147,14 @@ impl Protocol for DockerEngine {
             (asked.path != "/_ping").then(|| asked.version()).flatten()
         }));
         asked.map(|version| version.to_string()).next()
+    }
+
+    fn documented_by(&self, documents: &Arc<Documents>) -> Option<Arc<dyn Protocol>> {
+        Some(Arc::new(Self { documents: Some(Arc::clone(documents)) }))
+    }
+
+    fn validated(&self, reading: &Reading) -> BTreeMap<String, usize> {
+        self.documents.as_deref().map(|documents| documented::validated(documents, reading)).unwrap_or_default()
     }
 
     fn lock_table(&self) -> matrix::LockTable {

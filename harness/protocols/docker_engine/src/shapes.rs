@@ -12,4 +12,12 @@ protocol::shapes! {
     MISSING_AS_UNKNOWN = "missing-as-unknown";
     UNKNOWN_AS_MISSING = "unknown-as-missing";
     CLOSES_UNSAID = "closes-unsaid";
+    OTHER_TYPE = "other-type";
+    KEY_LOST = "key-lost";
+    KEY_OF_LATER_VERSION = "key-of-later-version";
+    KEY_OF_EARLIER_VERSION = "key-of-earlier-version";
+    KEY_GONE = "key-gone";
+    UNDOCUMENTED_KEY = "undocumented-key";
+    UNDOCUMENTED_VALUE = "undocumented-value";
+    UNDOCUMENTED_ENDPOINT = "undocumented-endpoint";
 }
