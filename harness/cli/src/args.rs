@@ -112,6 +112,10 @@ pub(crate) struct Select {
     /// it is a command line that speaks there.
     #[arg(long = "build", value_name = "PROTOCOL@ID=SOURCE:…")]
     pub(crate) builds: Vec<BuildFlag>,
+    /// Swagger 2.0 documents of an API, or folders of them, e.g. moby's `api/docs`: replies are held to the document of the version
+    /// that was asked for.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) swagger: Vec<PathBuf>,
     /// One shard of the cells, e.g. `hash:1/4`.
     #[arg(long, value_name = "SHARD")]
     pub(crate) partition: Option<String>,
@@ -368,6 +372,9 @@ pub(crate) struct Single {
     /// A build of your own.
     #[arg(long = "build", value_name = "PROTOCOL@ID=SOURCE:…")]
     pub(crate) builds: Vec<BuildFlag>,
+    /// Swagger documents of an API, as for `run`.
+    #[arg(long, value_name = "FILE|DIR")]
+    pub(crate) swagger: Vec<PathBuf>,
     /// The seed that the failure was printed with.
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use matrix::{BuildFlag, Partition, Selection, SourceKind};
+use matrix::swagger::Documents;
+use matrix::{Partition, Selection, SourceKind};
 use protocol::{Bench, Protocol};
 use report::terminal::Show;
 use report::{Progress, Style};
@@ -14,7 +15,7 @@ use runner::{Clock, Journal, Plan, Project, Request, RunEvent, RunOptions, Work}
 use session::sandbox;
 use tokio::sync::{mpsc, watch};
 use transcript::Transcript;
-use verdict::{CellResult, Outcome, RunResults};
+use verdict::{CellResult, DocumentRecord, Outcome, RunResults};
 
 use crate::args::{FlakyResult, Format, Global, List, Listing, Run, Select, ShowMore, Transport};
 use crate::engine::engine;
@@ -29,7 +30,10 @@ const MARKDOWN_BYTES_MAX: usize = 1_000_000;
 pub(crate) struct Prepared {
     pub(crate) project: Arc<Project>,
     pub(crate) plan: Arc<Plan>,
+    /// As they stand on the command line.
     pub(crate) flags: Vec<String>,
+    /// What replies are held to.
+    pub(crate) documents: Vec<DocumentRecord>,
 }
 
 pub(crate) fn run(global: &Global, args: &Run) -> Done {
@@ -112,7 +116,8 @@ pub(crate) fn prepare(
     if sandbox::Sandbox::inside().is_none() {
         progress.message(&format!("reading {}", select.matrix.display()));
     }
-    let project = Project::load(&global.root, &registry::all(), &select.builds)?;
+    let documents = Documents::load(&select.swagger).map_err(|error| Failure::new(Exit::Setup, error))?;
+    let project = Project::load(&global.root, &protocols(&documents), &select.builds)?;
     let path = global.root.join(&select.matrix);
     let run_file = project.run_file(&path)?;
     let request = Request {
@@ -122,8 +127,33 @@ pub(crate) fn prepare(
         partition: asked.partition.as_ref(),
     };
     let plan = runner::plan(&project, &request).map_err(Failure::setup)?;
-    let flags = select.builds.iter().map(BuildFlag::to_string).collect();
-    Ok(Prepared { project: Arc::new(project), plan: Arc::new(plan), flags })
+    let builds = select.builds.iter().map(|flag| format!("--build '{flag}'"));
+    let swagger = select.swagger.iter().map(|path| format!("--swagger '{}'", path.display()));
+    let flags = builds.chain(swagger).collect();
+    Ok(Prepared { project: Arc::new(project), plan: Arc::new(plan), flags, documents: records(&documents) })
+}
+
+/// All protocols, with those held to documents that have an API of that sort.
+fn protocols(documents: &Documents) -> Vec<Arc<dyn Protocol>> {
+    let mut all = registry::all();
+    if documents.iter().next().is_some() {
+        let documents = Arc::new(documents.clone());
+        for protocol in &mut all {
+            if let Some(documented) = protocol.documented_by(&documents) {
+                *protocol = documented;
+            }
+        }
+    }
+    all
+}
+
+fn records(documents: &Documents) -> Vec<DocumentRecord> {
+    let record = |document: &matrix::swagger::Document| DocumentRecord {
+        version: document.version().to_owned(),
+        file: document.file().to_owned(),
+        digest: document.digest().to_owned(),
+    };
+    documents.iter().map(record).collect()
 }
 
 fn partition(flag: Option<&str>) -> Result<Option<Partition>, Failure> {
@@ -155,7 +185,7 @@ pub(crate) fn execute(
     progress: Progress,
     folder: &ResultsFolder,
 ) -> Result<RunResults, Failure> {
-    let Prepared { project, plan, flags } = prepared;
+    let Prepared { project, plan, flags, documents } = prepared;
     let journal_path = folder.path.join(JOURNAL);
     let names: Vec<String> = plan.cells.iter().map(|cell| cell.planned.id.to_string()).collect();
     let inputs = format!("{} {:?}", inputs(prepared), args.transport);
@@ -216,6 +246,7 @@ pub(crate) fn execute(
     runtime.shutdown_timeout(std::time::Duration::from_millis(200));
     let (mut results, trouble) = results.map_err(|panic| Failure::text(Exit::Internal, panic))?;
     results.complaints.extend(trouble);
+    results.documents.clone_from(documents);
     results.flaky_passes = args.flaky_result == FlakyResult::Pass;
     name_transcripts(&mut results, &folder.path);
     Ok(results)
@@ -224,6 +255,9 @@ pub(crate) fn execute(
 /// What decides results besides the cells: a run is only resumed with the same.
 fn inputs(prepared: &Prepared) -> String {
     let mut inputs = format!("{} {:?}", env!("CARGO_PKG_VERSION"), prepared.flags);
+    for document in &prepared.documents {
+        inputs.push_str(&document.digest);
+    }
     for files in prepared.project.protocols.values() {
         inputs.push_str(&format!("{:?}", files.expectations.rules()));
     }

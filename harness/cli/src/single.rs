@@ -70,6 +70,7 @@ fn single(global: &Global, cell: &CellId, single: &Single) -> Done {
         cells: vec![cell.to_string()],
         matrix: single.matrix.clone(),
         builds: single.builds.clone(),
+        swagger: single.swagger.clone(),
         ..Select::default()
     };
     let asked = Asked::of(&select)?;

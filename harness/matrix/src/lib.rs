@@ -12,6 +12,7 @@ mod cover;
 mod error;
 pub mod expect_update;
 mod expectations;
+mod files;
 mod filter;
 mod groups;
 mod known_bugs;
@@ -25,6 +26,7 @@ mod run_file;
 mod schema;
 mod section;
 mod selection;
+pub mod swagger;
 mod version;
 
 pub use breaks::{Break, BreakKind, Comparison, Hurts};

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use matrix::swagger::Documents;
 use matrix::{Build, CaseId, Role, Source};
 use session::containers::{Engine, NoEngine};
 use session::{Client, LaunchError, LaunchErrorKind, Launcher, Script};
@@ -101,6 +102,16 @@ pub trait Protocol: Send + Sync {
     /// One cell seldom tells which; reports show what is left by all cells of a server.
     fn suspects(&self, _reading: &Reading) -> Vec<String> {
         Vec::new()
+    }
+
+    /// The same protocol, with its replies held to documents that the user has given; nothing where it has no API of that sort.
+    fn documented_by(&self, _documents: &Arc<Documents>) -> Option<Arc<dyn Protocol>> {
+        None
+    }
+
+    /// How many replies are held to those documents, by version of the API; where there is none of a version, how many would be.
+    fn validated(&self, _reading: &Reading) -> BTreeMap<String, usize> {
+        BTreeMap::new()
     }
 
     /// The script that plays the client's side of a recorded conversation again, as the recorded server's dialect reads it.

@@ -18,6 +18,7 @@
 //! peer may hold anything, so it enters a rendering through [`Text`] or [`escape`].
 
 pub mod diff;
+mod documents;
 pub mod github;
 pub mod html;
 pub mod json;

@@ -12,7 +12,7 @@ use crate::fold::{Kind, Reason, alike, failures, kinds, reasons};
 use crate::protocols::protocols;
 use crate::table::push_line;
 use crate::text::count;
-use crate::{Accounts, Paint, Style, Text, failure, grid};
+use crate::{Accounts, Paint, Style, Text, documents, failure, grid};
 
 /// What to show beyond one screen.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -51,6 +51,7 @@ pub fn render(results: &RunResults, show: Show<'_>, style: Style) -> String {
     page.protocols(results);
     page.grids(results);
     page.left_out(results);
+    page.documents(results);
     page.known(results);
     page.red(results);
     page.missing(results);
@@ -290,6 +291,29 @@ impl Page<'_> {
         }
         self.indented(2, &text);
         push_line(&mut self.out, &format!("    {}", failure::reproduction(cell).render(self.style)));
+    }
+
+    /// What documents of the user were for, and what they make of replies that are no fault.
+    fn documents(&mut self, results: &RunResults) {
+        let (lines, notes) = (documents::lines(results), documents::notes(results));
+        if lines.is_empty() {
+            return;
+        }
+        self.heading("Replies held to documents:");
+        for line in lines {
+            self.item(&Text::plain(&line));
+        }
+        if notes.is_empty() {
+            return;
+        }
+        let max = if self.show.detail { usize::MAX } else { LINES_SHOWN };
+        self.heading("Noted of versions:");
+        for (note, cells) in notes.iter().take(max) {
+            self.item(&Text::plain(note).with(Paint::Dim, &format!(" ({})", count(*cells, "cell"))));
+        }
+        if notes.len() > max {
+            self.item(&Text::plain(&format!("{} more (`--detail` lists them)", notes.len() - max)));
+        }
     }
 
     /// Each red cell: the worst in full, the others in a line.

@@ -279,7 +279,8 @@ fn judge_reading(
     };
     let negotiated = protocol.negotiated(transcript, reading);
     let suspects = protocol.suspects(reading);
-    Judgement { suspects, ..judge(&evidence, &protocol.checks(case), negotiated) }
+    let validated = protocol.validated(reading);
+    Judgement { suspects, validated, ..judge(&evidence, &protocol.checks(case), negotiated) }
 }
 
 #[cfg(test)]

@@ -59,6 +59,7 @@ pub fn merge(shards: Vec<RunResults>) -> Result<RunResults, MergeError> {
         if let Some(first) = by_number.values().next() {
             same(&name, "the matrix", &shard.matrix, &first.matrix)?;
             same(&name, "the producer", &shard.producer, &first.producer)?;
+            same(&name, "the content of its documents", &digests(&shard), &digests(first))?;
         }
         if by_number.insert(number, shard).is_some() {
             return Err(MergeError::Twice(name));
@@ -69,6 +70,10 @@ pub fn merge(shards: Vec<RunResults>) -> Result<RunResults, MergeError> {
         return Err(MergeError::Missing(format!("{kind}:{missing}/{count}")));
     }
     join(by_number)
+}
+
+fn digests(results: &RunResults) -> String {
+    results.documents.iter().map(|document| document.digest.as_str()).collect::<Vec<_>>().join(" ")
 }
 
 fn join(shards: BTreeMap<usize, RunResults>) -> Result<RunResults, MergeError> {
@@ -142,6 +147,7 @@ mod tests {
             builds: Vec::new(),
             tally: Tally::of(&cells),
             flaky_passes: false,
+            documents: Vec::new(),
             cells,
             complaints: Vec::new(),
         }
@@ -160,6 +166,7 @@ mod tests {
             shapes: Vec::new(),
             negotiated: None,
             suspects: Vec::new(),
+            validated: BTreeMap::new(),
             findings: Vec::new(),
             reason: None,
             bug: None,

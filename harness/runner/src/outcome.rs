@@ -1,5 +1,7 @@
 //! Verdict x expectation.
 
+use std::collections::BTreeMap;
+
 use matrix::{Expectation, Fit, Verdict};
 use protocol::dialect::Changed;
 use verdict::{Blame, CellResult, Judgement, Outcome, Reproduction};
@@ -57,6 +59,7 @@ pub(crate) fn starved(result: CellResult, why: String) -> CellResult {
         findings: Vec::new(),
         negotiated: None,
         suspects: Vec::new(),
+        validated: BTreeMap::new(),
         bug: None,
         reason: Some(why),
         ..result
@@ -88,6 +91,7 @@ fn blank(cell: &PlanCell) -> CellResult {
         shapes: Vec::new(),
         negotiated: None,
         suspects: Vec::new(),
+        validated: BTreeMap::new(),
         findings: Vec::new(),
         reason: None,
         bug: None,
@@ -105,6 +109,7 @@ fn judged(files: &ProtocolFiles, cell: &PlanCell, judgement: &Judgement, result:
     result.shapes = judgement.shapes();
     result.negotiated = judgement.negotiated.clone();
     result.suspects = judgement.suspects.clone();
+    result.validated = judgement.validated.clone();
     result.findings = judgement.findings.clone();
     if judgement.verdict == Verdict::Inconclusive {
         let lacks = judgement.findings.iter().find(|finding| finding.blame == Blame::Harness);
@@ -159,7 +164,7 @@ fn reproduction(facts: &RunFacts<'_>, cell: &str) -> Reproduction {
     let mut command =
         format!("cargo run --release -- repro '{cell}' --matrix {} --seed {}", facts.matrix, facts.seed);
     for flag in facts.flags {
-        command.push_str(&format!(" --build '{flag}'"));
+        command.push_str(&format!(" {flag}"));
     }
     Reproduction { command, seed: facts.seed }
 }
@@ -225,6 +230,7 @@ mod tests {
             summary: String::new(),
             negotiated: None,
             suspects: Vec::new(),
+            validated: BTreeMap::new(),
         }
     }
 

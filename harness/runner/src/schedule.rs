@@ -185,6 +185,7 @@ impl Kept {
             duration_ms: millis(start),
             partition: plan.partition.clone(),
             builds: build_records(project, plan, peers),
+            documents: Vec::new(),
             tally: Tally::of(&cells),
             cells,
             complaints,

@@ -205,11 +205,11 @@ fn run_references(
         let recorded = protocol.grammar(&recorded.dialect).ok_or("the recorded dialect is not known")?;
         return run_pair(protocol, &case, server, Partner::Recorded(fixture, recorded), bench, memory);
     }
-    let client = match files.builds.get(&cell.client) {
+    let (client, source) = match files.builds.get(&cell.client) {
         Some(client) => side(client)?,
         None => (build(protocol, IDEAL), Source::Reference { defects: Vec::new() }),
     };
-    run_pair(protocol, &case, server, Partner::Client(client), bench, memory)
+    run_pair(protocol, &case, server, Partner::Client(Box::new(client), source), bench, memory)
 }
 
 fn case_of(protocol: &dyn Protocol, id: &str) -> Result<Case, String> {
@@ -239,14 +239,15 @@ fn run_between(
         (Build { settings, ..build(protocol, dialect) }, Source::Reference { defects })
     };
     let server = made(Role::Server, protocol.settings_for(&case.id));
-    let client = Partner::Client(made(Role::Client, BTreeMap::new()));
+    let (client, source) = made(Role::Client, BTreeMap::new());
+    let client = Partner::Client(Box::new(client), source);
     run_pair(protocol, case, server, client, bench, memory)
 }
 
 /// Who meets a server.
 enum Partner<'a> {
     /// A reference client, if the case has one.
-    Client((Build, Source)),
+    Client(Box<Build>, Source),
     /// What was once recorded, of a server of that grammar.
     Recorded(&'a Arc<Fixture>, Arc<dyn Grammar>),
 }
@@ -260,8 +261,7 @@ fn run_pair(
     bench: &Bench,
     memory: &Budget,
 ) -> Result<Judgement, String> {
-    let launcher =
-        protocol.server(&server, &server_source, bench).map_err(|error| error.to_string())?;
+    let launcher = protocol.server(&server, &server_source, bench).map_err(|error| error.to_string())?;
     let pool = Pool::new(launcher, SourceKind::Reference);
     let grammar = protocol.grammar(&server.dialect).ok_or("the dialect is not known")?;
     let mut cell = planned(protocol, case, &server);
@@ -272,11 +272,11 @@ fn run_pair(
             recorded_grammar = grammar;
             None
         }
-        (Partner::Client((client, source)), Action::Operation(_)) => {
+        (Partner::Client(client, source), Action::Operation(_)) => {
             Some(protocol.client(&client, &source, bench).map_err(|error| error.to_string())?)
         }
-        (Partner::Client(_), Action::Script(_)) => None,
-        (Partner::Client(_), Action::Recorded) => {
+        (Partner::Client(..), Action::Script(_)) => None,
+        (Partner::Client(..), Action::Recorded) => {
             return Err("there are only recordings of this case".to_owned());
         }
     };

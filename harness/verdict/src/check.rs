@@ -1,5 +1,7 @@
 //! The contract of checks, and how findings become a verdict.
 
+use std::collections::BTreeMap;
+
 use matrix::{CaseId, Verdict};
 use transcript::Transcript;
 use transcript::evidence::Shape;
@@ -87,5 +89,5 @@ pub fn judge(evidence: &Evidence<'_>, checks: &[Check], negotiated: Option<Strin
         Some(Weight::Note) | None => Verdict::Compatible,
     };
     let summary = crate::summary::of(evidence, &findings);
-    Judgement { verdict, findings, summary, negotiated, suspects: Vec::new() }
+    Judgement { verdict, findings, summary, negotiated, suspects: Vec::new(), validated: BTreeMap::new() }
 }

@@ -24,6 +24,9 @@ pub use process::{GIVES_BACK, STAYS_UP};
 pub use replay::{SAME_FATE, SAME_MEANING};
 pub use state::{FILES, LOADS, LOST, Loads, RUNS, STATE_KEPT};
 
+/// The name of a check that holds replies to the documents of the user. Reports gather what it notes.
+pub const DOCUMENTED: &str = "documented";
+
 /// Shapes of what a server said, or a client made of it, while the server went on serving.
 const SAID: [Shape; 8] = [
     Shape::CHANGED_MEANING,

@@ -1,5 +1,6 @@
 //! What checks see.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use matrix::Verdict;
@@ -157,6 +158,9 @@ pub struct Judgement {
     pub negotiated: Option<String>,
     /// What the server can be, by name, where its bytes give that away: none, or one or more of several.
     pub suspects: Vec<String>,
+    /// How many replies were held to the user's document of their version of the API, by version; where there is none of a version,
+    /// how many would have been.
+    pub validated: BTreeMap<String, usize>,
 }
 
 impl Judgement {
@@ -199,6 +203,7 @@ mod tests {
                 summary: String::new(),
                 negotiated: None,
                 suspects: Vec::new(),
+                validated: BTreeMap::new(),
             };
             assert_eq!(judgement.shapes(), expect);
         }

@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 
+use matrix::swagger::Documents;
 use transcript::ConnId;
 use wire::{Decoder, Direction, Dissection, Frame};
 
@@ -35,6 +36,11 @@ pub trait Grammar: Send + Sync {
     /// time. A conversation that is played again takes them from the replies of the server that it meets.
     fn quotable(&self, _reply: &Frame, _request: Option<&Frame>) -> Vec<Quotable> {
         Vec::new()
+    }
+
+    /// The documents of the API that the user has given; checks of the protocol hold replies to them.
+    fn documents(&self) -> Option<&Documents> {
+        None
     }
 
     /// What a frame from the server says about the request that it answers.

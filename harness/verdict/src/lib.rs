@@ -19,5 +19,7 @@ pub use finding::{Blame, Cited, Finding, FrameRef, Judgement, Rule, Weight};
 pub use grammar::{ConnContext, Due, Grammar, Meaning, Quotable, quoted};
 pub use matrix::Verdict;
 pub use reading::{Closed, ConnReading, Exchange, FrameAt, ObservedAt, Reading, ReplyAt, Step};
-pub use results::{Attempt, BuildRecord, CellResult, Outcome, Reproduction, RunResults, Tally};
+pub use results::{
+    Attempt, BuildRecord, CellResult, DocumentRecord, Outcome, Reproduction, RunResults, Tally,
+};
 pub use transcript::evidence;

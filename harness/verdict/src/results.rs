@@ -77,6 +77,9 @@ pub struct RunResults {
     pub partition: Option<String>,
     /// Every build that took part.
     pub builds: Vec<BuildRecord>,
+    /// The documents of an API that the user gave, oldest version first. It is not there where none were given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub documents: Vec<DocumentRecord>,
     /// Every planned cell, executed or explained, sorted by name.
     pub cells: Vec<CellResult>,
     /// Faults of the configuration that make the run red: unmatched, stale, expired rules, unread fixtures.
@@ -120,6 +123,19 @@ pub struct BuildRecord {
     pub missing: Option<String>,
 }
 
+/// A document that replies are held to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "kebab-case")]
+pub struct DocumentRecord {
+    /// The version of the API.
+    pub version: String,
+    /// The file, as it was given.
+    pub file: String,
+    /// Digest of what is in it.
+    pub digest: String,
+}
+
 /// What became of one planned cell.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -156,6 +172,10 @@ pub struct CellResult {
     /// not there where the cell tells nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub suspects: Vec<String>,
+    /// How many replies were held to the user's document of their version of the API, by version; where there is none of a version,
+    /// how many would have been. It is not there where no documents were given.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub validated: BTreeMap<String, usize>,
     /// Everything that was found.
     pub findings: Vec<Finding>,
     /// Why the outcome is what it is: the reason of the expectation, of the skip, of the missing build, of the harness error.

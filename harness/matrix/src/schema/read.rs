@@ -1,20 +1,15 @@
 //! Schemas that somebody gives: `.proto` files, folders of them, and sets of descriptors.
 
-use std::fs::File;
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use wire::protobuf::schema::Places;
 use wire::protobuf::{Schema, SchemaError, Source};
 
 use crate::error::{ConfigError, Problem, SourceText};
+use crate::files;
 
 /// The most bytes of a schema, all files together.
 const INPUT_LEN_MAX: u64 = 8 << 20;
-/// The most files of a schema.
-const FILES_MAX: usize = 4096;
-/// How deep folders are looked through.
-const FOLDERS_DEEP_MAX: usize = 16;
 
 const HELP: &str = "what is not understood here a compiler can turn into descriptors: `protoc --include_imports \
                     --descriptor_set_out=FILE …`; give that file instead";
@@ -45,18 +40,16 @@ impl ReadSchema {
             && path.is_file()
             && !is_text(path)
         {
-            return Self::of_descriptors(&path.display().to_string(), &read(path, INPUT_LEN_MAX)?);
+            return Self::of_descriptors(
+                &path.display().to_string(),
+                &files::read(path, INPUT_LEN_MAX, &too_much())?,
+            );
         }
-        let mut files = Vec::new();
-        for path in paths {
-            find(path, 0, &mut files)?;
-        }
-        files.sort();
-        files.dedup();
-        let mut texts = Vec::with_capacity(files.len());
+        let found = files::find(paths, &is_text)?;
+        let mut texts = Vec::with_capacity(found.len());
         let mut left = INPUT_LEN_MAX;
-        for path in &files {
-            let bytes = read(path, left)?;
+        for path in &found {
+            let bytes = files::read(path, left, &too_much())?;
             left = left.saturating_sub(bytes.len() as u64);
             let text = String::from_utf8(bytes).map_err(|_| {
                 Problem::general(format!("`{}` is not UTF-8 text", path.display())).help(HELP.to_owned())
@@ -106,44 +99,10 @@ fn pointing(texts: &[(String, String)], error: &SchemaError) -> ConfigError {
     SourceText::new(name, text).problem(span, error.what.clone(), "in this line").help(HELP.to_owned()).into()
 }
 
+fn too_much() -> String {
+    format!("a schema of more than {} MiB", INPUT_LEN_MAX >> 20)
+}
+
 fn is_text(path: &Path) -> bool {
     path.extension().is_some_and(|extension| extension == "proto")
-}
-
-/// Finds the texts below a folder, or takes the file that it is.
-fn find(path: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), ConfigError> {
-    let failed = |error| Problem::general(format!("cannot read `{}`: {error}", path.display()));
-    if !path.is_dir() {
-        files.push(path.to_path_buf());
-    } else if depth < FOLDERS_DEEP_MAX {
-        for entry in std::fs::read_dir(path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            // A link may lead back to where it is.
-            let is_folder = entry.file_type().map_err(failed)?.is_dir();
-            if is_folder || is_text(&entry.path()) {
-                find(&entry.path(), depth + 1, files)?;
-            }
-        }
-    }
-    if files.len() > FILES_MAX {
-        return Err(Problem::general(format!("more than {FILES_MAX} files in `{}`", path.display())).into());
-    }
-    Ok(())
-}
-
-/// Reads a file of at most so many bytes.
-fn read(path: &Path, len_max: u64) -> Result<Vec<u8>, ConfigError> {
-    let failed = |error| Problem::general(format!("cannot read `{}`: {error}", path.display()));
-    // What is no file might never be ready or never end; but a shell gives a pipe for `<(command)`.
-    let is_of_shell = path.starts_with("/dev/fd") || path == Path::new("/dev/stdin");
-    if !is_of_shell && !path.metadata().map_err(failed)?.is_file() {
-        return Err(Problem::general(format!("`{}` is not a regular file", path.display())).into());
-    }
-    let mut bytes = Vec::new();
-    File::open(path).and_then(|file| file.take(len_max + 1).read_to_end(&mut bytes)).map_err(failed)?;
-    if bytes.len() as u64 > len_max {
-        let message = format!("a schema of more than {} MiB: `{}`", INPUT_LEN_MAX >> 20, path.display());
-        return Err(Problem::general(message).into());
-    }
-    Ok(bytes)
 }

@@ -11,4 +11,5 @@ mod messages_lock;
 mod schema;
 mod selection;
 mod support;
+mod swagger;
 mod update;

@@ -6,6 +6,7 @@
 //! | `errors` | everything | `error-form`, `blames-itself`, `missing-as-unknown`, `unknown-as-missing` |
 //! | `says-it-closes` | everything | `closes-unsaid` |
 //! | `manageable` | everything | `unmanageable` |
+//! | `documented` | everything, where the user gives documents | those of `documented.rs` |
 
 use matrix::CaseKind;
 use transcript::evidence::{Expect, Role};

@@ -9,6 +9,9 @@
 //!
 //! The status alone says nothing: an object that is not there is 404 too, and then a handler says so, under its version.
 
+use std::sync::Arc;
+
+use matrix::swagger::Documents;
 use verdict::{ConnContext, Due, Grammar, Meaning, Pairing, Quotable, Turns};
 use wire::http1::{BODY, Body, CHUNKED, MessageDecoder, PIECE, RAW, Request, Response, SWITCH};
 use wire::json::Document;
@@ -27,15 +30,21 @@ const REQUIRES_NEWER: &str = "requires minimum API version";
 const SHORT_ID: usize = 12;
 
 /// The reading of one dialect.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct EngineGrammar {
     dialect: &'static Dialect,
+    documents: Option<Arc<Documents>>,
 }
 
 impl EngineGrammar {
     /// The reading of that dialect.
     pub(crate) fn new(dialect: &'static Dialect) -> Self {
-        Self { dialect }
+        Self { dialect, documents: None }
+    }
+
+    /// The same, with documents that the user has given.
+    pub(crate) fn with(self, documents: Option<Arc<Documents>>) -> Self {
+        Self { documents, ..self }
     }
 }
 
@@ -49,7 +58,7 @@ impl Grammar for EngineGrammar {
     }
 
     fn pairing(&self) -> Box<dyn Pairing> {
-        Box::new(Turns::new(*self))
+        Box::new(Turns::new(self.clone()))
     }
 
     fn dissect(&self, dir: Direction, frame: &Frame, request: Option<&Frame>) -> Dissection {
@@ -72,6 +81,10 @@ impl Grammar for EngineGrammar {
         let is_success = Response::of(reply).is_some_and(|response| matches!(response.status, 200 | 201));
         let id = Quotable { field: "body.Id".into(), short: Some(SHORT_ID) };
         if is_success && reply.kind != SWITCH { vec![id] } else { Vec::new() }
+    }
+
+    fn documents(&self) -> Option<&Documents> {
+        self.documents.as_deref()
     }
 
     fn meaning(&self, _request: Option<&Frame>, reply: &Frame) -> Meaning {

@@ -11,13 +11,16 @@
 //! probes.rs      what is asked of every daemon, from texts in probes/
 //! operations.rs  what CLIs do                        settings.rs   how daemons and CLIs are run
 //! scenarios.rs   reloads, restarts, other releases   configuration.rs  what daemons are told in them
+//! documented.rs  what documents of the user say of replies
 //! checks.rs      what clients and daemons must hold  states.rs     what they say of containers
 //! recorded.rs    what was recorded elsewhere         lock.rs       what every release has promised
 //! reference/     daemons, and a CLI
 //! ```
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use matrix::swagger::Documents;
 use matrix::{Build, CaseId, CaseKind, Role};
 use protocol::dialect::Releases;
 use protocol::effects::Operation;
@@ -34,6 +37,7 @@ use wire::http1::Request;
 mod checks;
 mod configuration;
 mod dialect;
+mod documented;
 mod grammar;
 mod lock;
 mod message;
@@ -59,11 +63,14 @@ const NAME: &str = "docker-engine";
 /// The protocol in all its dialects.
 #[must_use]
 pub fn protocol() -> Arc<dyn Protocol> {
-    Arc::new(DockerEngine)
+    Arc::new(DockerEngine::default())
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct DockerEngine;
+#[derive(Debug, Clone, Default)]
+struct DockerEngine {
+    /// What the user has given of the API.
+    documents: Option<Arc<Documents>>,
+}
 
 impl Protocol for DockerEngine {
     fn name(&self) -> &'static str {
@@ -87,7 +94,7 @@ impl Protocol for DockerEngine {
     }
 
     fn grammar(&self, dialect: &str) -> Option<Arc<dyn Grammar>> {
-        Some(Arc::new(EngineGrammar::new(DIALECTS.for_version(dialect)?)))
+        Some(Arc::new(EngineGrammar::new(DIALECTS.for_version(dialect)?).with(self.documents.clone())))
     }
 
     fn cases(&self) -> Vec<Case> {
@@ -121,10 +128,13 @@ impl Protocol for DockerEngine {
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
+        let documented = self.documents.is_some().then_some(documented::DOCUMENTED);
         let own = [checks::ERRORS, checks::SAYS_IT_CLOSES, checks::MANAGEABLE];
         let agreed = (case.kind == CaseKind::Client).then_some(checks::AGREED_ON);
         let of_kind = match case.kind {
-            CaseKind::Replay => return verdict::checks::of(case.kind),
+            CaseKind::Replay => {
+                return verdict::checks::of(case.kind).into_iter().chain(documented).collect();
+            }
             _ if recorded::is_recorded(case) => {
                 vec![recorded::RECORDED_COMPLETE, recorded::AS_RECORDED, READABLE_REPLIES]
             }
@@ -141,11 +151,12 @@ impl Protocol for DockerEngine {
             kind => verdict::checks::of(kind),
         };
         let states = (case.kind == CaseKind::Scenario).then_some(states::STATES);
-        of_kind.into_iter().chain(own).chain(agreed).chain(states).collect()
+        of_kind.into_iter().chain(own).chain(documented).chain(agreed).chain(states).collect()
     }
 
     fn rules(&self) -> Vec<Cited> {
-        checks::RULES.iter().copied().chain(recorded::rules()).chain(states::rules()).collect()
+        let own = checks::RULES.iter().chain(documented::RULES).copied();
+        own.chain(recorded::rules()).chain(states::rules()).collect()
     }
 
     /// The version that a client asks for, or the one that a daemon announces.
@@ -158,6 +169,17 @@ impl Protocol for DockerEngine {
             })
         });
         asked.map(|version| version.to_string()).next()
+    }
+
+    fn documented_by(&self, documents: &Arc<Documents>) -> Option<Arc<dyn Protocol>> {
+        Some(Arc::new(Self { documents: Some(Arc::clone(documents)) }))
+    }
+
+    fn validated(&self, reading: &Reading) -> BTreeMap<String, usize> {
+        self.documents
+            .as_deref()
+            .map(|documents| documented::validated(documents, reading))
+            .unwrap_or_default()
     }
 
     fn lock_table(&self) -> matrix::LockTable {

@@ -17,4 +17,12 @@ protocol::shapes! {
     LIST_LIES = "list-lies";
     COUNTS_WRONG = "counts-wrong";
     CONFIGURATION_CHANGED = "configuration-changed";
+    OTHER_TYPE = "other-type";
+    KEY_LOST = "key-lost";
+    KEY_OF_LATER_VERSION = "key-of-later-version";
+    KEY_OF_EARLIER_VERSION = "key-of-earlier-version";
+    KEY_GONE = "key-gone";
+    UNDOCUMENTED_KEY = "undocumented-key";
+    UNDOCUMENTED_VALUE = "undocumented-value";
+    UNDOCUMENTED_ENDPOINT = "undocumented-endpoint";
 }

@@ -25,9 +25,9 @@ fn what_a_client_asks_for_is_what_was_negotiated() {
     #[track_caller]
     fn check(path: &str, expect: Option<&str>) {
         let transcript = fixture(path);
-        let grammar = DockerEngine.grammar("28.5.2").expect("a dialect");
+        let grammar = DockerEngine::default().grammar("28.5.2").expect("a dialect");
         let reading = Reading::of(&transcript, &*grammar);
-        assert_eq!(DockerEngine.negotiated(&transcript, &reading).as_deref(), expect, "{path}");
+        assert_eq!(DockerEngine::default().negotiated(&transcript, &reading).as_deref(), expect, "{path}");
     }
     check("28.5.2..20.10.5/recorded-ps.wire", Some("1.41"));
     check("28.5.2..26.1.5/recorded-ps.wire", Some("1.45"));

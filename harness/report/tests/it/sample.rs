@@ -1,5 +1,7 @@
 //! Hand-made results.
 
+use std::collections::BTreeMap;
+
 use matrix::Verdict;
 use verdict::{
     Blame, BuildRecord, CellResult, Finding, FrameRef, Outcome, Reproduction, Rule, RunResults, Tally, Weight,
@@ -40,6 +42,7 @@ pub(crate) fn cell(
         shapes: Vec::new(),
         negotiated: verdict.map(|_| server.to_owned()),
         suspects: Vec::new(),
+        validated: BTreeMap::new(),
         findings: Vec::new(),
         reason: explained,
         bug: None,
@@ -142,6 +145,7 @@ pub(crate) fn results(mut cells: Vec<CellResult>) -> RunResults {
             build("7.0.0", "reference"),
         ],
         tally: Tally::of(&cells),
+        documents: Vec::new(),
         flaky_passes: false,
         cells,
         complaints: vec!["expectations.toml:12: rule for `LXC-99` matched no cell".into()],

@@ -11,8 +11,8 @@ use super::daemon::Shared;
 use super::engine::{CONFIGURATION, Engine, Process, Spec};
 use crate::configuration;
 use crate::operations::{
-    BOTH, BOTH_LIVE, CONTAINER, IMAGE, LIVING, OTHERS, PLAIN, RELOADED, RUNNING, RUNTIME, SHIM, STATE, TERMINAL, TINY, VOLUME,
-    WRAPPED,
+    BOTH, BOTH_LIVE, CONTAINER, IMAGE, LIVING, OTHERS, PLAIN, RELOADED, RUNNING, RUNTIME, SHIM, STATE,
+    TERMINAL, TINY, VOLUME, WRAPPED,
 };
 
 /// What the containers of conditions run: it says something, and stays.

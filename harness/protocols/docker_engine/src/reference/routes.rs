@@ -515,7 +515,10 @@ impl Call<'_> {
                 let text = "archive/tar: invalid tar header";
                 self.lines(&[json!({ "errorDetail": { "message": text }, "error": text })])
             }
-            H::Build => self.error(if self.dialect().archives_are_faults { 500 } else { 400 }, "archive/tar: invalid tar header"),
+            H::Build => self.error(
+                if self.dialect().archives_are_faults { 500 } else { 400 },
+                "archive/tar: invalid tar header",
+            ),
             H::ListNetworks => self.json(200, &json!([model("listed-network", self.dialect(), self.prefix)])),
             H::InspectNetwork => return Err(missing(format!("network {name} not found"))),
             H::ListVolumes => self.json(200, &json!({ "Volumes": [], "Warnings": null })),
