@@ -5,6 +5,7 @@
 //! | `agreed` | what clients do | `above-agreed`, `below-agreed`, `pin-changed`, `asks-refused`, `no-prefix`, `sources-disagree` |
 //! | `errors` | everything | `error-form`, `blames-itself`, `missing-as-unknown`, `unknown-as-missing` |
 //! | `says-it-closes` | everything | `closes-unsaid` |
+//! | `contents` | everything | those of `contents.rs` |
 //! | `manageable` | everything | `unmanageable` |
 //! | `documented` | everything, where the user gives documents | those of `documented.rs` |
 

@@ -40,6 +40,8 @@ pub(crate) struct Dialect {
     pub bodies: Bodies,
     /// Whether a number in the query that is none is the server's fault.
     pub numbers_are_faults: bool,
+    /// Whether an error of attaching is said to be a stream.
+    pub attach_errors_are_streams: bool,
     /// Whether a build context that is no archive is the server's fault.
     pub archives_are_faults: bool,
     /// Whether filters that are no JSON are the server's fault.
@@ -200,6 +202,7 @@ impl Facts for Dialect {
             },
             bodies: Bodies::Fault,
             numbers_are_faults: true,
+            attach_errors_are_streams: true,
             archives_are_faults: true,
             filters_are_faults: true,
             newer_than_prefix: NewerThanPrefix::Served,

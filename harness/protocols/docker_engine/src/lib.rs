@@ -10,6 +10,7 @@
 //! grammar.rs     how a dialect is read               message.rs    requests and answers, part by part
 //! probes.rs      what is asked of every daemon, from texts in probes/
 //! operations.rs  what CLIs do                        settings.rs   how daemons and CLIs are run
+//! contents.rs    what single replies have to say
 //! scenarios.rs   reloads, restarts, other releases   configuration.rs  what daemons are told in them
 //! documented.rs  what documents of the user say of replies
 //! checks.rs      what clients and daemons must hold  states.rs     what they say of containers
@@ -36,6 +37,7 @@ use wire::http1::Request;
 
 mod checks;
 mod configuration;
+mod contents;
 mod dialect;
 mod documented;
 mod grammar;
@@ -129,7 +131,7 @@ impl Protocol for DockerEngine {
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         let documented = self.documents.is_some().then_some(documented::DOCUMENTED);
-        let own = [checks::ERRORS, checks::SAYS_IT_CLOSES, checks::MANAGEABLE];
+        let own = [checks::ERRORS, checks::SAYS_IT_CLOSES, checks::MANAGEABLE, contents::CONTENTS];
         let agreed = (case.kind == CaseKind::Client).then_some(checks::AGREED_ON);
         let of_kind = match case.kind {
             CaseKind::Replay => {
@@ -156,7 +158,7 @@ impl Protocol for DockerEngine {
 
     fn rules(&self) -> Vec<Cited> {
         let own = checks::RULES.iter().chain(documented::RULES).copied();
-        own.chain(recorded::rules()).chain(states::rules()).collect()
+        own.chain(recorded::rules()).chain(contents::rules()).chain(states::rules()).collect()
     }
 
     /// The version that a client asks for, or the one that a daemon announces.

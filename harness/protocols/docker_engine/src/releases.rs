@@ -275,6 +275,11 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 },
             ),
             change(
+                "an error of attaching is told as any other",
+                "harness/ARCHITECTURE.md#claims-are-effects",
+                |d| d.attach_errors_are_streams = false,
+            ),
+            change(
                 "a build context that is no archive is the client's fault",
                 "harness/ARCHITECTURE.md#claims-are-effects",
                 |d| d.archives_are_faults = false,

@@ -90,6 +90,16 @@ impl Scene {
                 self = self.sees(&[("at", at), ("runs", runs), ("due", due.strip_prefix("due=")?)]);
             }
             ["manage", name] => self = self.manages(name),
+            ["count", name] => {
+                let target = format!("/containers/{name}/stats?stream=0&one-shot=1");
+                self = self.asks(&[("counts", name), Expect::Answer.arg()], get(&target).into());
+            }
+            ["limit", name] => {
+                let body = "{\"Image\":\"tiny:1\",\"Cmd\":[\"/bin/true\"],\"HostConfig\":{\"Capabilities\":[\"CHOWN\"]}}";
+                let target = format!("/v1.40/containers/create?name={name}");
+                self =
+                    self.asks(&[("limits", name), Expect::Any.arg()], post(&target, body.as_bytes()).into());
+            }
             ["stop", name] => {
                 let stop = post(&format!("/containers/{name}/stop?t=1"), b"");
                 self = self.asks(&[("stops", name), Expect::Answer.arg()], stop.into());
@@ -177,7 +187,7 @@ mod tests {
 
     #[test]
     fn the_scenarios_can_be_read() {
-        assert_eq!(read(include_str!("scenarios.txt")).map(|cases| cases.len()), Ok(20));
+        assert_eq!(read(include_str!("scenarios.txt")).map(|cases| cases.len()), Ok(22));
         for bad in ["a", "    restart", "a: b\n    walk", "a: b\n    configure nothing", "a: b\n    sees x"] {
             assert!(read(bad).is_err(), "{bad}");
         }

@@ -12,6 +12,10 @@ protocol::shapes! {
     MISSING_AS_UNKNOWN = "missing-as-unknown";
     UNKNOWN_AS_MISSING = "unknown-as-missing";
     CLOSES_UNSAID = "closes-unsaid";
+    IDENTITY_LOST = "identity-lost";
+    SILENTLY_DROPPED = "silently-dropped";
+    SERVED_BEFORE_ITS_TIME = "served-before-its-time";
+    ERROR_AS_STREAM = "error-as-stream";
     UNMANAGEABLE = "unmanageable";
     CONTAINER_LOST = "container-lost";
     LIST_LIES = "list-lies";

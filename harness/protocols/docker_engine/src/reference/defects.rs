@@ -47,6 +47,14 @@ protocol::defects! { pub(crate) DEFECTS;
         "A configuration that is refused is applied in part.";
     FORGETS_LIVE, "forgets-live", Server, "ideal", "scenario/restart-twice", shapes::LIST_LIES,
         "At the second start in a row a living container is said to have exited.";
+    ANONYMOUS_STATISTICS, "anonymous-statistics", Server, "ideal", "scenario/statistics", shapes::IDENTITY_LOST,
+        "Statistics that are taken once do not name their container.";
+    DROPS_CAPABILITIES, "drops-capabilities", Server, "ideal", "scenario/capabilities", shapes::SILENTLY_DROPPED,
+        "Capabilities of API 1.40 are dropped, and nobody is told.";
+    SERVES_NEWER, "serves-newer", Server, "ideal", "probe/newer-endpoint-put", shapes::SERVED_BEFORE_ITS_TIME,
+        "An endpoint is served under versions that do not have it.";
+    ERRORS_AS_STREAMS, "errors-as-streams", Server, "ideal", "probe/missing-attach-plain", shapes::ERROR_AS_STREAM,
+        "An error of attaching is said to be a stream.";
     LOSES_LIVE, "loses-live", Server, "ideal", "scenario/restart-crash", shapes::CONTAINER_LOST,
         "A start ends the containers that should live on.";
     COUNTS_WRONG, "counts-wrong", Server, "ideal", "scenario/reload-same", shapes::COUNTS_WRONG,

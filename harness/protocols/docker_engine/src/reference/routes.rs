@@ -267,6 +267,7 @@ pub(super) fn answer(
     }
     if let Some(since) = handler.since().filter(|since| call.prefix < *since)
         && facts.dialect.newer_than_prefix == NewerThanPrefix::Refused
+        && !facts.switches.has(defects::SERVES_NEWER)
     {
         let path = target_pattern(handler);
         return call.error(400, &format!("{} {path} requires minimum API version {since}", request.method));
@@ -750,7 +751,8 @@ impl Call<'_> {
             return Ok(self.error(400, "config cannot be empty in order to create a container"));
         }
         let has_capabilities = body.get("HostConfig").and_then(|host| host.get("Capabilities")).is_some();
-        if has_capabilities && self.dialect().capabilities == Capabilities::Refused {
+        let drops = self.facts.switches.has(defects::DROPS_CAPABILITIES);
+        if has_capabilities && self.dialect().capabilities == Capabilities::Refused && !drops {
             return Ok(self.error(400, "HostConfig.Capabilities is not supported"));
         }
         if spec.command.is_empty() {
@@ -852,11 +854,14 @@ impl Call<'_> {
     }
 
     fn attach(&self, engine: &Engine, name: &str) -> Done {
+        let switches = &self.facts.switches;
+        let streams = self.dialect().attach_errors_are_streams || switches.has(defects::ERRORS_AS_STREAMS);
         match engine.inspect(name) {
             Ok(record) => {
                 let (container, tty) = (record.id.clone(), record.spec.tty);
                 Done::Attaches { reply: self.stream(tty, Vec::new()), container, tty }
             }
+            Err(refusal) if !streams => self.error(404, &refusal.message),
             Err(refusal) => {
                 let headers = vec![("Content-Type", "application/vnd.docker.raw-stream".to_owned())];
                 let body = format!("{}\r\n", refusal.message).into_bytes();
@@ -877,7 +882,8 @@ impl Call<'_> {
         let mut stats = model("stats", self.dialect(), self.prefix);
         put(&mut stats, "/id", json!(record.id));
         put(&mut stats, "/name", json!(format!("/{}", record.spec.name)));
-        let loses = !self.dialect().one_shot_has_identity;
+        let loses =
+            !self.dialect().one_shot_has_identity || self.facts.switches.has(defects::ANONYMOUS_STATISTICS);
         if let (true, Some(members)) = (self.flag("one-shot") && loses, stats.as_object_mut()) {
             members.retain(|key, _| key != "id" && key != "name");
         }
