@@ -214,6 +214,12 @@ pub struct Daemon<D: Daemons> {
 }
 
 impl<D: Daemons> Daemon<D> {
+    /// Its process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// Ends the daemon with a signal and waits for that.
     async fn end(&mut self, signal: Signal) -> Result<(), LaunchErrorKind> {
         self.down = true;
