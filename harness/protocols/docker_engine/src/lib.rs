@@ -11,7 +11,8 @@
 //! probes.rs      what is asked of every daemon, from texts in probes/
 //! operations.rs  what CLIs do                        settings.rs   how daemons and CLIs are run
 //! checks.rs      what clients and daemons must hold  recorded.rs   what was recorded elsewhere
-//! reference/     daemons, and a CLI
+//! reference/     daemons, and a CLI               link.rs       one connection, as who asks has it
+//! launch/        real daemons and CLIs            claims.rs     what a CLI claims, by what it prints
 //! ```
 
 use std::collections::BTreeMap;
@@ -27,8 +28,11 @@ use verdict::{Check, Cited, Grammar, Reading};
 use wire::http1::Request;
 
 mod checks;
+mod claims;
 mod dialect;
 mod grammar;
+mod launch;
+mod link;
 mod lock;
 mod message;
 mod names;
@@ -84,7 +88,8 @@ impl Protocol for DockerEngine {
 
     fn cases(&self) -> Vec<Case> {
         let operations = operations::OPERATIONS.iter().map(Operation::case);
-        probes::all().into_iter().chain(operations).chain(recorded::cases()).collect()
+        let cases = probes::all().into_iter().chain(operations).chain(recorded::cases());
+        cases.map(|case| case.within(operations::DEADLINES)).collect()
     }
 
     fn operations(&self) -> Vec<&'static dyn Operation> {
@@ -134,10 +139,12 @@ impl Protocol for DockerEngine {
     /// The version that a client asks for, or the one that a daemon announces.
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
         let frames = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.requests);
-        let asked = frames.filter_map(|at| Request::of(&at.frame).and_then(|request| {
-            let asked = Asked::of(request.target);
-            (asked.path != "/_ping").then(|| asked.version()).flatten()
-        }));
+        let asked = frames.filter_map(|at| {
+            Request::of(&at.frame).and_then(|request| {
+                let asked = Asked::of(request.target);
+                (asked.path != "/_ping").then(|| asked.version()).flatten()
+            })
+        });
         asked.map(|version| version.to_string()).next()
     }
 
@@ -159,7 +166,12 @@ impl Protocol for DockerEngine {
     }
 
     fn peers(&self) -> Peers {
-        Peers { reference_server: Some(reference::server), reference_client: Some(reference::client), ..Peers::default() }
+        Peers {
+            reference_server: Some(reference::server),
+            reference_client: Some(reference::client),
+            real_server: Some(launch::server),
+            real_client: Some(launch::client),
+        }
     }
 }
 

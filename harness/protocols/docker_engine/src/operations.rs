@@ -3,8 +3,9 @@
 //! First it asks `HEAD /_ping`, and settles on the lower one of both maxima; `DOCKER_API_VERSION` pins a version, which it takes as it
 //! is. What a container says, and what became of it, is the evidence; exit codes are claims.
 
-use protocol::effects;
-use protocol::Hazard;
+use std::time::Duration;
+
+use protocol::{Deadlines, Hazard, effects};
 use transcript::evidence::Expectation;
 
 /// Condition: the image is there, and no container.
@@ -25,6 +26,13 @@ pub(crate) const CONTAINER: &str = "aa";
 /// The runtime with arguments.
 pub(crate) const RUNTIME: &str = "wrap";
 
+/// What the containers of conditions run: it says something, and stays.
+pub(crate) const COMMAND: [&str; 3] = ["/bin/sh", "-c", "echo out; echo err >&2; sleep 300"];
+/// A configuration with a runtime that has arguments.
+pub(crate) const WITH_ARGUMENTS: &str = r#"{"runtimes":{"wrap":{"path":"runc","runtimeArgs":["--debug"]}}}"#;
+/// The same runtime without any.
+pub(crate) const WITHOUT_ARGUMENTS: &str = r#"{"runtimes":{"wrap":{"path":"runc"}}}"#;
+
 /// Claim: what was printed of what a container said, or of what the daemon is asked for.
 pub(crate) const PRINTED: &str = "printed";
 /// Claim: the words of a daemon that refuses.
@@ -33,6 +41,14 @@ pub(crate) const REFUSED: &str = "refused";
 pub(crate) const STATE: &str = "state";
 /// Effect: how many containers there are besides.
 pub(crate) const OTHERS: &str = "others";
+
+/// How long the parts of a case may take. 26.1.5 waits a second for its containerd, and the first start of a build tries out an exec;
+/// a stop of what cannot be reached takes 12 seconds.
+pub(crate) const DEADLINES: Deadlines = Deadlines {
+    start: Duration::from_secs(30),
+    operation: Duration::from_secs(30),
+    cell: Duration::from_secs(180),
+};
 
 /// One thing that a CLI does, and what it is for.
 #[derive(Debug, Clone, Copy)]
@@ -217,8 +233,13 @@ impl effects::Operation for Operation {
         self.about
     }
 
+    /// What it makes can be removed again; a container that cannot be reached cannot.
     fn hazard(&self) -> Hazard {
-        Hazard::Disturbs
+        if self.before == RELOADED { Hazard::Disturbs } else { Hazard::Resettable }
+    }
+
+    fn deadlines(&self) -> Deadlines {
+        DEADLINES
     }
 
     fn condition(&self) -> Option<&'static str> {

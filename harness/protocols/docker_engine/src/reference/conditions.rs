@@ -9,14 +9,10 @@ use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Recorder, Server
 
 use super::daemon::Shared;
 use super::engine::{CONFIGURATION, Engine, Process, Spec};
-use crate::operations::{CONTAINER, IMAGE, OTHERS, RELOADED, RUNNING, RUNTIME, STATE, TINY, VOLUME, WRAPPED};
-
-/// What the containers of conditions run: it says something, and stays.
-const COMMAND: [&str; 3] = ["/bin/sh", "-c", "echo out; echo err >&2; sleep 300"];
-/// A configuration with a runtime that has arguments.
-const WITH_ARGUMENTS: &str = r#"{"runtimes":{"wrap":{"path":"runc","runtimeArgs":["--debug"]}}}"#;
-/// The same runtime without any.
-const WITHOUT_ARGUMENTS: &str = r#"{"runtimes":{"wrap":{"path":"runc"}}}"#;
+use crate::operations::{
+    COMMAND, CONTAINER, IMAGE, OTHERS, RELOADED, RUNNING, RUNTIME, STATE, TINY, VOLUME, WITH_ARGUMENTS,
+    WITHOUT_ARGUMENTS, WRAPPED,
+};
 
 /// Somebody with their hands on the machine.
 pub(super) struct Hands {

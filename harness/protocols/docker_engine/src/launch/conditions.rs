@@ -1,0 +1,137 @@
+//! What is so with a daemon before an operation, and how all that is undone.
+
+use std::fs;
+use std::time::Duration;
+
+use protocol::installed::{Process, setup};
+use protocol::launch::{Place, within};
+use rustix::process::Signal;
+use serde_json::{Value, json};
+use session::LaunchErrorKind;
+
+use super::api::Api;
+use super::place::configuration;
+use crate::operations::{
+    COMMAND, CONTAINER, IMAGE, RELOADED, RUNNING, RUNTIME, TINY, VOLUME, WITH_ARGUMENTS, WITHOUT_ARGUMENTS,
+    WRAPPED,
+};
+
+/// The configuration of a daemon that was told nothing.
+pub(super) const NOTHING: &str = "{}\n";
+/// How often a daemon is asked whether it has read its configuration again, and how long it may take.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
+const RELOAD_DEADLINE: Duration = Duration::from_secs(10);
+/// How long the containers of a daemon that is told to end have for that, in seconds.
+const STOP_TIMEOUT: u32 = 1;
+
+/// A daemon that can be told.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told<'a> {
+    pub(super) place: &'a Place,
+    pub(super) process: &'a Process,
+    pub(super) api: Api<'a>,
+}
+
+impl Told<'_> {
+    /// Brings about what a condition says.
+    pub(super) async fn prepare(&self, condition: &str) -> Result<(), LaunchErrorKind> {
+        let (word, name) = condition.split_once(' ').unwrap_or((condition, CONTAINER));
+        match word {
+            IMAGE | "" => Ok(()),
+            RUNNING => self.run(name, None).await,
+            WRAPPED | RELOADED => {
+                self.reconfigure(WITH_ARGUMENTS, |runtime| runtime["runtimeArgs"].is_array()).await?;
+                self.run(name, Some(RUNTIME)).await?;
+                if word == RELOADED {
+                    let has_none =
+                        |runtime: &Value| runtime.is_object() && !runtime["runtimeArgs"].is_array();
+                    self.reconfigure(WITHOUT_ARGUMENTS, has_none).await?;
+                }
+                Ok(())
+            }
+            VOLUME => self.api.post("/volumes/create", &json!({ "Name": name })).await.map(drop),
+            _ => Err(LaunchErrorKind::Setup(format!("no condition `{word}`"))),
+        }
+    }
+
+    async fn run(&self, name: &str, runtime: Option<&str>) -> Result<(), LaunchErrorKind> {
+        let id = create(self.api, name, runtime).await?;
+        start(self.api, &id).await
+    }
+
+    /// Writes another configuration, and waits until the daemon has it, as what it has of our runtime says. What it logs proves
+    /// nothing: 28.5.2 says that it has reloaded what it could not apply.
+    async fn reconfigure(&self, text: &str, is_so: impl Fn(&Value) -> bool) -> Result<(), LaunchErrorKind> {
+        fs::write(configuration(self.place), text)?;
+        self.process.signal(Signal::HUP).await.map_err(setup)?;
+        let applied = async {
+            while !is_so(&self.api.get("/info").await?["Runtimes"][RUNTIME]) {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Ok(())
+        };
+        within(RELOAD_DEADLINE, applied).await
+    }
+
+    /// Removes all that is there but the image, and sees that nothing is left.
+    pub(super) async fn reset(&self) -> Result<(), LaunchErrorKind> {
+        let api = self.api;
+        for container in list(&api.get("/containers/json?all=1").await?) {
+            let id = container["Id"].as_str().unwrap_or_default();
+            api.act("DELETE", &format!("/containers/{id}?force=1&v=1")).await?;
+        }
+        for volume in list(&api.get("/volumes").await?["Volumes"]) {
+            let name = volume["Name"].as_str().unwrap_or_default();
+            api.act("DELETE", &format!("/volumes/{name}?force=1")).await?;
+        }
+        if fs::read_to_string(configuration(self.place))? != NOTHING {
+            self.reconfigure(NOTHING, Value::is_null).await?;
+        }
+        let info = api.get("/info").await?;
+        let left = ["Containers", "ContainersRunning"].map(|key| info[key].as_u64().unwrap_or(u64::MAX));
+        let shims = shims(self.place);
+        if left == [0, 0] && shims == 0 {
+            return Ok(());
+        }
+        let [containers, running] = left;
+        Err(LaunchErrorKind::Setup(format!(
+            "there are {containers} containers left, {running} running, and {shims} shims"
+        )))
+    }
+}
+
+/// The elements of a list; a daemon that has none may say null.
+pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+/// Makes a container that says something and stays, and returns its id.
+pub(super) async fn create(
+    api: Api<'_>,
+    name: &str,
+    runtime: Option<&str>,
+) -> Result<String, LaunchErrorKind> {
+    let mut host = json!({ "NetworkMode": "none" });
+    if let Some(runtime) = runtime {
+        host["Runtime"] = json!(runtime);
+    }
+    let body = json!({ "Image": TINY, "Cmd": COMMAND, "StopTimeout": STOP_TIMEOUT, "HostConfig": host });
+    let made = api.post(&format!("/containers/create?name={name}"), &body).await?;
+    made["Id"]
+        .as_str()
+        .map(ToOwned::to_owned)
+        .ok_or_else(|| LaunchErrorKind::Setup(format!("no id in `{made}`")))
+}
+
+/// Starts it.
+pub(super) async fn start(api: Api<'_>, id: &str) -> Result<(), LaunchErrorKind> {
+    api.act("POST", &format!("/containers/{id}/start")).await
+}
+
+/// How many shims there are in a place.
+fn shims(place: &Place) -> usize {
+    let processes = fs::read_dir(place.slot.path("/proc")).into_iter().flatten().flatten();
+    let names = processes.map(|process| fs::read_to_string(process.path().join("comm")).unwrap_or_default());
+    // The kernel keeps 15 bytes of a name.
+    names.filter(|name| name.trim_end() == "containerd-shim").count()
+}
