@@ -125,6 +125,8 @@ pub(crate) enum Transport {
     Memory,
     /// Unix sockets; what the kernel refuses without root is skipped.
     Unix,
+    /// TCP of this machine, in real time; what passes descriptors or claims credentials is skipped.
+    Tcp,
 }
 
 /// What flaky cells mean for the exit code.
@@ -415,6 +417,8 @@ pub(crate) enum Builds {
         /// Builds, `4.0.6` or `lxc@4.0.6`; without any, all.
         ids: Vec<String>,
     },
+    /// Say what the image of each build that is a container is made of, one a line, for `ci/images.sh`.
+    Images,
     /// Pin the newest versions of the suites and write `builds.lock` anew.
     Update {
         /// Builds, `4.0.6` or `lxc@4.0.6`; without any, all.

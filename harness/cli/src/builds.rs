@@ -1,10 +1,11 @@
-//! `builds list`, `builds fetch` and `builds update`: Debian builds in the cache, pinned and locked.
+//! `builds list`, `builds fetch` and `builds update`: Debian builds in the cache, pinned and locked. `builds images`: what
+//! containers of them are made of.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use matrix::{Build, BuildId, BuildsLock, DebianSource, LockedBuild, LockedPackage, Source};
+use matrix::{Build, BuildId, BuildsLock, DebianSource, LockedBuild, LockedPackage, Source, SourceKind};
 use runner::{Project, ProtocolFiles};
 use session::rootfs::{self, Cache, Fetched, Manifest, Package, RootfsErrorKind};
 use tokio::task::JoinSet;
@@ -28,6 +29,7 @@ pub(crate) fn builds(global: &Global, args: &Builds) -> Done {
     let cache = Cache::at(Cache::default_directory());
     match args {
         Builds::List => list(&project, &cache),
+        Builds::Images => images(&project, &cache),
         Builds::Fetch { ids } => {
             let runtime = tokio::runtime::Runtime::new().map_err(Failure::setup)?;
             runtime.block_on(fetch(global, &project, &cache, ids))
@@ -49,6 +51,36 @@ fn list(project: &Project, cache: &Cache) -> Done {
             };
             out.push_str(&format!("{}@{}\t{}\n", build.protocol, build.id, words.join("; ")));
         }
+    }
+    terminal::print(&out);
+    Ok(Exit::AsExpected.into())
+}
+
+/// Where the images of builds come from that are containers:
+///
+/// ```text
+/// import  <image>  <digest of the root>  <root>     of the root file system of the same build, which is in the cache
+/// fetch   <image>  <build>                          the same, which is not there yet
+/// pull    <image>  <digest>                         from a registry
+/// ```
+fn images(project: &Project, cache: &Cache) -> Done {
+    let mut out = String::new();
+    for build in project.protocols.values().flat_map(|files| files.builds.iter()) {
+        let Some(Source::Container { image, digest }) = build.source(SourceKind::Container) else { continue };
+        let words = match (digest, build.source(SourceKind::Debian)) {
+            _ if build.like.is_some() => continue,
+            (Some(digest), _) => ["pull", image, digest].join("\t"),
+            (None, Some(Source::Debian(debian))) => match cache.find(debian).map_err(Failure::setup)? {
+                Some(found) => {
+                    format!("import\t{image}\t{}\t{}", found.manifest.digest(), found.root.display())
+                }
+                None => format!("fetch\t{image}\t{}@{}", build.protocol, build.id),
+            },
+            // Whoever brings such an image knows where it is from.
+            (None, _) => continue,
+        };
+        out.push_str(&words);
+        out.push('\n');
     }
     terminal::print(&out);
     Ok(Exit::AsExpected.into())

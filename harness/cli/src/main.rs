@@ -7,6 +7,7 @@ mod args;
 mod builds;
 mod bump;
 mod compare;
+mod engine;
 mod errors;
 mod exit;
 mod expect;
@@ -29,7 +30,7 @@ use exit::Exit;
 
 fn main() -> ExitCode {
     // A part of the sandbox does its work here and never returns to the command line.
-    if let Some(status) = session::sandbox::hook() {
+    if let Some(status) = engine::hook() {
         return status.into();
     }
     let cli = Cli::parse();

@@ -17,6 +17,7 @@ use transcript::Transcript;
 use verdict::{CellResult, Outcome, RunResults};
 
 use crate::args::{FlakyResult, Format, Global, List, Listing, Run, Select, ShowMore, Transport};
+use crate::engine::engine;
 use crate::exit::Exit;
 use crate::folder::{JOURNAL, RESULTS_JSON, ResultsFolder, SAVED, TRANSCRIPTS};
 use crate::{Done, Failure, show, terminal, warnings};
@@ -181,10 +182,11 @@ pub(crate) fn execute(
         transport: match args.transport {
             Transport::Memory => session::Transport::Memory,
             Transport::Unix => session::Transport::Unix,
+            Transport::Tcp => session::Transport::Tcp,
         },
         deadline_scale: args.deadline_scale.unwrap_or(plan.settings.deadline_scale),
         retries: args.retries.map_or(plan.settings.retries, usize::from),
-        bench: Bench::new(work_dir.path(), cache_dir()),
+        bench: Bench { engine: engine(), ..Bench::new(work_dir.path(), cache_dir()) },
         flags: flags.clone(),
         clock: clock(),
         stop: stopped,

@@ -302,6 +302,26 @@ mod tests {
     }
 
     #[test]
+    fn without_an_engine_a_build_that_is_an_image_is_missing() {
+        let source = Source::Container { image: "tuxedo:1".to_owned(), digest: None };
+        let build = Build {
+            id: matrix::BuildId::new("1"),
+            protocol: "tuxedo".into(),
+            roles: vec![matrix::Role::Server],
+            version: "1".to_owned(),
+            dialect: "1".to_owned(),
+            sources: Vec::new(),
+            like: None,
+            settings: BTreeMap::new(),
+        };
+        let error =
+            Installed::find(&SOFTWARE, &build, &source, &Bench::new("", "")).expect_err("there is none");
+        let expect = "find tuxedo 1: build is missing (this wireskew was built without containers); \
+                      try: cargo run --release --features containers -- …";
+        assert_eq!(error.to_string(), expect);
+    }
+
+    #[test]
     fn says_what_a_directory_lacks() {
         check(&["usr/bin/tuxd", "etc/passwd"], Err("has no directory `wireskew` to mount over"));
         check(&["share/tuxd"], Err("no tuxd in"));

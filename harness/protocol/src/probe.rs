@@ -134,6 +134,8 @@ pub enum Bad {
     Refused,
     /// It is dropped without a word. A request in the same write shows it: that one is answered, and nothing else.
     Dropped,
+    /// It is refused, and the connection ends: nobody knows what comes behind it.
+    Ends,
 }
 
 /// What becomes of a request that is longer than servers take.
@@ -330,7 +332,7 @@ fn witness(d: &Description, script: Script) -> Script {
 /// it is the sign that the server is done with it.
 fn bad(d: &Description, gets: Bad, message: Bytes) -> Bytes {
     match gets {
-        Bad::Refused => message,
+        Bad::Refused | Bad::Ends => message,
         Bad::Dropped => Bytes::from([&message[..], &d.canary[..]].concat()),
     }
 }
@@ -349,7 +351,7 @@ fn unknown_requests(d: &Description, cases: &mut Vec<Case>) {
             (true, AboveLimit::Closed, _) => {
                 ("an unknown request above the limit ends the connection", Expect::Closed)
             }
-            (_, _, Bad::Refused) => (ABOUT, Expect::NotSupported),
+            (_, _, Bad::Refused | Bad::Ends) => (ABOUT, Expect::NotSupported),
             (_, _, Bad::Dropped) => (DROPPED, Expect::Answer),
         };
         let args = [expect.arg()];
@@ -503,7 +505,12 @@ fn contents(d: &Description, cases: &mut Vec<Case>) {
     const SHORT: &str = "a valid request whose payload is too short";
     const FUTURE: &str = "a valid request with more fields at its end, as a future client sends it";
     let refused = |gets: Bad, bytes: Bytes| {
-        (bad(d, gets, bytes), if gets == Bad::Refused { Expect::Refusal } else { Expect::Answer })
+        let expect = match gets {
+            Bad::Refused => Expect::Refusal,
+            Bad::Dropped => Expect::Answer,
+            Bad::Ends => Expect::Closed,
+        };
+        (bad(d, gets, bytes), expect)
     };
     let stray = refused(d.stray, d.reply.clone());
     let malformed = |bytes: Bytes| refused(d.malformed, bytes);
@@ -521,6 +528,12 @@ fn contents(d: &Description, cases: &mut Vec<Case>) {
     ];
     for (name, about, subject) in subjects {
         let Some((bytes, expect)) = subject else { continue };
+        if expect == Expect::Closed {
+            let script = open(d, opening(d), MAIN, Role::Subject, &[expect.arg()]).send(MAIN, bytes);
+            let script = answer(d, script, MAIN, REPLY_MS).close(MAIN);
+            cases.push(case(name, about, Hazard::Disturbs, closing(d, script)));
+            continue;
+        }
         cases.push(around(d, name, about, Hazard::Disturbs, expect, |s| {
             answer(d, s.send(MAIN, bytes), MAIN, REPLY_MS)
         }));

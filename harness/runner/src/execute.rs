@@ -9,7 +9,8 @@ use session::{
     Client, Conversation, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start,
     Successors, Transport,
 };
-use transcript::{Endpoint, Provenance, Transcript};
+use transcript::evidence;
+use transcript::{Endpoint, Event, EventKind, Provenance, Transcript};
 use verdict::checks::is_only_said;
 use verdict::{Evidence, Grammar, Judgement, Reading, Recorded, judge};
 
@@ -123,6 +124,9 @@ impl Context<'_> {
         recorded: Option<&Transcript>,
     ) -> Result<Executed, LaunchError> {
         let pool = self.pool.ok_or_else(|| no_peer(cell, "server"))?;
+        if let Some(what) = self.does_not_travel(pool.launcher(), script, recorded) {
+            return Ok(Executed::Explained(format!("{what} do not travel over TCP")));
+        }
         let _share = self.share(script.bytes());
         let mut server = pool.take(cell.hazard, self.start(cell)).await?;
         server.set_successors(&self.successors);
@@ -144,6 +148,24 @@ impl Context<'_> {
             }
             Err(error) => Ok(Executed::Failed(format!("the conversation could not go on: {error}"))),
         }
+    }
+
+    /// What is sent beside the bytes, by the script or by the recorded server, and would be lost on the way.
+    fn does_not_travel(
+        &self,
+        server: &dyn Launcher,
+        script: &Script,
+        recorded: Option<&Transcript>,
+    ) -> Option<&'static str> {
+        if server.transport(self.transport) != evidence::Transport::Tcp {
+            return None;
+        }
+        let mut then = recorded.into_iter().flat_map(|transcript| &transcript.events);
+        let passed = |event: &Event| matches!(&event.kind, EventKind::Data(data) if !data.fds.is_empty());
+        if script.passes_descriptors() || then.any(passed) {
+            return Some("descriptors");
+        }
+        script.claims().then_some("credentials")
     }
 
     async fn operate(&self, cell: &PlanCell, operation: &str) -> Result<Executed, LaunchError> {

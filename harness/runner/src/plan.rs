@@ -88,6 +88,12 @@ impl PlanCell {
         let ours = |source: Option<SourceKind>| !source.is_some_and(SourceKind::is_live);
         ours(self.planned.client_source) && ours(self.planned.server_source)
     }
+
+    /// Whether peers talk to each other in it.
+    #[must_use]
+    pub fn converses(&self) -> bool {
+        matches!(self.work, Work::Play(_) | Work::Operate(_) | Work::Replay(_))
+    }
 }
 
 /// Why there is no plan.

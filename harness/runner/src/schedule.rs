@@ -227,6 +227,12 @@ impl Run {
         slow.into_iter().for_each(|(at, ran)| self.tell(RunEvent::Slow(self.id(at), ran)));
     }
 
+    /// Whether a cell runs on virtual time: nobody outside of this process has a part in it, and nothing of the kernel that
+    /// takes its time.
+    fn is_virtual(&self, cell: &PlanCell) -> bool {
+        cell.is_simulated() && (self.options.transport != Transport::Tcp || !cell.converses())
+    }
+
     /// Starts whatever has no result yet, in the order of the seed: cells of our own peers on threads, those with real
     /// processes as tasks; each has its own limit.
     fn spawn(
@@ -237,7 +243,7 @@ impl Run {
         let Self { plan, options, .. } = &**self;
         let to_do = shuffled(plan.cells.len(), options.seed).into_iter();
         let to_do = to_do.filter(|at| !done.contains_key(&plan.cells[*at].planned.id.to_string()));
-        let (simulated, live): (Vec<_>, Vec<_>) = to_do.partition(|at| plan.cells[*at].is_simulated());
+        let (simulated, live): (Vec<_>, Vec<_>) = to_do.partition(|at| self.is_virtual(&plan.cells[*at]));
         let mut tasks = JoinSet::new();
         let threads = options.jobs.unwrap_or_else(processors).clamp(1, simulated.len().max(1));
         let queue = Arc::new(Queue::new(simulated));
@@ -323,7 +329,7 @@ impl Run {
         }
     }
 
-    /// Runs a cell with real processes. That nothing came says nothing while this process did not get its turn: where it is
+    /// Runs a cell in real time. That nothing came says nothing while this process did not get its turn: where it is
     /// not as expected, the cell is tried again, and if that goes on it is inconclusive.
     async fn live(&self, cell: &PlanCell, pulse: &Pulse) -> Ended {
         let mut tries = Tries::new(self.options.retries, &self.events);
@@ -391,11 +397,12 @@ impl Run {
         };
         let simulated = cell.is_simulated();
         let transport = if simulated { self.options.transport } else { Transport::Unix };
+        let is_virtual = self.is_virtual(cell);
         let provenance = Provenance {
             recorder: producer(),
             recorded: self.options.clock.today.to_string(),
             seed: Some(self.options.seed),
-            environment: if simulated { virtual_clock() } else { self.environment(pool) },
+            environment: if is_virtual { virtual_clock() } else { self.environment(pool) },
             ..Provenance::default()
         };
         let context = Context {
@@ -407,9 +414,9 @@ impl Run {
             successors,
             expectation: if simulated { None } else { files.expectation(&planned.id) },
             transport,
-            memory: simulated.then_some(&self.memory),
+            memory: is_virtual.then_some(&self.memory),
             // Virtual time is never short.
-            deadline_scale: if simulated { 1.0 } else { self.options.deadline_scale },
+            deadline_scale: if is_virtual { 1.0 } else { self.options.deadline_scale },
             provenance: &provenance,
         };
         context.execute(cell).await

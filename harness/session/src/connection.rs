@@ -12,9 +12,10 @@ mod muxer;
 
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -35,6 +36,8 @@ pub use memory::Port;
 pub const FDS_PER_MESSAGE_MAX: usize = 253;
 /// Most bytes taken in one read.
 pub const READ_LEN_MAX: usize = 64 << 10;
+/// Any port of the loopback device that is free.
+const LOOPBACK: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
 /// How long to wait before trying again to connect to a server whose backlog is full.
 const BACKLOG_RETRY: Duration = Duration::from_millis(2);
 
@@ -46,6 +49,9 @@ pub enum Transport {
     Memory,
     /// Unix sockets of the kernel, which peers in other processes can reach as well.
     Unix,
+    /// TCP over the loopback device, in real time: what is under way there is nobody's, and a virtual clock would pass over
+    /// it. Neither descriptors nor credentials travel.
+    Tcp,
 }
 
 impl From<Transport> for evidence::Transport {
@@ -53,6 +59,7 @@ impl From<Transport> for evidence::Transport {
         match transport {
             Transport::Memory => Self::Memory,
             Transport::Unix => Self::Unix,
+            Transport::Tcp => Self::Tcp,
         }
     }
 }
@@ -89,7 +96,10 @@ pub enum Received {
 #[derive(Debug)]
 pub enum SendEnd {
     /// The other side no longer takes any: `EPIPE` or `ECONNRESET`.
-    Closed,
+    Closed {
+        /// How many bytes went out before.
+        sent: usize,
+    },
     /// The deadline passed before the other side took them all.
     Timeout {
         /// How many bytes went out.
@@ -110,9 +120,10 @@ impl Connection {
         if let Address::Memory(port) = address {
             return connected(until, || port.connect().map(Self::from)).await;
         }
-        if let Address::Tcp(address) = address {
+        if let Address::Tcp(to) | Address::TcpInSlot(_, to) = address {
             let late = |_| io::Error::from(io::ErrorKind::TimedOut);
-            return Self::tcp(timeout_at(until, TcpStream::connect(address)).await.map_err(late)??);
+            let connecting = address.tcp_socket(*to)?.connect(*to);
+            return Self::tcp(timeout_at(until, connecting).await.map_err(late)??);
         }
         let (fd, name) = (address.socket()?, address.socket_name()?);
         // Has the kernel attach our credentials to all that we send. A server that asks for them does so after
@@ -159,6 +170,15 @@ impl Connection {
                 let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
                 let (a, b) = rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
                 Ok((Self::new(a)?, Self::new(b)?))
+            }
+            Transport::Tcp => {
+                let listener = std::net::TcpListener::bind(LOOPBACK)?;
+                let a = std::net::TcpStream::connect(listener.local_addr()?)?;
+                let (b, _) = listener.accept()?;
+                for stream in [&a, &b] {
+                    stream.set_nonblocking(true)?;
+                }
+                Ok((Self::tcp(TcpStream::from_std(a)?)?, Self::tcp(TcpStream::from_std(b)?)?))
             }
         }
     }
@@ -229,7 +249,7 @@ impl Connection {
                         Ok(waited) => waited.map_err(SendEnd::Io)?,
                     }
                 }
-                Err(error) => return Err(send_end(error)),
+                Err(error) => return Err(send_end(error, sent)),
             }
         }
         Ok(())
@@ -292,7 +312,7 @@ impl Connection {
         match self.stream.try_send(bytes, fds, None) {
             Ok(count) => Ok(count),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
-            Err(error) => Err(send_end(error)),
+            Err(error) => Err(send_end(error, 0)),
         }
     }
 
@@ -467,10 +487,10 @@ fn raw(fd: BorrowedFd<'_>) -> i32 {
     std::os::fd::AsRawFd::as_raw_fd(&fd)
 }
 
-fn send_end(error: io::Error) -> SendEnd {
+fn send_end(error: io::Error, sent: usize) -> SendEnd {
     match error.kind() {
         io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset | io::ErrorKind::NotConnected => {
-            SendEnd::Closed
+            SendEnd::Closed { sent }
         }
         _ => SendEnd::Io(error),
     }
@@ -480,10 +500,22 @@ impl Address {
     /// A socket that is not yet bound or connected, made where this address can be reached.
     fn socket(&self) -> io::Result<OwnedFd> {
         if let Self::InSlot(slot, _) = self {
-            return slot.netns().socket();
+            return slot.netns().socket(AddressFamily::UNIX);
         }
         let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
         Ok(rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+    }
+
+    /// The same for TCP.
+    fn tcp_socket(&self, to: SocketAddr) -> io::Result<TcpSocket> {
+        match self {
+            Self::TcpInSlot(slot, _) => {
+                let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+                Ok(TcpSocket::from_std_stream(slot.netns().socket(family)?.into()))
+            }
+            _ if to.is_ipv4() => TcpSocket::new_v4(),
+            _ => TcpSocket::new_v6(),
+        }
     }
 
     /// Its name to the kernel.
@@ -491,7 +523,9 @@ impl Address {
         Ok(match self {
             Self::Path(path) | Self::HybridVsock { path, .. } => SocketAddrUnix::new(path)?,
             Self::Abstract(name) | Self::InSlot(_, name) => SocketAddrUnix::new_abstract_name(name)?,
-            Self::Tcp(_) | Self::Memory(_) => return Err(io::ErrorKind::Unsupported.into()),
+            Self::Tcp(_) | Self::TcpInSlot(..) | Self::Memory(_) => {
+                return Err(io::ErrorKind::Unsupported.into());
+            }
         })
     }
 }
@@ -527,6 +561,7 @@ impl Listener {
                 let number = NUMBER.fetch_add(1, Ordering::Relaxed);
                 Address::Abstract(format!("wireskew-{}-{number}", std::process::id()).into_bytes())
             }
+            Transport::Tcp => Address::Tcp(LOOPBACK),
         };
         Self::bind(address, backlog)
     }
@@ -542,8 +577,13 @@ impl Listener {
                 Ok(Self { waiting: Waiting::Memory(port.clone()), address })
             }
             Address::Tcp(wanted) => {
-                let (listener, bound) = listen_tcp(*wanted, backlog)?;
+                let (listener, bound) = listen_tcp(&address, *wanted, backlog)?;
                 Ok(Self { waiting: Waiting::Tcp(listener), address: Address::Tcp(bound) })
+            }
+            Address::TcpInSlot(slot, wanted) => {
+                let (listener, bound) = listen_tcp(&address, *wanted, backlog)?;
+                let address = Address::TcpInSlot(Arc::clone(slot), bound);
+                Ok(Self { waiting: Waiting::Tcp(listener), address })
             }
             Address::Path(_) | Address::Abstract(_) | Address::InSlot(..) => {
                 let (fd, name) = (address.socket()?, address.socket_name()?);
@@ -590,8 +630,8 @@ impl Listener {
     }
 }
 
-fn listen_tcp(wanted: SocketAddr, backlog: usize) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = if wanted.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+fn listen_tcp(at: &Address, wanted: SocketAddr, backlog: usize) -> io::Result<(TcpListener, SocketAddr)> {
+    let socket = at.tcp_socket(wanted)?;
     socket.set_reuseaddr(true)?;
     socket.bind(wanted)?;
     let listener = socket.listen(u32::try_from(backlog).unwrap_or(u32::MAX))?;
@@ -605,7 +645,7 @@ impl Drop for Listener {
             Address::Memory(port) => port.close(),
             // The directory may be gone already; then so is the socket.
             Address::Path(path) => drop(std::fs::remove_file(path)),
-            Address::Abstract(_) | Address::InSlot(..) | Address::Tcp(_) => {}
+            Address::Abstract(_) | Address::InSlot(..) | Address::Tcp(_) | Address::TcpInSlot(..) => {}
             // Nobody could listen there.
             Address::HybridVsock { .. } => {}
         }

@@ -406,24 +406,31 @@ impl<'a> Conversation<'a> {
                 }
                 Ok(())
             }
-            Err(SendEnd::Closed) => {
+            Err(SendEnd::Closed { sent }) => {
+                self.went_in_part(conn, data, sent);
                 self.observe(conn, Direction::ToServer, Observation::SendFailed, "closed by peer");
                 Ok(())
             }
             Err(SendEnd::Timeout { sent }) => {
-                if sent > 0 {
-                    self.recorder.data(
-                        conn,
-                        Direction::ToServer,
-                        Data { bytes: bytes.slice(..sent), ..data },
-                    );
-                }
                 let text = format!("peer took {sent} of {} bytes", bytes.len());
+                self.went_in_part(conn, data, sent);
                 self.observe(conn, Direction::ToServer, Observation::SendFailed, &text);
                 Ok(())
             }
             Err(SendEnd::Io(error)) => Err(error),
         }
+    }
+
+    /// The server has taken only so many bytes; a request may be whole in them.
+    fn went_in_part(&mut self, conn: ConnId, data: Data, sent: usize) {
+        let Some(open) = self.open.get_mut(&conn).filter(|_| sent > 0) else { return };
+        let bytes = data.bytes.slice(..sent);
+        open.exchanges.push(Direction::ToServer, &bytes);
+        open.awaited = Awaited::default();
+        while let Ok(Some(placed)) = open.exchanges.next(Direction::ToServer) {
+            open.early += usize::from(open.note(self.grammar, &placed));
+        }
+        self.recorder.data(conn, Direction::ToServer, Data { bytes, ..data });
     }
 
     /// Takes frames until the last write is answered; where it is due no answer, one frame that comes behind it.
@@ -640,6 +647,7 @@ async fn send_all(
                     return Err(SendEnd::Timeout { sent: done });
                 }
             }
+            Err(SendEnd::Closed { sent }) => return Err(SendEnd::Closed { sent: done + sent }),
             ended => return ended,
         }
     }

@@ -38,6 +38,8 @@ pub enum Address {
     },
     /// A TCP port, of this machine.
     Tcp(SocketAddr),
+    /// The same in the network namespace of a slot.
+    TcpInSlot(Arc<dyn Place>, SocketAddr),
     /// A port in the memory of this process.
     Memory(Port),
 }
@@ -50,7 +52,7 @@ impl Address {
             Self::Path(_) | Self::Abstract(_) | Self::InSlot(..) | Self::HybridVsock { .. } => {
                 evidence::Transport::Unix
             }
-            Self::Tcp(_) => evidence::Transport::Tcp,
+            Self::Tcp(_) | Self::TcpInSlot(..) => evidence::Transport::Tcp,
             Self::Memory(_) => evidence::Transport::Memory,
         }
     }
@@ -62,7 +64,7 @@ impl fmt::Display for Address {
             Self::Path(path) => write!(f, "{}", path.display()),
             Self::Abstract(name) | Self::InSlot(_, name) => write!(f, "@{}", name.escape_ascii()),
             Self::HybridVsock { path, port } => write!(f, "vsock port {port} behind {}", path.display()),
-            Self::Tcp(address) => write!(f, "{address}"),
+            Self::Tcp(address) | Self::TcpInSlot(_, address) => write!(f, "{address}"),
             Self::Memory(_) => f.write_str("memory"),
         }
     }

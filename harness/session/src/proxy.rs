@@ -218,7 +218,7 @@ async fn pump(from: &Connection, to: &Connection, conn: ConnId, dir: Direction, 
                 match to.send(&bytes, &borrowed, claimed, SEND_DEADLINE).await {
                     Ok(()) => {}
                     // The other direction says how that side ended.
-                    Err(SendEnd::Closed) => return End::HalfClosed,
+                    Err(SendEnd::Closed { .. }) => return End::HalfClosed,
                     Err(SendEnd::Timeout { sent }) => {
                         let value = format!("{sent} of {} bytes taken", bytes.len());
                         record(Observation::ForwardFailed.event(value));
@@ -331,7 +331,7 @@ mod tests {
             assert_eq!(bytes(&mut client).await.0, "Eof");
             tokio::time::sleep(Duration::from_millis(20)).await;
             let sent = client.send(&Bytes::from_static(b"x"), &[], None, SOON).await;
-            assert!(matches!(sent, Err(SendEnd::Closed)), "{sent:?}");
+            assert!(matches!(sent, Err(SendEnd::Closed { .. })), "{sent:?}");
         };
         check(play, &["c2s connect", "s2c eof closes"]);
     }

@@ -161,6 +161,12 @@ impl Script {
         self.steps.iter().any(|step| matches!(step, Step::Send { creds: Some(_), .. }))
     }
 
+    /// Whether it passes descriptors.
+    #[must_use]
+    pub fn passes_descriptors(&self) -> bool {
+        self.steps.iter().any(|step| matches!(step, Step::Send { fds, .. } if !fds.is_empty()))
+    }
+
     /// Adds a step.
     #[must_use]
     pub fn then(mut self, step: Step) -> Self {

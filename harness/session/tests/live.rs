@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitCode, ExitStatus, Stdio};
@@ -261,13 +262,17 @@ fn slots_are_alike_and_apart() {
 async fn slots() {
     let sandbox = Sandbox::inside().expect("main checked it");
     let name = b"wireskew-test".to_vec();
+    let port = |slot| Address::TcpInSlot(slot, SocketAddr::from((Ipv4Addr::LOCALHOST, 2375)));
     let mut held = Vec::new();
     for _ in 0..2 {
         let slot: Arc<dyn Place> = Arc::new(Slot::open(&sandbox).await.expect("a slot can be made"));
         let address = Address::InSlot(Arc::clone(&slot), name.clone());
         let listener = Listener::bind(address.clone(), 1).expect("the name is free in every slot");
         Connection::connect(&address, Duration::from_secs(1)).await.expect("it is found in its slot");
-        held.push((slot, listener));
+        let tcp = port(Arc::clone(&slot));
+        let on_port = Listener::bind(tcp.clone(), 1).expect("the port is free in every slot");
+        Connection::connect(&tcp, Duration::from_secs(1)).await.expect("it is found in its slot");
+        held.push((slot, [listener, on_port]));
     }
     let here = Connection::connect(&Address::Abstract(name), Duration::from_secs(1)).await;
     assert!(here.is_err(), "and nowhere else");

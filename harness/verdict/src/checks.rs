@@ -19,7 +19,7 @@ pub use answered::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES};
 pub(crate) use drained::Drain;
 pub use drained::PAYLOAD_DRAINED;
 pub use effects::{EFFECT_MATCHES_CLAIM, UNTOLD};
-pub use evidence::EVIDENCE_COMPLETE;
+pub use evidence::{ALONE_COMPLETE, EVIDENCE_COMPLETE, without_end};
 pub use process::{GIVES_BACK, STAYS_UP};
 pub use replay::{SAME_FATE, SAME_MEANING};
 pub use state::{FILES, LOADS, LOST, Loads, RUNS, STATE_KEPT};

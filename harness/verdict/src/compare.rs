@@ -232,6 +232,11 @@ impl Comparing<'_> {
 
     /// Compares two parts, up to the first difference.
     fn parts(&mut self, was: &Part<'_>, is: &Part<'_>, policy: Policy) {
+        let may_be_more = policy.absent == Absent::IsNothing && policy.added == Added::Passes;
+        if may_be_more && was.is_absent(policy.absent) && !is.is_absent(policy.absent) && !is.is_unread() {
+            self.found.added.push(is.path.to_owned());
+            return;
+        }
         if is.is_unread() && was.is_unread() {
             if was.says() != is.says() {
                 self.found.not_compared.push(is.path.to_owned());

@@ -30,6 +30,10 @@ fn lists_everything_that_there_is() {
     check(&["list", "--what", "builds"], "lxc-command@7.0.0\t");
     check(&["list", "--what", "defects"], "lxc-command\tdoes-not-drain\t");
     check(&["builds", "list"], "lxc-command@4.0.6\t");
+    check(
+        &["list", "--matrix", "matrices/containers.toml", "-E", "source(container)"],
+        "lxc-command/5.0.2..5.0.2/client/attach\toperate",
+    );
 }
 
 #[test]

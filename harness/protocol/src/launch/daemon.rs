@@ -16,7 +16,7 @@ use transcript::Endpoint;
 use transcript::evidence::{self, Observation};
 use wire::Direction;
 
-use super::{Place, within};
+use super::{At, Place, within};
 use crate::installed::{self, Installed, Process, Software, setup};
 use crate::{Bench, Made};
 
@@ -41,15 +41,15 @@ pub trait Daemons: Send + Sync + Sized + 'static {
         installed::environment()
     }
 
-    /// What carries the bytes.
-    fn transport(&self) -> evidence::Transport {
-        evidence::Transport::Unix
+    /// Where one speaks.
+    fn at(&self) -> At {
+        At::Socket
     }
 
     /// Opens a place with everything in it that a daemon needs.
     fn open(&self, real: &Arc<Installed>) -> impl Future<Output = Result<Place, LaunchErrorKind>> + Send;
 
-    /// Where the daemon of a place listens.
+    /// Where the daemon of a place listens; a TCP port is one of the place's own ([`Address::TcpInSlot`]).
     fn address(&self, place: &Place) -> Address;
 
     /// Starts a daemon there and waits until it answers. The deadline is the caller's.
@@ -184,7 +184,7 @@ impl<D: Daemons> Launcher for DaemonLauncher<D> {
     }
 
     fn transport(&self, _simulated: Transport) -> evidence::Transport {
-        self.daemons.transport()
+        self.daemons.at().transport()
     }
 
     fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>> {

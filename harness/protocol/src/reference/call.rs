@@ -87,8 +87,8 @@ impl Caller {
         let sent = self.connection.send(&bytes, &[], creds, deadline).await;
         let taken = match &sent {
             Ok(()) => bytes.len(),
-            Err(SendEnd::Timeout { sent }) => *sent,
-            Err(SendEnd::Closed | SendEnd::Io(_)) => 0,
+            Err(SendEnd::Timeout { sent } | SendEnd::Closed { sent }) => *sent,
+            Err(SendEnd::Io(_)) => 0,
         };
         if taken > 0 {
             let data = Data { bytes: bytes.slice(..taken), fds: Vec::new(), creds };

@@ -5,12 +5,13 @@
 //! | `agreed` | what clients do | `above-agreed`, `below-agreed`, `pin-changed`, `asks-refused`, `no-prefix`, `sources-disagree` |
 //! | `errors` | everything | `error-form`, `blames-itself`, `missing-as-unknown`, `unknown-as-missing` |
 //! | `says-it-closes` | everything | `closes-unsaid` |
+//! | `manageable` | everything | `unmanageable` |
 
 use matrix::CaseKind;
 use transcript::evidence::{Expect, Role};
 use verdict::checks::Report;
 use verdict::{Blame, Check, ConnReading, Exchange, FrameAt, Meaning, ReplyAt, Weight};
-use wire::http1::{RESPONSE, Request, Response, SWITCH, Version};
+use wire::http1::{Body, RAW, RESPONSE, Request, Response, SWITCH, Version};
 use wire::{Direction, Frame};
 
 use crate::dialect::{DIALECTS, Dialect};
@@ -31,6 +32,8 @@ verdict::rules! {
         "moby/moby@230f178f8b:daemon/server/httputils/httputils.go";
     FAULT: "what a client has done wrong is the client's fault: 4xx", "RFC 9110, section 15.5";
     CLOSES: "a server that closes a connection says so", "RFC 9112, section 9.6";
+    MANAGED: "what a running container refers to stays, whatever is reloaded and whoever starts",
+        "moby/moby@d222bf097c: what its message promises for reloads";
     ONE_SOURCE: "ping and /version announce the same", "harness/ARCHITECTURE.md#claims-are-effects";
 }
 
@@ -70,8 +73,11 @@ fn agreed(report: &mut Report<'_>) {
 
 /// All requests of a client, in the order in which they were sent.
 fn in_time(conns: &[ConnReading]) -> Vec<(u32, &FrameAt, Exchange<'_>)> {
-    let exchanges = conns.iter().flat_map(|conn| conn.exchanges().into_iter().map(move |one| (conn.conn.0, one.request, one)));
-    let mut all: Vec<_> = exchanges.filter(|(_, _, exchange)| exchange.asked == Direction::ToServer).collect();
+    let exchanges = conns
+        .iter()
+        .flat_map(|conn| conn.exchanges().into_iter().map(move |one| (conn.conn.0, one.request, one)));
+    let mut all: Vec<_> =
+        exchanges.filter(|(_, _, exchange)| exchange.asked == Direction::ToServer).collect();
     all.sort_by_key(|(_, at, _)| at.event);
     all
 }
@@ -87,7 +93,8 @@ fn announced(exchange: &Exchange<'_>) -> Option<Heard> {
     if !matches!(response.status, 200 | 500) {
         return None;
     }
-    let version = response.headers.get("api-version").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
+    let version =
+        response.headers.get("api-version").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
     Some(version.map_or(Heard::Silence, Heard::Version))
 }
 
@@ -102,7 +109,11 @@ fn asks(
         let is_pinned = request.target.strip_prefix("/v").and_then(|rest| rest.strip_prefix(pin));
         if is_pinned.is_none_or(|rest| !rest.starts_with('/')) {
             report
-                .violation(shapes::PIN_CHANGED, PINNED, "a client asks for another version than the one that was pinned")
+                .violation(
+                    shapes::PIN_CHANGED,
+                    PINNED,
+                    "a client asks for another version than the one that was pinned",
+                )
                 .blame(Blame::Client)
                 .at_request(conn, at)
                 .push(format!("/v{pin}"), request.target);
@@ -111,7 +122,12 @@ fn asks(
     }
     let Some(version) = asked.version() else {
         report
-            .finding(Weight::Restriction, shapes::NO_PREFIX, AGREED, "a client asks for no version, and so for any that a daemon has")
+            .finding(
+                Weight::Restriction,
+                shapes::NO_PREFIX,
+                AGREED,
+                "a client asks for no version, and so for any that a daemon has",
+            )
             .blame(Blame::Client)
             .at_request(conn, at)
             .push("a prefix", request.target);
@@ -184,14 +200,20 @@ fn form(report: &mut Report<'_>, conn: u32, reply: &ReplyAt) {
         return;
     }
     let is_old = Asked::of(request.target).version().is_some_and(|version| version < api(24));
-    let is_json = response.headers.get("content-type").is_some_and(|kind| kind.starts_with(b"application/json"));
+    let is_json =
+        response.headers.get("content-type").is_some_and(|kind| kind.starts_with(b"application/json"));
     let (due, found) = match (is_old, is_json) {
         (true, true) => ("text", "JSON"),
         (false, false) => ("JSON", "text"),
         _ => return,
     };
     report
-        .finding(Weight::Restriction, shapes::ERROR_FORM, FORM, format!("an error is {found} where clients read {due}"))
+        .finding(
+            Weight::Restriction,
+            shapes::ERROR_FORM,
+            FORM,
+            format!("an error is {found} where clients read {due}"),
+        )
         .at_reply(conn, reply)
         .push(due, found);
 }
@@ -202,17 +224,59 @@ fn refused(report: &mut Report<'_>, conn: u32, reply: &ReplyAt) {
     if response.status == 500 {
         let text = error_text(&response, reply.at.frame.payload()).unwrap_or_default();
         report
-            .finding(Weight::Restriction, shapes::BLAMES_ITSELF, FAULT, "a server takes the fault of a client for its own")
+            .finding(
+                Weight::Restriction,
+                shapes::BLAMES_ITSELF,
+                FAULT,
+                "a server takes the fault of a client for its own",
+            )
             .at_reply(conn, reply)
             .push("4xx", format!("500: {text}"));
     }
     let is_about_object = request.target.contains("/nope");
     if is_about_object && reply.meaning == Meaning::NotSupported {
         report
-            .violation(shapes::MISSING_AS_UNKNOWN, TOLD_APART, "an object that is not there is told as an endpoint that is not known")
+            .violation(
+                shapes::MISSING_AS_UNKNOWN,
+                TOLD_APART,
+                "an object that is not there is told as an endpoint that is not known",
+            )
             .at_reply(conn, reply)
             .push("404 with Api-Version", "404 page not found");
     }
+}
+
+/// What becomes of containers.
+pub(crate) const MANAGEABLE: Check = Check { name: "manageable", judge: manageable };
+
+fn manageable(report: &mut Report<'_>) {
+    let evidence = report.evidence;
+    for conn in &evidence.reading.conns {
+        for reply in conn.steps.iter().flat_map(|step| &step.replies) {
+            let Some(text) = lost_runtime(&reply.at.frame) else { continue };
+            report
+                .violation(
+                    shapes::UNMANAGEABLE,
+                    MANAGED,
+                    "a daemon cannot reach a container that runs: what it calls is gone",
+                )
+                .at_reply(conn.conn.0, reply)
+                .push("a container that can be managed", text);
+        }
+    }
+}
+
+/// What is said where the script of a runtime is gone, in an error or in the output of what could not be started.
+fn lost_runtime(frame: &Frame) -> Option<String> {
+    let text = match frame.kind {
+        RAW => String::from_utf8_lossy(&frame.bytes).into_owned(),
+        _ => {
+            let response = Response::of(frame)?;
+            error_text(&response, &Body::of(frame)?.data)?
+        }
+    };
+    let is_lost = text.contains("fork/exec") && text.contains("no such file or directory");
+    is_lost.then(|| text.trim().to_owned())
 }
 
 /// A connection that is closed.
@@ -231,18 +295,26 @@ fn says_it_closes(report: &mut Report<'_>) {
         let is_said = match (last.at.frame.kind, Response::of(&last.at.frame)) {
             (RESPONSE, Some(response)) => {
                 let headers = &response.headers;
-                let is_bounded = headers.get("content-length").is_some() || headers.get("transfer-encoding").is_some();
+                let is_bounded =
+                    headers.get("content-length").is_some() || headers.get("transfer-encoding").is_some();
                 let has_body = !matches!(response.status, 204 | 304);
-                headers.lists("connection", "close") || response.version == Version(0) || (has_body && !is_bounded)
+                headers.lists("connection", "close")
+                    || response.version == Version(0)
+                    || (has_body && !is_bounded)
             }
             (SWITCH, _) => true,
             // What is raw ends with its connection.
             _ => true,
         };
-        let is_old = last.request.as_ref().and_then(Request::of).is_some_and(|request| request.version == Version(0));
+        let is_old =
+            last.request.as_ref().and_then(Request::of).is_some_and(|request| request.version == Version(0));
         if !is_said && !is_old {
             report
-                .violation(shapes::CLOSES_UNSAID, CLOSES, "a server closes a connection behind an answer that does not say so")
+                .violation(
+                    shapes::CLOSES_UNSAID,
+                    CLOSES,
+                    "a server closes a connection behind an answer that does not say so",
+                )
                 .at_reply(conn.conn.0, last)
                 .push("Connection: close", "no such header");
         }

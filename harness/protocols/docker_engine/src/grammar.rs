@@ -75,7 +75,9 @@ impl Grammar for EngineGrammar {
     }
 
     fn meaning(&self, _request: Option<&Frame>, reply: &Frame) -> Meaning {
-        let Some(response) = Response::of(reply).filter(|_| reply.kind != SWITCH) else { return Meaning::Success };
+        let Some(response) = Response::of(reply).filter(|_| reply.kind != SWITCH) else {
+            return Meaning::Success;
+        };
         if response.status < 300 {
             return Meaning::Success;
         }

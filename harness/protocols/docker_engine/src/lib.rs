@@ -22,8 +22,12 @@ use matrix::{Build, CaseId, CaseKind, Role};
 use protocol::dialect::Releases;
 use protocol::effects::Operation;
 use protocol::launch::At;
+use protocol::probe::text::ALONE;
 use protocol::{Case, Defect, Peers, Protocol};
 use transcript::Transcript;
+use verdict::checks::{
+    ALONE_COMPLETE, ANSWERED_AS_DUE, ANSWERED_ONCE, PAYLOAD_DRAINED, READABLE_REPLIES, STAYS_UP,
+};
 use verdict::{Check, Cited, Grammar, Reading};
 use wire::http1::Request;
 
@@ -118,18 +122,26 @@ impl Protocol for DockerEngine {
     }
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
-        let mut own = vec![checks::ERRORS, checks::SAYS_IT_CLOSES];
-        if case.kind == CaseKind::Client {
-            own.push(checks::AGREED_ON);
-        }
-        if recorded::is_recorded(case) {
-            own.extend([recorded::AS_RECORDED, verdict::checks::READABLE_REPLIES]);
-            return own;
-        }
-        if case.kind == CaseKind::Replay {
-            return verdict::checks::of(case.kind);
-        }
-        verdict::checks::of(case.kind).into_iter().chain(own).collect()
+        let own = [checks::ERRORS, checks::SAYS_IT_CLOSES, checks::MANAGEABLE];
+        let agreed = (case.kind == CaseKind::Client).then_some(checks::AGREED_ON);
+        let of_kind = match case.kind {
+            CaseKind::Replay => return verdict::checks::of(case.kind),
+            _ if recorded::is_recorded(case) => {
+                vec![recorded::RECORDED_COMPLETE, recorded::AS_RECORDED, READABLE_REPLIES]
+            }
+            CaseKind::Probe if case.name.starts_with(ALONE) => {
+                vec![
+                    ALONE_COMPLETE,
+                    ANSWERED_AS_DUE,
+                    ANSWERED_ONCE,
+                    PAYLOAD_DRAINED,
+                    READABLE_REPLIES,
+                    STAYS_UP,
+                ]
+            }
+            kind => verdict::checks::of(kind),
+        };
+        of_kind.into_iter().chain(own).chain(agreed).collect()
     }
 
     fn rules(&self) -> Vec<Cited> {
@@ -181,21 +193,25 @@ fn condition_of(recorded: &Transcript) -> Option<String> {
     if let Some(operation) = operations::operation(&case.name).filter(|_| case.kind == CaseKind::Client) {
         return Some(operation.before.to_owned());
     }
+    if !recorded::is_recorded(&case) {
+        return None;
+    }
     let grammar = EngineGrammar::new(DIALECTS.for_version(recorded.provenance.server.version.as_deref()?)?);
     let reading = Reading::of(recorded, &grammar);
-    let mut frames = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.replies);
-    frames.find_map(|reply| {
+    let replies = || reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.replies);
+    let named = replies().filter(|reply| reply.meaning == verdict::Meaning::Success).find_map(|reply| {
         let request = reply.request.as_ref().and_then(Request::of)?;
         let asked = Asked::of(request.target);
-        let succeeds = reply.meaning == verdict::Meaning::Success;
-        let container = names::container(asked.path).filter(|name| !is_id(name) && succeeds);
-        let volume = asked.path.strip_prefix("/volumes/").filter(|_| request.method == "DELETE" && succeeds);
+        let container = names::container(asked.path).filter(|name| !is_id(name));
+        let volume = asked.path.strip_prefix("/volumes/").filter(|_| request.method == "DELETE");
         match (container, volume) {
-            (Some(name), _) => Some(format!("{} {name}", operations::RUNNING)),
-            (None, Some(name)) => Some(format!("{} {name}", operations::VOLUME)),
-            (None, None) => None,
+            (Some(name), _) => Some(format!("{} {name}", recorded::condition(&case))),
+            (None, volume) => volume.map(|name| format!("{} {name}", operations::VOLUME)),
         }
-    })
+    });
+    let Some(named) = named else { return Some(operations::RUNNING.to_owned()) };
+    let command = replies().find_map(|reply| message::command(&reply.at.frame));
+    Some(command.map_or(named.clone(), |command| format!("{named} {command}")))
 }
 
 /// Whether a name is one that a daemon has made.

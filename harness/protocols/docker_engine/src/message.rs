@@ -37,7 +37,9 @@ pub(crate) fn dissect(dir: Direction, frame: &Frame, request: Option<&Frame>) ->
         (Direction::ToClient, RAW) => raw(frame, what),
         (Direction::ToClient, RESPONSE) => {
             let failed = Response::of(frame).is_some_and(|response| response.status >= 300);
-            http1::dissect(frame, &header, &|body| if failed { failure(body) } else { dissect_body(what, body) })
+            http1::dissect(frame, &header, &|body| {
+                if failed { failure(body) } else { dissect_body(what, body) }
+            })
         }
         (Direction::ToServer, RAW) => http1::dissect(frame, &header, &|_| Dissection::default()),
         _ => http1::dissect(frame, &header, &|body| object(body, &|_| None)),
@@ -102,7 +104,11 @@ fn raw(frame: &Frame, what: Answer) -> Dissection {
 /// An error: JSON, or text.
 fn failure(body: &[u8]) -> Dissection {
     let is_json = body.first() == Some(&b'{');
-    if is_json { object(body, &|name| (name == "message").then_some(TEXT)) } else { whole(body, "text", text(body), Some(TEXT)) }
+    if is_json {
+        object(body, &|name| (name == "message").then_some(TEXT))
+    } else {
+        whole(body, "text", text(body), Some(TEXT))
+    }
 }
 
 fn text(bytes: &[u8]) -> Value {
@@ -126,14 +132,17 @@ fn mask(path: &str) -> Option<&'static str> {
     let name = path.rsplit('.').find(|name| !name.bytes().all(|byte| byte.is_ascii_digit())).unwrap_or(path);
     match name {
         "Id" | "ID" | "ContainerID" | "Hostname" | "Image" if path != "Config.Image" => Some(ID),
-        "EndpointID" | "NetworkID" | "SandboxID" | "SandboxKey" | "MacAddress" | "DNSNames" | "Name" if path != "Driver" => Some(ID),
+        "EndpointID" | "NetworkID" | "SandboxID" | "SandboxKey" | "MacAddress" | "DNSNames" | "Name"
+            if path != "Driver" =>
+        {
+            Some(ID)
+        }
         "Created" | "CreatedAt" | "StartedAt" | "FinishedAt" | "Pid" | "BuildTime" => Some(MOMENT),
-        "HostnamePath" | "HostsPath" | "ResolvConfPath" | "LogPath" | "Mountpoint" | "KernelVersion" | "CgroupnsMode" => {
-            Some(MACHINE)
-        }
-        "LowerDir" | "MergedDir" | "UpperDir" | "WorkDir" | "Driver" | "MaskedPaths" | "ReadonlyPaths" | "Runtime" => {
-            Some(MACHINE)
-        }
+        "HostnamePath" | "HostsPath" | "ResolvConfPath" | "LogPath" | "Mountpoint" | "KernelVersion"
+        | "CgroupnsMode" => Some(MACHINE),
+        "LowerDir" | "MergedDir" | "UpperDir" | "WorkDir" | "Driver" | "Runtime" => Some(MACHINE),
+        // As many as a release has thought of.
+        "MaskedPaths" | "ReadonlyPaths" => Some(SYNTAX),
         "ApiVersion" | "MinAPIVersion" | "GitCommit" | "GoVersion" | "Version" => Some(RELEASE),
         "Warnings" => Some(TEXT),
         _ => None,
@@ -164,15 +173,24 @@ fn listing(body: &[u8], spans: &[std::ops::Range<usize>]) -> Dissection {
         syntax(&mut found, at..span.start);
         let read = object(body.get(span.clone()).unwrap_or_default(), &|_| None);
         let moved = |part: &std::ops::Range<usize>| part.start + span.start..part.end + span.start;
-        found.problems.extend(read.problems.iter().map(|problem| Problem { span: moved(&problem.span), ..problem.clone() }));
+        found.problems.extend(
+            read.problems.iter().map(|problem| Problem { span: moved(&problem.span), ..problem.clone() }),
+        );
         for field in read.fields {
             let place = moved(&field.span);
             at = place.end;
             let name = anywhere(&field.name);
-            match kind(&field.value).filter(|_| field.mask != Some(SYNTAX)) {
-                Some(kind) if known.insert(name.clone()) => {
+            let kind = kind(&field.value).filter(|_| field.mask != Some(SYNTAX));
+            match kind.zip(name) {
+                Some((kind, name)) if known.insert(name.clone()) => {
                     let value = Value::Text(kind.to_owned());
-                    found.fields.push(Field { name: name.into(), span: place, value, label: None, mask: None });
+                    found.fields.push(Field {
+                        name: name.into(),
+                        span: place,
+                        value,
+                        label: None,
+                        mask: None,
+                    });
                 }
                 _ if field.value == Value::Unread => found.fields.push(Field { span: place, ..field }),
                 _ => syntax(&mut found, place),
@@ -200,10 +218,27 @@ fn kind(value: &Value) -> Option<&'static str> {
     }
 }
 
-/// A path without the places of elements, as one member.
-fn anywhere(path: &str) -> String {
+/// Members whose members have names that users give, or that are of the state: any of them stands for all.
+const MAPS: [&str; 4] = ["Attributes", "Networks", "Runtimes", "status"];
+/// What is there or not by the state of a daemon, and not by its release.
+const BY_STATE: [&str; 6] = ["BuildCache", "Labels", "Mounts", "Ports", "RepoDigests", "DriverStatus"];
+
+/// A path without the places of elements and the names of users, as one member; nothing where it is of the state.
+fn anywhere(path: &str) -> Option<String> {
     let is_place = |name: &str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_digit());
-    path.split('.').map(|name| if is_place(name) { "*" } else { name }).collect::<Vec<_>>().join(".")
+    let mut general: Vec<&str> = Vec::new();
+    // A dot in a name has a backslash in front of it.
+    let mut in_name = false;
+    for name in path.split('.') {
+        let goes_on = name.ends_with('\\');
+        if !in_name {
+            let of_user = general.last().is_some_and(|above| MAPS.contains(above));
+            general.push(if is_place(name) || of_user { "*" } else { name });
+        }
+        in_name = goes_on;
+    }
+    let is_state = general.iter().any(|name| BY_STATE.contains(name));
+    (!is_state).then(|| general.join("."))
 }
 
 /// What processes wrote. Pieces are writes, and where they end says nothing.
@@ -219,7 +254,13 @@ fn streams(bytes: &[u8]) -> Dissection {
         Ok(joined) => joined,
         Err(error) => {
             found.problems.push(Problem { span: 0..bytes.len(), what: error.to_string() });
-            found.fields.push(Field { name: "streams".into(), span: 0..bytes.len(), value: Value::Unread, label: None, mask: None });
+            found.fields.push(Field {
+                name: "streams".into(),
+                span: 0..bytes.len(),
+                value: Value::Unread,
+                label: None,
+                mask: None,
+            });
             return found;
         }
     };
@@ -246,13 +287,25 @@ fn streams(bytes: &[u8]) -> Dissection {
     found
 }
 
+/// The command line of a container, where an answer describes one whose words have no spaces in them.
+pub(crate) fn command(frame: &Frame) -> Option<String> {
+    let body = http1::Body::of(frame)?;
+    let document = json::Document::parse(&body.data, JSON).ok()?;
+    let words =
+        document.root().get("Config")?.get("Cmd")?.items().map(|word| Some(word.text()?.into_owned()));
+    let words: Vec<String> = words.collect::<Option<_>>()?;
+    let is_plain = !words.is_empty() && words.iter().all(|word| !word.is_empty() && !word.contains(' '));
+    is_plain.then(|| words.join(" "))
+}
+
 /// The text of an error, whatever its form.
 pub(crate) fn error_text(response: &Response<'_>, body: &[u8]) -> Option<String> {
     if response.status < 300 {
         return None;
     }
     let document = json::Document::parse(body, JSON).ok();
-    let message = document.as_ref().and_then(|document| Some(document.root().get("message")?.text()?.into_owned()));
+    let message =
+        document.as_ref().and_then(|document| Some(document.root().get("message")?.text()?.into_owned()));
     message.or_else(|| Some(String::from_utf8_lossy(body).trim_end().to_owned()))
 }
 

@@ -32,9 +32,16 @@ pub(crate) fn answer(method: &str, target: &str) -> Answer {
     let asked = Asked::of(target);
     let parts: Vec<&str> = asked.path.split('/').skip(1).collect();
     match (method, &parts[..]) {
-        ("GET", ["info"] | ["system", "df"] | ["images", "json"] | ["networks"] | ["volumes"] | ["containers", "json"]) => {
-            Answer::Listing
-        }
+        (
+            "GET",
+            ["version"]
+            | ["info"]
+            | ["system", "df"]
+            | ["images", "json"]
+            | ["networks"]
+            | ["volumes"]
+            | ["containers", "json"],
+        ) => Answer::Listing,
         ("GET", ["containers", _, "stats" | "top"] | ["images", _, "json"]) => Answer::Listing,
         ("GET", ["events"]) => Answer::Lines,
         ("POST", ["build"] | ["images", "create" | "load"] | ["images", _, "push"]) => Answer::Lines,

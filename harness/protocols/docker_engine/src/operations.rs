@@ -14,7 +14,9 @@ pub(crate) const IMAGE: &str = "image";
 pub(crate) const VOLUME: &str = "volume";
 /// Condition: a container of that image runs, called [`CONTAINER`].
 pub(crate) const RUNNING: &str = "running";
-/// Condition: the same, with a runtime that has arguments.
+/// Condition: a container runs on a terminal.
+pub(crate) const TERMINAL: &str = "terminal";
+/// Condition: the same as [`RUNNING`], with a runtime that has arguments.
 pub(crate) const WRAPPED: &str = "wrapped";
 /// Condition: the same, and behind that the runtime has no arguments, and the daemon was told to reload.
 pub(crate) const RELOADED: &str = "reloaded";
@@ -28,6 +30,8 @@ pub(crate) const RUNTIME: &str = "wrap";
 
 /// What the containers of conditions run: it says something, and stays.
 pub(crate) const COMMAND: [&str; 3] = ["/bin/sh", "-c", "echo out; echo err >&2; sleep 300"];
+/// What a container on a terminal runs.
+pub(crate) const ON_TERMINAL: [&str; 3] = ["/bin/sh", "-c", "echo tty; sleep 300"];
 /// A configuration with a runtime that has arguments.
 pub(crate) const WITH_ARGUMENTS: &str = r#"{"runtimes":{"wrap":{"path":"runc","runtimeArgs":["--debug"]}}}"#;
 /// The same runtime without any.
@@ -39,14 +43,16 @@ pub(crate) const PRINTED: &str = "printed";
 pub(crate) const REFUSED: &str = "refused";
 /// Effect: what became of the container: `running`, `paused`, `exited` or `gone`.
 pub(crate) const STATE: &str = "state";
+/// Effect: whether the shim of a container that is over is `gone` or `left`.
+pub(crate) const SHIM: &str = "shim";
 /// Effect: how many containers there are besides.
 pub(crate) const OTHERS: &str = "others";
 
 /// How long the parts of a case may take. 26.1.5 waits a second for its containerd, and the first start of a build tries out an exec;
 /// a stop of what cannot be reached takes 12 seconds.
 pub(crate) const DEADLINES: Deadlines = Deadlines {
-    start: Duration::from_secs(30),
-    operation: Duration::from_secs(30),
+    start: Duration::from_secs(60),
+    operation: Duration::from_secs(40),
     cell: Duration::from_secs(180),
 };
 
@@ -170,7 +176,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         argv: &["stop", "-t", "1", CONTAINER],
         exit: 0,
         claims: &[],
-        effects: &[(STATE, "exited"), (OTHERS, "0")],
+        effects: &[(STATE, "exited"), (OTHERS, "0"), (SHIM, "gone")],
     },
     Operation {
         name: "rm",
@@ -179,7 +185,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         argv: &["rm", "-f", CONTAINER],
         exit: 0,
         claims: &[],
-        effects: &[(STATE, "gone"), (OTHERS, "0")],
+        effects: &[(STATE, "gone"), (OTHERS, "0"), (SHIM, "gone")],
     },
     Operation {
         name: "missing-container",
@@ -215,7 +221,7 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         argv: &["stop", "-t", "1", CONTAINER],
         exit: 0,
         claims: &[],
-        effects: &[(STATE, "exited"), (OTHERS, "0")],
+        effects: &[(STATE, "exited"), (OTHERS, "0"), (SHIM, "gone")],
     },
 ];
 

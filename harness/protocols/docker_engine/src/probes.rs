@@ -10,7 +10,7 @@ use bytes::Bytes;
 use matrix::{CaseId, CaseKind};
 use protocol::Case;
 use protocol::probe::text::{self, Row};
-use protocol::probe::{self, Answers, AboveLimit, Bad, Clients, Description, Lengths};
+use protocol::probe::{self, AboveLimit, Answers, Bad, Clients, Description, Lengths};
 
 /// Recorded of four releases.
 const RECORDED: &str = include_str!("probes/recorded.txt");
@@ -48,7 +48,9 @@ pub(crate) fn cannot_replay(case: &CaseId) -> Option<&'static str> {
     }
     match case.name.strip_prefix(text::ALONE)? {
         "connect-only" => Some("its client says nothing"),
-        "grpc-h2c-garbage" | "session-h2c-garbage" => Some("what follows is HTTP/2, which no reference speaks"),
+        "grpc-h2c-garbage" | "session-h2c-garbage" => {
+            Some("what follows is HTTP/2, which no reference speaks")
+        }
         _ => None,
     }
 }
@@ -76,13 +78,17 @@ pub(crate) fn description() -> Description {
         missing_bytes: Some(request("POST", "/containers/create", b"{\"Image\":").into()),
         unknown_fields: Some("GET /_ping?future=1 HTTP/1.1\r\nHost: d\r\nX-Future: 1\r\n\r\n".into()),
         text: |text| {
-            let escaped: String = text.iter().map(|byte| format!("%{byte:02x}")).collect();
+            let escape = |byte: &u8| match byte {
+                b'a'..=b'z' => char::from(*byte).to_string(),
+                byte => format!("%{byte:02x}"),
+            };
+            let escaped: String = text.iter().map(escape).collect();
             format!("GET /containers/{escaped}/json HTTP/1.1\r\nHost: d\r\n\r\n").into()
         },
         malformed: Bad::Refused,
         greeting: Vec::new(),
         ids: None,
-        stray: Bad::Refused,
+        stray: Bad::Ends,
         above_limit: AboveLimit::Answered,
         half_close_tries: 1,
         clients: Clients::Many,
@@ -176,7 +182,8 @@ mod tests {
             assert_eq!(bytes(words).as_deref(), expect, "{words}");
         }
         check("get /a", Some(b"GET /a HTTP/1.1\r\nHost: d\r\n\r\n"));
-        let put = b"PUT /a HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+        let put =
+            b"PUT /a HTTP/1.1\r\nHost: d\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
         check("put /a json \"{}\"", Some(put));
         check("\"a\\r\\n\\x00\\\\\\\"\" \"b\"*3", Some(b"a\r\n\0\\\"bbb"));
         assert_eq!(bytes("count*2").map(|bytes| bytes.len()), Some(512));

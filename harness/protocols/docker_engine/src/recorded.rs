@@ -2,8 +2,9 @@
 //!
 //! ```text
 //! exec    GET /containers/*/json; POST /containers/*/exec; POST /exec/*/start; GET /exec/*/json
-//! ps      GET /containers/json?                  it is carried out, or refused, as the versions are
-//! rm      DELETE /containers/*!                  it is refused
+//! ps      GET /containers/json                   it is carried out
+//! missing GET /containers/*/json!                it is refused
+//! newer   GET /volumes/*~                        a client that knows better does not ask
 //! ```
 //!
 //! A ping comes first in each of them. Which connection a request is on, and so their order, is the CLI's; every request that is due
@@ -12,11 +13,12 @@
 use matrix::{CaseId, CaseKind};
 use protocol::{Action, Case, Hazard};
 use transcript::evidence::Shape;
-use verdict::checks::Report;
+use verdict::checks::{EVIDENCE_COMPLETE, Report};
 use verdict::{Check, Exchange, Meaning, Weight};
 use wire::Direction;
 use wire::http1::Request;
 
+use crate::operations::{RUNNING, TERMINAL, WRAPPED};
 use crate::version::Asked;
 
 /// In front of the names of their cases.
@@ -44,14 +46,20 @@ const fn once(name: &'static str, about: &'static str, due: &'static str, cannot
     Row { name, about, due, cannot: Some(cannot) }
 }
 
-const RUN: &str = "POST /containers/create; POST /containers/*/wait; POST /containers/*/attach; POST /containers/*/start";
+const RUN: &str =
+    "POST /containers/create; POST /containers/*/wait; POST /containers/*/attach; POST /containers/*/start";
 const EXEC: &str = "GET /containers/*/json; POST /containers/*/exec; GET /exec/*/json; POST /exec/*/start";
 const BUILDER: &str = "what a builder and a daemon say to each other is HTTP/2";
 const UNREACHED: &str = "there has to be a container whose runtime a reload has taken away";
 
 const ROWS: &[Row] = &[
     once("build-buildkit", "an image is built by BuildKit", "", BUILDER),
-    once("build-legacy", "an image is built by the daemon", "POST /build", "what a build says is not modelled"),
+    once(
+        "build-legacy",
+        "an image is built by the daemon",
+        "POST /build",
+        "what a build says is not modelled",
+    ),
     row("cp", "a file is read out of a container", "GET /containers/*/archive"),
     row("events", "events of the last seconds are read", "GET /events"),
     row("exec", "a command runs in a container", EXEC),
@@ -61,15 +69,19 @@ const ROWS: &[Row] = &[
     row("inspect", "the state of a container is read", "GET /containers/*/json"),
     row("logs", "what a container said is read", "GET /containers/*/json; GET /containers/*/logs"),
     row("min-api-1.44-pinned-1.41", "1.41 is asked for, and the minimum is 1.44", "GET /containers/json!"),
-    row("min-api-1.44-ps", "containers are listed, and the minimum is 1.44", "GET /containers/json?"),
-    row("min-api-1.44-run", "a container runs, and the minimum is 1.44", "POST /containers/create?"),
-    row("min-api-1.44-version", "the version is read, and the minimum is 1.44", "GET /version?"),
+    row("min-api-1.44-ps", "containers are listed, and the minimum is 1.44", "GET /containers/json"),
+    row("min-api-1.44-run", "a container runs, and the minimum is 1.44", "POST /containers/create"),
+    row("min-api-1.44-version", "the version is read, and the minimum is 1.44", "GET /version"),
     row(
         "missing-any",
         "an object of any kind is looked for that is not there",
         "GET /containers/*/json!; GET /images/nope/json!; GET /networks/nope!; GET /volumes/*!; GET /info; GET /plugins/nope/json!",
     ),
-    row("missing-attach", "a container is attached to that is not there", "POST /containers/*/wait!; GET /containers/*/json!"),
+    row(
+        "missing-attach",
+        "a container is attached to that is not there",
+        "POST /containers/*/wait!; GET /containers/*/json!",
+    ),
     row("missing-container", "a container is read that is not there", "GET /containers/*/json!"),
     row("missing-exec", "a command is to run in a container that is not there", "GET /containers/*/json!"),
     row("missing-image", "an image is read that is not there", "GET /images/nope:1/json!"),
@@ -82,7 +94,7 @@ const ROWS: &[Row] = &[
     row("pinned-1.41", "1.41 is asked for", "GET /containers/json"),
     row("pinned-invalid", "a version is asked for that is none", "GET /vabc/containers/json!"),
     row("pinned-too-new", "1.99 is asked for", "GET /containers/json!"),
-    row("pinned-too-old", "1.23 is asked for", "GET /containers/json?"),
+    row("pinned-too-old", "1.23 is asked for", "GET /containers/json"),
     row("ps", "containers are listed", "GET /containers/json"),
     row("reload-before-exec", "a command runs in a container with a runtime of its own", EXEC),
     once("reloaded-exec", "the same behind a reload to a runtime without arguments", EXEC, UNREACHED),
@@ -95,7 +107,11 @@ const ROWS: &[Row] = &[
     once("reloaded-top", "the processes of such a container are listed", "GET /containers/*/top", UNREACHED),
     row("rm", "a container is removed", "DELETE /containers/*"),
     row("run", "a container runs to its end", RUN),
-    row("run-detached", "a container is started and left", "POST /containers/create; POST /containers/*/start"),
+    row(
+        "run-detached",
+        "a container is started and left",
+        "POST /containers/create; POST /containers/*/start",
+    ),
     row("run-exit-3", "a container fails", RUN),
     row("run-stdin", "a container repeats what it is told", RUN),
     row("run-tty", "a container runs on a terminal", RUN),
@@ -110,12 +126,25 @@ const ROWS: &[Row] = &[
 
 /// Requests that were sent by a script and need a container that it had made before, each with what is due.
 const PROBED: &[Row] = &[
-    row("capabilities-1.40", "a field of API 1.40 alone, under its prefix", "POST /containers/create; GET /containers/*/json"),
-    row("capabilities-1.41", "the same under the next prefix", "POST /containers/create; GET /containers/*/json"),
+    row(
+        "capabilities-1.40",
+        "a field of API 1.40 alone, under its prefix",
+        "POST /containers/create; GET /containers/*/json",
+    ),
+    row(
+        "capabilities-1.41",
+        "the same under the next prefix",
+        "POST /containers/create; GET /containers/*/json",
+    ),
     row("events-1.41", "events under 1.41", "GET /events"),
     row("events-1.45", "events under 1.45", "GET /events"),
     row("events-1.51", "events under 1.51", "GET /events"),
-    once("exec-hijack-stdin", "two lines to a command that repeats them", "POST /exec/*/start", "its exec was made before"),
+    once(
+        "exec-hijack-stdin",
+        "two lines to a command that repeats them",
+        "POST /exec/*/start",
+        "its exec was made before",
+    ),
     once("exec-no-upgrade", "an exec without leaving HTTP", "POST /exec/*/start", "its exec was made before"),
     row("image-inspect-1.41", "an image under 1.41", "GET /images/tiny:1/json"),
     row("image-inspect-1.45", "an image under 1.45", "GET /images/tiny:1/json"),
@@ -137,7 +166,12 @@ const PROBED: &[Row] = &[
 /// The cases of all that was recorded elsewhere and is no probe of ours.
 pub(crate) fn cases() -> Vec<Case> {
     let case = |kind, row: &Row| {
-        Case::new(CaseId::new(kind, format!("{RECORDED}{}", row.name)), row.about, Hazard::Disturbs, Action::Recorded)
+        Case::new(
+            CaseId::new(kind, format!("{RECORDED}{}", row.name)),
+            row.about,
+            Hazard::Resettable,
+            Action::Recorded,
+        )
     };
     let clients = ROWS.iter().map(|row| case(CaseKind::Client, row));
     clients.chain(PROBED.iter().map(|row| case(CaseKind::Probe, row))).collect()
@@ -163,6 +197,15 @@ pub(crate) fn cannot_replay(case: &CaseId) -> Option<&'static str> {
     find(case)?.cannot
 }
 
+/// The condition of the container that a recording was made with, as a word of `Server::prepare`.
+pub(crate) fn condition(case: &CaseId) -> &'static str {
+    match case.name.strip_prefix(RECORDED) {
+        Some("logs-tty-1.41") => TERMINAL,
+        Some("reload-before-exec" | "reloaded-ps") => WRAPPED,
+        _ => RUNNING,
+    }
+}
+
 /// The version that a CLI was told to ask for, as it was written.
 pub(crate) fn pin(case: &CaseId) -> Option<&'static str> {
     match case.name.strip_prefix(RECORDED)? {
@@ -179,7 +222,6 @@ pub(crate) fn pin(case: &CaseId) -> Option<&'static str> {
 enum Ends {
     Success,
     Refusal,
-    Either,
 }
 
 /// One request that is due.
@@ -194,11 +236,7 @@ struct Due {
 fn read(due: &'static str) -> Vec<Due> {
     let words = due.split("; ").filter_map(|word| word.split_once(' '));
     let due = words.map(|(method, rest)| {
-        let (rest, ends) = match (rest.strip_suffix('!'), rest.strip_suffix('?')) {
-            (Some(rest), _) => (rest, Ends::Refusal),
-            (_, Some(rest)) => (rest, Ends::Either),
-            _ => (rest, Ends::Success),
-        };
+        let (rest, ends) = rest.strip_suffix('!').map_or((rest, Ends::Success), |rest| (rest, Ends::Refusal));
         let (path, is_free) = rest.strip_suffix('~').map_or((rest, false), |path| (path, true));
         Due { method, path, ends, is_free }
     });
@@ -215,28 +253,47 @@ impl Due {
     }
 }
 
-/// What was recorded is carried out as it was, and all of it is there.
+/// Every request that is due is there.
+pub(crate) const RECORDED_COMPLETE: Check = Check { name: EVIDENCE_COMPLETE.name, judge: recorded_complete };
+
+fn recorded_complete(report: &mut Report<'_>) {
+    let Some(row) = find(report.evidence.case) else { return };
+    let mut due = read(row.due);
+    let steps = report.evidence.reading.conns.iter().flat_map(|conn| &conn.steps);
+    for request in steps.flat_map(|step| &step.requests).filter_map(|at| Request::of(&at.frame)) {
+        if let Some(at) = due.iter().position(|due| due.is(&request)) {
+            due.remove(at);
+        }
+    }
+    let missing: Vec<_> =
+        due.iter().filter(|due| !due.is_free).map(|due| format!("{} {}", due.method, due.path)).collect();
+    let what = format!("requests that were sent are not there: {}", missing.join(", "));
+    report.lacks(if missing.is_empty() { Vec::new() } else { vec![what] });
+}
+
+/// What was recorded is carried out as it was.
 pub(crate) const AS_RECORDED: Check = Check { name: "as-recorded", judge: as_recorded };
 
 fn as_recorded(report: &mut Report<'_>) {
     let Some(row) = find(report.evidence.case) else { return };
     let mut due = read(row.due);
     let reading = report.evidence.reading;
-    let exchanges = reading.conns.iter().flat_map(|conn| conn.exchanges().into_iter().map(move |one| (conn.conn.0, one)));
+    let exchanges =
+        reading.conns.iter().flat_map(|conn| conn.exchanges().into_iter().map(move |one| (conn.conn.0, one)));
     for (conn, exchange) in exchanges {
-        let Some(request) = Request::of(&exchange.request.frame).filter(|_| exchange.asked == Direction::ToServer) else {
+        let Some(request) =
+            Request::of(&exchange.request.frame).filter(|_| exchange.asked == Direction::ToServer)
+        else {
             continue;
         };
         let found = due.iter().position(|due| due.is(&request)).map(|at| due.remove(at));
         ended(report, conn, &exchange, found.map_or(Ends::Success, |due| due.ends));
     }
-    let missing: Vec<_> = due.iter().filter(|due| !due.is_free).map(|due| format!("{} {}", due.method, due.path)).collect();
-    let what = format!("requests that were sent are not there: {}", missing.join(", "));
-    report.lacks(if missing.is_empty() { Vec::new() } else { vec![what] });
 }
 
 fn ended(report: &mut Report<'_>, conn: u32, exchange: &Exchange<'_>, ends: Ends) {
-    let asked = Request::of(&exchange.request.frame).map(|request| format!("{} {}", request.method, request.target));
+    let asked =
+        Request::of(&exchange.request.frame).map(|request| format!("{} {}", request.method, request.target));
     let asked = asked.unwrap_or_default();
     let Some((_, meaning)) = exchange.completed else {
         // A client that leaves need not hear what is said to the end.
@@ -256,7 +313,10 @@ fn ended(report: &mut Report<'_>, conn: u32, exchange: &Exchange<'_>, ends: Ends
         _ => return,
     };
     let message = format!("`{asked}` comes to another end than when it was recorded");
-    report.finding(weight, shape, CARRIED_OUT, message).at_request(conn, exchange.request).push(due, format!("{meaning:?}"));
+    report
+        .finding(weight, shape, CARRIED_OUT, message)
+        .at_request(conn, exchange.request)
+        .push(due, format!("{meaning:?}"));
 }
 
 /// The rules of what was recorded.

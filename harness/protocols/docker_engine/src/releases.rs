@@ -245,12 +245,12 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 "a raised minimum locks nobody out who could be served",
                 "harness/ARCHITECTURE.md#recordings-keep-their-meaning: what a release has served, later ones serve",
                 |d| {
-                    d.api_min = api(24);
+                    d.api_min = api(12);
                     d.client_min = None;
                     d.refusal_swallowed = false;
                 },
             )
-            .declares(&[("api-min", "1.40 -> 1.24")]),
+            .declares(&[("api-min", "1.40 -> 1.12")]),
             change(
                 "a script goes only when no living container refers to it",
                 "moby/moby@d222bf097c: what its message promises for reloads, for starts too",

@@ -12,4 +12,5 @@ protocol::shapes! {
     MISSING_AS_UNKNOWN = "missing-as-unknown";
     UNKNOWN_AS_MISSING = "unknown-as-missing";
     CLOSES_UNSAID = "closes-unsaid";
+    UNMANAGEABLE = "unmanageable";
 }

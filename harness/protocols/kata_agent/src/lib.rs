@@ -103,10 +103,10 @@ impl Protocol for KataAgent {
 
     fn checks(&self, case: &CaseId) -> Vec<Check> {
         use ttrpc::checks::{
-            ALONE_COMPLETE, CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED,
-            OPEN_AFTER_OVERSIZE, READS_ON, RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
+            CALLS_ANSWERED, CANARIES_ANSWERED, CODE_KEPT, NOTHING_SMUGGLED, OPEN_AFTER_OVERSIZE, READS_ON,
+            RECORDED_COMPLETE, STREAMS_INCREASE, WITHIN_LIMIT,
         };
-        use verdict::checks::{ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
+        use verdict::checks::{ALONE_COMPLETE, ANSWERED_AS_DUE, ANSWERED_ONCE, READABLE_REPLIES, STAYS_UP};
         if recorded::is_recorded(case) {
             let of_recorded = [
                 CALLS_ANSWERED,

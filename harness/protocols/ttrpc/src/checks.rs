@@ -17,7 +17,7 @@ use std::collections::BTreeSet;
 use matrix::CaseKind;
 use transcript::evidence::{Expect, Role, Shape};
 use transcript::{EventKind, Transcript};
-use verdict::checks::{EVIDENCE_COMPLETE, Report};
+use verdict::checks::{EVIDENCE_COMPLETE, Report, without_end};
 use verdict::{Blame, Check, Cited, ConnReading, Due, FrameAt, Meaning, Reading, ReplyAt, Step, Weight};
 use wire::Direction;
 use wire::ttrpc::{DATA_MAX, Header, OVERSIZE};
@@ -304,35 +304,6 @@ fn streams_increase(report: &mut Report<'_>) {
     }
 }
 
-/// What was recorded elsewhere on one connection is complete: everything that it is about was done and came to an end. There was
-/// nobody to look at the server, and no other client.
-pub const ALONE_COMPLETE: Check = Check { name: EVIDENCE_COMPLETE.name, judge: alone_complete };
-
-fn alone_complete(report: &mut Report<'_>) {
-    let mut missing = Vec::new();
-    let reading = report.evidence.reading;
-    if !reading.steps(Role::Subject).any(|(_, step)| step.sent > 0 || step.client_ended) {
-        missing.push("nothing was done that the case is about".to_owned());
-    }
-    missing.extend(without_end(report.evidence.transcript, reading));
-    for conn in &reading.conns {
-        let mut is_over = false;
-        for step in &conn.steps {
-            is_over |= step.closed.is_some() || step.send_failed.is_some();
-            let wants = step.requests.iter().filter(|at| is_call(at)).count();
-            let has_ended = is_over || step.timeout.is_some() || step.undecodable.is_some();
-            if step.answers().count() < wants && !has_ended {
-                missing
-                    .push(format!("`{}` came to no end: no answer, no close, no deadline", step.mark.label));
-            }
-            if step.is(Role::Canary) && step.sent == 0 && !is_over {
-                missing.push("the canary was never sent".to_owned());
-            }
-        }
-    }
-    report.lacks(missing);
-}
-
 /// What was recorded of somebody else's client is complete.
 pub const RECORDED_COMPLETE: Check = Check { name: EVIDENCE_COMPLETE.name, judge: recorded_complete };
 
@@ -344,17 +315,6 @@ fn recorded_complete(report: &mut Report<'_>) {
     }
     missing.extend(without_end(report.evidence.transcript, reading));
     report.lacks(missing);
-}
-
-/// Connections whose end is not there.
-fn without_end(transcript: &Transcript, reading: &Reading) -> Vec<String> {
-    let ends = |conn: &ConnReading| {
-        let of = |event: &transcript::Event| event.conn == conn.conn;
-        let is_end = |event: &transcript::Event| matches!(event.kind, EventKind::Eof(_) | EventKind::Reset);
-        transcript.events.iter().any(|event| of(event) && is_end(event))
-    };
-    let broken_off = reading.conns.iter().filter(|conn| !ends(conn));
-    broken_off.map(|conn| format!("connection {}: the recording breaks off", conn.conn)).collect()
 }
 
 /// Every request of a reading.

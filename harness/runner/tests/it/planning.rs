@@ -3,7 +3,7 @@
 use matrix::Partition;
 use runner::{PlanError, Project, Work};
 
-use crate::support::{self, Files, plan};
+use crate::support::{self, Files, LIBVIRT_BUILDS, plan};
 
 fn work(work: &Work) -> &'static str {
     match work {
@@ -148,40 +148,16 @@ fn runs_of_unknown_protocols_are_refused() {
     assert!(matches!(error, PlanError::UnknownProtocol(_)), "{error}");
 }
 
-/// Builds of which the older has no `net-desc`, with a source for each group.
-const LIBVIRT_BUILDS: &str = r#"
-protocol = "libvirt-remote"
-alias = "libvirt"
-
-[[build]]
-id = "older"
-version = "9.0.0"
-reference = true
-recorded = true
-
-[[build]]
-id = "newer"
-version = "12.8.0"
-reference = true
-recorded = true
-"#;
-
 #[test]
 fn what_a_client_has_no_command_for_is_explained_and_never_missing() {
     #[track_caller]
     fn check(source: &str, case: &str, works: [&str; 2]) {
         let files = Files::new();
-        let folder = "matrices/libvirt-remote";
         let cells = format!(
             "[[cells]]\nname = \"them\"\nabout = \"two clients\"\nclients = [\"newer\", \"older\"]\n\
              servers = [\"newer\"]\ncases = [\"{case}\"]\nsource = \"{source}\"\n"
         );
-        let head = "protocol = \"libvirt-remote\"\n";
-        files.write(&format!("{folder}/builds.toml"), LIBVIRT_BUILDS);
-        files.write(&format!("{folder}/matrix.toml"), &format!("{head}\n{cells}"));
-        files.write(&format!("{folder}/expectations.toml"), head);
-        files.write(&format!("{folder}/known-bugs.toml"), head);
-        files.write("matrices/them.toml", &format!("[[run]]\n{head}groups = [\"them\"]\n"));
+        files.libvirt(&cells);
         let plan = plan(&files.project(), "them", None).expect("a plan");
         let planned: Vec<_> = plan.cells.iter().map(|cell| work(&cell.work)).collect();
         assert_eq!(planned, works, "{source} {case}");

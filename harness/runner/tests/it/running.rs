@@ -10,7 +10,9 @@ use protocol::captures::BadCapture;
 use protocol::effects::Operation;
 use protocol::{Bench, Case, Deadlines, Defect, Peers, Protocol};
 use runner::{Project, RunEvent};
-use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start};
+use session::{
+    Address, BoxFuture, LaunchError, LaunchErrorKind, Launcher, Recorder, Script, Server, Start, Transport,
+};
 use transcript::evidence::Capture;
 use transcript::{ConnId, Endpoint, Event, EventKind, ExitStatus, Transcript};
 use verdict::{Check, Cited, Grammar, Outcome, Reading};
@@ -211,6 +213,38 @@ async fn good_servers_pass() {
     let files = Files::new();
     let (results, _) = run(files.project(), "probes", With::default()).await;
     assert_eq!(outcomes(&results), ["pass"; 3]);
+}
+
+/// Over TCP as over unix sockets, in real time; and nothing is green of which a part would be lost on the way.
+#[tokio::test]
+async fn the_same_cells_come_to_the_same_over_tcp() {
+    let files = Files::new();
+    let cells = |name: &str, client: &str, cases: &str| {
+        format!(
+            "[[cells]]\nname = \"{name}\"\nclients = [\"{client}\"]\nservers = [\"newer\"]\ncases = [{cases}]\n\
+             source = \"reference\"\n"
+        )
+    };
+    let probes = r#""probe/unknown-payload-0", "probe/two-in-one-write", "probe/fds-1-on-a-byte""#;
+    files.libvirt(
+        &[cells("them", "probe", probes), cells("them", "older", r#""client/list", "client/define""#)]
+            .concat(),
+    );
+    for (group, count, explained) in [("probes", 3, 0), ("them", 5, 1)] {
+        let mut runs = Vec::new();
+        for transport in [Transport::Unix, Transport::Tcp] {
+            let (results, _) = run(files.project(), group, With { transport, ..With::default() }).await;
+            let skipped = results.cells.iter().filter(|cell| cell.outcome == Outcome::Skipped);
+            let skipped: Vec<_> = skipped.map(|cell| cell.reason.clone().unwrap_or_default()).collect();
+            let due = if transport == Transport::Tcp { explained } else { 0 };
+            assert_eq!(skipped, vec!["descriptors do not travel over TCP"; due], "{transport:?}");
+            assert_eq!(results.tally.count(Outcome::Pass), count - due, "{:?}", outcomes(&results));
+            let judged = |cell: &verdict::CellResult| (cell.cell.clone(), cell.verdict, cell.shapes.clone());
+            runs.push(results.cells.iter().map(judged).collect::<Vec<_>>());
+        }
+        let differ = runs[0].iter().zip(&runs[1]).filter(|(unix, tcp)| unix != tcp);
+        assert_eq!(differ.count(), explained, "{runs:?}");
+    }
 }
 
 #[tokio::test]

@@ -49,6 +49,24 @@ cases = ["probe/unknown-payload-0", "probe/unknown-payload-16"]
 source = "recorded"
 "#;
 
+/// Builds of which the older has no `net-desc`, with a source for each group.
+pub(crate) const LIBVIRT_BUILDS: &str = r#"
+protocol = "libvirt-remote"
+alias = "libvirt"
+
+[[build]]
+id = "older"
+version = "9.0.0"
+reference = true
+recorded = true
+
+[[build]]
+id = "newer"
+version = "12.8.0"
+reference = true
+recorded = true
+"#;
+
 /// The protocols of such projects.
 pub(crate) fn protocols() -> Vec<Arc<dyn Protocol>> {
     vec![libvirt::protocol(), lxc::protocol()]
@@ -76,6 +94,16 @@ impl Files {
         std::fs::create_dir_all(path.parent().expect("it lies in the project"))
             .expect("the folder can be made");
         std::fs::write(path, text).expect("the file can be written");
+    }
+
+    /// The run `them` of libvirt, with those groups of cells.
+    pub(crate) fn libvirt(&self, cells: &str) {
+        let (folder, head) = ("matrices/libvirt-remote", "protocol = \"libvirt-remote\"\n");
+        self.write(&format!("{folder}/builds.toml"), LIBVIRT_BUILDS);
+        self.write(&format!("{folder}/matrix.toml"), &format!("{head}\n{cells}"));
+        self.write(&format!("{folder}/expectations.toml"), head);
+        self.write(&format!("{folder}/known-bugs.toml"), head);
+        self.write("matrices/them.toml", &format!("[[run]]\n{head}groups = [\"them\"]\n"));
     }
 
     /// A fixture with that header, and what the client of the case does without ever getting an answer.
@@ -142,6 +170,7 @@ pub(crate) fn plan(project: &Project, group: &str, partition: Option<&Partition>
 pub(crate) struct With {
     pub(crate) retries: usize,
     pub(crate) partition: Option<Partition>,
+    pub(crate) transport: Transport,
     pub(crate) stopped: bool,
     /// Stops the run when its first cell is begun.
     pub(crate) stop_at_first: bool,
@@ -173,7 +202,7 @@ pub(crate) async fn run_with_events(
     let options = RunOptions {
         seed: 7,
         jobs: None,
-        transport: Transport::Memory,
+        transport: with.transport,
         deadline_scale: 1.0,
         retries: with.retries,
         bench: Bench::new(work.path(), work.path()),

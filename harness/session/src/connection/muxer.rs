@@ -28,7 +28,7 @@ pub(super) async fn ask(connection: &mut Connection, port: u32, until: Instant) 
     let left = until.saturating_duration_since(Instant::now());
     match connection.send(&request, &[], None, left).await {
         Ok(()) => {}
-        Err(SendEnd::Closed) => return Err(fault(MuxerFault::Reset)),
+        Err(SendEnd::Closed { .. }) => return Err(fault(MuxerFault::Reset)),
         Err(SendEnd::Timeout { .. }) => return Err(fault(MuxerFault::Silent)),
         Err(SendEnd::Io(error)) => return Err(error),
     }

@@ -141,7 +141,7 @@ fn says_how_much_a_side_took_that_does_not_read() {
             other => panic!("{other:?}"),
         }
         drop(b);
-        assert!(matches!(a.send(&bytes("x"), &[], None, SOON).await, Err(SendEnd::Closed)));
+        assert!(matches!(a.send(&bytes("x"), &[], None, SOON).await, Err(SendEnd::Closed { sent: 0 })));
     });
 }
 

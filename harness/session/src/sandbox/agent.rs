@@ -245,6 +245,8 @@ async fn serve(socket: OwnedFd, shown: &[BorrowedFd<'_>]) -> io::Result<()> {
     // starts a program that collects it: `fs/coredump.c` names it.
     let no_cores = Rlimit { current: Some(1), maximum: Some(1) };
     rustix::process::setrlimit(Resource::Core, no_cores)?;
+    // Without it only what speaks TCP in the slot fails, and says so.
+    let _ = super::loopback::up();
     let mut children = signal(SignalKind::child())?;
     // The stream type serves any connected socket: only its readiness is used, packets go through
     // `sendmsg` and `recvmsg`.

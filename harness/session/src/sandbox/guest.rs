@@ -8,7 +8,6 @@ use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, open};
 use rustix::net::{
@@ -37,7 +36,7 @@ pub struct Guest {
     /// Its network namespace.
     pub netns: NetNs,
     /// What the path leads through.
-    pub root_descriptor: Arc<OwnedFd>,
+    pub root_descriptor: OwnedFd,
 }
 
 impl Outpost {
@@ -77,7 +76,7 @@ impl Outpost {
         };
         let path = PathBuf::from(format!("/proc/self/fd/{}", root.as_raw_fd()));
         let netns = NetNs::from_descriptor(netns);
-        Ok(Guest { agent, root: path, netns, root_descriptor: Arc::new(root) })
+        Ok(Guest { agent, root: path, netns, root_descriptor: root })
     }
 }
 

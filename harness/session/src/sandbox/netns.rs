@@ -30,18 +30,18 @@ impl NetNs {
         Self { descriptor: Arc::new(descriptor) }
     }
 
-    /// Makes a non-blocking unix stream socket there. A socket belongs to the network namespace in which it was made,
-    /// wherever its owner is, and finds abstract names of that namespace only.
+    /// Makes a non-blocking stream socket of that family there. A socket belongs to the network namespace in which it was made,
+    /// wherever its owner is, and finds abstract names and ports of that namespace only.
     ///
     /// # Errors
     /// What `setns(2)` and `socket(2)` give.
-    pub fn socket(&self) -> io::Result<OwnedFd> {
+    pub fn socket(&self, family: AddressFamily) -> io::Result<OwnedFd> {
         // Namespaces belong to threads: a thread of its own moves, makes the socket and ends, in about 50 us.
         let descriptor = Arc::clone(&self.descriptor);
         let made = std::thread::spawn(move || -> io::Result<OwnedFd> {
             move_into_link_name_space(descriptor.as_fd(), Some(LinkNameSpaceType::Network))?;
             let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-            Ok(socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+            Ok(socket_with(family, SocketType::STREAM, flags, None)?)
         });
         made.join().unwrap_or_else(|_| Err(io::Error::other("the thread that makes sockets panicked")))
     }

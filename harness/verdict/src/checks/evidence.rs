@@ -20,7 +20,7 @@ use wire::Direction;
 
 use crate::checks::state::{FILES, LOADS, Loads, RUNS};
 use crate::checks::{Report, answered};
-use crate::{Blame, Check, ConnReading, Evidence, ObservedAt, Reading, Step};
+use crate::{Blame, Check, ConnReading, Due, Evidence, FrameAt, Meaning, ObservedAt, Reading, Step};
 
 /// Says what a transcript lacks.
 pub const EVIDENCE_COMPLETE: Check = Check { name: "evidence-complete", judge: evidence_complete };
@@ -43,6 +43,57 @@ fn evidence_complete(report: &mut Report<'_>) {
     report.lacks(missing);
 }
 
+/// What was recorded elsewhere on one connection is complete: everything that it is about was done and came to an end. There was
+/// nobody to look at the server, and no other client.
+pub const ALONE_COMPLETE: Check = Check { name: EVIDENCE_COMPLETE.name, judge: alone_complete };
+
+fn alone_complete(report: &mut Report<'_>) {
+    let mut missing = Vec::new();
+    let reading = report.evidence.reading;
+    if !reading.steps(Role::Subject).any(|(_, step)| step.sent > 0 || step.client_ended) {
+        missing.push("nothing was done that the case is about".to_owned());
+    }
+    missing.extend(without_end(report.evidence.transcript, reading));
+    for conn in &reading.conns {
+        let mut is_over = false;
+        for step in &conn.steps {
+            is_over |= step.closed.is_some() || step.send_failed.is_some();
+            let wants = step.requests.iter().filter(|at| is_due(at, step)).count();
+            let has_ended = is_over || step.timeout.is_some() || step.undecodable.is_some();
+            if step.answers().count() < wants && !has_ended {
+                missing
+                    .push(format!("`{}` came to no end: no answer, no close, no deadline", step.mark.label));
+            }
+            if step.is(Role::Canary) && step.sent == 0 && !is_over {
+                missing.push("the canary was never sent".to_owned());
+            }
+        }
+    }
+    report.lacks(missing);
+}
+
+/// Connections whose end is not there, in words.
+#[must_use]
+pub fn without_end(transcript: &Transcript, reading: &Reading) -> Vec<String> {
+    let ends = |conn: &ConnReading| {
+        let of = |event: &Event| event.conn == conn.conn;
+        let is_end = |event: &Event| matches!(event.kind, EventKind::Eof(_) | EventKind::Reset);
+        transcript.events.iter().any(|event| of(event) && is_end(event))
+    };
+    let broken_off = reading.conns.iter().filter(|conn| !ends(conn));
+    broken_off.map(|conn| format!("connection {}: the recording breaks off", conn.conn)).collect()
+}
+
+/// Whether an answer must be there. A client that leaves need not hear a stream to its end.
+fn is_due(at: &FrameAt, step: &Step) -> bool {
+    let goes_on = || step.client_ended && step.replies.iter().any(|reply| reply.at.exchange == at.exchange);
+    match at.due {
+        Due::One => true,
+        Due::Stream => !goes_on(),
+        Due::OnFailure | Due::None => false,
+    }
+}
+
 impl Report<'_> {
     /// Reports what a transcript lacks, and where it was cut.
     pub fn lacks(&mut self, missing: Vec<String>) {
@@ -58,7 +109,13 @@ impl Report<'_> {
 }
 
 /// What was not sent, since nobody knew what it was to quote of a reply, and why that was not known.
+///
+/// Where a request was refused, nothing of its answer can be quoted: that is a fault or none, but it was seen.
 fn withheld(reading: &Reading) -> Vec<String> {
+    let mut replies = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.replies);
+    if replies.any(|reply| matches!(reply.meaning, Meaning::Refused(_) | Meaning::NotSupported)) {
+        return Vec::new();
+    }
     let told = |seen: &ObservedAt| match seen.what() {
         Observation::NotCaptured => Some(format!("nothing was captured of a reply: {}", seen.value)),
         Observation::NotSent => Some(format!("a request was not sent: {}", seen.value)),
@@ -240,7 +297,9 @@ fn of_replay(evidence: &Evidence<'_>) -> Vec<String> {
         let refused = evidence.reading.connect_failures.iter().any(|(_, conn, _)| *conn == now.conn);
         // What quotes a reply may be longer or shorter than it was.
         let (made, due) = (writes(evidence.transcript, now.conn), writes(recorded.transcript, then.conn));
-        if made < due && !refused && !now.steps.iter().any(is_over) {
+        // What could not be sent is told, or explained by a refusal: see `withheld`.
+        let not_sent = evidence.reading.all_observed(Observation::NotSent).count();
+        if made + not_sent < due && !refused && !now.steps.iter().any(is_over) {
             missing.push(format!("connection {}: {made} of the {due} recorded writes were made", now.conn));
         }
     }

@@ -4,7 +4,7 @@
 //! themselves, in order. Fields under a named mask are passed over; nothing else is. What got better (an
 //! answer where there was none) is a note.
 
-use transcript::evidence::Shape;
+use transcript::evidence::{Observation, Shape};
 
 use crate::checks::{READABLE_REPLIES, Report, STAYS_UP, rules};
 use crate::reading::by_request;
@@ -114,6 +114,8 @@ fn compare_all(
         let new = after.get(at).copied().flatten();
         match (old, new) {
             (Some(old), Some(new)) => compare_reply(report, evidence, recorded, now.conn.0, old, new),
+            // What was not sent, since it quotes what another answer refused to say, is told by that one.
+            (Some(_), None) if withheld(evidence, now) => return false,
             (Some(old), None) => {
                 lost(report, now, old);
                 return false;
@@ -123,6 +125,13 @@ fn compare_all(
         }
     }
     true
+}
+
+/// Whether something was not sent on a connection.
+fn withheld(evidence: &Evidence<'_>, conn: &ConnReading) -> bool {
+    let not_sent = evidence.reading.observations.iter().filter(|seen| seen.what() == Observation::NotSent);
+    let mut conns = not_sent.filter_map(|seen| evidence.transcript.events.get(seen.event));
+    conns.any(|event| event.conn == conn.conn)
 }
 
 /// An answer where the recording has none.

@@ -127,9 +127,14 @@ fn an_absent_value_may_mean_nothing_at_all() {
     check("a=0", "a=null", Some(("a = 0", "a = null")));
     check("a=", "a=[]", Some(("a = \"\"", "a = nothing ([])")));
     check("l.0=a", "l=[]", Some(("l.0 = \"a\"", "no such field")));
-    // What is there only now is told, unless there was nothing in its place.
-    check("a=null", "a=1", Some(("a = null", "a = 1")));
-    assert_eq!(compared("a=1", "a=1 b=2 c=null", policies.clone()).added, ["b"]);
+    // What is there only now is told.
+    assert_eq!(compared("a=1 d=null", "a=1 b=2 c=null d=3", policies.clone()).added, ["d", "b"]);
+    assert_eq!(compared("l=[]", "l.0=1", policies.clone()).added, ["l"]);
+    let mut strict = Policies::default();
+    strict.set("", Policy { absent: Absent::IsNothing, ..Policy::default() });
+    let text = Some(("a = null", "a = 1"));
+    let found = compared("a=null", "a=1", strict).difference;
+    assert_eq!(found.as_ref().map(|found| (found.expected.as_str(), found.actual.as_str())), text);
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(super) struct Client<S> {
     outgoing: VecDeque<Message>,
     /// Closed as soon as everything is sent.
     ending: bool,
+    /// Told no more as soon as everything is sent, and heard until it goes.
+    lingers: bool,
     /// It has ended its direction.
     said_all: bool,
     /// Said again and again.
@@ -71,7 +73,15 @@ impl<S> Clients<S> {
         let outgoing = VecDeque::new();
         self.open.insert(
             peer,
-            Client { connection, kept, outgoing, ending: false, said_all: false, floods: None },
+            Client {
+                connection,
+                kept,
+                outgoing,
+                ending: false,
+                lingers: false,
+                said_all: false,
+                floods: None,
+            },
         );
     }
 
@@ -115,6 +125,15 @@ impl<S> Clients<S> {
     pub fn end(&mut self, peer: Peer) {
         if let Some(client) = self.open.get_mut(&peer) {
             client.ending = true;
+            self.touched.push(peer);
+        }
+    }
+
+    /// Says nothing more to a client than what is queued, and hears it until it goes: what it still sends is no reason to reset
+    /// the connection, which would take what is queued with it.
+    pub fn linger(&mut self, peer: Peer) {
+        if let Some(client) = self.open.get_mut(&peer) {
+            client.lingers = true;
             self.touched.push(peer);
         }
     }
@@ -210,6 +229,11 @@ impl<S> Clients<S> {
         for peer in mem::take(&mut self.touched) {
             let Some(client) = self.open.get_mut(&peer) else { continue };
             let sent = client.send_all(self.yields).await;
+            if mem::take(&mut client.lingers) {
+                client.lingers = !client.outgoing.is_empty();
+                // It may be gone already, which is seen when it is read.
+                let _ = (!client.lingers).then(|| client.connection.half_close());
+            }
             if sent.is_err() || (client.ending && client.outgoing.is_empty()) {
                 self.remove(peer);
             }

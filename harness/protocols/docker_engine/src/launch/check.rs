@@ -6,8 +6,9 @@
 use session::LaunchErrorKind;
 
 use super::api::Api;
-use super::conditions::{create, start};
+use super::conditions::{Container, create, start};
 use super::image::DIRECTORIES;
+use crate::operations::COMMAND;
 
 /// The container with which that is found out.
 const NAME: &str = "self-check";
@@ -16,7 +17,7 @@ const MOUNTED: [&str; 4] = ["dev", "etc", "proc", "sys"];
 
 /// Executes into a container, which must find the image's root and nothing else.
 pub(super) async fn exec_lands_in_the_container(api: Api<'_>) -> Result<(), LaunchErrorKind> {
-    let id = create(api, NAME, None).await?;
+    let id = create(api, Container { name: NAME, command: &COMMAND, ..Container::default() }).await?;
     start(api, &id).await?;
     let listed = api.exec(&id, &["/bin/ls", "/"]).await?;
     api.act("DELETE", &format!("/containers/{id}?force=1&v=1")).await?;

@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 use session::LaunchErrorKind;
 
 use super::api::Api;
+use super::effects::{SHIM_END, shims};
 use super::place::configuration;
 use crate::operations::{
-    COMMAND, CONTAINER, IMAGE, RELOADED, RUNNING, RUNTIME, TINY, VOLUME, WITH_ARGUMENTS, WITHOUT_ARGUMENTS,
+    COMMAND, CONTAINER, IMAGE, ON_TERMINAL, RELOADED, RUNNING, RUNTIME, TERMINAL, TINY, VOLUME, WITH_ARGUMENTS, WITHOUT_ARGUMENTS,
     WRAPPED,
 };
 
@@ -35,16 +36,20 @@ pub(super) struct Told<'a> {
 impl Told<'_> {
     /// Brings about what a condition says.
     pub(super) async fn prepare(&self, condition: &str) -> Result<(), LaunchErrorKind> {
-        let (word, name) = condition.split_once(' ').unwrap_or((condition, CONTAINER));
+        let mut words = condition.split(' ');
+        let (word, name) = (words.next().unwrap_or_default(), words.next().unwrap_or(CONTAINER));
+        let own: Vec<&str> = words.collect();
+        let command = if own.is_empty() { &COMMAND[..] } else { &own[..] };
+        let container = Container { name, command, ..Container::default() };
         match word {
-            IMAGE | "" => Ok(()),
-            RUNNING => self.run(name, None).await,
+            IMAGE => Ok(()),
+            RUNNING => self.run(container).await,
+            TERMINAL => self.run(Container { command: &ON_TERMINAL, tty: true, ..container }).await,
             WRAPPED | RELOADED => {
                 self.reconfigure(WITH_ARGUMENTS, |runtime| runtime["runtimeArgs"].is_array()).await?;
-                self.run(name, Some(RUNTIME)).await?;
+                self.run(Container { runtime: Some(RUNTIME), ..container }).await?;
                 if word == RELOADED {
-                    let has_none =
-                        |runtime: &Value| runtime.is_object() && !runtime["runtimeArgs"].is_array();
+                    let has_none = |runtime: &Value| runtime.is_object() && !runtime["runtimeArgs"].is_array();
                     self.reconfigure(WITHOUT_ARGUMENTS, has_none).await?;
                 }
                 Ok(())
@@ -54,8 +59,8 @@ impl Told<'_> {
         }
     }
 
-    async fn run(&self, name: &str, runtime: Option<&str>) -> Result<(), LaunchErrorKind> {
-        let id = create(self.api, name, runtime).await?;
+    async fn run(&self, container: Container<'_>) -> Result<(), LaunchErrorKind> {
+        let id = create(self.api, container).await?;
         start(self.api, &id).await
     }
 
@@ -80,6 +85,12 @@ impl Told<'_> {
             let id = container["Id"].as_str().unwrap_or_default();
             api.act("DELETE", &format!("/containers/{id}?force=1&v=1")).await?;
         }
+        let images = api.get("/images/json").await?;
+        let is_ours = |image: &&Value| list(&image["RepoTags"]).any(|tag| tag == TINY);
+        for image in list(&images).filter(|image| !is_ours(image)) {
+            let id = image["Id"].as_str().unwrap_or_default();
+            api.act("DELETE", &format!("/images/{id}?force=1")).await?;
+        }
         for volume in list(&api.get("/volumes").await?["Volumes"]) {
             let name = volume["Name"].as_str().unwrap_or_default();
             api.act("DELETE", &format!("/volumes/{name}?force=1")).await?;
@@ -87,9 +98,17 @@ impl Told<'_> {
         if fs::read_to_string(configuration(self.place))? != NOTHING {
             self.reconfigure(NOTHING, Value::is_null).await?;
         }
+        // A shim ends a little behind its container.
+        let gone = async {
+            while !shims(self.place).is_empty() {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            Ok(())
+        };
+        let _ = within(SHIM_END, gone).await;
         let info = api.get("/info").await?;
         let left = ["Containers", "ContainersRunning"].map(|key| info[key].as_u64().unwrap_or(u64::MAX));
-        let shims = shims(self.place);
+        let shims = shims(self.place).len();
         if left == [0, 0] && shims == 0 {
             return Ok(());
         }
@@ -105,33 +124,28 @@ pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 
-/// Makes a container that says something and stays, and returns its id.
-pub(super) async fn create(
-    api: Api<'_>,
-    name: &str,
-    runtime: Option<&str>,
-) -> Result<String, LaunchErrorKind> {
+/// A container that is to be made.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Container<'a> {
+    pub(super) name: &'a str,
+    pub(super) command: &'a [&'a str],
+    pub(super) runtime: Option<&'a str>,
+    pub(super) tty: bool,
+}
+
+/// Makes a container, and returns its id.
+pub(super) async fn create(api: Api<'_>, container: Container<'_>) -> Result<String, LaunchErrorKind> {
+    let Container { name, command, runtime, tty } = container;
     let mut host = json!({ "NetworkMode": "none" });
     if let Some(runtime) = runtime {
         host["Runtime"] = json!(runtime);
     }
-    let body = json!({ "Image": TINY, "Cmd": COMMAND, "StopTimeout": STOP_TIMEOUT, "HostConfig": host });
+    let body = json!({ "Image": TINY, "Cmd": command, "Tty": tty, "StopTimeout": STOP_TIMEOUT, "HostConfig": host });
     let made = api.post(&format!("/containers/create?name={name}"), &body).await?;
-    made["Id"]
-        .as_str()
-        .map(ToOwned::to_owned)
-        .ok_or_else(|| LaunchErrorKind::Setup(format!("no id in `{made}`")))
+    made["Id"].as_str().map(ToOwned::to_owned).ok_or_else(|| LaunchErrorKind::Setup(format!("no id in `{made}`")))
 }
 
 /// Starts it.
 pub(super) async fn start(api: Api<'_>, id: &str) -> Result<(), LaunchErrorKind> {
     api.act("POST", &format!("/containers/{id}/start")).await
-}
-
-/// How many shims there are in a place.
-fn shims(place: &Place) -> usize {
-    let processes = fs::read_dir(place.slot.path("/proc")).into_iter().flatten().flatten();
-    let names = processes.map(|process| fs::read_to_string(process.path().join("comm")).unwrap_or_default());
-    // The kernel keeps 15 bytes of a name.
-    names.filter(|name| name.trim_end() == "containerd-shim").count()
 }

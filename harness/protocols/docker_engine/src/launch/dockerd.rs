@@ -122,7 +122,7 @@ impl Daemons for Dockerd {
     }
 
     async fn effects(&self, daemon: &Daemon<Self>, recorder: &Recorder) {
-        effects::write(&daemon.place, Api(&daemon.address), recorder).await;
+        effects::write(daemon, recorder).await;
     }
 }
 

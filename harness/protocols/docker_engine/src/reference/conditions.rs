@@ -10,8 +10,8 @@ use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Recorder, Server
 use super::daemon::Shared;
 use super::engine::{CONFIGURATION, Engine, Process, Spec};
 use crate::operations::{
-    COMMAND, CONTAINER, IMAGE, OTHERS, RELOADED, RUNNING, RUNTIME, STATE, TINY, VOLUME, WITH_ARGUMENTS,
-    WITHOUT_ARGUMENTS, WRAPPED,
+    COMMAND, CONTAINER, IMAGE, ON_TERMINAL, OTHERS, RELOADED, RUNNING, RUNTIME, SHIM, STATE, TERMINAL, TINY,
+    VOLUME, WITH_ARGUMENTS, WITHOUT_ARGUMENTS, WRAPPED,
 };
 
 /// Somebody with their hands on the machine.
@@ -48,14 +48,15 @@ impl Hands {
         })
     }
 
-    fn start(&self, name: &str, runtime: &str) -> Result<(), LaunchErrorKind> {
+    fn start(&self, name: &str, runtime: &str, command: &[&str], tty: bool) -> Result<(), LaunchErrorKind> {
         let mut state = self.state.lock();
         let engine = state.engine.as_mut().ok_or(LaunchErrorKind::CannotAct)?;
         let spec = Spec {
             name: name.to_owned(),
             image: TINY.to_owned(),
             runtime: runtime.to_owned(),
-            command: COMMAND.map(str::to_owned).to_vec(),
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            tty,
             ..Spec::default()
         };
         let failed = |error: super::engine::Refusal| LaunchErrorKind::Setup(error.to_string());
@@ -67,14 +68,18 @@ impl Hands {
     }
 
     fn bring_about(&self, condition: &str) -> Result<(), LaunchErrorKind> {
-        let (word, name) = condition.split_once(' ').unwrap_or((condition, CONTAINER));
+        let mut words = condition.split(' ');
+        let (word, name) = (words.next().unwrap_or_default(), words.next().unwrap_or(CONTAINER));
+        let own: Vec<&str> = words.collect();
+        let command = if own.is_empty() { &COMMAND[..] } else { &own[..] };
         match word {
             IMAGE => Ok(()),
-            RUNNING => self.start(name, ""),
+            RUNNING => self.start(name, "", command, false),
+            TERMINAL => self.start(name, "", &ON_TERMINAL, true),
             WRAPPED | RELOADED => {
                 self.configure(WITH_ARGUMENTS)?;
                 self.reload()?;
-                self.start(name, RUNTIME)?;
+                self.start(name, RUNTIME, command, false)?;
                 if word == RELOADED {
                     self.configure(WITHOUT_ARGUMENTS)?;
                     self.reload()?;
@@ -145,6 +150,8 @@ impl Outside for Hands {
             },
         };
         effect(recorder, STATE, word);
+        let left = engine.world().shims().is_ok_and(|shims| shims.iter().any(|shim| !shim.process.lives()));
+        effect(recorder, SHIM, if left { "left" } else { "gone" });
         let others = engine.list().len() - usize::from(own.is_some());
         effect(recorder, OTHERS, &others.to_string());
     }

@@ -12,7 +12,9 @@ use bytes::Bytes;
 use matrix::{Build, Role};
 use protocol::defect::Switches;
 use protocol::reference::Part;
-use protocol::reference::serve::{self, Clients, Flow, GO_ON, Look, Machine, Outside, Peer, Servers, Site, Step};
+use protocol::reference::serve::{
+    self, Clients, Flow, GO_ON, Look, Machine, Outside, Peer, Servers, Site, Step,
+};
 use protocol::{Bench, Made};
 use session::{Connection, LaunchErrorKind, Launcher};
 use tokio::time::Instant;
@@ -22,7 +24,7 @@ use wire::multiplex::{Stream as Piece, piece};
 
 use super::conditions::Hands;
 use super::defects::{self, DEFECTS};
-use super::engine::{Boot, BootError, Engine, Event, Program, Stream, with_returns};
+use super::engine::{Boot, BootError, Engine, Event, Program, Stream};
 use super::http::{Asked, Next, Reader, last};
 use super::routes::{self, Done};
 use crate::dialect::{DIALECTS, Dialect};
@@ -77,7 +79,8 @@ impl Servers for Daemons {
     const COMES_BACK: bool = true;
 
     async fn make(&self, site: &Site) -> Result<Daemon, LaunchErrorKind> {
-        let boot = Boot { switches: self.facts.switches.clone(), ..Boot::of(self.facts.dialect, site.begins) };
+        let boot =
+            Boot { switches: self.facts.switches.clone(), ..Boot::of(self.facts.dialect, site.begins) };
         let engine = Engine::boot(&site.directory, &boot).map_err(|error| match error {
             BootError::Configuration(error) => LaunchErrorKind::Ended(error.to_string()),
             BootError::Files(error) => LaunchErrorKind::Setup(error.to_string()),
@@ -145,7 +148,7 @@ enum Doing {
     /// It waits for the end of a container, or for its next one.
     Awaits { container: String },
     /// It hears what a container says, and is heard there.
-    Attached { container: String, tty: bool },
+    Attached { container: String, tty: bool, said: Vec<u8> },
     /// The same with a further program in one.
     Executes { exec: String, tty: bool },
     /// It speaks HTTP/2.
@@ -156,6 +159,8 @@ enum Doing {
 pub(super) struct Client {
     reader: Reader,
     doing: Doing,
+    /// What it is to be told next.
+    left: Bytes,
 }
 
 /// What is said later.
@@ -177,7 +182,11 @@ impl Machine for Daemon {
     type Client = Client;
 
     async fn accepted(&mut self, clients: &mut Clients<Client>, peer: Peer, connection: Connection) {
-        clients.add(peer, connection, Client { reader: Reader::new(), doing: Doing::Asks });
+        clients.add(
+            peer,
+            connection,
+            Client { reader: Reader::new(), doing: Doing::Asks, left: Bytes::new() },
+        );
     }
 
     fn came(&mut self, clients: &mut Clients<Client>, peer: Peer, data: Data, _fds: Vec<OwnedFd>) {
@@ -233,7 +242,8 @@ impl Daemon {
         if matches!(client.doing, Doing::Waits | Doing::Awaits { .. }) {
             return false;
         }
-        let wants = |request: &Request<'_>| routes::find(dialect, request).is_ok_and(|handler| handler.reads_body());
+        let wants =
+            |request: &Request<'_>| routes::find(dialect, request).is_ok_and(|handler| handler.reads_body());
         match client.reader.next(&dialect.http, wants) {
             Next::Waits => false,
             Next::Expects => {
@@ -246,7 +256,7 @@ impl Daemon {
             }
             Next::Refused(bytes) => {
                 clients.push(peer, bytes);
-                clients.end(peer);
+                clients.linger(peer);
                 false
             }
             Next::Raw(bytes) => {
@@ -261,7 +271,13 @@ impl Daemon {
         let Some(client) = clients.get_mut(peer) else { return };
         match client.doing.clone() {
             Doing::Asks if client.reader.is_done() => clients.end(peer),
-            Doing::Asks | Doing::Waits | Doing::Awaits { .. } => {}
+            Doing::Asks | Doing::Waits => {}
+            Doing::Awaits { .. } => {
+                clients
+                    .push(peer, waited("{\"Error\":{\"Message\":\"context canceled\"},\"StatusCode\":-1}\n"));
+                self.does(clients, peer, Doing::Asks);
+                clients.end(peer);
+            }
             Doing::Attached { container, .. } => {
                 let echoes = self.state.lock().echoing.remove(&container).is_some();
                 if echoes {
@@ -294,7 +310,9 @@ impl Daemon {
         let closes = asked.cut.is_some() || wants_close(&request);
         let is_head = request.is_head();
         let ends = done.ends_connection();
-        let reply = done.reply().map(|reply| (reply.write(is_head, closes), reply.status.0 == 101, ends));
+        let reply = done
+            .reply()
+            .map(|reply| (reply.write(request.version, is_head, closes), reply.status.0 == 101, ends));
         if let Some((_, is_switch, _)) = &reply
             && let Some(client) = clients.get_mut(peer)
         {
@@ -309,7 +327,8 @@ impl Daemon {
                         clients.push(peer, bytes);
                     }
                     if closes || ends {
-                        clients.end(peer);
+                        // What of its body is still on the way is passed over.
+                        clients.linger(peer);
                     }
                 }
                 took_ms => {
@@ -337,7 +356,9 @@ impl Daemon {
                 Some(status) => clients.push(peer, awaited(status)),
                 None => self.does(clients, peer, Doing::Awaits { container }),
             },
-            Done::Attaches { container, tty, .. } => self.does(clients, peer, Doing::Attached { container, tty }),
+            Done::Attaches { container, tty, .. } => {
+                self.does(clients, peer, Doing::Attached { container, tty, said: Vec::new() });
+            }
             Done::Executes { exec, tty, program, .. } => self.executes(clients, peer, exec, tty, program),
             Done::Switches { greeting, .. } => {
                 clients.push(peer, greeting);
@@ -367,11 +388,25 @@ impl Daemon {
         match program.exit {
             Some(status) => self.container_ends(clients, container, status),
             None if program.echoes => {
-                // Who has nothing to say to it has said so already.
-                let is_heard = clients.iter().any(|(_, client)| match &client.doing {
-                    Doing::Attached { container: one, .. } => one == container && !client.reader.is_done(),
-                    _ => false,
-                });
+                // Some have said what they have to say already, and some have nothing to say.
+                let mut is_heard = false;
+                for client in clients.iter_mut().map(|(_, client)| client) {
+                    if let Doing::Attached { container: one, tty, said: before } = &mut client.doing
+                        && one == container
+                    {
+                        is_heard |= !client.reader.is_done();
+                        client.left = said(Stream::Out, before, *tty);
+                    }
+                }
+                for (peer, left) in clients
+                    .iter_mut()
+                    .map(|(peer, client)| (peer, std::mem::take(&mut client.left)))
+                    .collect::<Vec<_>>()
+                {
+                    if !left.is_empty() {
+                        clients.push(peer, left);
+                    }
+                }
                 if is_heard {
                     self.state.lock().echoing.insert(container.to_owned(), program);
                 } else {
@@ -384,7 +419,7 @@ impl Daemon {
 
     fn container_says(&self, clients: &mut Clients<Client>, container: &str, stream: Stream, text: &[u8]) {
         let heard = clients.iter().filter_map(|(peer, client)| match &client.doing {
-            Doing::Attached { container: one, tty } if one == container => Some((peer, *tty)),
+            Doing::Attached { container: one, tty, .. } if one == container => Some((peer, *tty)),
             _ => None,
         });
         let heard: Vec<_> = heard.collect();
@@ -426,7 +461,14 @@ impl Daemon {
     }
 
     /// A further program says what it has to say, and may be over with that.
-    fn executes(&mut self, clients: &mut Clients<Client>, peer: Peer, exec: String, tty: bool, program: Program) {
+    fn executes(
+        &mut self,
+        clients: &mut Clients<Client>,
+        peer: Peer,
+        exec: String,
+        tty: bool,
+        program: Program,
+    ) {
         for (stream, text) in &program.output {
             clients.push(peer, said(*stream, text, tty));
         }
@@ -453,8 +495,14 @@ impl Daemon {
     /// What a client says that has left HTTP.
     fn hears(&mut self, clients: &mut Clients<Client>, peer: Peer, bytes: &Bytes) {
         let Some(client) = clients.get_mut(peer) else { return };
-        let (program, tty) = match &client.doing {
-            Doing::Attached { container, tty } => (container.clone(), *tty),
+        let (program, tty) = match &mut client.doing {
+            Doing::Attached { container, tty, said } => {
+                if !self.state.lock().echoing.contains_key(container.as_str()) {
+                    said.extend_from_slice(bytes);
+                    return;
+                }
+                (container.clone(), *tty)
+            }
             Doing::Executes { exec, tty } => (exec.clone(), *tty),
             _ => return,
         };
@@ -467,7 +515,7 @@ impl Daemon {
 /// What a program has written, as it goes over the wire.
 pub(super) fn said(stream: Stream, text: &[u8], tty: bool) -> Bytes {
     match (tty, stream) {
-        (true, _) => with_returns(text).into(),
+        (true, _) => Bytes::copy_from_slice(text),
         (false, Stream::Out) => piece(Piece::STDOUT, text),
         (false, Stream::Err) => piece(Piece::STDERR, text),
     }
@@ -475,7 +523,10 @@ pub(super) fn said(stream: Stream, text: &[u8], tty: bool) -> Bytes {
 
 /// The rest of the answer to `wait`.
 fn awaited(status: i32) -> Bytes {
-    let body = format!("{{\"StatusCode\":{status}}}\n");
+    waited(&format!("{{\"StatusCode\":{status}}}\n"))
+}
+
+fn waited(body: &str) -> Bytes {
     [chunk(body.as_bytes()), last()].concat().into()
 }
 

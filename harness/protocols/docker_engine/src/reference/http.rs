@@ -6,7 +6,8 @@
 
 use bytes::{Bytes, BytesMut};
 use wire::http1::{
-    Body, HEAD, MessageDecoder, PIECE, RESPONSE, Request, SWITCH, Version, WHOLE, chunk, last_chunk, response_head,
+    Body, HEAD, MessageDecoder, PIECE, RESPONSE, Request, SWITCH, Version, WHOLE, chunk, last_chunk,
+    response_head,
 };
 use wire::{DecodeError, DecodeErrorKind, Decoder as _, Direction, Frame};
 
@@ -230,7 +231,9 @@ fn refused_head(request: &Request<'_>, http: &Http) -> Option<Bytes> {
             let expect = request.headers.get("expect");
             let is_known = expect.is_none_or(|expect| expect.eq_ignore_ascii_case(b"100-continue"));
             return (!is_known).then(|| {
-                Bytes::from_static(b"HTTP/1.1 417 Expectation Failed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n")
+                Bytes::from_static(
+                    b"HTTP/1.1 417 Expectation Failed\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+                )
             });
         }
     };
@@ -245,7 +248,7 @@ fn refused_bytes(bytes: &[u8], error: DecodeError, http: &Http) -> Bytes {
         if major.is_ascii_digit() && minor.is_ascii_digit());
     let words = line.split(|byte| *byte == b' ').count();
     if line == b"PRI * HTTP/2.0" {
-        return redirect("/*");
+        return redirect("/%2A");
     }
     if words == 3 && is_version && !version.starts_with(b"HTTP/1.") {
         let reason = Some("unsupported protocol version");
@@ -313,13 +316,14 @@ pub(super) enum Ends {
 
 impl Reply {
     /// Writes it, for a request with HEAD without its body. `closes` says that the connection is closed behind it.
-    pub(super) fn write(&self, is_head: bool, closes: bool) -> Bytes {
+    pub(super) fn write(&self, version: Version, is_head: bool, closes: bool) -> Bytes {
         let (status, reason) = self.status;
         let mut headers = self.headers.clone();
         if status != 101 && self.ends != Ends::Closed {
             headers.push(("Date", DATE.to_owned()));
         }
-        let in_chunks = self.ends == Ends::Chunks || (self.ends == Ends::Known && self.body.len() > SIZED_MAX);
+        let in_chunks =
+            self.ends == Ends::Chunks || (self.ends == Ends::Known && self.body.len() > SIZED_MAX);
         match self.ends {
             _ if in_chunks => headers.push(("Transfer-Encoding", "chunked".to_owned())),
             Ends::Known => headers.push(("Content-Length", self.body.len().to_string())),
@@ -329,7 +333,7 @@ impl Reply {
             headers.push(("Connection", "close".to_owned()));
         }
         let headers: Vec<_> = headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
-        let head = response_head(status, reason, Version(1), &headers).unwrap_or_default();
+        let head = response_head(status, reason, version, &headers).unwrap_or_default();
         if is_head || self.ends == Ends::None {
             return head;
         }

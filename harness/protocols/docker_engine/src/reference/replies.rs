@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 use std::sync::OnceLock;
 
+use protocol::dialect::IDEAL;
 use serde_json::{Map, Value};
 
 use crate::dialect::{DIALECTS, Dialect};
@@ -35,10 +36,11 @@ pub(super) fn reply(kind: &str, dialect: &Dialect, prefix: ApiVersion) -> Value 
     static KINDS: OnceLock<Vec<Kind>> = OnceLock::new();
     let kinds =
         KINDS.get_or_init(|| read(include_str!("replies.txt")).expect("a constant, which tests read"));
-    let release = place(dialect.name).unwrap_or_default();
+    // The ideal daemon takes nothing back that a release has ever said.
+    let release = place(dialect.name).filter(|_| dialect.name != IDEAL);
     let mut reply = Value::Object(Map::new());
     for line in kinds.iter().filter(|known| known.name == kind).flat_map(|known| &known.lines) {
-        if line.releases.contains(&release) && line.prefixes.contains(&prefix) {
+        if release.is_none_or(|release| line.releases.contains(&release)) && line.prefixes.contains(&prefix) {
             set(&mut reply, &line.path, line.value.clone());
         }
     }

@@ -68,7 +68,13 @@ impl Handler {
     pub(super) fn reads_body(self) -> bool {
         matches!(
             self,
-            Self::CreateContainer | Self::CreateExec | Self::StartExec | Self::CreateImage | Self::LoadImages | Self::Build | Self::CreateVolume
+            Self::CreateContainer
+                | Self::CreateExec
+                | Self::StartExec
+                | Self::CreateImage
+                | Self::LoadImages
+                | Self::Build
+                | Self::CreateVolume
         )
     }
 
@@ -254,7 +260,7 @@ pub(super) fn answer(
         Err(Unknown::Page) => return call.page_not_found(),
     };
     if handler == Handler::Options {
-        return call.bare((200, "OK"), Vec::new());
+        return Done::Replies(call.reply(200, None, Vec::new()), 0);
     }
     if let Some(refused) = prefix.and_then(|prefix| call.other_version(prefix)) {
         return refused;
@@ -309,7 +315,10 @@ impl Call<'_> {
             true => None,
             false => Some(("Api-Version", self.announced().to_string())),
         };
-        version.into_iter().chain([("Ostype", "linux".to_owned()), ("Server", "Docker (linux)".to_owned())]).collect()
+        version
+            .into_iter()
+            .chain([("Ostype", "linux".to_owned()), ("Server", "Docker (linux)".to_owned())])
+            .collect()
     }
 
     /// The version that it announces.
@@ -388,13 +397,19 @@ impl Call<'_> {
     fn error(&self, status: u16, text: &str) -> Done {
         let is_old = self.target.version().is_some_and(|version| version < api(24));
         let switches = &self.facts.switches;
-        let is_text = (is_old && self.dialect().errors == Errors::TextBelow124) || switches.has(defects::TEXT_ERRORS);
+        let is_text =
+            (is_old && self.dialect().errors == Errors::TextBelow124) || switches.has(defects::TEXT_ERRORS);
         let mut reply = if is_text {
-            let mut reply = self.reply(status, Some("text/plain; charset=utf-8"), format!("{text}\n").into_bytes());
+            let mut reply =
+                self.reply(status, Some("text/plain; charset=utf-8"), format!("{text}\n").into_bytes());
             reply.headers.push(("X-Content-Type-Options", "nosniff".to_owned()));
             reply
         } else {
-            self.reply(status, Some("application/json"), format!("{}\n", json!({ "message": text })).into_bytes())
+            self.reply(
+                status,
+                Some("application/json"),
+                format!("{}\n", json!({ "message": text })).into_bytes(),
+            )
         };
         if status == 404 && switches.has(defects::MISSING_AS_UNKNOWN) {
             reply.body = b"{\"message\":\"page not found\"}\n".to_vec();
@@ -433,7 +448,7 @@ impl Call<'_> {
         use Handler as H;
         let name = self.name();
         Ok(match handler {
-            H::Options => self.bare((200, "OK"), Vec::new()),
+            H::Options => Done::Replies(self.reply(200, None, Vec::new()), 0),
             H::Ping => self.ping(),
             H::Version => self.version(),
             H::Info => self.info(engine),
@@ -488,7 +503,11 @@ impl Call<'_> {
             H::CreateExec => self.create_exec(engine, &name)?,
             H::StartExec => self.start_exec(engine, &name)?,
             H::InspectExec => self.inspect_exec(engine, &name)?,
-            H::ListImages => self.json(200, &json!([model("listed-image", self.dialect(), self.prefix)])),
+            H::ListImages => {
+                let mut image = model("listed-image", self.dialect(), self.prefix);
+                put(&mut image, "/RepoTags", json!([TINY]));
+                self.json(200, &json!([image]))
+            }
             H::InspectImage if name == TINY => self.json(200, &model("image", self.dialect(), self.prefix)),
             H::InspectImage | H::Attestations => return Err(missing(format!("No such image: {name}"))),
             H::CreateImage => self.lines(&[json!({ "status": format!("sha256:{}", "0".repeat(64)) })]),
@@ -586,11 +605,17 @@ impl Call<'_> {
             let text = self.parameter(name).unwrap_or_default();
             if !text.is_empty() && text.split('.').any(|part| part.parse::<i64>().is_err()) {
                 let status = if self.dialect().numbers_are_faults { 500 } else { 400 };
-                return Ok(self.error(status, &format!("strconv.ParseInt: parsing \"{text}\": invalid syntax")));
+                return Ok(
+                    self.error(status, &format!("strconv.ParseInt: parsing \"{text}\": invalid syntax"))
+                );
             }
         }
         let time_nano: i64 = 1_767_225_600_123_456_789;
-        let time_nano = if self.dialect().rounds_event_times && self.prefix < api(52) { time_nano / 1024 * 1024 } else { time_nano };
+        let time_nano = if self.dialect().rounds_event_times && self.prefix < api(52) {
+            time_nano / 1024 * 1024
+        } else {
+            time_nano
+        };
         let event = |event: &super::engine::Event| {
             let mut attributes = Map::new();
             attributes.insert("image".to_owned(), json!(event.image));
@@ -667,7 +692,10 @@ impl Call<'_> {
             Some(Cut::ChunkSize) => return Err(bad("invalid byte in chunk length")),
             Some(Cut::ChunkTooLarge) => return Err(bad("http chunk length too large")),
             Some(Cut::Ended) if dialect.http.cut_body_is_499 => {
-                return Err(Done::Replies(Reply { body: Vec::new(), ..self.reply(499, None, Vec::new()) }, 0));
+                return Err(Done::Replies(
+                    Reply { body: Vec::new(), ..self.reply(499, None, Vec::new()) },
+                    0,
+                ));
             }
             // The value was whole, only its chunk was not.
             Some(Cut::Ended) if is_chunked && dialect.bodies == Bodies::RefusedToTheEnd => {
@@ -685,7 +713,13 @@ impl Call<'_> {
         }
         let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
         let value = match values.next() {
-            None => return Err(bad(if dialect.bodies == Bodies::Fault { "EOF" } else { "got EOF while reading request body" })),
+            None => {
+                return Err(bad(if dialect.bodies == Bodies::Fault {
+                    "EOF"
+                } else {
+                    "got EOF while reading request body"
+                }));
+            }
             Some(Err(error)) => return Err(bad(&error.to_string())),
             Some(Ok(value)) => value,
         };
@@ -729,7 +763,8 @@ impl Call<'_> {
         let mut value = model("container", self.dialect(), self.prefix);
         let (word, status) = state_words(record.state);
         let kept: Value = serde_json::from_str(&record.spec.kept).unwrap_or_default();
-        let (path, args) = record.spec.command.split_first().map_or(("", &[][..]), |(path, args)| (path.as_str(), args));
+        let (path, args) =
+            record.spec.command.split_first().map_or(("", &[][..]), |(path, args)| (path.as_str(), args));
         for (pointer, said) in [
             ("/Id", json!(record.id)),
             ("/Name", json!(format!("/{}", record.spec.name))),
@@ -749,8 +784,11 @@ impl Call<'_> {
             put(&mut value, pointer, said);
         }
         // What was asked for is told again, where it is told at all.
-        for (part, members) in [("Config", &kept), ("HostConfig", kept.get("HostConfig").unwrap_or(&Value::Null))] {
-            let (Some(known), Some(members)) = (value.get_mut(part).and_then(Value::as_object_mut), members.as_object())
+        for (part, members) in
+            [("Config", &kept), ("HostConfig", kept.get("HostConfig").unwrap_or(&Value::Null))]
+        {
+            let (Some(known), Some(members)) =
+                (value.get_mut(part).and_then(Value::as_object_mut), members.as_object())
             else {
                 continue;
             };
@@ -764,7 +802,9 @@ impl Call<'_> {
     fn ended(&self, engine: &Engine, container: &str, timed: Timed<()>) -> Done {
         let Timed { took_ms, result } = timed;
         if let Err(refusal) = result {
-            let Done::Replies(reply, _) = self.refused(&refusal) else { return self.error(500, &refusal.message) };
+            let Done::Replies(reply, _) = self.refused(&refusal) else {
+                return self.error(500, &refusal.message);
+            };
             return Done::Replies(reply, took_ms);
         }
         let status = match engine.inspect(container).map(|record| record.state) {
@@ -845,7 +885,8 @@ impl Call<'_> {
     fn logs(&self, state: &State, engine: &Engine, name: &str) -> Handled {
         let record = engine.inspect(name)?;
         let written = state.logs.get(&record.id).map_or(&[][..], Vec::as_slice);
-        let said = written.iter().flat_map(|(stream, text)| super::daemon::said(*stream, text, record.spec.tty));
+        let said =
+            written.iter().flat_map(|(stream, text)| super::daemon::said(*stream, text, record.spec.tty));
         let kind = self.dialect().stream_types.then(|| self.stream_type(record.spec.tty));
         let reply = Reply { ends: Ends::Chunks, ..self.reply(200, kind, said.collect()) };
         Ok(Done::Replies(reply, 0))
@@ -892,7 +933,8 @@ impl Call<'_> {
     fn inspect_exec(&self, engine: &Engine, id: &str) -> Handled {
         let exec = engine.inspect_exec(id)?;
         let mut value = model("exec", self.dialect(), self.prefix);
-        let (entrypoint, arguments) = exec.command.split_first().map_or(("", &[][..]), |(one, rest)| (one.as_str(), rest));
+        let (entrypoint, arguments) =
+            exec.command.split_first().map_or(("", &[][..]), |(one, rest)| (one.as_str(), rest));
         for (pointer, said) in [
             ("/ID", json!(exec.id)),
             ("/ContainerID", json!(exec.container)),
@@ -930,7 +972,8 @@ impl Call<'_> {
             return self.error(400, "no upgrade proto in request");
         }
         let headers = vec![("Connection", "Upgrade".to_owned()), ("Upgrade", "h2c".to_owned())];
-        let reply = Reply { status: (101, "Switching Protocols"), headers, body: Vec::new(), ends: Ends::None };
+        let reply =
+            Reply { status: (101, "Switching Protocols"), headers, body: Vec::new(), ends: Ends::None };
         Done::Switches { reply, greeting: Bytes::from_static(greeting) }
     }
 }
@@ -1001,7 +1044,10 @@ fn spec(body: &Map<String, Value>) -> Option<Spec> {
     let flag = |value: Option<&Value>| value.and_then(Value::as_bool).unwrap_or_default();
     let host = body.get("HostConfig").and_then(Value::as_object);
     let labels = body.get("Labels").and_then(Value::as_object);
-    let labels = labels.into_iter().flatten().filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
+    let labels = labels
+        .into_iter()
+        .flatten()
+        .filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned())));
     Some(Spec {
         name: String::new(),
         image: text("Image")?,

@@ -9,7 +9,6 @@ use std::sync::Arc;
 use bytes::Bytes;
 use session::pty::{Line, Terminal};
 use session::{Address, Connection, LaunchErrorKind, Listener, Recorder, Server};
-use transcript::evidence::Transport;
 
 use super::guard::{Guard, Guarded};
 use crate::message::Reply;
@@ -17,7 +16,7 @@ use crate::names::{BLOCKED, INFO};
 use crate::settings::Settings;
 use crate::{checks, request};
 use protocol::installed::{Installed, Process};
-use protocol::launch::{Daemon, Daemons, NOBODY, Place, QUESTION_DEADLINE, ask, make_own, ready};
+use protocol::launch::{At, Daemon, Daemons, NOBODY, Place, QUESTION_DEADLINE, ask, make_own, ready};
 
 /// Where the agent's own files are, as it sees it.
 const RUN: &str = "/wireskew/run";
@@ -57,8 +56,8 @@ impl Daemons for Agents {
         argv
     }
 
-    fn transport(&self) -> Transport {
-        if self.settings.on_line { Transport::Terminal } else { Transport::Unix }
+    fn at(&self) -> At {
+        if self.settings.on_line { At::Terminal } else { At::Socket }
     }
 
     async fn open(&self, real: &Arc<Installed>) -> Result<Place, LaunchErrorKind> {

@@ -1,5 +1,6 @@
 //! What each check finds, and what it lets pass.
 
+use verdict::checks::ALONE_COMPLETE;
 use wire::ttrpc::{Flags, MessageType};
 
 use super::*;

@@ -255,7 +255,7 @@ impl<'a> Run<'a> {
             Ok(()) => return Ok(()),
             Err(SendEnd::Timeout { sent }) => sent,
             // The next read sees the end.
-            Err(SendEnd::Closed) => 0,
+            Err(SendEnd::Closed { .. }) => 0,
             Err(SendEnd::Io(error)) => return Err(LaunchError::new("send to the guest", error)),
         };
         let kind = Observation::SendFailed.event(format!("the guest took {sent} of {} bytes", bytes.len()));
