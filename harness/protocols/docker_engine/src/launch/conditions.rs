@@ -19,6 +19,8 @@ use crate::operations::{
 
 /// The configuration of a daemon that was told nothing.
 pub(super) const NOTHING: &str = "{}\n";
+/// One that takes away the runtimes of another one.
+const NO_RUNTIMES: &str = r#"{"runtimes":{}}"#;
 /// How often a daemon is asked whether it has read its configuration again, and how long it may take.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const RELOAD_DEADLINE: Duration = Duration::from_secs(10);
@@ -96,7 +98,9 @@ impl Told<'_> {
             api.act("DELETE", &format!("/volumes/{name}?force=1")).await?;
         }
         if fs::read_to_string(configuration(self.place))? != NOTHING {
-            self.reconfigure(NOTHING, Value::is_null).await?;
+            // A reload leaves alone what a configuration does not name.
+            self.reconfigure(NO_RUNTIMES, Value::is_null).await?;
+            fs::write(configuration(self.place), NOTHING)?;
         }
         // A shim ends a little behind its container.
         let gone = async {

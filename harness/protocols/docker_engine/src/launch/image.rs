@@ -69,7 +69,8 @@ mod tests {
     fn an_archive_is_read_by_tar() {
         let archive = archive(b"#!busybox");
         assert_eq!(archive.len() % BLOCK_LEN, 0);
-        let mut tar = Command::new("tar").args(["-tvf", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut tar = Command::new("tar");
+        let tar = tar.args(["-tvf", "-"]).stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut tar = tar.spawn().expect("there is a tar");
         tar.stdin.take().expect("it is piped").write_all(&archive).expect("it reads");
         let listed = tar.wait_with_output().expect("it ends");
