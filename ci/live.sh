@@ -4,7 +4,7 @@
 #
 #   ci/live.sh [ARGUMENTS OF `wireskew run`]
 #
-#   WIRESKEW_CACHE     where root file systems are kept (default ~/.cache/wireskew), some 1.3 GB
+#   WIRESKEW_CACHE     where root file systems are kept (default ~/.cache/wireskew), some 4 GB
 #   WIRESKEW_RESULTS   where results go (default target/wireskew-live)
 #
 # The exit code is that of `wireskew run`, or of `wireskew builds fetch` if a build is unavailable.

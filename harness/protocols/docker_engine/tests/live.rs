@@ -20,8 +20,11 @@ use session::sandbox::{Cgroup, Sandbox};
 use session::{Address, Client, Launcher, Recorder, Server, ServerAct, Start, Successor, Successors};
 use transcript::{Event, EventKind, ExitStatus};
 
+/// Packages and their versions.
+type Packages = &'static [(&'static str, &'static str)];
+
 /// The suites and packages that are in `matrices/docker-engine/builds.toml`.
-const RELEASES: [(&str, &str, &[(&str, &str)]); 4] = [
+const RELEASES: [(&str, &str, Packages); 4] = [
     ("20.10.5", "bullseye", &[("docker.io", "20.10.5+dfsg1-1+deb11u2")]),
     ("20.10.24", "bookworm", &[("docker.io", "20.10.24+dfsg1-1+deb12u1+b6")]),
     (
@@ -67,7 +70,7 @@ fn main() -> ExitCode {
     code
 }
 
-fn debian(suite: &str, packages: &[(&str, &str)]) -> DebianSource {
+fn debian(suite: &str, packages: Packages) -> DebianSource {
     let owned = |(name, version): &(&str, &str)| ((*name).to_owned(), (*version).to_owned());
     DebianSource {
         suite: suite.to_owned(),
@@ -96,7 +99,7 @@ fn build(id: &'static str, source: &Source) -> Release {
     Release { id, launcher, client }
 }
 
-fn release((id, suite, packages): (&'static str, &str, &[(&str, &str)])) -> Release {
+fn release((id, suite, packages): (&'static str, &str, Packages)) -> Release {
     build(id, &Source::Debian(debian(suite, packages)))
 }
 

@@ -13,8 +13,8 @@ use super::api::Api;
 use super::effects::{SHIM_END, shims};
 use super::place::configuration;
 use crate::operations::{
-    COMMAND, CONTAINER, IMAGE, ON_TERMINAL, RELOADED, RUNNING, RUNTIME, TERMINAL, TINY, VOLUME, WITH_ARGUMENTS, WITHOUT_ARGUMENTS,
-    WRAPPED,
+    COMMAND, CONTAINER, IMAGE, ON_TERMINAL, RELOADED, RUNNING, RUNTIME, TERMINAL, TINY, VOLUME,
+    WITH_ARGUMENTS, WITHOUT_ARGUMENTS, WRAPPED,
 };
 
 /// The configuration of a daemon that was told nothing.
@@ -51,7 +51,8 @@ impl Told<'_> {
                 self.reconfigure(WITH_ARGUMENTS, |runtime| runtime["runtimeArgs"].is_array()).await?;
                 self.run(Container { runtime: Some(RUNTIME), ..container }).await?;
                 if word == RELOADED {
-                    let has_none = |runtime: &Value| runtime.is_object() && !runtime["runtimeArgs"].is_array();
+                    let has_none =
+                        |runtime: &Value| runtime.is_object() && !runtime["runtimeArgs"].is_array();
                     self.reconfigure(WITHOUT_ARGUMENTS, has_none).await?;
                 }
                 Ok(())
@@ -144,9 +145,13 @@ pub(super) async fn create(api: Api<'_>, container: Container<'_>) -> Result<Str
     if let Some(runtime) = runtime {
         host["Runtime"] = json!(runtime);
     }
-    let body = json!({ "Image": TINY, "Cmd": command, "Tty": tty, "StopTimeout": STOP_TIMEOUT, "HostConfig": host });
+    let body =
+        json!({ "Image": TINY, "Cmd": command, "Tty": tty, "StopTimeout": STOP_TIMEOUT, "HostConfig": host });
     let made = api.post(&format!("/containers/create?name={name}"), &body).await?;
-    made["Id"].as_str().map(ToOwned::to_owned).ok_or_else(|| LaunchErrorKind::Setup(format!("no id in `{made}`")))
+    made["Id"]
+        .as_str()
+        .map(ToOwned::to_owned)
+        .ok_or_else(|| LaunchErrorKind::Setup(format!("no id in `{made}`")))
 }
 
 /// Starts it.

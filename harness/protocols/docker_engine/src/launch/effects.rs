@@ -51,7 +51,8 @@ pub(super) async fn write(daemon: &Daemon<Dockerd>, recorder: &Recorder) {
 /// The containers that have a shim, by their ids.
 pub(super) fn shims(place: &Place) -> Vec<String> {
     let processes = fs::read_dir(place.slot.path("/proc")).into_iter().flatten().flatten();
-    let lines = processes.map(|process| fs::read_to_string(process.path().join("cmdline")).unwrap_or_default());
+    let lines =
+        processes.map(|process| fs::read_to_string(process.path().join("cmdline")).unwrap_or_default());
     lines.filter_map(|line| id_in(&line)).collect()
 }
 
