@@ -163,6 +163,8 @@ impl OwnServer {
             ServerAct::Kill => self.kill().await,
             ServerAct::Reload => self.reload()?,
             ServerAct::Replace(by) => self.replace(by).await?,
+            // Where its configuration is, nobody knows here.
+            ServerAct::Configure(_) => return Err(LaunchErrorKind::CannotAct),
             ServerAct::Restart | ServerAct::CrashRestart | ServerAct::Reboot => self.start_again().await?,
         }
         Ok(())

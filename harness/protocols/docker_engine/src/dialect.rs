@@ -141,11 +141,11 @@ pub(crate) enum Capabilities {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wrappers {
     /// A file named after the runtime. Each reload and each start writes all of them anew.
-    ByName,
+    Name,
     /// A file named after its runtime and its content. A reload adds to them, a start writes all of them anew.
-    ByContent,
+    Content,
     /// The same, and a start removes only those to which no living container refers.
-    ByContentWhileReferenced,
+    ContentWhileReferenced,
 }
 
 /// What a daemon does that cannot reach a container of its own.
@@ -205,7 +205,7 @@ impl Facts for Dialect {
             one_shot_has_identity: true,
             rounds_event_times: false,
             capabilities: Capabilities::Dropped,
-            wrappers: Wrappers::ByName,
+            wrappers: Wrappers::Name,
             takes_pathless_runtime: true,
             takes_empty_configuration: false,
             takes_runtime_names_that_lead_away: true,

@@ -10,12 +10,13 @@
 //! grammar.rs     how a dialect is read               message.rs    requests and answers, part by part
 //! probes.rs      what is asked of every daemon, from texts in probes/
 //! operations.rs  what CLIs do                        settings.rs   how daemons and CLIs are run
-//! checks.rs      what clients and daemons must hold  recorded.rs   what was recorded elsewhere
-//! reference/     daemons, and a CLI               link.rs       one connection, as who asks has it
-//! launch/        real daemons and CLIs            claims.rs     what a CLI claims, by what it prints
+//! scenarios.rs   reloads, restarts, other releases   configuration.rs  what daemons are told in them
+//! checks.rs      what clients and daemons must hold  states.rs     what they say of containers
+//! recorded.rs    what was recorded elsewhere         lock.rs       what every release has promised
+//! reference/     daemons, and a CLI                  link.rs       one connection, as who asks has it
+//! launch/        real daemons and CLIs               claims.rs     what a CLI claims, by what it prints
 //! ```
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use matrix::{Build, CaseId, CaseKind, Role};
@@ -33,6 +34,7 @@ use wire::http1::Request;
 
 mod checks;
 mod claims;
+mod configuration;
 mod dialect;
 mod grammar;
 mod launch;
@@ -45,8 +47,10 @@ mod probes;
 mod recorded;
 mod reference;
 mod releases;
+mod scenarios;
 mod settings;
 mod shapes;
+mod states;
 mod version;
 
 use dialect::DIALECTS;
@@ -92,7 +96,7 @@ impl Protocol for DockerEngine {
 
     fn cases(&self) -> Vec<Case> {
         let operations = operations::OPERATIONS.iter().map(Operation::case);
-        let cases = probes::all().into_iter().chain(operations).chain(recorded::cases());
+        let cases = probes::all().into_iter().chain(operations).chain(scenarios::all()).chain(recorded::cases());
         cases.map(|case| case.within(operations::DEADLINES)).collect()
     }
 
@@ -141,11 +145,12 @@ impl Protocol for DockerEngine {
             }
             kind => verdict::checks::of(kind),
         };
-        of_kind.into_iter().chain(own).chain(agreed).collect()
+        let states = (case.kind == CaseKind::Scenario).then_some(states::STATES);
+        of_kind.into_iter().chain(own).chain(agreed).chain(states).collect()
     }
 
     fn rules(&self) -> Vec<Cited> {
-        checks::RULES.iter().copied().chain(recorded::rules()).collect()
+        checks::RULES.iter().copied().chain(recorded::rules()).chain(states::rules()).collect()
     }
 
     /// The version that a client asks for, or the one that a daemon announces.
@@ -164,8 +169,8 @@ impl Protocol for DockerEngine {
         lock::lock_table()
     }
 
-    fn settings_for(&self, _case: &CaseId) -> BTreeMap<String, String> {
-        BTreeMap::new()
+    fn replaced_by(&self, case: &CaseId) -> Vec<String> {
+        scenarios::replaced_by(case)
     }
 
     fn defects(&self) -> &'static [Defect] {

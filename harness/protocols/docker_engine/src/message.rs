@@ -83,7 +83,7 @@ fn is_heard(name: &str, what: Answer) -> bool {
 fn dissect_body(what: Answer, body: &[u8]) -> Dissection {
     match what {
         Answer::Object => object(body, &mask),
-        Answer::Listing => listing(body, &[0..body.len()]),
+        Answer::Listing => listing(body, std::slice::from_ref(&(0..body.len()))),
         Answer::Lines => listing(body, &lines(body)),
         Answer::Streams => streams(body),
         Answer::Http2 => whole(body, "http2", Value::Unread, None),

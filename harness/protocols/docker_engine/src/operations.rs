@@ -21,10 +21,17 @@ pub(crate) const WRAPPED: &str = "wrapped";
 /// Condition: the same, and behind that the runtime has no arguments, and the daemon was told to reload.
 pub(crate) const RELOADED: &str = "reloaded";
 
+/// Condition: the same, and a plain one beside it, called [`PLAIN`].
+pub(crate) const BOTH: &str = "both";
+/// Condition: the same, of a daemon that lets containers live when it ends.
+pub(crate) const BOTH_LIVE: &str = "both-live";
+
 /// The image that everybody has.
 pub(crate) const TINY: &str = "tiny:1";
 /// The container of conditions.
 pub(crate) const CONTAINER: &str = "aa";
+/// The plain one of conditions that have two.
+pub(crate) const PLAIN: &str = "pp";
 /// The runtime with arguments.
 pub(crate) const RUNTIME: &str = "wrap";
 
@@ -32,17 +39,14 @@ pub(crate) const RUNTIME: &str = "wrap";
 pub(crate) const COMMAND: [&str; 3] = ["/bin/sh", "-c", "echo out; echo err >&2; sleep 300"];
 /// What a container on a terminal runs.
 pub(crate) const ON_TERMINAL: [&str; 3] = ["/bin/sh", "-c", "echo tty; sleep 300"];
-/// A configuration with a runtime that has arguments.
-pub(crate) const WITH_ARGUMENTS: &str = r#"{"runtimes":{"wrap":{"path":"runc","runtimeArgs":["--debug"]}}}"#;
-/// The same runtime without any.
-pub(crate) const WITHOUT_ARGUMENTS: &str = r#"{"runtimes":{"wrap":{"path":"runc"}}}"#;
-
 /// Claim: what was printed of what a container said, or of what the daemon is asked for.
 pub(crate) const PRINTED: &str = "printed";
 /// Claim: the words of a daemon that refuses.
 pub(crate) const REFUSED: &str = "refused";
 /// Effect: what became of the container: `running`, `paused`, `exited` or `gone`.
 pub(crate) const STATE: &str = "state";
+/// Effect: the containers whose processes live, whatever a daemon says of them.
+pub(crate) const LIVING: &str = "living";
 /// Effect: whether the shim of a container that is over is `gone` or `left`.
 pub(crate) const SHIM: &str = "shim";
 /// Effect: how many containers there are besides.

@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn the_texts_can_be_read() {
-        assert_eq!(rows(RECORDED).len(), 69);
+        assert_eq!(rows(RECORDED).len(), 80);
         assert_eq!(rows(MORE).len(), 29);
     }
 

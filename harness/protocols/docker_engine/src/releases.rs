@@ -73,7 +73,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             change(
                 "scripts of runtimes are named after their content",
                 "moby/moby@d222bf097c:daemon/runtime_unix.go",
-                |d| d.wrappers = Wrappers::ByContent,
+                |d| d.wrappers = Wrappers::Content,
             ),
             change(
                 "one-shot statistics do not say whose they are",
@@ -254,7 +254,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
             change(
                 "a script goes only when no living container refers to it",
                 "moby/moby@d222bf097c: what its message promises for reloads, for starts too",
-                |d| d.wrappers = Wrappers::ByContentWhileReferenced,
+                |d| d.wrappers = Wrappers::ContentWhileReferenced,
             ),
             change(
                 "a runtime's name does not lead out of the directory of scripts",

@@ -13,4 +13,8 @@ protocol::shapes! {
     UNKNOWN_AS_MISSING = "unknown-as-missing";
     CLOSES_UNSAID = "closes-unsaid";
     UNMANAGEABLE = "unmanageable";
+    CONTAINER_LOST = "container-lost";
+    LIST_LIES = "list-lies";
+    COUNTS_WRONG = "counts-wrong";
+    CONFIGURATION_CHANGED = "configuration-changed";
 }

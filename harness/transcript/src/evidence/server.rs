@@ -3,6 +3,7 @@
 //! ```text
 //! mark conn=0  server act=restart
 //! mark conn=0  server act=replace build=1.2.3
+//! mark conn=0  server act=configure config=other-arguments
 //! observe s2c  replaced-by 1.2.3
 //! ```
 
@@ -28,6 +29,8 @@ pub enum ServerAct {
     Reload,
     /// It is told to end, ends, and another build is started in its place, with its address and its state.
     Replace(Successor),
+    /// Its configuration is written anew, and nobody tells it. Which one that is, the protocol knows by its name.
+    Configure(Arc<str>),
 }
 
 /// By what a server is replaced.
@@ -70,9 +73,11 @@ impl ServerAct {
     /// Every act that is no more than its word.
     pub const PLAIN: [Self; 5] = [Self::Kill, Self::Restart, Self::CrashRestart, Self::Reboot, Self::Reload];
     const REPLACE: &'static str = "replace";
+    const CONFIGURE: &'static str = "configure";
     /// The arguments of marks.
     const ACT: &'static str = "act";
     const BUILD: &'static str = "build";
+    const CONFIG: &'static str = "config";
 
     /// The word in marks.
     #[must_use]
@@ -84,17 +89,23 @@ impl ServerAct {
             Self::Reboot => "reboot",
             Self::Reload => "reload",
             Self::Replace(_) => Self::REPLACE,
+            Self::Configure(_) => Self::CONFIGURE,
         }
     }
 
-    /// The act of that text: its word, and behind `replace` the release.
+    /// The act of that text: its word, and behind `replace` the release, behind `configure` the configuration.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         match text.split_once(' ') {
             Some((Self::REPLACE, by)) => Successor::parse(by).map(Self::Replace),
+            Some((Self::CONFIGURE, name)) => Self::configure(name),
             Some(_) => None,
             None => Self::PLAIN.into_iter().find(|act| act.word() == text),
         }
+    }
+
+    fn configure(name: &str) -> Option<Self> {
+        (!name.is_empty()).then(|| Self::Configure(name.into()))
     }
 
     /// The mark that says that it happens: `server act=replace build=1.2.3`.
@@ -102,6 +113,7 @@ impl ServerAct {
     pub fn mark(&self) -> Mark {
         let by = match self {
             Self::Replace(by) => Some((Self::BUILD, by.word())),
+            Self::Configure(name) => Some((Self::CONFIG, &**name)),
             _ => None,
         };
         let args = [(Self::ACT, self.word())].into_iter().chain(by);
@@ -113,10 +125,11 @@ impl ServerAct {
     #[must_use]
     pub fn of_mark(mark: &Mark) -> Option<Self> {
         let word = mark.args.get(Self::ACT).filter(|_| mark.role() == Some(Role::Server))?;
-        match mark.args.get(Self::BUILD) {
-            Some(by) if word == Self::REPLACE => Successor::parse(by).map(Self::Replace),
-            Some(_) => None,
-            None => Self::PLAIN.into_iter().find(|act| act.word() == word),
+        match (mark.args.get(Self::BUILD), mark.args.get(Self::CONFIG)) {
+            (Some(by), None) if word == Self::REPLACE => Successor::parse(by).map(Self::Replace),
+            (None, Some(name)) if word == Self::CONFIGURE => Self::configure(name),
+            (None, None) => Self::PLAIN.into_iter().find(|act| act.word() == word),
+            _ => None,
         }
     }
 
@@ -132,6 +145,7 @@ impl fmt::Display for ServerAct {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Replace(by) => write!(f, "{} {}", self.word(), by.word()),
+            Self::Configure(name) => write!(f, "{} {name}", self.word()),
             _ => f.write_str(self.word()),
         }
     }
@@ -147,7 +161,12 @@ mod tests {
         let release =
             "[0-9a-z][0-9a-z.:+~-]{0,20}".prop_filter("it is a word", |name| name != Successor::FIRST);
         let by = prop_oneof![Just(Successor::First), release.prop_map(Successor::release)];
-        prop_oneof![proptest::sample::select(&ServerAct::PLAIN), by.prop_map(ServerAct::Replace)]
+        let configuration = "[a-z][a-z-]{0,20}".prop_map(|name| ServerAct::Configure(name.into()));
+        prop_oneof![
+            proptest::sample::select(&ServerAct::PLAIN),
+            by.prop_map(ServerAct::Replace),
+            configuration
+        ]
     }
 
     proptest! {
@@ -161,7 +180,8 @@ mod tests {
 
     #[test]
     fn what_says_no_act_is_none() {
-        for text in ["", "kills", "replace", "replace ", "kill 1.0", "reload now"] {
+        for text in ["", "kills", "replace", "replace ", "kill 1.0", "reload now", "configure", "configure "]
+        {
             assert_eq!(ServerAct::parse(text), None, "{text}");
         }
         let mark = |label: &str, args: &[(&str, &str)]| Mark {
@@ -175,6 +195,10 @@ mod tests {
             mark("server", &[("act", "replace"), ("build", "")]),
             mark("server", &[("act", "reload"), ("build", "1.0")]),
             mark("server", &[("act", "replace 1.0")]),
+            mark("server", &[("act", "configure")]),
+            mark("server", &[("act", "configure"), ("config", "")]),
+            mark("server", &[("act", "configure"), ("build", "1.0")]),
+            mark("server", &[("act", "replace"), ("build", "1.0"), ("config", "a")]),
         ] {
             assert_eq!(ServerAct::of_mark(&mark), None, "{mark:?}");
         }

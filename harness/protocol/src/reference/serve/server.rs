@@ -41,7 +41,7 @@ pub trait Outside: Send {
     }
 
     /// Does something to what is behind the server; `None` where it is done to the server itself. See [`Server::act`].
-    /// Only here a server can be told to reload: the loop knows of no configuration.
+    /// Only here a server can be configured and told to reload: the loop knows of no configuration.
     fn act<'a>(&'a mut self, _act: &'a ServerAct) -> Option<BoxFuture<'a, Result<(), LaunchErrorKind>>> {
         None
     }
@@ -259,7 +259,7 @@ impl<S: Servers> ReferenceServer<S> {
         if let Some(done) = self.outside.act(act) {
             return done.await;
         }
-        if !S::COMES_BACK || *act == ServerAct::Reload {
+        if !S::COMES_BACK || matches!(act, ServerAct::Reload | ServerAct::Configure(_)) {
             return Err(LaunchErrorKind::CannotAct);
         }
         self.end().await;

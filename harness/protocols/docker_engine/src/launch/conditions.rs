@@ -11,16 +11,15 @@ use session::LaunchErrorKind;
 
 use super::api::Api;
 use super::effects::{SHIM_END, shims};
-use super::place::configuration;
+use super::place;
+use crate::configuration;
 use crate::operations::{
-    COMMAND, CONTAINER, IMAGE, ON_TERMINAL, RELOADED, RUNNING, RUNTIME, TERMINAL, TINY, VOLUME,
-    WITH_ARGUMENTS, WITHOUT_ARGUMENTS, WRAPPED,
+    BOTH, BOTH_LIVE, COMMAND, CONTAINER, IMAGE, ON_TERMINAL, PLAIN, RELOADED, RUNNING, RUNTIME, TERMINAL, TINY, VOLUME,
+    WRAPPED,
 };
 
 /// The configuration of a daemon that was told nothing.
 pub(super) const NOTHING: &str = "{}\n";
-/// One that takes away the runtimes of another one.
-const NO_RUNTIMES: &str = r#"{"runtimes":{}}"#;
 /// How often a daemon is asked whether it has read its configuration again, and how long it may take.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const RELOAD_DEADLINE: Duration = Duration::from_secs(10);
@@ -47,15 +46,26 @@ impl Told<'_> {
             IMAGE => Ok(()),
             RUNNING => self.run(container).await,
             TERMINAL => self.run(Container { command: &ON_TERMINAL, tty: true, ..container }).await,
-            WRAPPED | RELOADED => {
-                self.reconfigure(WITH_ARGUMENTS, |runtime| runtime["runtimeArgs"].is_array()).await?;
-                self.run(Container { runtime: Some(RUNTIME), ..container }).await?;
-                if word == RELOADED {
-                    let has_none =
-                        |runtime: &Value| runtime.is_object() && !runtime["runtimeArgs"].is_array();
-                    self.reconfigure(WITHOUT_ARGUMENTS, has_none).await?;
+            WRAPPED | RELOADED | BOTH | BOTH_LIVE => {
+                let has_arguments = |info: &Value| info["Runtimes"][RUNTIME]["runtimeArgs"].is_array();
+                if word == BOTH_LIVE {
+                    let lets_live = |info: &Value| has_arguments(info) && info["LiveRestoreEnabled"] == true;
+                    self.reconfigure(configuration::LIVE, lets_live).await?;
+                } else {
+                    self.reconfigure(configuration::ARGUMENTS, has_arguments).await?;
                 }
-                Ok(())
+                self.run(Container { runtime: Some(RUNTIME), ..container }).await?;
+                match word {
+                    BOTH | BOTH_LIVE => self.run(Container { name: PLAIN, ..container }).await,
+                    RELOADED => {
+                        let has_none = |info: &Value| {
+                            let runtime = &info["Runtimes"][RUNTIME];
+                            runtime.is_object() && !runtime["runtimeArgs"].is_array()
+                        };
+                        self.reconfigure(configuration::NO_ARGUMENTS, has_none).await
+                    }
+                    _ => Ok(()),
+                }
             }
             VOLUME => self.api.post("/volumes/create", &json!({ "Name": name })).await.map(drop),
             _ => Err(LaunchErrorKind::Setup(format!("no condition `{word}`"))),
@@ -67,13 +77,13 @@ impl Told<'_> {
         start(self.api, &id).await
     }
 
-    /// Writes another configuration, and waits until the daemon has it, as what it has of our runtime says. What it logs proves
+    /// Writes the configuration of that name, and waits until the daemon has it, as what it says of itself shows. What it logs proves
     /// nothing: 28.5.2 says that it has reloaded what it could not apply.
-    async fn reconfigure(&self, text: &str, is_so: impl Fn(&Value) -> bool) -> Result<(), LaunchErrorKind> {
-        fs::write(configuration(self.place), text)?;
+    async fn reconfigure(&self, name: &str, is_so: impl Fn(&Value) -> bool) -> Result<(), LaunchErrorKind> {
+        configure(self.place, name)?;
         self.process.signal(Signal::HUP).await.map_err(setup)?;
         let applied = async {
-            while !is_so(&self.api.get("/info").await?["Runtimes"][RUNTIME]) {
+            while !is_so(&self.api.get("/info").await?) {
                 tokio::time::sleep(LOOK_AGAIN).await;
             }
             Ok(())
@@ -98,10 +108,11 @@ impl Told<'_> {
             let name = volume["Name"].as_str().unwrap_or_default();
             api.act("DELETE", &format!("/volumes/{name}?force=1")).await?;
         }
-        if fs::read_to_string(configuration(self.place))? != NOTHING {
+        if fs::read_to_string(place::configuration(self.place))? != NOTHING {
             // A reload leaves alone what a configuration does not name.
-            self.reconfigure(NO_RUNTIMES, Value::is_null).await?;
-            fs::write(configuration(self.place), NOTHING)?;
+            let has_none = |info: &Value| info["Runtimes"][RUNTIME].is_null();
+            self.reconfigure(configuration::DROPPED, has_none).await?;
+            fs::write(place::configuration(self.place), NOTHING)?;
         }
         // A shim ends a little behind its container.
         let gone = async {
@@ -122,6 +133,13 @@ impl Told<'_> {
             "there are {containers} containers left, {running} running, and {shims} shims"
         )))
     }
+}
+
+/// Writes the configuration of that name; nobody is told.
+pub(super) fn configure(place: &Place, name: &str) -> Result<(), LaunchErrorKind> {
+    let unknown = || LaunchErrorKind::Setup(format!("no configuration `{name}`"));
+    let text = configuration::text(name).ok_or_else(unknown)?;
+    Ok(fs::write(place::configuration(place), text)?)
 }
 
 /// The elements of a list; a daemon that has none may say null.

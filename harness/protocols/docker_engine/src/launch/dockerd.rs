@@ -4,14 +4,15 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use protocol::installed::{Installed, Process};
+use protocol::installed::{Installed, Process, setup};
 use protocol::launch::{Daemon, Daemons, Place, busybox, ready};
+use rustix::process::Signal;
 use session::containers::Rights;
 use session::{Address, LaunchErrorKind, Recorder};
 use tokio::sync::OnceCell;
 
 use super::api::Api;
-use super::conditions::{NOTHING, Told};
+use super::conditions::{self, NOTHING, Told};
 use super::place::{self, configuration, entered, share_run, socket};
 use super::{check, effects, image};
 use crate::operations::TINY;
@@ -19,6 +20,10 @@ use crate::settings::Settings;
 
 /// How often a daemon is asked whether it is there.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
+/// What a daemon says when it is done with a reload. 28.5.2 says the first also where it could not apply what it had read.
+const DONE: [&str; 2] = ["Reloaded configuration", "level=error"];
+/// How long it may take for that.
+const RELOAD_MAX: Duration = Duration::from_secs(2);
 /// How it is run. It has no bridge and leaves packet filters alone: nothing of the machine's network is its own.
 const ARGUMENTS: [&str; 14] = [
     "-H",
@@ -106,6 +111,28 @@ impl Daemons for Dockerd {
     /// A machine that has lost power has nothing in `/run`, and no container.
     async fn boot(&self, _place: &Place) -> Result<(), LaunchErrorKind> {
         Err(LaunchErrorKind::CannotAct)
+    }
+
+    async fn configure(&self, place: &Place, name: &str) -> Result<(), LaunchErrorKind> {
+        conditions::configure(place, name)
+    }
+
+    fn watch(&self, place: &Place, process: &Process, recorder: &Recorder) {
+        process.watch(recorder);
+        effects::write_living(place, recorder);
+    }
+
+    /// Waits until the daemon says that it is done with it, well or badly; one that says nothing is given some time.
+    async fn reload(&self, place: &Place, process: &Process) -> Result<(), LaunchErrorKind> {
+        let before = place.said().len();
+        process.signal(Signal::HUP).await.map_err(setup)?;
+        let is_done = async {
+            while !place.said().get(before..).is_some_and(|new| DONE.iter().any(|word| new.contains(word))) {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+        };
+        let _ = tokio::time::timeout(RELOAD_MAX, is_done).await;
+        Ok(())
     }
 
     /// The same data-root, exec-root and socket with another root.

@@ -13,7 +13,8 @@ use session::{Recorder, until};
 use super::api::Api;
 use super::conditions::list;
 use super::dockerd::Dockerd;
-use crate::operations::{CONTAINER, OTHERS, SHIM, STATE};
+use super::place::data;
+use crate::operations::{CONTAINER, LIVING, OTHERS, SHIM, STATE};
 
 /// Where daemons put the cgroups of their containers, below that of the slot.
 const PARENT: &str = "docker";
@@ -46,6 +47,20 @@ pub(super) async fn write(daemon: &Daemon<Dockerd>, recorder: &Recorder) {
     effect(recorder, SHIM, if are_gone { "gone" } else { "left" });
     let others = list(&containers).count() - usize::from(own.is_some());
     effect(recorder, OTHERS, &others.to_string());
+}
+
+/// Writes down the containers whose processes live, by the names that the daemon's files have for them.
+pub(super) fn write_living(place: &Place, recorder: &Recorder) {
+    let records = fs::read_dir(data(place).join("containers")).into_iter().flatten().flatten();
+    let living = records.filter(|record| lives(&cgroup(place, &record.file_name().to_string_lossy())));
+    let mut names: Vec<_> = living.filter_map(|record| name_in(&record.path().join("config.v2.json"))).collect();
+    names.sort_unstable();
+    effect(recorder, LIVING, &names.join(","));
+}
+
+fn name_in(record: &Path) -> Option<String> {
+    let record: serde_json::Value = serde_json::from_slice(&fs::read(record).ok()?).ok()?;
+    Some(record["Name"].as_str()?.trim_start_matches('/').to_owned())
 }
 
 /// The containers that have a shim, by their ids.

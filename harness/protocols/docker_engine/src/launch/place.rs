@@ -72,3 +72,8 @@ pub(super) fn socket(place: &Place) -> PathBuf {
 pub(super) fn configuration(place: &Place) -> PathBuf {
     place.work().join(RUN).join(CONFIGURATION)
 }
+
+/// What daemons keep, likewise.
+pub(super) fn data(place: &Place) -> PathBuf {
+    place.work().join(DATA)
+}

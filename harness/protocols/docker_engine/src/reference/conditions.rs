@@ -9,9 +9,10 @@ use session::{Address, BoxFuture, LaunchError, LaunchErrorKind, Recorder, Server
 
 use super::daemon::Shared;
 use super::engine::{CONFIGURATION, Engine, Process, Spec};
+use crate::configuration;
 use crate::operations::{
-    COMMAND, CONTAINER, IMAGE, ON_TERMINAL, OTHERS, RELOADED, RUNNING, RUNTIME, SHIM, STATE, TERMINAL, TINY,
-    VOLUME, WITH_ARGUMENTS, WITHOUT_ARGUMENTS, WRAPPED,
+    BOTH, BOTH_LIVE, COMMAND, CONTAINER, IMAGE, LIVING, ON_TERMINAL, OTHERS, PLAIN, RELOADED, RUNNING, RUNTIME,
+    SHIM, STATE, TERMINAL, TINY, VOLUME, WRAPPED,
 };
 
 /// Somebody with their hands on the machine.
@@ -32,8 +33,10 @@ impl Hands {
         done
     }
 
-    /// Writes the configuration anew; nobody is told.
-    fn configure(&self, text: &str) -> Result<(), LaunchErrorKind> {
+    /// Writes the configuration of that name; nobody is told.
+    fn configure(&self, name: &str) -> Result<(), LaunchErrorKind> {
+        let unknown = || LaunchErrorKind::Setup(format!("no configuration `{name}`"));
+        let text = configuration::text(name).ok_or_else(unknown)?;
         self.with(|engine| {
             let file = engine.directory().join(CONFIGURATION);
             std::fs::write(file, text).map_err(|error| error.to_string())
@@ -76,15 +79,22 @@ impl Hands {
             IMAGE => Ok(()),
             RUNNING => self.start(name, "", command, false),
             TERMINAL => self.start(name, "", &ON_TERMINAL, true),
-            WRAPPED | RELOADED => {
-                self.configure(WITH_ARGUMENTS)?;
+            WRAPPED | RELOADED | BOTH | BOTH_LIVE => {
+                self.configure(if word == BOTH_LIVE {
+                    configuration::LIVE
+                } else {
+                    configuration::ARGUMENTS
+                })?;
                 self.reload()?;
                 self.start(name, RUNTIME, command, false)?;
-                if word == RELOADED {
-                    self.configure(WITHOUT_ARGUMENTS)?;
-                    self.reload()?;
+                match word {
+                    BOTH | BOTH_LIVE => self.start(PLAIN, "", command, false),
+                    RELOADED => {
+                        self.configure(configuration::NO_ARGUMENTS)?;
+                        self.reload()
+                    }
+                    _ => Ok(()),
                 }
-                Ok(())
             }
             VOLUME => {
                 self.state.lock().volumes.push(name.to_owned());
@@ -107,10 +117,8 @@ impl Outside for Hands {
 
     fn act<'a>(&'a mut self, act: &'a ServerAct) -> Option<BoxFuture<'a, Result<(), LaunchErrorKind>>> {
         match act {
-            ServerAct::Reload => {
-                let done = self.reload();
-                Some(Box::pin(ready(done)))
-            }
+            ServerAct::Reload => Some(Box::pin(ready(self.reload()))),
+            ServerAct::Configure(name) => Some(Box::pin(ready(self.configure(name)))),
             ServerAct::Restart => {
                 self.end();
                 None
@@ -125,6 +133,19 @@ impl Outside for Hands {
     ) -> Option<BoxFuture<'a, Result<(), LaunchErrorKind>>> {
         self.end();
         None
+    }
+
+    /// What lives, whatever the daemon says.
+    fn watch(&mut self, recorder: &Recorder) {
+        let state = self.state.lock();
+        let Some(engine) = &state.engine else { return };
+        let shims = engine.world().shims().unwrap_or_default();
+        let living = shims.iter().filter(|shim| shim.process.lives());
+        let mut names: Vec<&str> = living
+            .filter_map(|shim| engine.inspect(&shim.id).ok().map(|record| record.spec.name.as_str()))
+            .collect();
+        names.sort_unstable();
+        effect(recorder, LIVING, &names.join(","));
     }
 
     fn effects(&mut self, is_gone: bool, recorder: &Recorder) {

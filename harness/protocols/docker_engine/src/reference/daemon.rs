@@ -116,7 +116,7 @@ impl State {
     }
 
     /// Keeps what has happened.
-    pub fn note(&mut self) {
+    pub(super) fn note(&mut self) {
         if let Some(engine) = &mut self.engine {
             self.events.extend(engine.take_events());
         }

@@ -681,25 +681,24 @@ impl Call<'_> {
     }
 
     /// The body of a request as a JSON object.
-    fn body(&self) -> Result<Map<String, Value>, Done> {
+    fn body(&self) -> Result<Map<String, Value>, Box<Done>> {
         let (dialect, text) = (self.dialect(), &self.asked.body);
+        let error = |status, text: &str| Box::new(self.error(status, text));
         let bad = |text: &str| match dialect.bodies {
-            Bodies::Fault => self.error(500, text),
-            _ => self.error(400, &format!("invalid JSON: {text}")),
+            Bodies::Fault => error(500, text),
+            _ => error(400, &format!("invalid JSON: {text}")),
         };
         let is_chunked = self.request.headers.get("transfer-encoding").is_some();
         match self.asked.cut {
             Some(Cut::ChunkSize) => return Err(bad("invalid byte in chunk length")),
             Some(Cut::ChunkTooLarge) => return Err(bad("http chunk length too large")),
             Some(Cut::Ended) if dialect.http.cut_body_is_499 => {
-                return Err(Done::Replies(
-                    Reply { body: Vec::new(), ..self.reply(499, None, Vec::new()) },
-                    0,
-                ));
+                let reply = Reply { body: Vec::new(), ..self.reply(499, None, Vec::new()) };
+                return Err(Box::new(Done::Replies(reply, 0)));
             }
             // The value was whole, only its chunk was not.
             Some(Cut::Ended) if is_chunked && dialect.bodies == Bodies::RefusedToTheEnd => {
-                return Err(self.error(400, "unexpected content after JSON"));
+                return Err(error(400, "unexpected content after JSON"));
             }
             Some(Cut::Ended) if is_chunked => return Ok(Map::new()),
             Some(Cut::Ended) => return Err(bad("unexpected EOF")),
@@ -709,7 +708,7 @@ impl Call<'_> {
         if !kind.starts_with(b"application/json") && !text.is_empty() {
             let kind = String::from_utf8_lossy(kind);
             let text = format!("unsupported Content-Type header ({kind}): must be 'application/json'");
-            return Err(self.error(400, &text));
+            return Err(error(400, &text));
         }
         let mut values = serde_json::Deserializer::from_slice(text).into_iter::<Value>();
         let value = match values.next() {
@@ -724,7 +723,7 @@ impl Call<'_> {
             Some(Ok(value)) => value,
         };
         if dialect.bodies != Bodies::Fault && values.next().is_some() {
-            return Err(self.error(400, "unexpected content after JSON"));
+            return Err(error(400, "unexpected content after JSON"));
         }
         match value {
             Value::Object(object) => Ok(object),
@@ -736,7 +735,7 @@ impl Call<'_> {
     fn create(&self, engine: &mut Engine) -> Handled {
         let body = match self.body() {
             Ok(body) => body,
-            Err(refused) => return Ok(refused),
+            Err(refused) => return Ok(*refused),
         };
         let Some(spec) = spec(&body) else {
             let text = "json: cannot unmarshal a value into a container";
@@ -904,7 +903,7 @@ impl Call<'_> {
     fn create_exec(&self, engine: &mut Engine, name: &str) -> Handled {
         let body = match self.body() {
             Ok(body) => body,
-            Err(refused) => return Ok(refused),
+            Err(refused) => return Ok(*refused),
         };
         let command = strings(body.get("Cmd"));
         let tty = body.get("Tty").and_then(Value::as_bool).unwrap_or_default();
@@ -952,7 +951,7 @@ impl Call<'_> {
     fn create_volume(&self, state: &mut State) -> Handled {
         let body = match self.body() {
             Ok(body) => body,
-            Err(refused) => return Ok(refused),
+            Err(refused) => return Ok(*refused),
         };
         let name = body.get("Name").and_then(Value::as_str).unwrap_or_default().to_owned();
         if !state.volumes.contains(&name) {

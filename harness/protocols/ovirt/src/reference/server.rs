@@ -172,7 +172,9 @@ impl Outside for Control {
                 ServerAct::Restart | ServerAct::CrashRestart | ServerAct::Reboot => {
                     self.order(Act::Restart).await
                 }
-                ServerAct::Reload | ServerAct::Replace(_) => Err(LaunchErrorKind::CannotAct),
+                ServerAct::Reload | ServerAct::Replace(_) | ServerAct::Configure(_) => {
+                    Err(LaunchErrorKind::CannotAct)
+                }
             }
         }))
     }

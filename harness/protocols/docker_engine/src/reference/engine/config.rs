@@ -247,7 +247,7 @@ impl Configuration {
                 return refuse(format!("runtime name '{name}' leads out of the directory of scripts"));
             }
             // The suffix of a script that is named after its content has 57 bytes.
-            let behind = if dialect.wrappers == Wrappers::ByName { 0 } else { 57 };
+            let behind = if dialect.wrappers == Wrappers::Name { 0 } else { 57 };
             if name.contains('\0') || name.len() + behind > NAME_LEN_MAX {
                 return refuse(format!("open runtimes/{name}: file name too long"));
             }

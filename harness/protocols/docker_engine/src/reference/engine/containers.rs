@@ -117,8 +117,8 @@ impl From<FileError> for Refusal {
 /// What a release says of a runtime that it does not have (`moby/moby@d222bf097c:daemon/runtime_unix.go` changed the words).
 pub(super) fn unknown_runtime(dialect: &Dialect, name: &str) -> Refusal {
     let words = match dialect.wrappers {
-        Wrappers::ByName => "Unknown runtime specified",
-        Wrappers::ByContent | Wrappers::ByContentWhileReferenced => "unknown or invalid runtime name:",
+        Wrappers::Name => "Unknown runtime specified",
+        Wrappers::Content | Wrappers::ContentWhileReferenced => "unknown or invalid runtime name:",
     };
     Refusal::new(Why::BadParameter, format!("{words} {name}"))
 }

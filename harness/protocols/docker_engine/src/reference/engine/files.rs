@@ -49,7 +49,6 @@ pub(crate) struct Files {
     root: PathBuf,
     /// How many more steps succeed; no limit where there is none.
     steps_left: Option<u64>,
-    steps_done: u64,
 }
 
 impl Files {
@@ -63,7 +62,7 @@ impl Files {
             let made = fs::DirBuilder::new().recursive(true).mode(0o700).create(&path);
             made.map_err(|error| FileError::Io { path, error })?;
         }
-        Ok(Self { root: root.to_owned(), steps_left: None, steps_done: 0 })
+        Ok(Self { root: root.to_owned(), steps_left: None })
     }
 
     /// The directory.
@@ -153,7 +152,6 @@ impl Files {
             Some(left) => *left -= 1,
             None => {}
         }
-        self.steps_done += 1;
         Ok(())
     }
 }
@@ -179,11 +177,6 @@ mod tests {
         /// Lets that number of steps succeed and no other one.
         pub(crate) fn lose_power_after(&mut self, steps: Option<u64>) {
             self.steps_left = steps;
-        }
-
-        /// How many steps were done.
-        pub(crate) fn steps_done(&self) -> u64 {
-            self.steps_done
         }
     }
 

@@ -22,6 +22,7 @@ mod config;
 mod containers;
 mod exec;
 mod files;
+#[cfg(test)]
 mod invariants;
 mod lifecycle;
 mod processes;
@@ -41,19 +42,15 @@ use protocol::defect::Switches;
 use protocol::reference::serve::Begins;
 use sha2::{Digest as _, Sha256};
 
-pub(crate) use config::{BadConfiguration, Configuration, Stage};
+use config::BadConfiguration;
 pub(crate) use containers::{Record, Refusal, Spec, State, Why};
-pub(crate) use exec::{Exec, ExecRecord};
-pub(crate) use files::FileError;
-pub(crate) use invariants::{
-    Broken, Invariant, broken, claimed_to_have_ended, refused_reload, stale_scripts, taken_earlier, unit,
-};
-pub(crate) use lifecycle::{Shutdown, Timed};
-pub(crate) use processes::{Program, Stream, with_returns};
-pub(crate) use reload::{Pending, Reloaded};
-pub(crate) use runtimes::{Runtime, Script, Snapshot};
-pub(crate) use starts::Prepared;
-pub(crate) use world::{Process, Shim, World};
+pub(crate) use exec::Exec;
+use exec::ExecRecord;
+use files::FileError;
+pub(crate) use lifecycle::Timed;
+pub(crate) use processes::{Program, Stream};
+use runtimes::Snapshot;
+pub(crate) use world::{Process, World};
 
 use super::defects;
 use crate::dialect::{Dialect, Wrappers};
@@ -177,6 +174,7 @@ impl Engine {
     }
 
     /// Which release it is.
+    #[cfg(test)]
     pub(crate) fn dialect(&self) -> &'static Dialect {
         self.dialect
     }

@@ -58,7 +58,7 @@ impl Engine {
         }
         let wrappers = self.wrappers();
         let snapshot = Arc::new(Snapshot::of(configuration.clone(), wrappers, self.root()));
-        let rebuilds = wrappers == Wrappers::ByName || self.switches.has(defects::RELOAD_DELETES_WRAPPERS);
+        let rebuilds = wrappers == Wrappers::Name || self.switches.has(defects::RELOAD_DELETES_WRAPPERS);
         let files = &mut self.world.files;
         // Releases that name scripts after their runtimes leave them alone where the file has no runtimes:
         // moby/moby@v20.10.24:daemon/reload_unix.go, reloadPlatform.

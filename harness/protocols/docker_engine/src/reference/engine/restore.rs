@@ -89,7 +89,7 @@ impl Engine {
     }
 
     fn set_up(&mut self) -> Result<(), FileError> {
-        let keeps = self.wrappers() == Wrappers::ByContentWhileReferenced
+        let keeps = self.wrappers() == Wrappers::ContentWhileReferenced
             && !self.switches.has(defects::START_REMOVES_REFERENCED);
         let snapshot = self.snapshot();
         if !keeps {

@@ -58,6 +58,7 @@ impl Snapshot {
     }
 
     /// Whether its runtimes are those that follow from its configuration.
+    #[cfg(test)]
     pub(crate) fn is_whole(&self, wrappers: Wrappers, root: &Path) -> bool {
         self.runtimes == derived(&self.configuration, wrappers, root)
     }
@@ -85,8 +86,8 @@ fn runtime(name: &str, entry: &RuntimeEntry, wrappers: Wrappers, root: &Path) ->
     }
     let content = content(&entry.path, &entry.args);
     let name = match wrappers {
-        Wrappers::ByName => name.to_owned(),
-        Wrappers::ByContent | Wrappers::ByContentWhileReferenced => format!("{name}.{}", suffix(&content)),
+        Wrappers::Name => name.to_owned(),
+        Wrappers::Content | Wrappers::ContentWhileReferenced => format!("{name}.{}", suffix(&content)),
     };
     // Real releases take `../../evil` and write there. Here nothing is written outside of the directory.
     let file = contained(&format!("{SCRIPTS}/{name}"));

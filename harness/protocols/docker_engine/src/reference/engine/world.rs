@@ -130,6 +130,7 @@ impl World {
     ///
     /// # Errors
     /// The directory cannot be changed.
+    #[cfg(test)]
     pub(crate) fn process_ends(&mut self, id: &str, status: i32) -> Result<(), FileError> {
         match self.shim(id)? {
             Some(shim) if shim.process.lives() => {

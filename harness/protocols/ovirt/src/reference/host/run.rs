@@ -375,7 +375,7 @@ impl<'a> Run<'a> {
     /// The agent is killed, and another process or release starts behind the port. What the first had written is read
     /// before its end is noted, and what comes from the next one is read, or passes the proxy, only behind that.
     async fn change_agent(&mut self, act: &ServerAct, server: &mut dyn Server) -> Result<(), LaunchError> {
-        if *act == ServerAct::Reload {
+        if matches!(act, ServerAct::Reload | ServerAct::Configure(_)) {
             return server.act(act).await;
         }
         server.act(&ServerAct::Kill).await?;

@@ -8,6 +8,13 @@ mod tables;
 
 use tempfile::TempDir;
 
+use super::config::Stage;
+use super::invariants::{
+    Broken, Invariant, broken, claimed_to_have_ended, refused_reload, stale_scripts, taken_earlier, unit,
+};
+use super::lifecycle::Shutdown;
+use super::reload::Pending;
+use super::starts::Prepared;
 use super::*;
 use crate::dialect::DIALECTS;
 
