@@ -14,8 +14,8 @@ use super::effects::{SHIM_END, shims};
 use super::place;
 use crate::configuration;
 use crate::operations::{
-    BOTH, BOTH_LIVE, COMMAND, CONTAINER, IMAGE, ON_TERMINAL, PLAIN, RELOADED, RUNNING, RUNTIME, TERMINAL, TINY, VOLUME,
-    WRAPPED,
+    BOTH, BOTH_LIVE, COMMAND, CONTAINER, IMAGE, ON_TERMINAL, PLAIN, RELOADED, RUNNING, RUNTIME, TERMINAL,
+    TINY, VOLUME, WRAPPED,
 };
 
 /// The configuration of a daemon that was told nothing.

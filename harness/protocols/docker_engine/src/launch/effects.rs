@@ -53,7 +53,8 @@ pub(super) async fn write(daemon: &Daemon<Dockerd>, recorder: &Recorder) {
 pub(super) fn write_living(place: &Place, recorder: &Recorder) {
     let records = fs::read_dir(data(place).join("containers")).into_iter().flatten().flatten();
     let living = records.filter(|record| lives(&cgroup(place, &record.file_name().to_string_lossy())));
-    let mut names: Vec<_> = living.filter_map(|record| name_in(&record.path().join("config.v2.json"))).collect();
+    let mut names: Vec<_> =
+        living.filter_map(|record| name_in(&record.path().join("config.v2.json"))).collect();
     names.sort_unstable();
     effect(recorder, LIVING, &names.join(","));
 }
