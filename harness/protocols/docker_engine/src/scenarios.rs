@@ -21,6 +21,9 @@ use crate::probes;
 
 /// How long an answer may take: a daemon that cannot reach a container takes twelve seconds to end it.
 const ANSWER_MS: u64 = 20_000;
+/// How long a daemon is left alone that has ended a container, before anybody looks: 26.1.5 answers, and lists it as running for some
+/// milliseconds more.
+const LISTED_MS: u64 = 300;
 /// What a command in a container says.
 pub(crate) const ECHO: &str = "managed";
 
@@ -91,8 +94,12 @@ impl Scene {
             }
             ["manage", name] => self = self.manages(name),
             ["stop", name] => {
-                let stop = post(&format!("/containers/{name}/stop?t=1"), b"");
-                self = self.asks(&[("stops", name), Expect::Answer.arg()], stop.into());
+                let (conn, stop) = (self.conn(), post(&format!("/containers/{name}/stop?t=1"), b""));
+                let args = [("stops", name), Expect::Answer.arg()];
+                self = self.then(|script| {
+                    let script = script.open(conn, Role::Subject, &args).send(conn, stop);
+                    script.answers(conn, ANSWER_MS).quiet(conn, LISTED_MS).close(conn)
+                });
             }
             _ => return None,
         }
