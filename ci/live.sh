@@ -4,7 +4,7 @@
 #
 #   ci/live.sh [ARGUMENTS OF `wireskew run`]
 #
-#   WIRESKEW_CACHE     where root file systems are kept (default ~/.cache/wireskew), some 1.3 GB
+#   WIRESKEW_CACHE     where root file systems are kept (default ~/.cache/wireskew), some 4 GB
 #   WIRESKEW_RESULTS   where results go (default target/wireskew-live; those of containers have `-containers` behind)
 #   DOCKER_HOST        an engine for containers; ci/dockerd.sh starts one if none answers, and it is stopped at the end
 #

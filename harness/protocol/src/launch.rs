@@ -25,7 +25,7 @@ pub use daemon::{Daemon, DaemonLauncher, Daemons, daemons, settings};
 pub use own::{OwnClient, OwnServers};
 pub use place::{NOBODY, Place, make_own};
 pub use ready::{QUESTION_DEADLINE, ask, ready, within};
-pub use tiny_root::TinyRoot;
+pub use tiny_root::{TinyRoot, busybox};
 
 /// A launcher of a server build of a protocol, which may be a command line.
 ///

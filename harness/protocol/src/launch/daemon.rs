@@ -63,6 +63,15 @@ pub trait Daemons: Send + Sync + Sized + 'static {
         ready(Ok(()))
     }
 
+    /// Has a daemon read its configuration again.
+    fn reload(
+        &self,
+        _place: &Place,
+        process: &Process,
+    ) -> impl Future<Output = Result<(), LaunchErrorKind>> + Send {
+        async move { process.signal(Signal::HUP).await.map_err(setup) }
+    }
+
     /// Writes the configuration of that name, of which nobody tells a daemon that runs.
     fn configure(
         &self,
@@ -93,7 +102,7 @@ pub trait Daemons: Send + Sync + Sized + 'static {
     }
 
     /// Writes down what can be seen of one that runs.
-    fn watch(&self, process: &Process, recorder: &Recorder) {
+    fn watch(&self, _place: &Place, process: &Process, recorder: &Recorder) {
         process.watch(recorder);
     }
 
@@ -223,6 +232,12 @@ pub struct Daemon<D: Daemons> {
 }
 
 impl<D: Daemons> Daemon<D> {
+    /// Its process.
+    #[must_use]
+    pub fn process(&self) -> &Process {
+        &self.process
+    }
+
     /// Ends the daemon with a signal and waits for that.
     async fn end(&mut self, signal: Signal) -> Result<(), LaunchErrorKind> {
         self.down = true;
@@ -234,7 +249,7 @@ impl<D: Daemons> Daemon<D> {
 
     async fn suffer(&mut self, act: &ServerAct) -> Result<(), LaunchErrorKind> {
         match act {
-            ServerAct::Reload if D::RELOADS => self.process.signal(Signal::HUP).await.map_err(setup),
+            ServerAct::Reload if D::RELOADS => self.daemons.reload(&self.place, &self.process).await,
             ServerAct::Replace(by) if D::COMES_BACK => self.replace(by).await,
             ServerAct::Configure(name) => self.daemons.configure(&self.place, name).await,
             ServerAct::Kill if D::COMES_BACK => self.end(Signal::KILL).await,
@@ -308,7 +323,7 @@ impl<D: Daemons> Server for Daemon<D> {
         if self.down {
             recorder.observe(Direction::ToClient, Observation::Alive, "no");
         } else {
-            self.daemons.watch(&self.process, recorder);
+            self.daemons.watch(&self.place, &self.process, recorder);
         }
     }
 

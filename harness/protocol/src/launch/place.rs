@@ -142,6 +142,12 @@ impl Place {
         Ok(Process::new(&self.slot, pid))
     }
 
+    /// What the processes that stay have said.
+    #[must_use]
+    pub fn said(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.work().join(SAID)).unwrap_or_default()).into_owned()
+    }
+
     /// How a process that was to stay has ended, if it did, and the end of what it said there and in its logs, which are
     /// named as they are called below [`Place::work`].
     #[must_use]

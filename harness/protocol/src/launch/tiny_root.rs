@@ -59,7 +59,10 @@ impl TinyRoot {
 }
 
 /// A statically linked busybox: of the build's root, of any fetched root, of the machine.
-fn busybox(root: &Root, cache: &Cache) -> io::Result<PathBuf> {
+///
+/// # Errors
+/// There is none.
+pub fn busybox(root: &Root, cache: &Cache) -> io::Result<PathBuf> {
     let entries = fs::read_dir(cache.directory()).into_iter().flatten().flatten();
     let mut roots: Vec<_> = entries.map(|entry| entry.path().join("root")).collect();
     roots.sort();

@@ -7,6 +7,9 @@ pub(crate) const NO_ARGUMENTS: &str = "no-arguments";
 /// A runtime with arguments, of a daemon that lets containers live when it ends.
 pub(crate) const LIVE: &str = "live";
 
+/// No such runtime.
+pub(crate) const DROPPED: &str = "dropped";
+
 /// The text of a configuration.
 pub(crate) fn text(name: &str) -> Option<&'static str> {
     Some(match name {
@@ -15,7 +18,7 @@ pub(crate) fn text(name: &str) -> Option<&'static str> {
         "other-arguments" => {
             r#"{"runtimes":{"wrap":{"path":"runc","runtimeArgs":["--debug","--log-format","json"]}}}"#
         }
-        "dropped" => r#"{"runtimes":{}}"#,
+        DROPPED => r#"{"runtimes":{}}"#,
         LIVE => r#"{"live-restore":true,"runtimes":{"wrap":{"path":"runc","runtimeArgs":["--debug"]}}}"#,
         "live-no-arguments" => r#"{"live-restore":true,"runtimes":{"wrap":{"path":"runc"}}}"#,
         "live-other-arguments" => {

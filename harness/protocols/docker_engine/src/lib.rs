@@ -15,7 +15,8 @@
 //! documented.rs  what documents of the user say of replies
 //! checks.rs      what clients and daemons must hold  states.rs     what they say of containers
 //! recorded.rs    what was recorded elsewhere         lock.rs       what every release has promised
-//! reference/     daemons, and a CLI
+//! reference/     daemons, and a CLI                  link.rs       one connection, as who asks has it
+//! launch/        real daemons and CLIs               claims.rs     what a CLI claims, by what it prints
 //! ```
 
 use std::collections::BTreeMap;
@@ -36,11 +37,14 @@ use verdict::{Check, Cited, Grammar, Reading};
 use wire::http1::Request;
 
 mod checks;
+mod claims;
 mod configuration;
 mod contents;
 mod dialect;
 mod documented;
 mod grammar;
+mod launch;
+mod link;
 mod lock;
 mod message;
 mod names;
@@ -101,7 +105,9 @@ impl Protocol for DockerEngine {
 
     fn cases(&self) -> Vec<Case> {
         let operations = operations::OPERATIONS.iter().map(Operation::case);
-        probes::all().into_iter().chain(operations).chain(scenarios::all()).chain(recorded::cases()).collect()
+        let cases =
+            probes::all().into_iter().chain(operations).chain(scenarios::all()).chain(recorded::cases());
+        cases.map(|case| case.within(operations::DEADLINES)).collect()
     }
 
     fn operations(&self) -> Vec<&'static dyn Operation> {
@@ -209,7 +215,8 @@ impl Protocol for DockerEngine {
         Peers {
             reference_server: Some(reference::server),
             reference_client: Some(reference::client),
-            ..Peers::default()
+            real_server: Some(launch::server),
+            real_client: Some(launch::client),
         }
     }
 }

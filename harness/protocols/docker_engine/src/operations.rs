@@ -35,6 +35,10 @@ pub(crate) const PLAIN: &str = "pp";
 /// The runtime with arguments.
 pub(crate) const RUNTIME: &str = "wrap";
 
+/// What the containers of conditions run: it says something, and stays.
+pub(crate) const COMMAND: [&str; 3] = ["/bin/sh", "-c", "echo out; echo err >&2; sleep 300"];
+/// What a container on a terminal runs.
+pub(crate) const ON_TERMINAL: [&str; 3] = ["/bin/sh", "-c", "echo tty; sleep 300"];
 /// Claim: what was printed of what a container said, or of what the daemon is asked for.
 pub(crate) const PRINTED: &str = "printed";
 /// Claim: the words of a daemon that refuses.
@@ -47,6 +51,14 @@ pub(crate) const LIVING: &str = "living";
 pub(crate) const SHIM: &str = "shim";
 /// Effect: how many containers there are besides.
 pub(crate) const OTHERS: &str = "others";
+
+/// How long the parts of a case may take. 26.1.5 waits a second for its containerd, and the first start of a build tries out an exec;
+/// a stop of what cannot be reached takes 12 seconds.
+pub(crate) const DEADLINES: Deadlines = Deadlines {
+    start: Duration::from_secs(60),
+    operation: Duration::from_secs(40),
+    cell: Duration::from_secs(180),
+};
 
 /// One thing that a CLI does, and what it is for.
 #[derive(Debug, Clone, Copy)]
@@ -231,17 +243,13 @@ impl effects::Operation for Operation {
         self.about
     }
 
-    /// A daemon that cannot reach a container takes twelve seconds to end it.
-    fn deadlines(&self) -> Deadlines {
-        Deadlines {
-            start: Duration::from_secs(60),
-            operation: Duration::from_secs(40),
-            ..Deadlines::default()
-        }
+    /// What it makes can be removed again; a container that cannot be reached cannot.
+    fn hazard(&self) -> Hazard {
+        if self.before == RELOADED { Hazard::Disturbs } else { Hazard::Resettable }
     }
 
-    fn hazard(&self) -> Hazard {
-        Hazard::Disturbs
+    fn deadlines(&self) -> Deadlines {
+        DEADLINES
     }
 
     fn condition(&self) -> Option<&'static str> {

@@ -169,7 +169,7 @@ pub(crate) fn cases() -> Vec<Case> {
         Case::new(
             CaseId::new(kind, format!("{RECORDED}{}", row.name)),
             row.about,
-            Hazard::Disturbs,
+            Hazard::Resettable,
             Action::Recorded,
         )
     };

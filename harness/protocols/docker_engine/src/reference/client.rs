@@ -10,20 +10,20 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
 use matrix::{Build, Role};
 use protocol::defect::Switches;
 use protocol::reference::Part;
-use protocol::reference::call::{self, Caller, End, Tools};
+use protocol::reference::call::{self, Tools};
 use protocol::{Made, effects};
 use serde_json::{Value, json};
 use session::{Address, Client, ClientReport, LaunchError, Recorder, Server};
 use transcript::{ConnId, ExitStatus};
-use wire::http1::{Body, HEAD, INTERIM, MessageDecoder, Response, SWITCH, Version, WHOLE, request_head};
-use wire::{Decoder as _, Direction, Frame, multiplex};
+use wire::http1::{Body, Response, SWITCH};
+use wire::{Frame, multiplex};
 
 use super::defects::{self, DEFECTS};
 use crate::dialect::{DIALECTS, Dialect};
+use crate::link::{Link, Lost, status};
 use crate::operations::{self, CONTAINER, Operation, PRINTED, REFUSED, TINY};
 use crate::settings;
 use crate::version::{ApiVersion, FALLBACK, api};
@@ -61,6 +61,15 @@ enum Failed {
     Loudly,
     /// An answer did not come.
     Silence,
+}
+
+impl From<Lost> for Failed {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::Ended => Self::Loudly,
+            Lost::Silent => Self::Silence,
+        }
+    }
 }
 
 /// What a command came to.
@@ -124,12 +133,6 @@ impl Tools for Clis {
         server.effects(recorder).await;
         Ok(ClientReport { exit, stdout: Vec::new(), stderr: Vec::new() })
     }
-}
-
-/// A connection of a CLI.
-struct Link {
-    caller: Caller,
-    decoder: MessageDecoder,
 }
 
 /// A CLI while it runs one command.
@@ -234,9 +237,7 @@ impl Cli<'_> {
     async fn link(&mut self) -> Result<Link, Failed> {
         self.conns += 1;
         let trace = Some((self.recorder.clone(), ConnId(self.conns)));
-        let caller =
-            Caller::connect(&self.address, trace, self.patience).await.map_err(|_| Failed::Loudly)?;
-        Ok(Link { caller, decoder: MessageDecoder::new(Direction::ToClient) })
+        Ok(Link::connect(&self.address, trace, self.patience).await?)
     }
 
     /// Sends a request on a connection.
@@ -251,36 +252,16 @@ impl Cli<'_> {
         let dialect = self.of.dialect;
         let body = body.map(|body| format!("{body}\n").into_bytes());
         let agent = format!("Docker-Client/{} (linux)", dialect.name);
-        let len = body.as_ref().map_or(0, Vec::len).to_string();
         // 20.10 has an empty Host where it leaves HTTP: measured.
         let host = if upgrade { dialect.cli.hijack_host } else { dialect.cli.host };
         let mut headers = vec![("Host", host), ("User-Agent", agent.as_str())];
-        if method == "POST" {
-            headers.push(("Content-Length", len.as_str()));
-        }
         if upgrade {
             headers.extend([("Connection", "Upgrade"), ("Upgrade", "tcp")]);
         }
         if body.is_some() {
             headers.push(("Content-Type", "application/json"));
         }
-        let head = request_head(method, target, Version(1), &headers).map_err(|_| Failed::Loudly)?;
-        let kind = if body.is_some() { HEAD } else { WHOLE };
-        link.decoder.note_other(&Frame { kind, head_len: head.len(), bytes: head.clone() });
-        let bytes: Bytes = [&head[..], &body.unwrap_or_default()].concat().into();
-        link.caller.send(bytes, None, self.patience).await.map_err(|_| Failed::Loudly)
-    }
-
-    /// The final answer, or that which leaves HTTP.
-    async fn answer(&self, link: &mut Link) -> Result<Frame, Failed> {
-        loop {
-            match link.caller.frame(&mut link.decoder, self.patience).await {
-                Ok(frame) if frame.kind == INTERIM => {}
-                Ok(frame) => return Ok(frame),
-                Err(End::Timeout) => return Err(Failed::Silence),
-                Err(End::Eof | End::Reset | End::Unreadable(_)) => return Err(Failed::Loudly),
-            }
-        }
+        Ok(link.send(method, target, &headers, body.as_deref()).await?)
     }
 
     /// Asks on the connection for plain requests.
@@ -290,7 +271,7 @@ impl Cli<'_> {
             None => self.link().await?,
         };
         self.send(&mut link, method, target, body, false).await?;
-        let answer = self.answer(&mut link).await?;
+        let answer = link.answer().await?;
         let closes =
             Response::of(&answer).is_some_and(|response| response.headers.lists("connection", "close"));
         if !closes {
@@ -364,13 +345,13 @@ impl Cli<'_> {
         let mut attached = self.link().await?;
         let target = format!("{}/containers/{id}/attach?stderr=1&stdout=1&stream=1", self.prefix);
         self.send(&mut attached, "POST", &target, None, true).await?;
-        let switched = self.answer(&mut attached).await?;
+        let switched = attached.answer().await?;
         if switched.kind != SWITCH {
             self.read(&switched)?;
             return Err(Failed::Loudly);
         }
         // It has nothing to say.
-        attached.caller.half_close().map_err(|_| Failed::Loudly)?;
+        attached.half_close()?;
         let mut waiting = match self.first.take() {
             Some(link) => link,
             None => self.link().await?,
@@ -379,7 +360,7 @@ impl Cli<'_> {
         self.send(&mut waiting, "POST", &target, None, false).await?;
         self.post(&format!("/containers/{id}/start"), None).await?;
         let said = self.said(&mut attached).await?;
-        let waited = self.answer(&mut waiting).await?;
+        let waited = waiting.answer().await?;
         let code = self.read(&waited)?["StatusCode"].as_i64().and_then(|code| i32::try_from(code).ok());
         let printed = (!said.is_empty()).then_some(said);
         Ok(Outcome { code: code.ok_or(Failed::Loudly)?, printed })
@@ -395,12 +376,12 @@ impl Cli<'_> {
         let mut link = self.link().await?;
         let target = format!("{}/exec/{id}/start", self.prefix);
         self.send(&mut link, "POST", &target, Some(&json!({ "Detach": false, "Tty": false })), true).await?;
-        let switched = self.answer(&mut link).await?;
+        let switched = link.answer().await?;
         if switched.kind != SWITCH {
             self.read(&switched)?;
             return Err(Failed::Loudly);
         }
-        link.caller.half_close().map_err(|_| Failed::Loudly)?;
+        link.half_close()?;
         let said = self.said(&mut link).await?;
         let state = self.get(&format!("/exec/{id}/json")).await?;
         let code =
@@ -409,26 +390,13 @@ impl Cli<'_> {
         Ok(Outcome { code, printed: Some(said) })
     }
 
-    /// Everything that a stream says, up to its end.
+    /// What a stream says on its standard output, up to its end.
     async fn said(&self, link: &mut Link) -> Result<String, Failed> {
-        let mut bytes = Vec::new();
-        loop {
-            match link.caller.frame(&mut link.decoder, self.patience).await {
-                Ok(frame) => bytes.extend_from_slice(&frame.bytes),
-                Err(End::Timeout) => return Err(Failed::Silence),
-                Err(End::Eof) => break,
-                Err(End::Reset | End::Unreadable(_)) => return Err(Failed::Loudly),
-            }
-        }
-        bytes.extend_from_slice(link.caller.rest());
+        let bytes = link.rest().await?;
         let output = match multiplex::join(&bytes) {
             Ok(streams) => streams.stdout,
             Err(_) => bytes,
         };
         Ok(String::from_utf8_lossy(&output).trim_end().to_owned())
     }
-}
-
-fn status(answer: &Frame) -> u16 {
-    Response::of(answer).map_or(0, |response| response.status)
 }

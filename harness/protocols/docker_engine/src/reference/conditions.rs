@@ -11,14 +11,10 @@ use super::daemon::Shared;
 use super::engine::{CONFIGURATION, Engine, Process, Spec};
 use crate::configuration;
 use crate::operations::{
-    BOTH, BOTH_LIVE, CONTAINER, IMAGE, LIVING, OTHERS, PLAIN, RELOADED, RUNNING, RUNTIME, SHIM, STATE,
-    TERMINAL, TINY, VOLUME, WRAPPED,
+    BOTH, BOTH_LIVE, COMMAND, CONTAINER, IMAGE, LIVING, ON_TERMINAL, OTHERS, PLAIN, RELOADED, RUNNING,
+    RUNTIME, SHIM, STATE, TERMINAL, TINY, VOLUME, WRAPPED,
 };
 
-/// What the containers of conditions run: it says something, and stays.
-const COMMAND: [&str; 3] = ["/bin/sh", "-c", "echo out; echo err >&2; sleep 300"];
-/// What a container on a terminal runs.
-const ON_TERMINAL: [&str; 3] = ["/bin/sh", "-c", "echo tty; sleep 300"];
 /// Somebody with their hands on the machine.
 pub(super) struct Hands {
     state: Shared,

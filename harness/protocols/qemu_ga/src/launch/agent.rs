@@ -88,7 +88,7 @@ impl Daemons for Agents {
         agent.line.as_ref()
     }
 
-    fn watch(&self, process: &Process, recorder: &Recorder) {
+    fn watch(&self, _place: &Place, process: &Process, recorder: &Recorder) {
         process.watch(recorder);
         process.watch_time(recorder);
     }
