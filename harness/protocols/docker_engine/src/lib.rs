@@ -243,7 +243,17 @@ fn condition_of(recorded: &Transcript) -> Option<String> {
             (None, volume) => volume.map(|name| format!("{} {name}", operations::VOLUME)),
         }
     });
-    let Some(named) = named else { return Some(operations::RUNNING.to_owned()) };
+    let lists_nothing = || {
+        replies().any(|reply| {
+            let asked = reply.request.as_ref().and_then(Request::of);
+            let body = wire::http1::Body::of(&reply.at.frame);
+            asked.is_some_and(|request| Asked::of(request.target).path == "/containers/json")
+                && body.is_some_and(|body| body.data.trim_ascii() == b"[]")
+        })
+    };
+    let Some(named) = named else {
+        return (!lists_nothing()).then(|| operations::RUNNING.to_owned());
+    };
     let command = replies().find_map(|reply| message::command(&reply.at.frame));
     Some(command.map_or(named.clone(), |command| format!("{named} {command}")))
 }

@@ -52,6 +52,9 @@ pub(crate) fn dissect(dir: Direction, frame: &Frame, request: Option<&Frame>) ->
         }
     }
     read.policies.set("", Policy { absent: Absent::IsNothing, added: Added::Passes, ..Policy::default() });
+    if read.title.is_empty() {
+        read.title = "stream".to_owned();
+    }
     if let (Some(asked), Direction::ToClient) = (asked, dir) {
         read.title = format!("{} to {} {}", read.title, asked.method, asked.target);
     }

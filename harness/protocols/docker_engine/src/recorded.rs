@@ -13,7 +13,7 @@
 use matrix::{CaseId, CaseKind};
 use protocol::{Action, Case, Hazard};
 use transcript::evidence::Shape;
-use verdict::checks::{EVIDENCE_COMPLETE, Report};
+use verdict::checks::{EVIDENCE_COMPLETE, Report, without_end};
 use verdict::{Check, Exchange, Meaning, Weight};
 use wire::Direction;
 use wire::http1::Request;
@@ -53,7 +53,7 @@ const BUILDER: &str = "what a builder and a daemon say to each other is HTTP/2";
 const UNREACHED: &str = "there has to be a container whose runtime a reload has taken away";
 
 const ROWS: &[Row] = &[
-    once("build-buildkit", "an image is built by BuildKit", "", BUILDER),
+    once("build-buildkit", "an image is built by BuildKit", "POST /session", BUILDER),
     once(
         "build-legacy",
         "an image is built by the daemon",
@@ -259,16 +259,21 @@ pub(crate) const RECORDED_COMPLETE: Check = Check { name: EVIDENCE_COMPLETE.name
 fn recorded_complete(report: &mut Report<'_>) {
     let Some(row) = find(report.evidence.case) else { return };
     let mut due = read(row.due);
+    let mut pinged = false;
     let steps = report.evidence.reading.conns.iter().flat_map(|conn| &conn.steps);
     for request in steps.flat_map(|step| &step.requests).filter_map(|at| Request::of(&at.frame)) {
+        pinged |= Asked::of(request.target).path == "/_ping";
         if let Some(at) = due.iter().position(|due| due.is(&request)) {
             due.remove(at);
         }
     }
-    let missing: Vec<_> =
-        due.iter().filter(|due| !due.is_free).map(|due| format!("{} {}", due.method, due.path)).collect();
+    let missing = due.iter().filter(|due| !due.is_free).map(|due| format!("{} {}", due.method, due.path));
+    let ping = (report.evidence.case.kind == CaseKind::Client && !pinged).then(|| "/_ping".to_owned());
+    let missing: Vec<_> = missing.chain(ping).collect();
     let what = format!("requests that were sent are not there: {}", missing.join(", "));
-    report.lacks(if missing.is_empty() { Vec::new() } else { vec![what] });
+    let missing = if missing.is_empty() { Vec::new() } else { vec![what] };
+    let cut = without_end(report.evidence.transcript, report.evidence.reading);
+    report.lacks(missing.into_iter().chain(cut).collect());
 }
 
 /// What was recorded is carried out as it was.

@@ -10,7 +10,7 @@ const BOOKWORM: &str = "measured on docker.io 20.10.24+dfsg1-1+deb12u1+b6 of Deb
 const TRIXIE: &str = "measured on docker.io 26.1.5+dfsg1-9+deb13u1 of Debian";
 const FORKY: &str = "measured on docker.io 28.5.2+dfsg4-5 of Debian";
 const LATEST: &str = "measured on 29.7.2 as docker.com has it";
-const CLI_29: &str = "measured on the CLI 29.0.0 as docker.com has it";
+const CLI_29: &str = "measured on docker-cli 29.0.0, the build of docker.com";
 
 /// As the kit's [`dialect::change`], of this protocol.
 const fn change(what: &'static str, source: &'static str, apply: fn(&mut Dialect)) -> Change<Dialect> {

@@ -35,3 +35,41 @@ fn what_a_client_asks_for_is_what_was_negotiated() {
     check("28.5.2..28.5.2/recorded-pinned-too-old.wire", Some("1.23"));
     check("probe..28.5.2/alone-ping-head.wire", None);
 }
+
+/// What checks find in a recording in which a piece of text is replaced, wherever it stands.
+fn changed(path: &str, dir: wire::Direction, (from, to): (&str, &str)) -> Vec<String> {
+    let mut transcript = fixture(path);
+    for event in transcript.events.iter_mut().filter(|event| event.dir == dir) {
+        if let transcript::EventKind::Data(data) = &mut event.kind
+            && let Ok(text) = std::str::from_utf8(&data.bytes)
+        {
+            data.bytes = text.replace(from, to).into();
+        }
+    }
+    let protocol = DockerEngine::default();
+    let case: CaseId = transcript.provenance.case.parse().expect("it names a case");
+    let version = transcript.provenance.server.version.as_deref().expect("a version");
+    let grammar = protocol.grammar(version).expect("a dialect");
+    let reading = Reading::of(&transcript, &*grammar);
+    let (grammar, recorded) = (&*grammar, None);
+    let evidence =
+        verdict::Evidence { case: &case, transcript: &transcript, reading: &reading, grammar, recorded };
+    verdict::judge(&evidence, &protocol.checks(&case), None).shapes()
+}
+
+#[test]
+fn a_client_that_leaves_its_rules_is_found() {
+    #[track_caller]
+    fn check(path: &str, change: (&str, &str), expect: &str) {
+        let to_server = wire::Direction::ToServer;
+        let has = |shapes: Vec<String>| shapes.iter().any(|shape| shape == expect);
+        assert!(!has(changed(path, to_server, ("", ""))), "{path} as it is");
+        assert!(has(changed(path, to_server, change)), "{path} with {change:?}");
+    }
+    // moby/moby#21930: a pin of 1.23 went out as 1.24.
+    check("20.10.5..20.10.5/recorded-pinned-too-old.wire", ("/v1.23/", "/v1.24/"), "pin-changed");
+    check("20.10.5..20.10.5/recorded-pinned-too-old.wire", ("/v1.23/", "/v1.22/"), "pin-changed");
+    check("28.5.2..20.10.5/recorded-ps.wire", ("/v1.41/", "/v1.51/"), "above-agreed");
+    check("28.5.2..28.5.2/recorded-ps.wire", ("/v1.51/", "/v1.50/"), "below-agreed");
+    check("28.5.2..28.5.2/recorded-ps.wire", ("/v1.51/", "/"), "no-prefix");
+}

@@ -75,13 +75,22 @@ fn alone_complete(report: &mut Report<'_>) {
 /// Connections whose end is not there, in words.
 #[must_use]
 pub fn without_end(transcript: &Transcript, reading: &Reading) -> Vec<String> {
-    let ends = |conn: &ConnReading| {
-        let of = |event: &Event| event.conn == conn.conn;
-        let is_end = |event: &Event| matches!(event.kind, EventKind::Eof(_) | EventKind::Reset);
-        transcript.events.iter().any(|event| of(event) && is_end(event))
-    };
-    let broken_off = reading.conns.iter().filter(|conn| !ends(conn));
+    let broken_off = reading.conns.iter().filter(|conn| !ends(&transcript.events, conn.conn));
     broken_off.map(|conn| format!("connection {}: the recording breaks off", conn.conn)).collect()
+}
+
+/// Whether somebody has ended a connection. Who only ceases to send still waits for the last words.
+fn ends(events: &[Event], conn: ConnId) -> bool {
+    let mut half = false;
+    events.iter().filter(|event| event.conn == conn).any(|event| match (&event.kind, event.dir) {
+        (EventKind::Eof(Some(how)), Direction::ToServer) if how == "half-close" => {
+            half = true;
+            false
+        }
+        (EventKind::Eof(_) | EventKind::Reset, _) => true,
+        (EventKind::Data(_) | EventKind::Timeout(_), Direction::ToClient) => half,
+        _ => false,
+    })
 }
 
 /// Whether an answer must be there. A client that leaves need not hear a stream to its end.

@@ -787,6 +787,12 @@ impl Call<'_> {
         ] {
             put(&mut value, pointer, said);
         }
+        // Containers with scripts were recorded on another storage driver, which has no layers.
+        if record.spec.runtime == crate::operations::RUNTIME
+            && let Some(data) = value.pointer_mut("/GraphDriver/Data").and_then(Value::as_object_mut)
+        {
+            data.retain(|key, _| key == "ID");
+        }
         // What was asked for is told again, where it is told at all.
         for (part, members) in
             [("Config", &kept), ("HostConfig", kept.get("HostConfig").unwrap_or(&Value::Null))]
@@ -882,6 +888,17 @@ impl Call<'_> {
         let mut stats = model("stats", self.dialect(), self.prefix);
         put(&mut stats, "/id", json!(record.id));
         put(&mut stats, "/name", json!(format!("/{}", record.spec.name)));
+        // There was no time before it of which something could be said.
+        let unsaid = [
+            ("/precpu_stats", "online_cpus"),
+            ("/precpu_stats", "system_cpu_usage"),
+            ("/precpu_stats/cpu_usage", "percpu_usage"),
+        ];
+        for (part, key) in unsaid.into_iter().filter(|_| self.flag("one-shot")) {
+            if let Some(members) = stats.pointer_mut(part).and_then(Value::as_object_mut) {
+                members.remove(key);
+            }
+        }
         let loses =
             !self.dialect().one_shot_has_identity || self.facts.switches.has(defects::ANONYMOUS_STATISTICS);
         if let (true, Some(members)) = (self.flag("one-shot") && loses, stats.as_object_mut()) {
