@@ -127,6 +127,10 @@ impl Context<'_> {
         if let Some(what) = self.does_not_travel(pool.launcher(), script, recorded) {
             return Ok(Executed::Explained(format!("{what} do not travel over TCP")));
         }
+        if let Some(condition) = script.condition.as_ref().filter(|_| !pool.launcher().prepares()) {
+            let why = format!("`{condition}` has to be so before, and a command line cannot be told");
+            return Ok(Executed::Explained(why));
+        }
         let _share = self.share(script.bytes());
         let mut server = pool.take(cell.hazard, self.start(cell)).await?;
         server.set_successors(&self.successors);

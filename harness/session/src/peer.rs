@@ -86,6 +86,11 @@ pub trait Launcher: Any + Send + Sync {
         simulated.into()
     }
 
+    /// Whether its servers can be brought into a condition ([`Server::prepare`]).
+    fn prepares(&self) -> bool {
+        true
+    }
+
     /// Starts one server and waits until it is ready.
     fn start(&self, how: Start) -> BoxFuture<'_, Result<Box<dyn Server>, LaunchError>>;
 }

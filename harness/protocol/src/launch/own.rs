@@ -77,6 +77,11 @@ impl Launcher for OwnServers {
         crate::installed::environment()
     }
 
+    /// Nobody knows how a program of one's own is told what has to be so.
+    fn prepares(&self) -> bool {
+        false
+    }
+
     fn transport(&self, _simulated: Transport) -> evidence::Transport {
         self.line.at().transport()
     }

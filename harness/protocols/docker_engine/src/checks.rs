@@ -2,8 +2,8 @@
 //!
 //! | check | held in | shapes |
 //! |---|---|---|
-//! | `agreed` | what clients do | `above-agreed`, `below-agreed`, `pin-changed`, `asks-refused`, `no-prefix`, `sources-disagree` |
-//! | `errors` | everything | `error-form`, `blames-itself`, `missing-as-unknown`, `unknown-as-missing` |
+//! | `agreed` | what clients do | `above-agreed`, `below-agreed`, `pin-changed`, `no-prefix`, `sources-disagree` |
+//! | `errors` | everything | `error-form`, `blames-itself`, `missing-as-unknown` |
 //! | `says-it-closes` | everything | `closes-unsaid` |
 //! | `contents` | everything | those of `contents.rs` |
 //! | `manageable` | everything | `unmanageable` |
@@ -11,9 +11,10 @@
 
 use matrix::CaseKind;
 use transcript::evidence::{Expect, Role};
+use transcript::{Event, EventKind};
 use verdict::checks::Report;
 use verdict::{Blame, Check, ConnReading, Exchange, FrameAt, Meaning, ReplyAt, Weight};
-use wire::http1::{Body, RAW, RESPONSE, Request, Response, SWITCH, Version};
+use wire::http1::{Body, RAW, RESPONSE, Request, Response, Version};
 use wire::{Direction, Frame};
 
 use crate::dialect::{DIALECTS, Dialect};
@@ -293,10 +294,13 @@ fn says_it_closes(report: &mut Report<'_>) {
         return;
     }
     for conn in &evidence.reading.conns {
-        let is_left = conn.steps.iter().any(|step| step.client_ended);
-        let is_closed = conn.steps.iter().any(|step| step.closed.is_some_and(|closed| !closed.reset));
+        let events = &evidence.transcript.events;
+        let end = events.iter().find(|event| {
+            event.conn == conn.conn && matches!(event.kind, EventKind::Eof(_) | EventKind::Reset)
+        });
+        let closed = |event: &Event| event.dir == Direction::ToClient && event.kind != EventKind::Reset;
         let last = conn.steps.iter().flat_map(|step| &step.replies).next_back();
-        let Some(last) = last.filter(|_| is_closed && !is_left) else { continue };
+        let Some(last) = last.filter(|_| end.is_some_and(closed)) else { continue };
         let is_said = match (last.at.frame.kind, Response::of(&last.at.frame)) {
             (RESPONSE, Some(response)) => {
                 let headers = &response.headers;
@@ -307,7 +311,6 @@ fn says_it_closes(report: &mut Report<'_>) {
                     || response.version == Version(0)
                     || (has_body && !is_bounded)
             }
-            (SWITCH, _) => true,
             // What is raw ends with its connection.
             _ => true,
         };

@@ -168,12 +168,8 @@ pub(crate) struct Cli {
     pub host: &'static str,
     /// That of requests that leave HTTP.
     pub hijack_host: &'static str,
-    /// Whether it asks for the version before it asks for statistics.
-    pub stats_asks_version: bool,
     /// Whether it refuses by itself what needs a newer daemon.
     pub checks_options: bool,
-    /// What stands before the daemon's words about an object that is not there.
-    pub error_prefix: &'static str,
     /// Whether it reads an error that is JSON where it has been told an old version.
     pub reads_old_json_errors: bool,
 }
@@ -223,14 +219,7 @@ impl Facts for Dialect {
             exec_missing_status: 126,
             unreachable: Unreachable::Fails,
             containerd: 1,
-            cli: Cli {
-                host: "docker",
-                hijack_host: "",
-                stats_asks_version: true,
-                checks_options: false,
-                error_prefix: "Error: ",
-                reads_old_json_errors: false,
-            },
+            cli: Cli { host: "docker", hijack_host: "", checks_options: false, reads_old_json_errors: false },
         }
     }
 

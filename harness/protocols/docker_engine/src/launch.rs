@@ -65,7 +65,7 @@ const CLI: Software = Software {
 /// # Errors
 /// The build was not fetched, is not where it was said to be, or has a setting that nobody knows.
 pub(crate) fn server(build: &Build, source: &Source, bench: &Bench) -> Made<dyn Launcher> {
-    let settings = protocol::launch::settings(build, Settings::read(&build.settings))?;
+    let settings = protocol::launch::settings(build, Settings::of_real(&build.settings))?;
     daemons(&DAEMON, (build, source, bench), Dockerd::new(settings))
 }
 

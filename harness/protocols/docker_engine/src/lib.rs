@@ -167,7 +167,7 @@ impl Protocol for DockerEngine {
         own.chain(recorded::rules()).chain(contents::rules()).chain(states::rules()).collect()
     }
 
-    /// The version that a client asks for, or the one that a daemon announces.
+    /// The version of the first request that has one.
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
         let frames = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.requests);
         let asked = frames.filter_map(|at| {
@@ -221,6 +221,9 @@ impl Protocol for DockerEngine {
     }
 }
 
+/// What is asked for below these paths needs an image or a container.
+const NEEDS: [&str; 6] = ["/build", "/containers/", "/events", "/exec/", "/images/", "/system/"];
+
 /// What a daemon must have before a recording is played to it: what the requests of the recording name.
 fn condition_of(recorded: &Transcript) -> Option<String> {
     let case: CaseId = recorded.provenance.case.parse().ok()?;
@@ -252,7 +255,12 @@ fn condition_of(recorded: &Transcript) -> Option<String> {
         })
     };
     let Some(named) = named else {
-        return (!lists_nothing()).then(|| operations::RUNNING.to_owned());
+        let about_containers = |path: &str| NEEDS.iter().any(|part| path.starts_with(part));
+        let mut requests = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.requests);
+        let needs_one = requests.any(|at| {
+            Request::of(&at.frame).is_some_and(|request| about_containers(Asked::of(request.target).path))
+        });
+        return (needs_one && !lists_nothing()).then(|| operations::RUNNING.to_owned());
     };
     let command = replies().find_map(|reply| message::command(&reply.at.frame));
     Some(command.map_or(named.clone(), |command| format!("{named} {command}")))

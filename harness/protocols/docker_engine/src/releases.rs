@@ -109,11 +109,7 @@ pub(super) const RELEASES: &[Release<Dialect>] = &[
                 d.cli.host = "api.moby.localhost";
                 d.cli.hijack_host = "api.moby.localhost";
             }),
-            change("the CLI asks for statistics at once", TRIXIE, |d| d.cli.stats_asks_version = false),
             change("the CLI refuses by itself what needs a newer daemon", TRIXIE, |d| d.cli.checks_options = true),
-            change("the CLI says who said that an object is not there", TRIXIE, |d| {
-                d.cli.error_prefix = "Error response from daemon: ";
-            }),
         ],
     },
     Release {

@@ -4,13 +4,11 @@ protocol::shapes! {
     ABOVE_AGREED = "above-agreed";
     BELOW_AGREED = "below-agreed";
     PIN_CHANGED = "pin-changed";
-    ASKS_REFUSED = "asks-refused";
     NO_PREFIX = "no-prefix";
     SOURCES_DISAGREE = "sources-disagree";
     ERROR_FORM = "error-form";
     BLAMES_ITSELF = "blames-itself";
     MISSING_AS_UNKNOWN = "missing-as-unknown";
-    UNKNOWN_AS_MISSING = "unknown-as-missing";
     CLOSES_UNSAID = "closes-unsaid";
     IDENTITY_LOST = "identity-lost";
     SILENTLY_DROPPED = "silently-dropped";

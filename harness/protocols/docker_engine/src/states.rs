@@ -142,6 +142,17 @@ fn hold(report: &mut Report<'_>, conn: &ConnReading, step: &Step, said: &Said) {
 }
 
 fn unchanged(report: &mut Report<'_>, conn: &ConnReading, step: &Step, (then, now): (&Said, &Said)) {
+    if then.configuration.is_empty() || now.configuration.is_empty() {
+        report
+            .violation(
+                shapes::CONFIGURATION_CHANGED,
+                REFUSED,
+                "a daemon does not say what its configuration is",
+            )
+            .at_subject(conn.conn.0, step)
+            .push("an answer to `/info`, before and after", "none");
+        return;
+    }
     let other = then.configuration.iter().zip(&now.configuration).find(|(then, now)| then != now);
     if let Some(((key, then), (_, now))) = other {
         report
@@ -158,14 +169,15 @@ fn executed(report: &mut Report<'_>, conn: &ConnReading, step: &Step) {
         if !request.target.starts_with("/exec/") || request.method != "GET" {
             continue;
         }
-        let Some(body) = Body::of(&reply.at.frame) else { continue };
-        let document = Document::parse(&body.data, JSON).ok();
+        let body = Body::of(&reply.at.frame);
+        let document = body.as_ref().and_then(|body| Document::parse(&body.data, JSON).ok());
         let status = document.as_ref().and_then(|document| document.root().get("ExitCode")?.as_i64());
-        if let Some(status) = status.filter(|status| *status != 0) {
+        if status != Some(0) {
+            let said = status.map_or_else(|| "no status".to_owned(), |status| status.to_string());
             report
                 .violation(shapes::UNMANAGEABLE, KEPT, "a command cannot be run in a container that runs")
                 .at_reply(conn.conn.0, reply)
-                .push("ExitCode 0", status.to_string());
+                .push("ExitCode 0", said);
         }
     }
 }

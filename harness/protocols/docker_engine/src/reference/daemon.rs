@@ -28,7 +28,7 @@ use super::engine::{Boot, BootError, Engine, Event, Program, Stream};
 use super::http::{Asked, Next, Reader, last};
 use super::routes::{self, Done};
 use crate::dialect::{DIALECTS, Dialect};
-use crate::settings::Settings;
+use crate::settings::{Ping, Settings};
 use crate::version::ApiVersion;
 
 /// A launcher of daemons of a build with defects switched on.
@@ -39,7 +39,8 @@ pub(crate) fn server(build: &Build, switched_on: &[String], bench: &Bench) -> Ma
     let part = Part::of(build, Role::Server, &DIALECTS, DEFECTS, switched_on)?;
     let settings = part.needs(Settings::read(&build.settings))?;
     let api_min = part.needs(minimum(part.dialect, settings.min_api))?;
-    let facts = Facts { dialect: part.dialect, api_min, switches: part.switches.clone() };
+    let facts =
+        Facts { dialect: part.dialect, api_min, ping: settings.ping, switches: part.switches.clone() };
     Ok(serve::launcher(part.endpoint("dockerd"), &bench.work_dir, Daemons { facts }))
 }
 
@@ -65,6 +66,8 @@ pub(super) struct Facts {
     pub dialect: &'static Dialect,
     /// The lowest version that it takes.
     pub api_min: ApiVersion,
+    /// How pings are answered.
+    pub ping: Ping,
     /// The faults that it has.
     pub switches: Switches,
 }
@@ -326,7 +329,7 @@ impl Daemon {
                     if twice {
                         clients.push(peer, bytes);
                     }
-                    if closes || ends {
+                    if closes || ends || self.facts.switches.has(defects::CLOSES_UNSAID) {
                         // What of its body is still on the way is passed over.
                         clients.linger(peer);
                     }

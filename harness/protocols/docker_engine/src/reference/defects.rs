@@ -55,6 +55,8 @@ protocol::defects! { pub(crate) DEFECTS;
         "An endpoint is served under versions that do not have it.";
     ERRORS_AS_STREAMS, "errors-as-streams", Server, "ideal", "probe/missing-attach-plain", shapes::ERROR_AS_STREAM,
         "An error of attaching is said to be a stream.";
+    CLOSES_UNSAID, "closes-unsaid", Server, "ideal", "probe/missing-container", shapes::CLOSES_UNSAID,
+        "The connection is closed behind every answer, and no answer says so.";
     LOSES_LIVE, "loses-live", Server, "ideal", "scenario/restart-crash", shapes::CONTAINER_LOST,
         "A start ends the containers that should live on.";
     COUNTS_WRONG, "counts-wrong", Server, "ideal", "scenario/reload-same", shapes::COUNTS_WRONG,

@@ -11,6 +11,7 @@ use super::http::{Asked, Cut, Ends, Reply};
 use super::replies::reply as model;
 use crate::dialect::{Bodies, Capabilities, Dialect, Errors, NewerThanPrefix};
 use crate::operations::TINY;
+use crate::settings::Ping;
 use crate::version::{ApiVersion, Asked as Target, api, unescaped};
 
 /// The time of everything.
@@ -295,6 +296,7 @@ fn words(status: u16) -> &'static str {
         304 => "Not Modified",
         400 => "Bad Request",
         404 => "Not Found",
+        405 => "Method Not Allowed",
         409 => "Conflict",
         499 => "status code 499",
         500 => "Internal Server Error",
@@ -541,6 +543,16 @@ impl Call<'_> {
     }
 
     fn ping(&self) -> Done {
+        match self.facts.ping {
+            Ping::Answered => {}
+            Ping::Fails => return self.error(500, "the daemon is not well"),
+            Ping::GetOnly if !self.request.is_head() => {}
+            Ping::GetOnly => {
+                let headers = vec![("Content-Type", "text/plain".to_owned())];
+                let reply = Reply { status: (405, words(405)), headers, body: Vec::new(), ends: Ends::Known };
+                return Done::Replies(reply, 0);
+            }
+        }
         let mut reply = self.reply(200, Some("text/plain; charset=utf-8"), b"OK".to_vec());
         reply.headers.push(("Cache-Control", "no-cache, no-store, must-revalidate".to_owned()));
         reply.headers.push(("Pragma", "no-cache".to_owned()));
