@@ -19,6 +19,7 @@ use wire::json::{Document, Value};
 
 use crate::message::JSON;
 use crate::operations::LIVING;
+use crate::scenarios::ECHO;
 use crate::shapes;
 use crate::version::Asked;
 
@@ -67,12 +68,16 @@ impl Said {
         self.counted = info.get("ContainersRunning").and_then(Value::as_i64);
         let told = CONFIGURED.iter().map(|key| {
             let value = info.get(key);
-            let names = value.into_iter().flat_map(Value::members).map(|(name, _)| name.into_owned());
-            let mut names: Vec<String> = names.collect();
+            let named = |(name, member): (std::borrow::Cow<'_, str>, Value<'_>)| {
+                let arguments =
+                    member.get("runtimeArgs").map(|value| String::from_utf8_lossy(value.raw()).into_owned());
+                format!("{name}{}", arguments.unwrap_or_default())
+            };
+            let mut names: Vec<String> = value.into_iter().flat_map(Value::members).map(named).collect();
             names.sort_unstable();
             let raw =
                 value.map(|value| String::from_utf8_lossy(value.raw()).into_owned()).unwrap_or_default();
-            // Of a table the names are told; paths are of the machine.
+            // Of a table the names and arguments are told; paths are of the machine.
             (*key, if names.is_empty() { raw } else { names.join(",") })
         });
         self.configuration = told.collect();
@@ -166,7 +171,17 @@ fn unchanged(report: &mut Report<'_>, conn: &ConnReading, step: &Step, (then, no
 fn executed(report: &mut Report<'_>, conn: &ConnReading, step: &Step) {
     for reply in step.answers() {
         let Some(request) = reply.request.as_ref().and_then(Request::of) else { continue };
-        if !request.target.starts_with("/exec/") || request.method != "GET" {
+        if !request.target.starts_with("/exec/") {
+            continue;
+        }
+        if request.method == "POST" {
+            let said = step.replies.iter().flat_map(|reply| reply.at.frame.bytes.windows(ECHO.len()));
+            if !said.into_iter().any(|bytes| bytes == ECHO.as_bytes()) {
+                report
+                    .violation(shapes::UNMANAGEABLE, KEPT, "a command that was run says nothing")
+                    .at_reply(conn.conn.0, reply)
+                    .push(ECHO, "something else");
+            }
             continue;
         }
         let body = Body::of(&reply.at.frame);
