@@ -144,7 +144,7 @@ impl Protocol for DockerEngine {
                 return verdict::checks::of(case.kind).into_iter().chain(documented).collect();
             }
             _ if recorded::is_recorded(case) => {
-                vec![recorded::RECORDED_COMPLETE, recorded::AS_RECORDED, READABLE_REPLIES]
+                vec![recorded::RECORDED_COMPLETE, recorded::AS_RECORDED, ANSWERED_ONCE, READABLE_REPLIES]
             }
             CaseKind::Probe if case.name.starts_with(ALONE) => {
                 vec![

@@ -13,11 +13,13 @@
 use matrix::{CaseId, CaseKind};
 use protocol::{Action, Case, Hazard};
 use transcript::evidence::Shape;
+use transcript::{Endpoint, Transcript};
 use verdict::checks::{EVIDENCE_COMPLETE, Report, without_end};
 use verdict::{Check, Exchange, Meaning, Weight};
 use wire::Direction;
 use wire::http1::Request;
 
+use crate::DIALECTS;
 use crate::operations::{RUNNING, TERMINAL, WRAPPED};
 use crate::version::Asked;
 
@@ -267,13 +269,31 @@ fn recorded_complete(report: &mut Report<'_>) {
             due.remove(at);
         }
     }
-    let missing = due.iter().filter(|due| !due.is_free).map(|due| format!("{} {}", due.method, due.path));
-    let ping = (report.evidence.case.kind == CaseKind::Client && !pinged).then(|| "/_ping".to_owned());
+    let missing = due
+        .iter()
+        .filter(|due| !(due.is_free && knows_better(report.evidence.transcript)))
+        .map(|due| format!("{} {}", due.method, due.path));
+    let ping = (!pinged && pings(report.evidence.case)).then(|| "/_ping".to_owned());
     let missing: Vec<_> = missing.chain(ping).collect();
     let what = format!("requests that were sent are not there: {}", missing.join(", "));
     let missing = if missing.is_empty() { Vec::new() } else { vec![what] };
     let cut = without_end(report.evidence.transcript, report.evidence.reading);
     report.lacks(missing.into_iter().chain(cut).collect());
+}
+
+/// Whether a ping is a part of it: that of a CLI comes first, that of a script last, where the connection is still HTTP.
+fn pings(case: &CaseId) -> bool {
+    let name = case.name.strip_prefix(RECORDED).unwrap_or_default();
+    case.kind == CaseKind::Client || !(name.starts_with("exec-") || name.starts_with("capabilities-"))
+}
+
+/// Whether a client can know that its daemon does not have what it would ask for.
+fn knows_better(transcript: &Transcript) -> bool {
+    let of = |end: &Endpoint| DIALECTS.for_version(end.version.as_deref()?);
+    let provenance = &transcript.provenance;
+    of(&provenance.client)
+        .zip(of(&provenance.server))
+        .is_some_and(|(client, server)| client.cli.checks_options && server.api_max < client.api_max)
 }
 
 /// What was recorded is carried out as it was.
