@@ -34,7 +34,7 @@ use verdict::checks::{
     ALONE_COMPLETE, ANSWERED_AS_DUE, ANSWERED_ONCE, PAYLOAD_DRAINED, READABLE_REPLIES, STAYS_UP,
 };
 use verdict::{Check, Cited, Grammar, Reading};
-use wire::http1::Request;
+use wire::http1::{Request, Response};
 
 mod checks;
 mod claims;
@@ -167,16 +167,22 @@ impl Protocol for DockerEngine {
         own.chain(recorded::rules()).chain(contents::rules()).chain(states::rules()).collect()
     }
 
-    /// The version of the first request that has one.
+    /// The first version that was asked for and taken; without a prefix it is the daemon's own, which it announces.
     fn negotiated(&self, _transcript: &Transcript, reading: &Reading) -> Option<String> {
-        let frames = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.requests);
-        let asked = frames.filter_map(|at| {
-            Request::of(&at.frame).and_then(|request| {
-                let asked = Asked::of(request.target);
-                (asked.path != "/_ping").then(|| asked.version()).flatten()
-            })
+        let replies = reading.conns.iter().flat_map(|conn| &conn.steps).flat_map(|step| &step.replies);
+        let settled = replies.filter_map(|reply| {
+            let request = reply.request.as_ref().and_then(Request::of)?;
+            let response = Response::of(&reply.at.frame)?;
+            let asked = Asked::of(request.target);
+            let body = wire::http1::Body::of(&reply.at.frame);
+            let text = body.and_then(|body| message::error_text(&response, &body.data)).unwrap_or_default();
+            if asked.path == "/_ping" || (response.status == 400 && text.contains("client version")) {
+                return None;
+            }
+            let own = || String::from_utf8(response.headers.get("api-version")?.to_vec()).ok();
+            asked.version().map(|version| version.to_string()).or_else(own)
         });
-        asked.map(|version| version.to_string()).next()
+        settled.into_iter().next()
     }
 
     fn documented_by(&self, documents: &Arc<Documents>) -> Option<Arc<dyn Protocol>> {

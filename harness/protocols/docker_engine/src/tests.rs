@@ -32,7 +32,8 @@ fn what_a_client_asks_for_is_what_was_negotiated() {
     check("28.5.2..20.10.5/recorded-ps.wire", Some("1.41"));
     check("28.5.2..26.1.5/recorded-ps.wire", Some("1.45"));
     check("20.10.24..28.5.2/recorded-ps.wire", Some("1.41"));
-    check("28.5.2..28.5.2/recorded-pinned-too-old.wire", Some("1.23"));
+    check("20.10.5..20.10.5/recorded-pinned-too-old.wire", Some("1.23"));
+    check("28.5.2..28.5.2/recorded-pinned-too-old.wire", None);
     check("probe..28.5.2/alone-ping-head.wire", None);
 }
 
