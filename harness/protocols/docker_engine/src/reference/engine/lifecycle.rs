@@ -265,7 +265,7 @@ impl Engine {
         if self.world.reaches(&shim.runtime)? {
             return Ok(());
         }
-        let path = shim.runtime;
+        let path = self.told(&shim.runtime);
         Err(Refusal::new(Why::Fault, format!("fork/exec {path}: no such file or directory")))
     }
 

@@ -55,6 +55,9 @@ pub(crate) use world::{Process, World};
 use super::defects;
 use crate::dialect::{Dialect, Wrappers};
 
+/// Where clients are told that everything lies.
+const TOLD_ROOT: &str = "/engine";
+
 /// The file with the configuration, below the directory.
 pub(crate) const CONFIGURATION: &str = "daemon.json";
 /// The file with the number of ids that were given.
@@ -235,6 +238,12 @@ impl Engine {
     /// Where everything lies.
     pub(crate) fn directory(&self) -> &Path {
         self.root()
+    }
+
+    /// A path as clients are told it: what a simulated daemon says is the same on every machine.
+    fn told(&self, path: &str) -> String {
+        let within = Path::new(path).strip_prefix(self.root()).ok().and_then(Path::to_str);
+        within.map_or_else(|| path.to_owned(), |within| format!("{TOLD_ROOT}/{within}"))
     }
 
     fn root(&self) -> &Path {

@@ -75,7 +75,7 @@ impl Engine {
         }
         let failed = "OCI runtime create failed";
         if !self.world.reaches(path)? {
-            let gone = format!("fork/exec {path}: no such file or directory: unknown");
+            let gone = format!("fork/exec {}: no such file or directory: unknown", self.told(path));
             let words = format!("{failed}: unable to retrieve OCI runtime error: {gone}");
             return Err(Refusal::new(Why::Fault, words));
         }
@@ -118,7 +118,7 @@ impl Engine {
             if auto_remove {
                 self.forget(&id)?;
             }
-            let gone = format!("fork/exec {path}: no such file or directory: unknown");
+            let gone = format!("fork/exec {}: no such file or directory: unknown", self.told(&path));
             return Err(Refusal::new(Why::Fault, format!("OCI runtime start failed: {gone}")));
         }
         self.world.put(&Shim { process: Process::Running, ..shim })?;

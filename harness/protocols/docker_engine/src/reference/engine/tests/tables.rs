@@ -94,10 +94,10 @@ fn reloads_do_what_they_did() {
 fn what_cannot_be_reached_is_told_in_the_words_of_recordings() {
     let mut house = House::new("20.10.5", ARGS, false);
     house.runs("aa", "wrap");
-    let (id, path) = (house.id("aa"), house.directory.path().join("data/runtimes/wrap"));
+    let (id, path) = (house.id("aa"), "/engine/data/runtimes/wrap");
     house.configure(NOARGS);
     assert_eq!(house.engine().reload().outcome, Ok(()));
-    let gone = format!("fork/exec {}: no such file or directory: <nil>: unknown", path.display());
+    let gone = format!("fork/exec {path}: no such file or directory: <nil>: unknown");
     let kill = format!("Cannot kill container {id}: unknown error after kill: {gone}");
     let said = |result: Result<(), Refusal>| result.unwrap_err().message;
     assert_eq!(house.engine().top("aa").unwrap_err().message, gone);
@@ -248,8 +248,8 @@ fn a_start_that_races_a_reload_fails_where_it_did() {
             assert!(made.is_ok() && run.is_ok(), "{release}");
             return;
         }
-        let path = house.directory.path().join("data/runtimes/wrap");
-        let gone = format!("fork/exec {}: no such file or directory: unknown", path.display());
+        let path = "/engine/data/runtimes/wrap";
+        let gone = format!("fork/exec {path}: no such file or directory: unknown");
         let words = "OCI runtime create failed: unable to retrieve OCI runtime error";
         assert_eq!(made.unwrap_err().message, format!("{words}: {gone}"));
         assert_eq!(run.unwrap_err().message, format!("OCI runtime start failed: {gone}"));
