@@ -2,7 +2,7 @@
 //!
 //! | check | held in | shapes |
 //! |---|---|---|
-//! | `agreed` | what clients do | `above-agreed`, `below-agreed`, `pin-changed`, `no-prefix`, `sources-disagree` |
+//! | `agreed` | what clients do | `above-agreed`, `below-agreed`, `pin-changed`, `no-prefix`, `unasked`, `sources-disagree` |
 //! | `errors` | everything | `error-form`, `blames-itself`, `missing-as-unknown` |
 //! | `says-it-closes` | everything | `closes-unsaid` |
 //! | `contents` | everything | those of `contents.rs` |
@@ -46,9 +46,9 @@ pub(crate) const AGREED_ON: Check = Check { name: "agreed", judge: agreed };
 /// What a client knows of its daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Heard {
-    /// It has not asked, or got no answer.
+    /// It has not asked.
     Nothing,
-    /// A daemon that announces no version.
+    /// A daemon that announces no version, or does not answer.
     Silence,
     /// What it announces.
     Version(ApiVersion),
@@ -64,7 +64,7 @@ fn agreed(report: &mut Report<'_>) {
         let Some(request) = Request::of(&at.frame) else { continue };
         let asked = Asked::of(request.target);
         if asked.path == "/_ping" {
-            heard = announced(&exchange).unwrap_or(heard);
+            heard = announced(&exchange);
         } else {
             asks(report, conn, at, (&request, &asked), (dialect, pin, heard));
         }
@@ -91,14 +91,12 @@ fn answer<'a>(exchange: &'a Exchange<'a>) -> Option<&'a Frame> {
 }
 
 /// What an answer to a ping announces. 200 and 500 count, whatever is said besides: `moby/moby@v20.10.24:client/ping.go`.
-fn announced(exchange: &Exchange<'_>) -> Option<Heard> {
-    let response = Response::of(answer(exchange)?)?;
-    if !matches!(response.status, 200 | 500) {
-        return None;
-    }
-    let version =
-        response.headers.get("api-version").and_then(|value| std::str::from_utf8(value).ok()?.parse().ok());
-    Some(version.map_or(Heard::Silence, Heard::Version))
+fn announced(exchange: &Exchange<'_>) -> Heard {
+    let response = answer(exchange).and_then(Response::of);
+    let counts = response.filter(|response| matches!(response.status, 200 | 500));
+    let version = counts
+        .and_then(|response| std::str::from_utf8(response.headers.get("api-version")?).ok()?.parse().ok());
+    version.map_or(Heard::Silence, Heard::Version)
 }
 
 fn asks(
@@ -137,7 +135,19 @@ fn asks(
         return;
     };
     let theirs = match heard {
-        Heard::Nothing => return,
+        Heard::Nothing => {
+            report
+                .finding(
+                    Weight::Restriction,
+                    shapes::UNASKED,
+                    AGREED,
+                    "a client asks for a version, and has not asked which there are",
+                )
+                .blame(Blame::Client)
+                .at_request(conn, at)
+                .push("a ping before", request.target);
+            return;
+        }
         Heard::Silence => FALLBACK,
         Heard::Version(version) => version,
     };

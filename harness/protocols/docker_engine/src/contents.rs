@@ -99,11 +99,13 @@ fn content(
     }
 }
 
-/// What of `id` and `name` statistics do not say.
+/// What of `id` and `name` statistics do not say; what cannot be read says nothing.
 fn without_identity(body: &[u8]) -> Option<&'static str> {
-    let document = Document::parse(body, JSON).ok()?;
-    let stats = document.root();
-    let said = |key: &str| stats.get(key).and_then(Value::text).is_some_and(|text| !text.is_empty());
+    let document = Document::parse(body, JSON).ok();
+    let stats = document.as_ref().map(Document::root);
+    let said = |key: &str| {
+        stats.and_then(|stats| stats.get(key)).and_then(Value::text).is_some_and(|text| !text.is_empty())
+    };
     ["id", "name"].into_iter().find(|key| !said(key))
 }
 

@@ -4,6 +4,7 @@ protocol::shapes! {
     ABOVE_AGREED = "above-agreed";
     BELOW_AGREED = "below-agreed";
     PIN_CHANGED = "pin-changed";
+    UNASKED = "unasked";
     NO_PREFIX = "no-prefix";
     SOURCES_DISAGREE = "sources-disagree";
     ERROR_FORM = "error-form";

@@ -102,13 +102,16 @@ fn running(list: Value<'_>) -> Vec<String> {
 fn states(report: &mut Report<'_>) {
     let evidence = report.evidence;
     let mut before: BTreeMap<&str, Said> = BTreeMap::new();
+    let mut missing = Vec::new();
     let mut steps: Vec<(&ConnReading, &Step)> = evidence.reading.steps(Role::State).collect();
     steps.sort_by_key(|(_, step)| step.event);
     for (conn, step) in steps {
         let said = Said::at(step);
-        hold(report, conn, step, &said);
-        if let Some(then) = step.arg("due").and_then(|due| before.get(due)) {
-            unchanged(report, conn, step, (then, &said));
+        missing.extend(hold(report, conn, step, &said));
+        match step.arg("due").map(|due| (due, before.get(due))) {
+            Some((_, Some(then))) => unchanged(report, conn, step, (then, &said)),
+            Some((due, None)) => missing.push(format!("nobody looked at the configuration at `{due}`")),
+            None => {}
         }
         before.insert(step.arg("at").unwrap_or_default(), said);
     }
@@ -117,9 +120,13 @@ fn states(report: &mut Report<'_>) {
     {
         executed(report, conn, step);
     }
+    if !missing.is_empty() {
+        report.lacks(missing);
+    }
 }
 
-fn hold(report: &mut Report<'_>, conn: &ConnReading, step: &Step, said: &Said) {
+/// Holds what is said at one point against what is due and what lives. Returns what cannot be held against anything.
+fn hold(report: &mut Report<'_>, conn: &ConnReading, step: &Step, said: &Said) -> Vec<String> {
     let runs = said.runs.join(",");
     let due = step.arg("runs").unwrap_or_default().trim_matches('-');
     if runs != due {
@@ -128,22 +135,28 @@ fn hold(report: &mut Report<'_>, conn: &ConnReading, step: &Step, said: &Said) {
             .at_subject(conn.conn.0, step)
             .push(format!("`{due}`"), format!("`{runs}`"));
     }
+    let mut missing = Vec::new();
+    let at = step.arg("at").unwrap_or_default();
     let seen = report.evidence.reading.looks().filter(|look| look.event < step.event);
-    let living = seen.filter(|look| look.what() == Observation::Effect(LIVING)).last();
-    if let Some(living) = living.filter(|living| living.value != runs) {
-        let living = living.value.clone();
-        report
+    match seen.filter(|look| look.what() == Observation::Effect(LIVING)).last().map(|look| look.value.clone())
+    {
+        None => missing.push(format!("nobody looked which containers live at `{at}`")),
+        Some(living) if living != runs => report
             .violation(shapes::LIST_LIES, TRUE, "what a daemon says to run is not what lives")
             .at_subject(conn.conn.0, step)
-            .push(format!("`{living}`, whose processes live"), format!("`{runs}`"));
+            .push(format!("`{living}`, whose processes live"), format!("`{runs}`")),
+        Some(_) => {}
     }
     let listed = i64::try_from(said.runs.len()).unwrap_or(i64::MAX);
-    if let Some(counted) = said.counted.filter(|counted| *counted != listed) {
-        report
+    match said.counted {
+        None => missing.push(format!("the daemon does not say at `{at}` how many containers run")),
+        Some(counted) if counted != listed => report
             .violation(shapes::COUNTS_WRONG, TRUE, "as many containers are counted as are not listed")
             .at_subject(conn.conn.0, step)
-            .push(format!("{listed}, as many as are listed"), counted.to_string());
+            .push(format!("{listed}, as many as are listed"), counted.to_string()),
+        Some(_) => {}
     }
+    missing
 }
 
 fn unchanged(report: &mut Report<'_>, conn: &ConnReading, step: &Step, (then, now): (&Said, &Said)) {
@@ -201,3 +214,6 @@ fn executed(report: &mut Report<'_>, conn: &ConnReading, step: &Step) {
 pub(crate) fn rules() -> Vec<verdict::Cited> {
     RULES.to_vec()
 }
+
+#[cfg(test)]
+mod tests;

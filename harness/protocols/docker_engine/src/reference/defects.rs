@@ -31,6 +31,8 @@ protocol::defects! { pub(crate) DEFECTS;
         "A client asks for 1.24 whatever the daemon announces.";
     FAILED_IS_MAXIMUM, "failed-is-maximum", Client, "ideal with hides-version", "client/ps", shapes::ABOVE_AGREED,
         "A client that finds no version takes its own highest one.";
+    NEVER_ASKS, "never-asks", Client, "ideal", "client/ps", shapes::UNASKED,
+        "A client takes its own highest version without asking its daemon.";
     NO_PREFIX, "no-prefix", Client, "ideal", "client/ps", shapes::NO_PREFIX,
         "A client asks for no version.";
     REFUSED_IS_DONE, "refused-is-done", Client, "ideal", "client/missing-container", Shape::SILENT_WRONG,

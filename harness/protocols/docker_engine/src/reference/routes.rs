@@ -455,7 +455,7 @@ impl Call<'_> {
             H::Ping => self.ping(),
             H::Version => self.version(),
             H::Info => self.info(engine),
-            H::Usage => self.usage(engine),
+            H::Usage => self.usage(),
             H::Events => self.events(state)?,
             H::ListContainers => self.list(engine)?,
             H::CreateContainer => self.create(engine)?,
@@ -602,17 +602,19 @@ impl Call<'_> {
             put(&mut info, pointer, value);
         }
         if let Some(runtimes) = info.get_mut("Runtimes").and_then(Value::as_object_mut) {
-            for (name, path) in known.runtimes {
-                runtimes.entry(name).or_insert_with(|| json!({ "path": path }));
+            for (name, known) in known.runtimes {
+                let runtime = runtimes.entry(name).or_insert_with(|| json!({ "path": known.path }));
+                if let (Some(members), false) = (runtime.as_object_mut(), known.args.is_empty()) {
+                    members.insert("runtimeArgs".to_owned(), json!(known.args));
+                }
             }
         }
         self.json(200, &info)
     }
 
-    fn usage(&self, engine: &Engine) -> Done {
+    fn usage(&self) -> Done {
         let usage = model("usage", self.dialect(), self.prefix);
-        // What it has is of the machine; only containers are ours, and none is told that is not there.
-        let _ = engine;
+        // What it has is of the machine.
         self.json(200, &usage)
     }
 

@@ -42,7 +42,7 @@ use protocol::defect::Switches;
 use protocol::reference::serve::Begins;
 use sha2::{Digest as _, Sha256};
 
-use config::BadConfiguration;
+use config::{BadConfiguration, RuntimeEntry};
 pub(crate) use containers::{Record, Refusal, Spec, State, Why};
 pub(crate) use exec::Exec;
 use exec::ExecRecord;
@@ -126,8 +126,8 @@ pub(crate) struct Event {
 pub(crate) struct Info {
     /// Labels of the daemon.
     pub labels: Vec<String>,
-    /// Runtimes with the paths of their programs.
-    pub runtimes: BTreeMap<String, String>,
+    /// Runtimes, with the one that is always there.
+    pub runtimes: BTreeMap<String, RuntimeEntry>,
     /// The runtime of containers that name none.
     pub default_runtime: String,
     /// Whether containers outlive a daemon that is ended.
@@ -190,11 +190,12 @@ impl Engine {
     /// What `/info` says of the configuration.
     pub(crate) fn info(&self) -> Info {
         let configuration = &self.snapshot.configuration;
-        let entries = configuration.runtimes.iter().map(|(name, entry)| (name.clone(), entry.path.clone()));
-        let stock = (config::STOCK.to_owned(), config::STOCK.to_owned());
+        let stock = RuntimeEntry { path: config::STOCK.to_owned(), ..RuntimeEntry::default() };
+        let mut runtimes = configuration.runtimes.clone();
+        runtimes.insert(config::STOCK.to_owned(), stock);
         Info {
             labels: configuration.labels.clone(),
-            runtimes: entries.chain([stock]).collect(),
+            runtimes,
             default_runtime: configuration.default_runtime.clone(),
             live_restore: configuration.live_restore,
             debug: configuration.debug,
